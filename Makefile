@@ -1,0 +1,30 @@
+# The commands that the project promises. Each installs what it needs and can be interrupted and repeated.
+.PHONY: up down test lint types unit preview test-lab clean-cache
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make up         a cluster of three control planes and a worker on this machine (Debian 12, root; the first time some 30 minutes)'
+	@echo 'make down       all of it away'
+	@echo 'make test       lint, types, unit and preview tests'
+	@echo 'make test-lab   the tests on real hosts'
+	@echo 'make clean-cache  the built artifacts away as well'
+
+up: node_modules
+	@lab/up
+
+down:
+	@lab/down
+
+test: node_modules
+	@tests/run test
+
+test-lab: node_modules
+	@tests/run lab
+
+clean-cache:
+	rm -rf "$${TAILKUBE_CACHE:-$$HOME/.cache/tailkube}"
+
+# npm ci leaves an older time stamp on the folder than on the lock file.
+node_modules: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch node_modules

@@ -1,0 +1,57 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
+import { podMtu } from "../plan/cilium";
+import { pauseImage } from "../plan/containerd";
+import { controlPlanes } from "../plan/nodes";
+import { scriptText } from "../scripts/render";
+import { HostScript } from "./host-script";
+import { type Member, nodeVariables } from "./membership";
+
+export interface ClusterChecksArgs {
+  config: ClusterConfig;
+  /** The control plane on which they run. */
+  on: Member;
+  members: readonly Member[];
+  /** As in ClusterSettle: what changes the network is checked anew. */
+  release: pulumi.Input<string>;
+}
+
+/** Bound on the start of the probe pods, in seconds. */
+const probeSeconds = 180;
+
+/**
+ * The cluster as promised: declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the
+ * pod MTU to the byte. Made again when a node or the network changes. A failure names the broken path and what to try.
+ */
+export class ClusterChecks extends pulumi.ComponentResource {
+  constructor(name: string, args: ClusterChecksArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:cluster:Checks", name, {}, opts);
+    const { config } = args;
+    new HostScript(
+      `${name}-checks`,
+      {
+        host: args.on.host,
+        stage: "checks",
+        files: ["node.sh", "checks.sh"],
+        variables: {
+          ...nodeVariables(config, args.on),
+          TK_NODES: pulumi
+            .all(args.members.map((member) => member.address))
+            .apply((addresses) => addresses.map((address, i) => `${args.members[i]!.node.name}=${address}`).join(" ")),
+          TK_CONTROL_PLANES: controlPlanes(config.nodes)
+            .map((node) => node.name)
+            .join(" "),
+          TK_PAUSE_IMAGE: pauseImage(config.kubernetesVersion),
+          TK_POD_MTU: `${podMtu(config)}`,
+          TK_TUNNEL_PORT: `${config.tunnelPort}`,
+          TK_RELEASE: args.release,
+          TK_READY_SECONDS: `${probeSeconds}`,
+          TK_PROBE: scriptText("host/probe.sh"),
+        },
+        timeoutSeconds: 900,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,43 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
+import { labelLines, taintLines } from "../plan/nodes";
+import { HostScript } from "./host-script";
+import { type Member, nodeVariables } from "./membership";
+
+/** Bound on each wait for readiness, in seconds: Cilium's images on a slow line. */
+export const readySeconds = 600;
+
+export interface ClusterSettleArgs {
+  config: ClusterConfig;
+  /** The control plane on which it runs. */
+  on: Member;
+  /** What the release of Cilium is made of: readiness is waited for anew when it changes. */
+  release: pulumi.Input<string>;
+}
+
+/** Labels and taints as declared; then Cilium, every node and CoreDNS ready, and pods older than the network restarted. */
+export class ClusterSettle extends pulumi.ComponentResource {
+  constructor(name: string, args: ClusterSettleArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:cluster:Settle", name, {}, opts);
+    const { config } = args;
+    new HostScript(
+      `${name}-settle`,
+      {
+        host: args.on.host,
+        stage: "settle",
+        files: ["node.sh", "settle.sh"],
+        variables: {
+          ...nodeVariables(config, args.on),
+          TK_NODES: config.nodes.map((node) => node.name).join(" "),
+          TK_LABELS: labelLines(config.nodes),
+          TK_TAINTS: taintLines(config.nodes),
+          TK_RELEASE: args.release,
+          TK_READY_SECONDS: `${readySeconds}`,
+        },
+        timeoutSeconds: 3 * readySeconds + 120,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,40 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { NodeDocumentArgs } from "../plan/kubeadm";
+import type { ScriptTarget } from "./host-script";
+
+/** A node on its way into the cluster: a host that is in the tailnet and has its runtime. */
+export interface Member {
+  node: NodeConfig;
+  host: ScriptTarget;
+  /** The node IP: the host's tailnet address. */
+  address: pulumi.Output<string>;
+  /** The resolv.conf that the kubelet hands to pods; absolute path. */
+  resolvConf: pulumi.Output<string>;
+  /**
+   * Names this membership: this machine as this node of this stack. The host keeps it when it has joined, and the Node
+   * object carries it, so that neither a foreign cluster nor a former machine of the same name is taken for it.
+   */
+  mark: pulumi.Output<string>;
+}
+
+/** Bound on one run of kubeadm, in seconds: image pulls on a slow line and a slow disk's etcd included. */
+export const kubeadmSeconds = 600;
+/** Bound on an admission, in seconds: the join itself, and the wait for a joiner that is still starting its own. */
+export const joinSeconds = 900;
+
+/** The variables of scripts/node.sh. */
+export function nodeVariables(config: ClusterConfig, member: Member): Record<string, pulumi.Input<string>> {
+  return {
+    TK_ENDPOINT: config.endpoint.address,
+    TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    TK_NODE_IP: member.address,
+    TK_POD_ROUTING: config.podRouting,
+    TK_KUBEADM_SECONDS: `${kubeadmSeconds}`,
+  };
+}
+
+export function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {
+  const { name, labels, taints, role } = member.node;
+  return { name, nodeIp, labels, taints, role, resolvConf };
+}

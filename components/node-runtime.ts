@@ -1,0 +1,44 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, Role } from "../config/schema";
+import { containerdConfig, pauseImage } from "../plan/containerd";
+import { HostScript, type ScriptTarget } from "./host-script";
+
+export interface NodeRuntimeArgs {
+  host: ScriptTarget;
+  role: Role;
+  config: ClusterConfig;
+}
+
+/** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
+export class NodeRuntime extends pulumi.ComponentResource {
+  constructor(name: string, args: NodeRuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:node:Runtime", name, {}, opts);
+    const { config } = args;
+    const containerd = {
+      pauseImage: pauseImage(config.kubernetesVersion),
+      restrictOomScoreAdj: config.hostProfile.containerd.restrictOomScoreAdj,
+      // Where Cilium installs its plugin; Debian's containerd looks elsewhere by default.
+      cniBinDirs: "/opt/cni/bin",
+    };
+    new HostScript(
+      `${name}-runtime`,
+      {
+        host: args.host,
+        stage: "runtime",
+        files: ["runtime.sh"],
+        variables: {
+          TK_ROLE: args.role,
+          TK_KUBERNETES_VERSION: config.kubernetesVersion,
+          TK_BUNDLE: config.bundle ?? "",
+          // Which one fits is known on the host alone.
+          TK_CONTAINERD_V1: containerdConfig(1, containerd),
+          TK_CONTAINERD_V2: containerdConfig(2, containerd),
+        },
+        removable: true,
+        timeoutSeconds: 1200,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.registerOutputs();
+  }
+}

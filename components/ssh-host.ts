@@ -1,0 +1,98 @@
+import { createHash } from "node:crypto";
+import { local, type types } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { HostFacts } from "../plan/preflight";
+import { requirementsScript } from "../plan/requirements";
+import { shellQuote } from "../scripts/render";
+import { HostScript, type ScriptTarget } from "./host-script";
+
+export interface SshHostArgs {
+  node: NodeConfig;
+  config: ClusterConfig;
+  privateKey: pulumi.Input<string>;
+}
+
+/** How long a machine may take to boot before its first answer: 40 dials of at most 10 s. */
+const dialErrorLimit = 40;
+const perDialTimeout = 10;
+
+/**
+ * A bare host that is reached by SSH. Its host key is the one in the config, or the one of the first contact, which the
+ * stack's state keeps and enforces from then on. Its facts are gathered once, and a host that does not meet the
+ * requirements fails here, before anything is changed on any host.
+ */
+export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
+  public readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
+  public readonly identity: pulumi.Output<string>;
+  public readonly facts: pulumi.Output<HostFacts>;
+  public readonly name: string;
+  public readonly user: string;
+
+  constructor(name: string, args: SshHostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:host:SshHost", name, {}, opts);
+    const { host } = args.node;
+    this.name = args.node.name;
+    this.user = host.user;
+    const hostKey = host.hostKey === undefined ? this.scanHostKey(name, args) : pulumi.output(host.hostKey);
+    this.connection = pulumi.output({
+      host: host.address,
+      port: host.port,
+      user: host.user,
+      privateKey: args.privateKey,
+      hostKey,
+      dialErrorLimit,
+      perDialTimeout,
+    });
+    this.identity = hostKey.apply((key) => fingerprint([host.identity ?? "", key]));
+    const facts = new HostScript(
+      `${name}-facts`,
+      {
+        host: this,
+        stage: "facts",
+        files: ["facts.sh"],
+        variables: {
+          TK_ROLE: args.node.role,
+          TK_BUNDLE: args.config.bundle ?? "",
+          TK_ENDPOINT_PORT: `${args.config.endpoint.port}`,
+          TK_REQUIREMENTS: requirementsScript(args.node, args.config),
+        },
+        timeoutSeconds: 60,
+        rootOptional: true,
+      },
+      { parent: this },
+    );
+    this.facts = facts.result as unknown as pulumi.Output<HostFacts>;
+    this.registerOutputs({ identity: this.identity, facts: this.facts });
+  }
+
+  // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
+  private scanHostKey(name: string, { node }: SshHostArgs): pulumi.Output<string> {
+    const { address, port } = node.host;
+    const scan = `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(address)} 2>/dev/null`;
+    const key = new local.Command(
+      `${name}-host-key`,
+      {
+        // ed25519 sorts behind ecdsa; one key is enough, and the strongest that the host has is the one to pin.
+        create: [
+          "for i in $(seq 60); do",
+          `key=$(${scan} | awk '$2 ~ /^(ssh-ed25519|ecdsa-)/ {print $2, $3}' | sort -r | head -n 1)`,
+          '[ -z "$key" ] || { echo "$key"; exit 0; }',
+          "sleep 3",
+          "done",
+          `echo ${shellQuote(`tailkube: ${node.name}: no SSH server answers at ${address} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
+        ].join("\n"),
+        logging: local.Logging.None,
+        addPreviousOutputInEnv: false,
+        triggers: [address, `${port}`, node.host.identity ?? ""],
+      },
+      { parent: this },
+    );
+    return key.stdout;
+  }
+}
+
+/** A short, stable name for a list of texts: 16 hex digits of SHA-256. */
+export function fingerprint(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}

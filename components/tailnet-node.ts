@@ -1,0 +1,57 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
+import { scriptText } from "../scripts/render";
+import { HostScript, type ScriptTarget } from "./host-script";
+
+export interface TailnetNodeArgs {
+  host: ScriptTarget;
+  config: ClusterConfig;
+  authKey: pulumi.Input<string>;
+}
+
+/** A host in the tailnet: tailscaled installed and logged in, and the units that the node's other stages lean on. */
+export class TailnetNode extends pulumi.ComponentResource {
+  /** The node IP: this device's IPv4 address in the tailnet, as the host itself says. */
+  public readonly address: pulumi.Output<string>;
+  /** The device's stable ID at the coordination server. */
+  public readonly deviceId: pulumi.Output<string>;
+
+  constructor(name: string, args: TailnetNodeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:tailnet:Node", name, {}, opts);
+    const { config, host } = args;
+    const script = new HostScript(
+      `${name}-tailnet`,
+      {
+        host,
+        stage: "tailnet",
+        files: ["tailnet.sh"],
+        variables: {
+          TK_AUTH_KEY: args.authKey,
+          TK_LOGIN_SERVER: config.tailnet.loginServer,
+          TK_TAG: config.tailnet.tag,
+          TK_BUNDLE: config.bundle ?? "",
+          TK_POD_CIDR: config.podCidr,
+          TK_POD_ROUTING: config.podRouting,
+          TK_HOST_ROUTES: scriptText("host/routes.sh"),
+          TK_HOST_NETWORK: scriptText("host/network.sh"),
+          TK_HOST_WAIT_ADDRESS: scriptText("host/wait-address.sh"),
+        },
+        removable: true,
+        timeoutSeconds: 600,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.address = script.result.apply((r) => r.address ?? "");
+    this.deviceId = script.result.apply((r) => r.deviceId ?? "");
+    script.result.apply((r) => {
+      if (r.deviceName !== host.name) {
+        void pulumi.log.warn(
+          `${host.name} is called ${r.deviceName} in the tailnet: a stale device holds its name. Delete that one in the ` +
+            "tailnet's console; nothing in the cluster depends on the name.",
+          this,
+        );
+      }
+    });
+    this.registerOutputs({ address: this.address, deviceId: this.deviceId });
+  }
+}

@@ -1,0 +1,54 @@
+/** The config of a Pulumi stack: `config/load.ts` on what the engine hands over. */
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { type ConfigSource, loadConfig } from "./load";
+import type { ClusterConfig } from "./schema";
+
+/** The stack's config, with its secrets as secret outputs. */
+export interface StackConfig {
+  config: ClusterConfig;
+  secrets: { sshPrivateKey: pulumi.Output<string>; tailnetAuthKey: pulumi.Output<string> };
+}
+
+/**
+ * Loads the current stack's config. Throws a ConfigError with all problems; warnings go to the run's log.
+ * Relative paths in it are relative to the working directory, which Pulumi sets to the project's folder.
+ */
+export function loadStackConfig(): StackConfig {
+  const { config, secrets, warnings } = loadConfig(stackSource(), readProjectFile);
+  for (const warning of warnings) {
+    void pulumi.log.warn(warning);
+  }
+  return {
+    config,
+    secrets: {
+      sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
+      tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey),
+    },
+  };
+}
+
+// Not pulumi.Config: its `get` warns of each secret, and it does not tell which keys there are.
+function stackSource(): ConfigSource {
+  const prefix = `${pulumi.getProject()}:`;
+  const all = new Map(
+    Object.entries(pulumi.runtime.allConfig())
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => [key.slice(prefix.length), String(value)]),
+  );
+  return {
+    get: (key) => all.get(key),
+    getObject: (key) => {
+      const text = all.get(key);
+      return text === undefined || text === "" ? undefined : JSON.parse(text);
+    },
+    keys: () => [...all.keys()],
+  };
+}
+
+function readProjectFile(path: string): string {
+  const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : resolve(path);
+  return readFileSync(full, "utf8");
+}

@@ -1,0 +1,119 @@
+/** Rules between several keys of a config: each returns a line for every problem. */
+import { isIPv4, overlap, subnetCount, tailnetRange, contains } from "../plan/cidr";
+import { controlPlanes } from "../plan/nodes";
+import { valueText } from "./errors";
+import { type ClusterConfig, newestKubernetesMinor } from "./schema";
+
+type Nodes = Pick<ClusterConfig, "nodes">;
+type Networks = Pick<ClusterConfig, "nodes" | "endpoint" | "podCidr" | "serviceCidr">;
+
+/** Names and addresses are unique, and there is a control plane. */
+export function nodeProblems({ nodes }: Nodes): string[] {
+  const problems: string[] = [];
+  if (controlPlanes(nodes).length === 0) {
+    problems.push(
+      `nodes: ${nodes.length === 0 ? "the list is empty" : "none is a control plane"}. Allowed: at least one node with ` +
+        "role control-plane. Give one, or better three, that role.",
+    );
+  }
+  const firstWithName = new Map<string, number>();
+  const firstWithAddress = new Map<string, number>();
+  nodes.forEach((node, i) => {
+    const name = node.name;
+    const address = `${node.host.address}:${node.host.port}`;
+    const sameName = firstWithName.get(name);
+    const sameAddress = firstWithAddress.get(address);
+    if (sameName !== undefined) {
+      problems.push(
+        `nodes[${i}].name: ${valueText(name)} is refused. Allowed: a name of its own; nodes[${sameName}] has this one. Rename one.`,
+      );
+    }
+    if (sameAddress !== undefined) {
+      problems.push(
+        `nodes[${i}].host.address: ${valueText(node.host.address)} is refused. Allowed: an address and port of its own; ` +
+          `nodes[${sameAddress}] has these. Correct one.`,
+      );
+    }
+    firstWithName.set(name, sameName ?? i);
+    firstWithAddress.set(address, sameAddress ?? i);
+  });
+  return problems;
+}
+
+/** Ranges that the kernel or the protocol keeps for other ends. */
+const special = new Map([
+  ["0.0.0.0/8", "this network"],
+  ["127.0.0.0/8", "loopback"],
+  ["169.254.0.0/16", "link-local"],
+  ["224.0.0.0/3", "multicast or reserved"],
+]);
+
+/** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
+export function networkProblems({ nodes, endpoint, podCidr, serviceCidr }: Networks): string[] {
+  const ours = [
+    { key: "endpoint", network: `${endpoint.address}/32` },
+    { key: "podCidr", network: podCidr },
+    { key: "serviceCidr", network: serviceCidr },
+  ];
+  const hosts = nodes.flatMap((node, i) =>
+    isIPv4(node.host.address) ? [{ key: `nodes[${i}].host.address`, network: `${node.host.address}/32` }] : [],
+  );
+  const problems: string[] = [];
+  ours.forEach((one, i) => {
+    for (const [range, name] of special) {
+      if (overlap(one.network, range)) {
+        problems.push(clash(one, `range ${range}`, `it is ${name}`));
+      }
+    }
+    if (overlap(one.network, tailnetRange)) {
+      problems.push(clash(one, `the tailnet's range ${tailnetRange}`, "Tailscale drops what others send from there"));
+    }
+    for (const other of ours.slice(i + 1)) {
+      if (overlap(one.network, other.network)) {
+        problems.push(clash(one, `${other.key} ${other.network}`, "each needs addresses of its own"));
+      }
+    }
+    for (const host of hosts) {
+      if (overlap(one.network, host.network)) {
+        problems.push(clash(one, `${host.key} ${host.network.slice(0, -3)}`, "the host could not be reached any more"));
+      }
+    }
+  });
+  for (const host of hosts) {
+    if (contains(tailnetRange, host.network)) {
+      problems.push(
+        clash(host, `the tailnet's range ${tailnetRange}`, "a host leaves the tailnet on destroy, and SSH with it"),
+      );
+    }
+  }
+  const subnets = subnetCount(podCidr, 24);
+  if (subnets < nodes.length) {
+    problems.push(
+      `podCidr: ${valueText(podCidr)} is refused. Allowed: a network with a /24 for each of the ${nodes.length} nodes; this one ` +
+        `has ${subnets}. Choose a larger one.`,
+    );
+  }
+  return problems;
+}
+
+function clash(one: { key: string; network: string }, other: string, why: string): string {
+  const value = one.network.endsWith("/32") ? one.network.slice(0, -3) : one.network;
+  return `${one.key}: ${valueText(value)} is refused. Allowed: what does not overlap ${other} (${why}). Choose another.`;
+}
+
+/** What is allowed but unwise, a line each. */
+export function warnings(config: ClusterConfig): string[] {
+  const found: string[] = [];
+  const count = controlPlanes(config.nodes).length;
+  if (count % 2 === 0) {
+    found.push(
+      `nodes: ${count} control planes survive no more failures than ${count - 1} would: etcd needs a majority. Use an odd number.`,
+    );
+  }
+  if (Number(config.kubernetesVersion.split(".")[1]) > newestKubernetesMinor) {
+    found.push(
+      `kubernetesVersion: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest that this was tried with.`,
+    );
+  }
+  return found;
+}

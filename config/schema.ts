@@ -1,0 +1,334 @@
+/**
+ * The shape of the program's config: the types the rest of the program works with, and the zod schemas of what a user
+ * writes. Each schema's error text says what is allowed; `config/load.ts` makes whole sentences of it.
+ */
+import { z } from "zod";
+import { isNetwork, isIPv4, networkOf } from "../plan/cidr";
+
+export type Role = "control-plane" | "worker";
+
+/** A Kubernetes taint as kubeadm and `kubectl taint` take it. */
+export interface Taint {
+  key: string;
+  value?: string;
+  effect: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
+}
+
+/** A bare host that is reached by SSH. */
+export interface SshHostConfig {
+  kind: "ssh";
+  /** IPv4 address or DNS name that the operator's machine reaches. */
+  address: string;
+  user: string;
+  port: number;
+  /** Public host key, `ssh-ed25519 AAAA…`. Absent: recorded on first contact, enforced after. */
+  hostKey?: string;
+  /** Any text; a changed one says that the machine behind the name is a new one. */
+  identity?: string;
+}
+
+export interface NodeConfig {
+  /** DNS label; the Kubernetes node's name and the tailnet device's host name. */
+  name: string;
+  role: Role;
+  host: SshHostConfig;
+  labels: Record<string, string>;
+  /** What the node is registered with, kubeadm's defaults filled in (see `defaultTaints` in plan/nodes.ts). */
+  taints: Taint[];
+}
+
+/** What an unusual kind of host needs to differ in. The empty profile (`emptyHostProfile`) changes nothing. */
+export interface HostProfile {
+  /** Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1), merged over the program's own. */
+  kubelet: Record<string, unknown>;
+  /** kubeadm's names of preflight checks that may fail. */
+  ignorePreflightErrors: string[];
+  imagePullPolicy?: "Never" | "IfNotPresent" | "Always";
+  containerd: {
+    /** For hosts without CAP_SYS_RESOURCE. */
+    restrictOomScoreAdj: boolean;
+  };
+  /** Values of the Cilium chart, merged over the program's own and under the user's. */
+  ciliumValues: Record<string, unknown>;
+  /** Ids of checks in plan/preflight.ts that are not made. */
+  skipHostChecks: string[];
+}
+
+export interface ClusterConfig {
+  clusterName: string;
+  nodes: NodeConfig[];
+  /** The API endpoint: an IPv4 address that every control plane has on its loopback, and the API server's port. */
+  endpoint: { address: string; port: number };
+  podCidr: string;
+  serviceCidr: string;
+  /** `native`: each node's pod network is a route in the tailnet. `vxlan`: pods are tunnelled. */
+  podRouting: "native" | "vxlan";
+  /** UDP port of the tunnel; used with `podRouting: vxlan` only. */
+  tunnelPort: number;
+  /** Without the `v`. */
+  kubernetesVersion: string;
+  cilium: {
+    version: string;
+    /** A chart on the operator's machine, instead of the one at https://helm.cilium.io. */
+    chart?: string;
+    values: Record<string, unknown>;
+  };
+  tailnet: {
+    loginServer: string;
+    tag: string;
+    /** MTU of tailscale0 in bytes. */
+    mtu: number;
+  };
+  /** What a node's host has where it names nothing itself. */
+  ssh: { user: string; port: number };
+  /** Absolute path on the hosts of an offline bundle. Absent: distribution packages. */
+  bundle?: string;
+  hostProfile: HostProfile;
+  /**
+   * The address by which the operator's machine reaches the API server: the first control plane's SSH address, its
+   * tailnet address, or the endpoint.
+   */
+  operatorEndpoint: "host" | "tailnet" | "endpoint";
+  /** Whether the cluster is checked at the end of `up`. */
+  checks: boolean;
+}
+
+/** In plain; `config/pulumi.ts` turns them into Pulumi secrets at once. */
+export interface Secrets {
+  sshPrivateKey: string;
+  tailnetAuthKey: string;
+}
+
+export const emptyHostProfile: HostProfile = {
+  kubelet: {},
+  ignorePreflightErrors: [],
+  containerd: { restrictOomScoreAdj: false },
+  ciliumValues: {},
+  skipHostChecks: [],
+};
+
+/**
+ * Oldest Kubernetes minor that is accepted: kubeadm's v1beta4 documents came with 1.31
+ * (https://kubernetes.io/blog/2024/08/23/kubernetes-1-31-kubeadm-v1beta4/).
+ */
+export const oldestKubernetesMinor = 31;
+/** Newest Kubernetes minor that the program was tried with. */
+export const newestKubernetesMinor = 36;
+/** Oldest Cilium minor (of 1.x) whose chart has the values that plan/cilium.ts sets. */
+export const oldestCiliumMinor = 15;
+/** IPv6's least MTU and Tailscale's default (https://tailscale.com/kb/1023). Bytes. */
+export const smallestTailnetMtu = 1280;
+
+const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const dnsName =
+  /^(?=.{1,253}$)[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*$/;
+const semver = /^(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?$/;
+const labelKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+
+function text(pattern: RegExp, allowed: string) {
+  return z.string({ error: allowed }).regex(pattern, { error: allowed });
+}
+
+/** A whole number; Pulumi hands scalars over as text, structured values as numbers. */
+function wholeNumber(min: number, max: number, what = "a whole number") {
+  const allowed = `${what} from ${min} to ${max}`;
+  return z.preprocess(
+    (v) => (typeof v === "string" && /^\d+$/.test(v) ? Number(v) : v),
+    z.number({ error: allowed }).int({ error: allowed }).min(min, { error: allowed }).max(max, { error: allowed }),
+  );
+}
+
+function choice<const T extends readonly [string, ...string[]]>(values: T) {
+  return z.enum(values, { error: values.join(" or ") });
+}
+
+function yesOrNo() {
+  return z.preprocess((v) => (v === "true" ? true : v === "false" ? false : v), z.boolean({ error: "true or false" }));
+}
+
+/** An IPv4 network with no host bits, of a prefix length that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). */
+function network(minPrefix: number, maxPrefix: number, example: string) {
+  const allowed = `an IPv4 network of prefix length /${minPrefix} to /${maxPrefix} such as ${example}`;
+  return z.string({ error: allowed }).superRefine((value, ctx) => {
+    const prefix = Number(value.split("/")[1]);
+    if (!isNetwork(value) || prefix < minPrefix || prefix > maxPrefix) {
+      const meant = networkOf(value);
+      ctx.addIssue(meant && meant !== value ? `${allowed}; for this one write ${meant}` : allowed);
+    }
+  });
+}
+
+function version(oldestMinor: number, example: string) {
+  const allowed = `a version without v, 1.${oldestMinor}.0 or newer, such as ${example}`;
+  return z.string({ error: allowed }).refine(
+    (value) => {
+      const parts = semver.exec(value);
+      return parts !== null && parts[1] === "1" && Number(parts[2]) >= oldestMinor;
+    },
+    { error: allowed },
+  );
+}
+
+const port = () => wholeNumber(1, 65535, "a port");
+const freeForm = (allowed: string) => z.record(z.string(), z.unknown(), { error: allowed });
+const hostAddress = "an IPv4 address or a DNS name";
+const userName = () => text(/^[a-z_][a-z0-9_.-]{0,31}$/i, "a user name such as root or admin");
+
+const taint = z.strictObject(
+  {
+    key: text(labelKey, "a taint key such as example.com/dedicated"),
+    value: text(labelValue, "up to 63 letters, digits, '-', '_' or '.'").optional(),
+    effect: choice(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+  },
+  { error: "an object with key, value and effect" },
+);
+
+const sshHost = z.strictObject(
+  {
+    kind: choice(["ssh"]).default("ssh"),
+    address: z.string({ error: hostAddress }).refine((a) => (/^[\d.]+$/.test(a) ? isIPv4(a) : dnsName.test(a)), {
+      error: hostAddress,
+    }),
+    user: userName().optional(),
+    port: port().optional(),
+    hostKey: text(
+      /^(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$/,
+      "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub: ssh-ed25519 AAAA…",
+    ).optional(),
+    identity: z.string({ error: "a text" }).optional(),
+  },
+  { error: "an object with address and, where wanted, user, port, hostKey and identity" },
+);
+
+const labels = z.record(z.string(), z.unknown(), { error: "an object of label: value" }).superRefine((all, ctx) => {
+  for (const [key, value] of Object.entries(all)) {
+    const path = [key];
+    if (!labelKey.test(key)) {
+      ctx.addIssue({ code: "custom", path, message: "a label key such as example.com/rack" });
+    } else if (!mayKubeletSet(key)) {
+      ctx.addIssue({ code: "custom", path, message: reservedLabel });
+    } else if (typeof value !== "string" || !labelValue.test(value)) {
+      ctx.addIssue({
+        code: "custom",
+        path,
+        message: "up to 63 letters, digits, '-', '_' or '.', in quotes where it reads as a number or a boolean",
+      });
+    }
+  }
+});
+
+const reservedLabel =
+  "a label that a kubelet may set on its own node: outside kubernetes.io and k8s.io, or below node.kubernetes.io";
+
+// k8s.io/kubelet/pkg/apis/well_known_labels.go. A kubelet started with any other kubernetes.io label exits.
+const kubeletLabels = new Set([
+  "kubernetes.io/hostname",
+  "kubernetes.io/os",
+  "kubernetes.io/arch",
+  "beta.kubernetes.io/os",
+  "beta.kubernetes.io/arch",
+  "beta.kubernetes.io/instance-type",
+  "node.kubernetes.io/instance-type",
+  "topology.kubernetes.io/zone",
+  "topology.kubernetes.io/region",
+  "failure-domain.beta.kubernetes.io/zone",
+  "failure-domain.beta.kubernetes.io/region",
+]);
+
+function mayKubeletSet(key: string): boolean {
+  const slash = key.indexOf("/");
+  const prefix = slash < 0 ? "" : key.slice(0, slash);
+  const below = (domain: string) => prefix === domain || prefix.endsWith(`.${domain}`);
+  if (!below("kubernetes.io") && !below("k8s.io")) {
+    return true;
+  }
+  return kubeletLabels.has(key) || below("node.kubernetes.io") || below("kubelet.kubernetes.io");
+}
+
+const node = z.strictObject(
+  {
+    name: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
+    role: choice(["control-plane", "worker"]),
+    host: sshHost,
+    labels: labels.default({}),
+    taints: z.array(taint, { error: "a list of taints" }).optional(),
+  },
+  { error: "an object with name, role and host" },
+);
+
+/** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
+export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues"]);
+
+/** What a user writes, key by key. Defaults are those that Pulumi.yaml names. */
+export const stackSchema = z.object({
+  clusterName: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'").default("tailkube"),
+  nodes: z.array(node, { error: "a list of nodes, each with name, role and host" }),
+  endpoint: z.string().refine(isIPv4, { error: "an IPv4 address such as 10.200.0.1" }).default("10.200.0.1"),
+  endpointPort: port().default(6443),
+  // From /8 to /24 for kube-controller-manager's /24 a node: PodSubnetNodeMaskMaxDiff = 16.
+  podCidr: network(8, 24, "10.50.0.0/16").default("10.50.0.0/16"),
+  // MaximumBitsForServiceSubnet = 20, MinimumAddressesInServiceSubnet = 10.
+  serviceCidr: network(12, 28, "10.96.0.0/12").default("10.96.0.0/12"),
+  podRouting: choice(["native", "vxlan"]).default("native"),
+  tunnelPort: port().default(8472),
+  kubernetesVersion: version(oldestKubernetesMinor, "1.36.3").default("1.36.3"),
+  ciliumVersion: version(oldestCiliumMinor, "1.15.19").default("1.15.19"),
+  ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
+  ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
+  tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, "a URL such as https://controlplane.tailscale.com").default(
+    "https://controlplane.tailscale.com",
+  ),
+  tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s").default("tag:k8s"),
+  tailnetMtu: wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
+  tailnetAuthKey: z.string().optional(),
+  tailnetAuthKeyFile: z.string().optional(),
+  sshUser: userName().default("root"),
+  sshPort: port().default(22),
+  sshPrivateKey: z.string().optional(),
+  sshPrivateKeyFile: z.string().optional(),
+  // It becomes part of shell scripts.
+  bundle: text(
+    /^\/[A-Za-z0-9._/+@-]+$/,
+    "an absolute path on the hosts, of letters, digits and . _ / + @ -, such as /opt/tailkube-bundle",
+  ).optional(),
+  hostProfile: z.string().optional(),
+  operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
+  checks: yesOrNo().default(true),
+});
+
+export type StackValues = z.output<typeof stackSchema>;
+
+const ownKubeletFields = new Map([
+  ["apiVersion", "it is the program's to say"],
+  ["kind", "it is the program's to say"],
+  ["cgroupDriver", "it is systemd, as containerd's"],
+]);
+
+/** What a host profile's file holds. */
+export const hostProfileSchema = z.strictObject(
+  {
+    kubelet: freeForm("an object of fields of KubeletConfiguration")
+      .superRefine((fields, ctx) => {
+        for (const key of Object.keys(fields)) {
+          const why = ownKubeletFields.get(key);
+          if (why) {
+            ctx.addIssue({ code: "custom", path: [key], message: `any other field of KubeletConfiguration (${why})` });
+          }
+        }
+      })
+      .default({}),
+    ignorePreflightErrors: z
+      .array(z.string({ error: "the name of a check" }), { error: "a list of names of kubeadm's preflight checks" })
+      .default([]),
+    imagePullPolicy: choice(["Never", "IfNotPresent", "Always"]).optional(),
+    containerd: z
+      .strictObject({ restrictOomScoreAdj: yesOrNo().default(false) }, { error: "an object with restrictOomScoreAdj" })
+      .default({ restrictOomScoreAdj: false }),
+    ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
+    skipHostChecks: z
+      .array(z.string({ error: "the id of a check" }), { error: "a list of ids of host checks" })
+      .default([]),
+  },
+  { error: "a YAML object" },
+);

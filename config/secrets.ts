@@ -1,0 +1,106 @@
+/** The two secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
+import type { Secrets } from "./schema";
+import type { ReadFile } from "./load";
+
+/** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */
+interface SecretKind {
+  wanted: string;
+  problem(value: string): string | undefined;
+}
+
+const sshPrivateKey: SecretKind = {
+  wanted: "the private SSH key that opens every host",
+  problem(value) {
+    if (/^(ssh|ecdsa|sk)-\S+ AAAA/.test(value)) {
+      return "it is a public key. Give the private one, the file without .pub.";
+    }
+    if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----$/m.test(value) || !/^-----END [A-Z ]*PRIVATE KEY-----$/m.test(value)) {
+      return "it is no private key in OpenSSH's or PEM format. Give the whole file, from -----BEGIN to -----END.";
+    }
+    return isEncrypted(value)
+      ? "it is protected by a passphrase, which nobody could type in. Give a key without one: ssh-keygen -p -f FILE."
+      : undefined;
+  },
+};
+
+const tailnetAuthKey: SecretKind = {
+  wanted: "an auth key of the tailnet",
+  problem(value) {
+    if (/\s/.test(value)) {
+      return "it has white space within. Give the key alone.";
+    }
+    return value.startsWith("tskey-api-")
+      ? "it is an API access token, which no device can log in with. Make an auth key in the admin console."
+      : undefined;
+  },
+};
+
+/**
+ * Both secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
+ * given twice, unreadable or of the wrong kind.
+ */
+export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
+  return {
+    // ssh refuses a key whose last line does not end.
+    sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n`,
+    tailnetAuthKey: readSecret("tailnetAuthKey", tailnetAuthKey, raw, readFile, problems),
+  };
+}
+
+function readSecret(
+  key: string,
+  kind: SecretKind,
+  raw: Record<string, unknown>,
+  readFile: ReadFile,
+  problems: string[],
+): string {
+  const inConfig = raw[key];
+  const file = raw[`${key}File`];
+  const command = `pulumi config set --secret ${key}`;
+  if (inConfig !== undefined && file !== undefined) {
+    problems.push(`${key}: it is set, and ${key}File too. Allowed: one of them. Remove the other.`);
+    return "";
+  }
+  if (inConfig === undefined && file === undefined) {
+    problems.push(`${key}: not set. Wanted: ${kind.wanted}. Set it (${command}), or name its file in ${key}File.`);
+    return "";
+  }
+  let value = inConfig;
+  if (typeof file === "string") {
+    try {
+      value = readFile(file);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      problems.push(
+        `${key}File: ${JSON.stringify(file)} cannot be read${typeof code === "string" ? ` (${code})` : ""}. ` +
+          `Wanted: a file with ${kind.wanted}; a relative path is relative to the project. Correct the path.`,
+      );
+      return "";
+    }
+  }
+  const trimmed = typeof value === "string" ? value.trim() : "";
+  const at = file === undefined ? key : `${key}File (${String(file)})`;
+  const problem = trimmed === "" ? `it is empty. Give ${kind.wanted}.` : kind.problem(trimmed);
+  if (problem !== undefined) {
+    problems.push(`${at}: ${problem}`);
+  }
+  return trimmed;
+}
+
+/** Whether a private key needs a passphrase, in any of the three formats that ssh-keygen writes. */
+function isEncrypted(key: string): boolean {
+  if (/BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(key)) {
+    return true;
+  }
+  if (!key.includes("BEGIN OPENSSH PRIVATE KEY")) {
+    return false;
+  }
+  // openssh-key-v1: a magic word and a zero byte, then the cipher's name with its length before it; "none" if plain.
+  const bytes = Buffer.from(key.replace(/-----[^-]+-----/g, ""), "base64");
+  const magic = "openssh-key-v1\0";
+  if (bytes.toString("latin1", 0, magic.length) !== magic || bytes.length < magic.length + 4) {
+    return false;
+  }
+  const start = magic.length + 4;
+  return bytes.toString("latin1", start, start + bytes.readUInt32BE(magic.length)) !== "none";
+}

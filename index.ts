@@ -1,0 +1,11 @@
+import { Cluster } from "./components/cluster";
+import { loadStackConfig } from "./config/pulumi";
+
+const cluster = new Cluster("cluster", loadStackConfig());
+
+/** Administrator's kubeconfig by the endpoint, for machines that are in the tailnet. */
+export const kubeconfig = cluster.kubeconfig;
+/** Administrator's kubeconfig by the first control plane, as this machine reaches it. */
+export const directKubeconfig = cluster.directKubeconfig;
+/** The nodes with their addresses. */
+export const nodes = cluster.nodes;

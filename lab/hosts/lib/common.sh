@@ -1,0 +1,70 @@
+# Paths, names and addresses of the lab's hosts. Sourced by ../hosts and ../supervise.
+# shellcheck shell=bash disable=SC2034 # the sourcing scripts use what is set here
+
+# The directories made here become directories of the hosts.
+umask 022
+
+HOSTS_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+STATE_DIR=$(dirname -- "$HOSTS_DIR")/.state
+HOSTS_STATE=$STATE_DIR/hosts
+SSH_KEY=$STATE_DIR/ssh/id_ed25519
+CACHE_DIR=${TAILKUBE_CACHE:-$HOME/.cache/tailkube}
+
+ALL_HOSTS=(cp1 cp2 cp3 w1)
+# What the hosts keep outside their overlay: containerd's snapshots are overlays themselves, and an overlay above an
+# overlay is refused.
+DATA_DIRS=(containerd kubelet etcd)
+
+BRIDGE=tklab0
+BRIDGE_ADDRESS=172.31.77.1
+# Everything of the lab in the machine's root namespaces starts with this: network namespaces, links.
+PREFIX=tklab
+
+# The eth1 address of a host, without the prefix length.
+host_address() {
+  case $1 in
+    cp1) echo 172.31.77.11 ;;
+    cp2) echo 172.31.77.12 ;;
+    cp3) echo 172.31.77.13 ;;
+    w1) echo 172.31.77.21 ;;
+    *) die "unknown host '$1': one of ${ALL_HOSTS[*]}" ;;
+  esac
+}
+
+# Each host has another network manager, so that nothing works by luck with one of them only.
+host_network_manager() {
+  case $1 in
+    cp1) echo netplan ;;
+    cp2) echo ifupdown ;;
+    cp3) echo NetworkManager ;;
+    w1) echo systemd-networkd ;;
+  esac
+}
+
+host_dir() { echo "$HOSTS_STATE/$1"; }
+host_netns() { echo "$PREFIX-$1"; }
+host_nat_netns() { echo "$PREFIX-$1-nat"; }
+
+die() {
+  echo "hosts: $*" >&2
+  exit 1
+}
+
+# Seconds since the start of the script, with one decimal.
+elapsed() {
+  local us=$((${EPOCHREALTIME/[.,]/} - START_US))
+  printf '%d.%d' $((us / 1000000)) $((us / 100000 % 10))
+}
+START_US=${EPOCHREALTIME/[.,]/}
+
+progress() { printf '%6ss  %s\n' "$(elapsed)" "$*"; }
+
+# wait_until SECONDS COMMAND…: run COMMAND every 0.1 s until it succeeds; 1 after SECONDS.
+wait_until() {
+  local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+  shift
+  until "$@"; do
+    ((${EPOCHREALTIME/[.,]/} < deadline)) || return 1
+    sleep 0.1
+  done
+}

@@ -1,0 +1,68 @@
+# Taking everything away, whatever state it is in, and the limits of the machine that the hosts need.
+# shellcheck shell=bash
+
+# hosts_down: kill and remove all that the lab's hosts put on this machine; 1, with a list, if anything is left.
+hosts_down() {
+  local name left
+  # Supervisors first, or they would start their hosts again.
+  for name in "${ALL_HOSTS[@]}"; do cgroup_kill "$name.supervisor" || true; done
+  for name in "${ALL_HOSTS[@]}"; do (host_clear "$name") || true; done
+  cgroup_kill || true
+  wait_until 10 lab_cgroups_removed || true
+  network_remove_all
+  # Deepest first.
+  lab_mounts | sort -r | while read -r name; do umount "$name" || umount -l "$name"; done
+  limits_restore
+  rm -rf --one-file-system "$HOSTS_STATE"
+  left=$(lab_leftovers)
+  [[ -z $left ]] || {
+    printf 'hosts: left behind:\n%s\n' "$left" >&2
+    return 1
+  }
+}
+
+lab_cgroups_removed() {
+  cgroup_remove
+  [[ -z $(cgroup_dirs) ]]
+}
+
+# Mount points of the hosts in this mount namespace, also those of another checkout: names of interfaces, namespaces and
+# cgroups are the machine's, so there can be only one lab at a time.
+lab_mounts() {
+  local mount
+  while read -r _ _ _ _ mount _; do
+    # Spaces are \040 there.
+    mount=$(printf '%b' "$mount")
+    [[ $mount != */lab/.state/hosts/* ]] || echo "$mount"
+  done </proc/self/mountinfo
+}
+
+# A line for each thing of the lab that still exists.
+lab_leftovers() {
+  cgroup_pids | xargs -r ps -o pid=,args= -p | sed 's/^/process /'
+  lab_mounts | sed 's/^/mount /'
+  # Processes outside the lab's cgroups that have a host's file system in a mount namespace of their own.
+  { grep -lF -- "$HOSTS_STATE/" /proc/[0-9]*/mountinfo 2>/dev/null || true; } | cut -d / -f 3 |
+    xargs -r ps -o pid=,args= -p | sed 's/^/mount in the namespace of process /'
+  network_namespaces | sed 's/^/network namespace /'
+  network_links | sed 's/^/interface /'
+  cgroup_dirs | sed 's/^/cgroup /'
+  if [[ -e $HOSTS_STATE ]]; then echo "directory $HOSTS_STATE"; fi
+}
+
+# Four hosts share root's inotify instances; the kernel's default of 128 is too few for four kubelets. The machine's own
+# value is kept for hosts_down, where a lost state directory does not lose it.
+INOTIFY_LIMIT=/proc/sys/fs/inotify/max_user_instances
+INOTIFY_SAVED=/run/tailkube-lab.inotify
+
+limits_raise() {
+  (($(<$INOTIFY_LIMIT) < 1024)) || return 0
+  cat "$INOTIFY_LIMIT" >"$INOTIFY_SAVED"
+  echo 1024 >"$INOTIFY_LIMIT"
+}
+
+limits_restore() {
+  [[ -e $INOTIFY_SAVED ]] || return 0
+  cat "$INOTIFY_SAVED" >"$INOTIFY_LIMIT"
+  rm "$INOTIFY_SAVED"
+}

@@ -1,0 +1,87 @@
+# The Debian root file system that all hosts share: built once per recipe, kept in the cache, read-only below overlays.
+# shellcheck shell=bash
+
+# Bookworm, and not a later one: its systemd still runs on cgroup v1.
+ROOTFS_SUITE=bookworm
+ROOTFS_MIRROR=${TAILKUBE_DEBIAN_MIRROR:-http://deb.debian.org}
+ROOTFS_PACKAGES=(
+  systemd systemd-sysv udev dbus sudo openssh-server ca-certificates curl jq kmod procps iputils-ping
+  iproute2 iptables nftables conntrack socat ethtool ebtables runc containernetworking-plugins
+  netplan.io ifupdown network-manager
+)
+# What the machine itself needs: command and Debian package.
+MACHINE_PACKAGES=(
+  mmdebstrap:mmdebstrap systemd-nspawn:systemd-container ip:iproute2 nsenter:util-linux ssh-keygen:openssh-client
+)
+
+# Installs what this machine lacks. Needs root and apt-get only if something is missing.
+machine_packages_install() {
+  local entry missing=()
+  for entry in "${MACHINE_PACKAGES[@]}"; do
+    command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+  done
+  ((${#missing[@]} > 0)) || return 0
+  progress "installing on this machine: ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The directory of the root file system; its name changes with the recipe.
+rootfs_dir() {
+  local hash
+  hash=$(cd "$HOSTS_DIR" && find lib/rootfs.sh lib/rootfs-customize rootfs -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum |
+    cat - <(echo "$ROOTFS_MIRROR") | sha256sum)
+  echo "$CACHE_DIR/rootfs-${hash:0:12}"
+}
+
+# Builds base/ and, as a layer above it, containerd/, if they are not in the cache.
+rootfs_build() {
+  local dir partial log
+  dir=$(rootfs_dir)
+  [[ ! -d $dir ]] || return 0
+  machine_packages_install
+  partial=$dir.partial
+  log=$dir.log
+  rm -rf --one-file-system "$CACHE_DIR"/rootfs-*.partial
+  mkdir -p "$partial"
+  progress "building the root file system: Debian $ROOTFS_SUITE, once (about 2 min)"
+  if ! { rootfs_build_base "$partial" && rootfs_build_containerd "$partial"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    die "the root file system could not be built; the whole log is in $log"
+  fi
+  mv "$partial" "$dir"
+  progress "root file system ready: $dir ($(du -sh "$dir" | cut -f1))"
+}
+
+rootfs_build_base() {
+  local options=() option
+  # Where this machine's apt is told not to look at the age of an index, its mirror needs it here too.
+  while read -r option; do options+=(--aptopt="$option"); done < <(apt-config dump | grep '^Acquire::Check-' || true)
+  for option in doc man locale info; do options+=(--dpkgopt="path-exclude=/usr/share/$option/*"); done
+  # shellcheck disable=SC2016 # "$1" and the APT_CONFIG are for mmdebstrap's own shell
+  mmdebstrap --variant=minbase --mode=root "${options[@]}" --include="${ROOTFS_PACKAGES[*]}" \
+    --customize-hook='rm "$1"/var/cache/apt/archives/*.deb' \
+    --customize-hook='APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only containerd' \
+    --customize-hook="mv \"\$1\"/var/cache/apt/archives/*.deb '$1'" \
+    --customize-hook="'$HOSTS_DIR/lib/rootfs-customize' \"\$1\"" \
+    "$ROOTFS_SUITE" "$1/base" \
+    "deb $ROOTFS_MIRROR/debian $ROOTFS_SUITE main" \
+    "deb $ROOTFS_MIRROR/debian $ROOTFS_SUITE-updates main" \
+    "deb $ROOTFS_MIRROR/debian-security $ROOTFS_SUITE-security main"
+}
+
+# In a mount namespace of its own, so that nothing stays mounted when it is killed.
+rootfs_build_containerd() {
+  mkdir "$1/containerd" "$1/work" "$1/merged"
+  # shellcheck disable=SC2016 # for the inner shell
+  unshare --mount --propagation private bash -euc '
+    cd "$1"
+    mount -t overlay overlay -o lowerdir=base,upperdir=containerd,workdir=work merged
+    mkdir merged/debs
+    mv ./*.deb merged/debs
+    DEBIAN_FRONTEND=noninteractive chroot merged bash -c "dpkg --install /debs/*.deb"
+    rm -r merged/debs
+    umount merged
+  ' bash "$1"
+  rm -r "$1/work" "$1/merged"
+}

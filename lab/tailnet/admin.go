@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"tailscale.com/tailcfg"
+)
+
+// A deviceReport is a device as the admin endpoint lists it.
+type deviceReport struct {
+	ID               tailcfg.StableNodeID `json:"id"`
+	Name             string               `json:"name"`     // in the tailnet
+	Hostname         string               `json:"hostname"` // as the device says
+	NodeKey          string               `json:"nodeKey"`  // short
+	Addresses        []netip.Addr         `json:"addresses"`
+	Online           bool                 `json:"online"`
+	LastSeen         *time.Time           `json:"lastSeen"` // null if it was never offline
+	Tags             []string             `json:"tags"`
+	AdvertisedRoutes []netip.Prefix       `json:"advertisedRoutes"`
+	ApprovedRoutes   []netip.Prefix       `json:"approvedRoutes"`
+	PrimaryRoutes    []netip.Prefix       `json:"primaryRoutes"`
+}
+
+// devices lists the devices of the tailnet, oldest first.
+func (n *network) devices() []deviceReport {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	reports := []deviceReport{}
+	for _, d := range n.state.Devices {
+		r := deviceReport{
+			ID:               d.stableID(),
+			Name:             d.Name,
+			Hostname:         d.Hostinfo.Hostname,
+			NodeKey:          d.NodeKey.ShortString(),
+			Online:           d.online(),
+			Tags:             list(d.Tags),
+			AdvertisedRoutes: list(d.Hostinfo.RoutableIPs),
+			ApprovedRoutes:   list(sortedRoutes(d.Approved)),
+			PrimaryRoutes:    list(n.primaryRoutesLocked(d)),
+		}
+		for _, a := range d.Addresses {
+			r.Addresses = append(r.Addresses, a.Addr())
+		}
+		if !d.LastSeen.IsZero() {
+			r.LastSeen = &d.LastSeen
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+// list makes nil an empty JSON array.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func (n *network) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /devices", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		enc.Encode(n.devices())
+	})
+	return mux
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tailscale.com/tailcfg"
+	"tailscale.com/types/key"
+)
+
+const goodKey = "tskey-auth-good"
+
+func testNetwork(t *testing.T, statePath string) *network {
+	t.Helper()
+	st, err := loadState(statePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newNetwork(policy{
+		tags:    []string{"tag:k8s"},
+		approve: []netip.Prefix{netip.MustParsePrefix("10.200.0.1/32")},
+		checkKey: func(k string) error {
+			if k != goodKey {
+				return errors.New("invalid key")
+			}
+			return nil
+		},
+	}, nil, st, saveTo(statePath))
+}
+
+// A client is the part of a host that the server sees.
+type client struct {
+	machine  key.MachinePublic
+	node     key.NodePublic
+	hostinfo tailcfg.Hostinfo
+}
+
+func newClient(hostname string) *client {
+	return &client{key.NewMachine().Public(), key.NewNode().Public(), tailcfg.Hostinfo{Hostname: hostname}}
+}
+
+func (c *client) login(n *network, authKey string) *tailcfg.RegisterResponse {
+	req := &tailcfg.RegisterRequest{NodeKey: c.node, Hostinfo: c.hostinfo.Clone()}
+	if authKey != "" {
+		req.Auth = &tailcfg.RegisterResponseAuth{AuthKey: authKey}
+	}
+	return n.register(c.machine, req)
+}
+
+func (c *client) logout(n *network) {
+	n.register(c.machine, &tailcfg.RegisterRequest{NodeKey: c.node, Hostinfo: &c.hostinfo, Expiry: time.Unix(123, 0)})
+}
+
+func (c *client) advertise(t *testing.T, n *network, routes ...string) {
+	t.Helper()
+	c.hostinfo.RoutableIPs = nil
+	for _, r := range routes {
+		c.hostinfo.RoutableIPs = append(c.hostinfo.RoutableIPs, netip.MustParsePrefix(r))
+	}
+	if err := n.update(c.machine, &tailcfg.MapRequest{NodeKey: c.node, Hostinfo: c.hostinfo.Clone()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// poll makes the device online and returns how to end that.
+func (c *client) poll(t *testing.T, n *network) (detach func()) {
+	t.Helper()
+	detach, err := n.attach(c.machine, c.node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return detach
+}
+
+func names(n *network) (names []string) {
+	for _, d := range n.devices() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+func wantNames(t *testing.T, n *network, want ...string) {
+	t.Helper()
+	got := names(n)
+	if len(got) != len(want) {
+		t.Fatalf("devices are %q, want %q", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("devices are %q, want %q", got, want)
+		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	n := testNetwork(t, path)
+	a := newClient("cp1")
+	if res := a.login(n, "tskey-auth-bad"); res.Error == "" {
+		t.Error("a wrong key was accepted")
+	}
+	if res := a.login(n, ""); res.AuthURL == "" {
+		t.Error("an unknown device got in without a key")
+	}
+	wantNames(t, n)
+	if res := a.login(n, goodKey); res.Error != "" || !res.MachineAuthorized {
+		t.Errorf("login: %+v", res)
+	}
+	if res := a.login(n, ""); res.Error != "" || res.AuthURL != "" {
+		t.Errorf("return without a key: %+v", res)
+	}
+	thief := &client{key.NewMachine().Public(), a.node, a.hostinfo}
+	if res := thief.login(n, ""); res.Error == "" {
+		t.Error("another machine got in with the node key of a device")
+	}
+	if res := a.login(testNetwork(t, path), ""); res.Error != "" || res.AuthURL != "" {
+		t.Errorf("return after a restart of the server: %+v", res)
+	}
+
+	tagged := newClient("x")
+	tagged.hostinfo.RequestTags = []string{"tag:admin"}
+	if res := tagged.login(n, goodKey); res.Error == "" {
+		t.Error("a tag that the key does not give was granted")
+	}
+}
+
+func TestNames(t *testing.T) {
+	n := testNetwork(t, filepath.Join(t.TempDir(), "state.json"))
+	first, second := newClient("cp1"), newClient("CP1")
+	first.login(n, goodKey)
+	second.login(n, goodKey)
+	wantNames(t, n, "cp1", "cp1-1")
+	first.logout(n)
+	wantNames(t, n, "cp1-1")
+	first.node = key.NewNode().Public()
+	first.login(n, goodKey)
+	wantNames(t, n, "cp1-1", "cp1")
+	if a, b := n.devices()[1].Addresses[0], netip.MustParseAddr("100.64.0.3"); a != b {
+		t.Errorf("a device that joined again has address %v, want a fresh one, %v", a, b)
+	}
+}
+
+func TestPeersLearnOfLogout(t *testing.T) {
+	n := testNetwork(t, filepath.Join(t.TempDir(), "state.json"))
+	a, b := newClient("cp1"), newClient("cp2")
+	a.login(n, goodKey)
+	b.login(n, goodKey)
+	var view mapView
+	if res, _, err := n.nextMap(a.machine, a.node, &view); err != nil || len(res.Peers) != 1 {
+		t.Fatalf("first map: %+v, %v", res, err)
+	}
+	res, changed, err := n.nextMap(a.machine, a.node, &view)
+	if res != nil || err != nil {
+		t.Fatalf("map without a change: %+v, %v", res, err)
+	}
+	b.logout(n)
+	<-changed
+	if res, _, err := n.nextMap(a.machine, a.node, &view); err != nil || len(res.PeersRemoved) != 1 {
+		t.Fatalf("map after the logout: %+v, %v", res, err)
+	}
+	if _, _, err := n.nextMap(b.machine, b.node, new(mapView)); !errors.Is(err, errUnknownDevice) {
+		t.Errorf("map of the device that logged out: %v", err)
+	}
+}
+
+func TestPrimaryMoves(t *testing.T) {
+	const vip = "10.200.0.1/32"
+	path := filepath.Join(t.TempDir(), "state.json")
+	n := testNetwork(t, path)
+	clients := []*client{newClient("cp1"), newClient("cp2")}
+	for _, c := range clients {
+		c.login(n, goodKey)
+		defer c.poll(t, n)()
+		c.advertise(t, n, vip, "192.168.0.0/24")
+	}
+	want := func(n *network, primary string) {
+		t.Helper()
+		for _, d := range n.devices() {
+			if len(d.PrimaryRoutes) > 0 != (d.Name == primary) {
+				t.Fatalf("%s carries %v, but %s should be the primary", d.Name, d.PrimaryRoutes, primary)
+			}
+		}
+	}
+	want(n, "cp1")
+	if r := n.devices()[0]; len(r.AdvertisedRoutes) != 2 || len(r.ApprovedRoutes) != 1 {
+		t.Errorf("of %v were approved: %v", r.AdvertisedRoutes, r.ApprovedRoutes)
+	}
+	clients[0].advertise(t, n)
+	want(n, "cp2")
+	clients[0].advertise(t, n, vip)
+	want(n, "cp2")
+	restarted := testNetwork(t, path)
+	restarted.settle()
+	want(restarted, "cp2") // no device has found the new server yet
+	clients[1].logout(n)
+	want(n, "cp1")
+}
+
+func TestPrimaryMovesAfterItsPollEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	synctest.Test(t, func(t *testing.T) {
+		n := testNetwork(t, path)
+		a, b := newClient("cp1"), newClient("cp2")
+		var detach []func()
+		for _, c := range []*client{a, b} {
+			c.login(n, goodKey)
+			detach = append(detach, c.poll(t, n))
+			c.advertise(t, n, "10.200.0.1/32")
+		}
+		primary := func() string {
+			for _, d := range n.devices() {
+				if len(d.PrimaryRoutes) > 0 {
+					return d.Name
+				}
+			}
+			return "none"
+		}
+		detach[0]()
+		time.Sleep(reconnectGrace / 2)
+		detach[0] = a.poll(t, n)
+		time.Sleep(2 * reconnectGrace)
+		if p := primary(); p != "cp1" {
+			t.Errorf("after a short gap between polls of cp1 the primary is %s", p)
+		}
+		detach[0]()
+		time.Sleep(reconnectGrace + time.Millisecond)
+		if p := primary(); p != "cp2" {
+			t.Errorf("after the end of cp1's poll the primary is %s", p)
+		}
+		detach[1]()
+		time.Sleep(restartGrace)
+		if p := primary(); p != "cp2" {
+			t.Errorf("with nobody online the primary is %s", p)
+		}
+	})
+}

@@ -1,0 +1,51 @@
+/** IPv4 addresses and networks as text. IPv6 is nowhere in this program: a tailnet's node addresses are IPv4. */
+import ipaddr from "ipaddr.js";
+
+/** Addresses that a tailnet gives to its devices; Tailscale drops them where they come from any other interface. */
+export const tailnetRange = "100.64.0.0/10";
+
+/** Whether the text is an IPv4 address in four decimal parts. */
+export function isIPv4(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text);
+}
+
+/** Whether the text is an IPv4 network: four decimal parts, a prefix length, and no bit set after the prefix. */
+export function isNetwork(text: string): boolean {
+  return networkOf(text) === text;
+}
+
+/** The network that an address with a prefix length is in: `10.0.2.15/24` → `10.0.2.0/24`. Undefined for other text. */
+export function networkOf(text: string): string | undefined {
+  if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) {
+    return undefined;
+  }
+  const [, prefix] = ipaddr.IPv4.parseCIDR(text);
+  return `${ipaddr.IPv4.networkAddressFromCIDR(text).toString()}/${prefix}`;
+}
+
+/** A single address as a network of one. Throws on anything but an IPv4 address. */
+export function hostNetwork(address: string): string {
+  if (!isIPv4(address)) {
+    throw new Error(`${JSON.stringify(address)} is not an IPv4 address`);
+  }
+  return `${address}/32`;
+}
+
+/** Whether `inner`, a network or an address, is wholly in the network `outer`. Throws on text that is neither. */
+export function contains(outer: string, inner: string): boolean {
+  const [network, prefix] = ipaddr.IPv4.parseCIDR(outer);
+  const [address, innerPrefix] = ipaddr.IPv4.parseCIDR(inner.includes("/") ? inner : hostNetwork(inner));
+  return innerPrefix >= prefix && address.match(network, prefix);
+}
+
+/** Whether two networks (or addresses) share an address. Throws on text that is neither. */
+export function overlap(a: string, b: string): boolean {
+  const asNetwork = (text: string) => (text.includes("/") ? text : hostNetwork(text));
+  return contains(asNetwork(a), asNetwork(b)) || contains(asNetwork(b), asNetwork(a));
+}
+
+/** How many networks of `prefix` bits fit into a network; 0 if it is smaller than one. */
+export function subnetCount(network: string, prefix: number): number {
+  const [, own] = ipaddr.IPv4.parseCIDR(network);
+  return own > prefix ? 0 : 2 ** (prefix - own);
+}

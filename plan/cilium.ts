@@ -1,0 +1,108 @@
+/** Values of the Cilium chart: what holds pods, services and the endpoint on the tailnet. */
+import type { ClusterConfig } from "../config/schema";
+import { isValues, merge, type Values } from "./merge";
+
+/** Bytes that VXLAN puts around a pod's packet: Ethernet, IPv4, UDP and its own header. */
+const vxlanOverhead = 50;
+
+/** The MTU of pods in bytes: tailscale0's, less what the tunnel needs. A packet of this size passes, a larger one not. */
+export function podMtu({ podRouting, tailnet }: Pick<ClusterConfig, "podRouting" | "tailnet">): number {
+  return podRouting === "native" ? tailnet.mtu : tailnet.mtu - vxlanOverhead;
+}
+
+/** The interface that Tailscale makes. */
+export const tailnetInterface = "tailscale0";
+
+type PinnedArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet">;
+
+/** A value that the network stands on, and what a user changes instead of it, if anything. */
+interface Pin {
+  path: string[];
+  value: unknown;
+  instead?: string;
+}
+
+function pins({ endpoint, podCidr, podRouting, tunnelPort, tailnet }: PinnedArgs): Pin[] {
+  return [
+    // Auto-detection takes any interface with an address, and the smallest MTU of all of them (cilium/cilium#14339).
+    { path: ["devices"], value: tailnetInterface },
+    { path: ["nodePort", "directRoutingDevice"], value: tailnetInterface },
+    { path: ["MTU"], value: tailnet.mtu, instead: "tailnetMtu" },
+    // There is no kube-proxy that would make the API's service address work before Cilium does.
+    { path: ["kubeProxyReplacement"], value: true },
+    { path: ["k8sServiceHost"], value: endpoint.address, instead: "endpoint" },
+    { path: ["k8sServicePort"], value: endpoint.port, instead: "endpointPort" },
+    // Each node's podCIDR from kubeadm; the chart's own pool is 10.0.0.0/8, which swallows the endpoint.
+    { path: ["ipam", "mode"], value: "kubernetes" },
+    // Masquerading in BPF works on `devices` only: pods would leave by the NIC with addresses that nobody answers.
+    { path: ["bpf", "masquerade"], value: false },
+    ...(podRouting === "native"
+      ? [
+          { path: ["routingMode"], value: "native", instead: "podRouting" },
+          { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "podCidr" },
+          // The routes are the tailnet's: tailscale0 has no neighbours to route to directly.
+          { path: ["autoDirectNodeRoutes"], value: false },
+        ]
+      : [
+          { path: ["routingMode"], value: "tunnel", instead: "podRouting" },
+          { path: ["tunnelProtocol"], value: "vxlan" },
+          { path: ["tunnelPort"], value: tunnelPort, instead: "tunnelPort" },
+        ]),
+  ];
+}
+
+/**
+ * All values for the Helm release: the pinned ones, the host profile's, the user's (the later wins). What contradicts a
+ * pinned value has been refused when the config was loaded.
+ *
+ * @param a.nodeCount declared nodes of both roles.
+ */
+export function ciliumValues(a: { config: ClusterConfig; nodeCount: number }): Values {
+  const { config, nodeCount } = a;
+  const pinned = pins(config).reduce((values, pin) => merge(values, nest(pin.path, pin.value)), {});
+  // The operator's replicas repel each other: one more than there are nodes never starts, and the release never ends.
+  const defaults: Values = { operator: { replicas: Math.min(2, nodeCount) } };
+  // Images of a bundle are imported from files, and the registry's digest is not among their names.
+  const bundled: Values =
+    config.bundle === undefined ? {} : { image: { useDigest: false }, operator: { image: { useDigest: false } } };
+  return [defaults, bundled, config.hostProfile.ciliumValues, config.cilium.values].reduce(merge, pinned);
+}
+
+/**
+ * One line for each of the given values that contradicts a pinned one; none if all go together.
+ *
+ * @param key the config key that the values stand under, for the message.
+ */
+export function contradictions(config: PinnedArgs, values: Values, key = "ciliumValues"): string[] {
+  return pins(config).flatMap(({ path, value, instead }) => {
+    const found = lookUp(values, path);
+    if (found === undefined || String(found.value) === String(value)) {
+      return [];
+    }
+    const at = [key, ...found.path].join(".");
+    const todo = instead ? `change ${instead} instead` : "remove it";
+    return [
+      `${at}: ${JSON.stringify(found.value)} is refused. Allowed: ${JSON.stringify(value)} ` +
+        `for ${path.join(".")}, which the cluster's network depends on; ${todo}.`,
+    ];
+  });
+}
+
+function nest(path: string[], value: unknown): Values {
+  return path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Values;
+}
+
+/** The value at a path, or the first thing on the way that is no object and so would replace it. Undefined if unset. */
+function lookUp(values: Values, path: string[]): { path: string[]; value: unknown } | undefined {
+  let at: unknown = values;
+  for (const [depth, key] of path.entries()) {
+    if (!isValues(at)) {
+      return { path: path.slice(0, depth), value: at };
+    }
+    if (!(key in at)) {
+      return undefined;
+    }
+    at = at[key];
+  }
+  return { path, value: at };
+}

@@ -1,0 +1,208 @@
+/**
+ * kubeadm's documents (kubeadm.k8s.io/v1beta4) as YAML. The same arguments give the same text, so that a changed text means
+ * a changed intent.
+ */
+import { Document, parse, visit } from "yaml";
+import type { HostProfile, Role, Taint } from "../config/schema";
+import { merge } from "./merge";
+
+export interface NodeDocumentArgs {
+  name: string;
+  /** The node's tailnet address: node IP, advertise address, and with it etcd's URLs and the certificates' SANs. */
+  nodeIp: string;
+  labels: Record<string, string>;
+  /** Taken as it is: an empty list means no taint, on a control plane too. */
+  taints: Taint[];
+  role: Role;
+  /** This host's resolv.conf for pods, where it may differ from the one in the cluster's KubeletConfiguration. */
+  resolvConf?: string;
+}
+
+export interface ClusterDocumentArgs {
+  /** Without the `v`. */
+  kubernetesVersion: string;
+  clusterName: string;
+  endpoint: { address: string; port: number };
+  podCidr: string;
+  serviceCidr: string;
+  /** Further names and addresses of every API server's certificate; kubeadm adds the endpoint and the node's own. */
+  certSANs: string[];
+  profile: HostProfile;
+  /** The file that kubelets hand to pods as resolv.conf: an absolute path. */
+  resolvConf: string;
+}
+
+export interface JoinDocumentArgs {
+  endpoint: { address: string; port: number };
+  node: NodeDocumentArgs;
+  token: string;
+  /** `sha256:` and the hex digest of the CA's public key. */
+  caCertHashes: string[];
+  /** The key of the uploaded certificates; control planes only. */
+  certificateKey?: string;
+  profile: HostProfile;
+  /** How long the endpoint may take to answer, as a Go duration; kubeadm's own is `5m0s`. */
+  discoveryTimeout?: string;
+}
+
+const apiVersion = "kubeadm.k8s.io/v1beta4";
+const criSocket = "unix:///run/containerd/containerd.sock";
+
+/**
+ * What `kubeadm init` reads on the first control plane: InitConfiguration, ClusterConfiguration, KubeletConfiguration.
+ * Throws for a worker.
+ */
+export function initConfiguration(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): string {
+  if (a.node.role !== "control-plane") {
+    throw new Error(`${a.node.name} is a worker; a cluster starts on a control plane`);
+  }
+  return documents([initDocument(a), clusterDocument(a), kubeletDocument(a)]);
+}
+
+function initDocument(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): object {
+  return {
+    apiVersion,
+    kind: "InitConfiguration",
+    // kubeadm makes a token when none is declared, good for 24 hours and for any join. This one belongs to a group that
+    // may do nothing and is gone in a minute. Joins bring tokens of their own.
+    bootstrapTokens: [
+      { description: "unused", ttl: "1m0s", usages: ["authentication"], groups: ["system:bootstrappers:unused"] },
+    ],
+    localAPIEndpoint: localEndpoint(a),
+    nodeRegistration: nodeRegistration(a.node, a.profile),
+    // Cilium does kube-proxy's work; both at once would write rules for the same services.
+    skipPhases: ["addon/kube-proxy"],
+  };
+}
+
+function clusterDocument(a: ClusterDocumentArgs): object {
+  return {
+    apiVersion,
+    kind: "ClusterConfiguration",
+    clusterName: a.clusterName,
+    kubernetesVersion: `v${a.kubernetesVersion}`,
+    controlPlaneEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
+    networking: { dnsDomain: "cluster.local", podSubnet: a.podCidr, serviceSubnet: a.serviceCidr },
+    apiServer: { certSANs: unique([a.endpoint.address, ...a.certSANs]) },
+    // No SANs here: they would go into every member's certificates. kubeadm puts each member's own name and advertise
+    // address into its own (GetEtcdServerAltNames, GetEtcdPeerAltNames).
+    etcd: { local: { dataDir: "/var/lib/etcd" } },
+    // Remembered in the cluster, where skipPhases is not: without it `kubeadm upgrade` brings kube-proxy back.
+    proxy: { disabled: true },
+  };
+}
+
+function kubeletDocument(a: ClusterDocumentArgs): object {
+  return {
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    ...merge({ cgroupDriver: "systemd", resolvConf: a.resolvConf }, a.profile.kubelet),
+  };
+}
+
+/**
+ * What `kubeadm join` reads on every other node. A control plane gets its own API server and etcd member.
+ * Throws for a worker that is given a certificate key, which would let it fetch the cluster's CA keys.
+ */
+export function joinConfiguration(a: JoinDocumentArgs): string {
+  const isControlPlane = a.node.role === "control-plane";
+  if (!isControlPlane && a.certificateKey !== undefined) {
+    throw new Error(`${a.node.name} is a worker and gets no certificate key`);
+  }
+  return documents([
+    {
+      apiVersion,
+      kind: "JoinConfiguration",
+      discovery: {
+        bootstrapToken: {
+          apiServerEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
+          token: a.token,
+          caCertHashes: a.caCertHashes,
+        },
+      },
+      nodeRegistration: nodeRegistration(a.node, a.profile),
+      ...(isControlPlane && {
+        controlPlane: {
+          localAPIEndpoint: localEndpoint(a),
+          ...(a.certificateKey !== undefined && { certificateKey: a.certificateKey }),
+        },
+      }),
+      ...(a.discoveryTimeout !== undefined && { timeouts: { discovery: a.discoveryTimeout } }),
+    },
+  ]);
+}
+
+/**
+ * What `kubeadm init phase upload-certs` reads, on a control plane that is in: the key under which the cluster's
+ * certificates are put into it. The rest keeps kubeadm from asking the network for a version, an address and a runtime.
+ *
+ * @param certificateKey 64 hex digits; secret.
+ */
+export function uploadCertsConfiguration(
+  certificateKey: string,
+  a: Pick<ClusterDocumentArgs, "endpoint" | "kubernetesVersion">,
+): string {
+  return documents([
+    {
+      apiVersion,
+      kind: "InitConfiguration",
+      certificateKey,
+      localAPIEndpoint: { advertiseAddress: a.endpoint.address, bindPort: a.endpoint.port },
+      nodeRegistration: { criSocket },
+    },
+    { apiVersion, kind: "ClusterConfiguration", kubernetesVersion: `v${a.kubernetesVersion}` },
+  ]);
+}
+
+// The endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
+function localEndpoint(a: { endpoint: { port: number }; node: NodeDocumentArgs }): object {
+  return { advertiseAddress: a.node.nodeIp, bindPort: a.endpoint.port };
+}
+
+function nodeRegistration(node: NodeDocumentArgs, profile: HostProfile): object {
+  const labels = Object.entries(node.labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${value}`);
+  return {
+    name: node.name,
+    criSocket,
+    taints: node.taints.map(({ key, value, effect }) => ({ key, ...(value !== undefined && { value }), effect })),
+    kubeletExtraArgs: [
+      { name: "node-ip", value: node.nodeIp },
+      ...(labels.length > 0 ? [{ name: "node-labels", value: labels.join(",") }] : []),
+      ...(node.resolvConf !== undefined ? [{ name: "resolv-conf", value: node.resolvConf }] : []),
+    ],
+    ...(profile.ignorePreflightErrors.length > 0 && { ignorePreflightErrors: profile.ignorePreflightErrors }),
+    ...(profile.imagePullPolicy !== undefined && { imagePullPolicy: profile.imagePullPolicy }),
+  };
+}
+
+function unique(values: string[]): string[] {
+  return [...new Set(values)];
+}
+
+function documents(all: object[]): string {
+  return all.map(yamlDocument).join("---\n");
+}
+
+function yamlDocument(content: object): string {
+  const document = new Document(content, { aliasDuplicateObjects: false });
+  visit(document, {
+    Scalar(_, scalar) {
+      if (typeof scalar.value === "string" && !isPlainInYaml11(scalar.value)) {
+        scalar.type = "QUOTE_DOUBLE";
+      }
+    },
+  });
+  return document.toString({ lineWidth: 0 });
+}
+
+// The writer quotes what YAML 1.2 would take for something else than text; kubeadm reads 1.1 too, where a bare `on` or
+// `12:30` is none either.
+function isPlainInYaml11(text: string): boolean {
+  try {
+    return parse(text, { version: "1.1", logLevel: "silent" }) === text;
+  } catch {
+    return false;
+  }
+}

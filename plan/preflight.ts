@@ -1,0 +1,91 @@
+/** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
+import type { ClusterConfig, NodeConfig } from "../config/schema";
+import { networkOf, overlap } from "./cidr";
+
+/** What the facts script prints as JSON of a host that is fit. */
+export interface HostFacts {
+  /** /etc/machine-id */
+  machineId: string;
+  /** PRETTY_NAME of /etc/os-release */
+  os: string;
+  /** `uname -m` */
+  arch: string;
+  /** `uname -r` */
+  kernel: string;
+  cgroup: 1 | 2;
+  /** The active ones of systemd-networkd, NetworkManager, netplan, ifupdown. */
+  networkManagers: string[];
+  /** Version, or empty where there is none. */
+  containerd: string;
+  /** Addresses with their prefix lengths. */
+  interfaces: { name: string; addresses: string[] }[];
+  /** The path that kubelet should hand to pods as resolv.conf. */
+  resolvConf: string;
+}
+
+/** A node and the facts of its host. */
+export interface NodeFacts {
+  node: NodeConfig;
+  facts: HostFacts;
+}
+
+/** Interfaces that the cluster itself makes or uses: their addresses are no neighbour's. lxcbr0 is LXC's own, not Cilium's. */
+const ownInterface = /^(lo$|tailscale|cilium|lxc(?!br))/;
+
+/** Networks of the cluster that a host has a use of its own for, a line each. The cure is in the config. */
+export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfig): string[] {
+  const ours = [
+    { key: "endpoint", network: `${config.endpoint.address}/32` },
+    { key: "podCidr", network: config.podCidr },
+    { key: "serviceCidr", network: config.serviceCidr },
+  ];
+  return facts.interfaces
+    .filter((nic) => !ownInterface.test(nic.name))
+    .flatMap((nic) =>
+      nic.addresses.flatMap((address) => {
+        const network = networkOf(address);
+        return ours
+          .filter((own) => network !== undefined && overlap(own.network, network))
+          .map(
+            (own) =>
+              `${node.name}: ${own.key} ${own.network} overlaps ${address} of its interface ${nic.name}. Choose another ` +
+              `${own.key}, one that is used nowhere around the hosts.`,
+          );
+      }),
+    );
+}
+
+/** What is odd but stops nothing, a line each: hosts that share a machine ID, old versions that still work. */
+export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConfig): string[] {
+  const byMachine = new Map<string, string[]>();
+  for (const { node, facts } of all) {
+    byMachine.set(facts.machineId, [...(byMachine.get(facts.machineId) ?? []), node.name]);
+  }
+  const shared = [...byMachine].flatMap(([id, names]) =>
+    names.length < 2
+      ? []
+      : [
+          id === ""
+            ? `${names.join(", ")}: no machine ID. Make one on each: systemd-machine-id-setup.`
+            : `${names.join(", ")}: the same machine ID ${id}, as copies of one disk image have it. Make new ones: ` +
+              "rm /etc/machine-id && systemd-machine-id-setup.",
+        ],
+  );
+  // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
+  const kubernetesMinor = Number(config.kubernetesVersion.split(".")[1]);
+  const oldRuntime = all
+    .filter(({ facts }) => kubernetesMinor >= 36 && /^1\./.test(facts.containerd))
+    .map(
+      ({ node, facts }) =>
+        `${node.name}: containerd ${facts.containerd} works with Kubernetes ${config.kubernetesVersion}, but 1.37 wants 2.x.`,
+    );
+  return [...shared, ...oldRuntime];
+}
+
+/** All problems that only the facts of the hosts show, in one text; undefined if there is none. */
+export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig): string | undefined {
+  const problems = all.flatMap((one) => networkProblems(one, config));
+  return problems.length === 0
+    ? undefined
+    : ["The config does not fit the hosts. Nothing has been changed on any of them.", ...problems].join("\n  - ");
+}

@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# Runs inside a probe pod. Arguments: own node, namespace, pod MTU (bytes), CoreDNS pods ("node=ip" words), peers
+# ("node=pod ip=service ip" words). Prints `failed KIND FROM TO DETAIL` for each broken path and `done COUNT` at the end.
+self=$1 namespace=$2 mtu=$3 coredns=$4 peers=$5
+count=0
+
+# attempt COMMAND...: a path counts as broken when it fails three times in a row.
+attempt() {
+    for _ in 1 2 3; do
+        "$@" 2>/dev/null && return 0
+        sleep 1
+    done
+    return 1
+}
+
+# says IP PORT NAME: whoever answers there says NAME.
+says() { [ "$(timeout 4 bash -c "exec 3<>/dev/tcp/$1/$2 && head -n 1 <&3")" = "$3" ]; }
+# No awk here: it is a link into /etc/alternatives, which a probe does not see.
+resolves() {
+    local found
+    read -r found _ < <(timeout 6 getent ahostsv4 "$1")
+    [ "$found" = "$2" ]
+}
+
+# One DNS question over UDP to one server, by hand, for kube-dns.kube-system.svc.cluster.local: answered if the reply's
+# id is ours and its code is 0. A name with a label of ten letters would not do: its length is a line break, at which
+# bash would cut the datagram in two.
+# shellcheck disable=SC2016  # the inner bash expands
+answers_dns() {
+    local reply
+    reply=$(timeout 4 bash -c 'exec 3<>"/dev/udp/$0/53"
+        printf "\x54\x4b\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x08kube-dns\x0bkube-system\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01" >&3
+        head -c 4 <&3 | od -An -tx1' "$1" | tr -d ' \n')
+    [[ $reply =~ ^544b8.?.0$ ]]
+}
+
+# Header of IPv4 and ICMP: 28 bytes.
+passes() { ping -q -c 1 -W 3 -M do -s "$(($2 - 28))" "$1" >/dev/null; }
+
+check() {
+    local kind=$1 to=$2 detail=$3
+    shift 3
+    count=$((count + 1))
+    attempt "$@" || echo "failed $kind $self $to $detail"
+}
+
+for peer in $peers; do
+    IFS='=' read -r name pod service <<<"$peer"
+    check service "$name" "no answer from the service at $service" says "$service" 80 "$name"
+    # With the last dot, or the search domains of the host's resolv.conf would be asked first.
+    check dns "$name" "the service's name does not resolve to $service" resolves "$name.$namespace.svc.cluster.local." "$service"
+    [ "$name" != "$self" ] || continue
+    check pod "$name" "no answer from the pod at $pod" says "$pod" 8080 "$name"
+    check mtu "$name" "a packet of $mtu bytes is lost on the way to $pod" passes "$pod" "$mtu"
+    count=$((count + 1))
+    if passes "$pod" "$((mtu + 1))" 2>/dev/null; then echo "failed mtu $self $name a packet of $((mtu + 1)) bytes passes, so the pod's MTU is not $mtu"; fi
+done
+for server in $coredns; do
+    check dns "${server%%=*}" "CoreDNS at ${server#*=} does not answer" answers_dns "${server#*=}"
+done
+echo "done $count"

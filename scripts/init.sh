@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# Stage init: `kubeadm init` on the first control plane. The endpoint is already on its loopback and advertised: kubeadm
+# itself talks to the API through it.
+# Given (beside node.sh's): TK_KUBEADM_DOCUMENT, TK_KUBEADM_SECONDS, TK_MARK.
+
+seed_file=$TK_STATE/join-seed
+
+# kubeadm always leaves a token of 24 hours; joins mint their own.
+delete_tokens() {
+    local name
+    for name in $(kubectl_admin -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name); do
+        kubectl_admin -n kube-system delete "$name" >/dev/null
+    done
+}
+
+apply() {
+    if [ -e "$SENTINEL" ] && [ "$(cat "$SENTINEL")" != "$TK_MARK" ]; then
+        fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
+    fi
+    if [ ! -e "$SENTINEL" ]; then
+        [ ! -e /etc/kubernetes ] || [ -z "$(ls -A /etc/kubernetes)" ] || reset_node
+        own "$SENTINEL"
+        run_kubeadm init --skip-token-print --skip-certificate-key-print
+        changed "kubeadm init"
+        wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
+        delete_tokens
+        own "$seed_file"
+        (umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$seed_file")
+        advertise_pod_cidr
+        mark_joined "$TK_MARK"
+        printf '%s\n' "$TK_MARK" >"$SENTINEL.new"
+        mv "$SENTINEL.new" "$SENTINEL"
+    fi
+    result kubeconfig "$(cat /etc/kubernetes/admin.conf)" seed "$(cat "$seed_file")" podCidr "$(pod_cidr)"
+}
+
+remove() {
+    reset_node
+    undo_files
+    result
+}

@@ -1,0 +1,35 @@
+# shellcheck shell=bash
+# Stage join: a further control plane or a worker joins through the endpoint. Its credentials are valid only while the
+# admission stage on another control plane waits for it, so kubeadm's own discovery waits for them.
+# Given (beside node.sh's): TK_ROLE, TK_KUBEADM_DOCUMENT (secret), TK_KUBEADM_SECONDS, TK_MARK.
+
+apply() {
+    if [ -e "$SENTINEL" ] && [ "$(cat "$SENTINEL")" != "$TK_MARK" ]; then
+        fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
+    fi
+    if [ ! -e "$SENTINEL" ]; then
+        # With the endpoint on its own loopback a joiner would talk to its own, closed port, and wait in silence.
+        if ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; then
+            ip address del "$TK_ENDPOINT/32" dev lo
+        fi
+        [ ! -e /etc/kubernetes ] || [ -z "$(ls -A /etc/kubernetes)" ] || reset_node
+        own "$SENTINEL"
+        wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. Is the route $TK_ENDPOINT/32 approved in the tailnet, and does its policy let ${TK_TAG:-this node} reach it?" api_ready "$TK_ENDPOINT"
+        run_kubeadm join
+        changed "kubeadm join"
+        if [ "$TK_ROLE" = control-plane ]; then
+            wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+        fi
+        advertise_pod_cidr
+        mark_joined "$TK_MARK"
+        printf '%s\n' "$TK_MARK" >"$SENTINEL.new"
+        mv "$SENTINEL.new" "$SENTINEL"
+    fi
+    result podCidr "$(pod_cidr)"
+}
+
+remove() {
+    reset_node
+    undo_files
+    result
+}

@@ -1,0 +1,209 @@
+# shellcheck shell=bash
+# Stage runtime: kernel settings, containerd with our configuration, kubelet/kubeadm/kubectl of the wanted version, and in
+# a bundle's case its images.
+# Given: TK_ROLE, TK_KUBERNETES_VERSION, TK_BUNDLE, TK_CONTAINERD_V1, TK_CONTAINERD_V2 (configurations by major version).
+
+SYSCTLS=(
+    "net.ipv4.ip_forward=1"
+    # A node with many pods runs out of the kernel's default of 128 inotify instances.
+    "fs.inotify.max_user_instances=8192"
+    "fs.inotify.max_user_watches=524288"
+)
+MODULES=(overlay tun nf_conntrack)
+
+containerd_unit() {
+    cat <<'EOF'
+[Unit]
+Description=containerd container runtime
+Documentation=https://containerd.io
+After=network.target local-fs.target
+
+[Service]
+Type=notify
+ExecStart=/usr/local/bin/containerd
+Delegate=yes
+KillMode=process
+Restart=always
+RestartSec=5
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+OOMScoreAdjust=-999
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+kubelet_unit() {
+    cat <<'EOF'
+[Unit]
+Description=kubelet: the Kubernetes node agent
+Documentation=https://kubernetes.io/docs/
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/local/bin/kubelet
+Restart=always
+StartLimitInterval=0
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+# The arguments by which kubeadm steers the kubelet; Kubernetes' own packages bring the same.
+kubelet_kubeadm_dropin() {
+    cat <<'EOF'
+[Service]
+Environment="KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf"
+Environment="KUBELET_CONFIG_ARGS=--config=/var/lib/kubelet/config.yaml"
+EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
+EnvironmentFile=-/etc/default/kubelet
+ExecStart=
+ExecStart=/usr/local/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
+EOF
+}
+
+# Without the declared address the kubelet would register with another one, and etcd could not bind.
+kubelet_address_dropin() {
+    cat <<'EOF'
+[Unit]
+Requires=tailkube-address.service
+After=tailkube-address.service containerd.service
+EOF
+}
+
+containerd_major() { containerd --version 2>/dev/null | awk '{sub(/^v/, "", $3); split($3, v, "."); print v[1]}'; }
+containerd_answers() { timeout 5 ctr version; }
+
+kernel_settings() {
+    local module setting key
+    install_text /etc/modules-load.d/tailkube.conf 0644 "$(printf '%s\n' "${MODULES[@]}")" || true
+    if [ -e /proc/modules ]; then
+        for module in "${MODULES[@]}"; do
+            # A module built into the kernel is no error for modprobe; one that is missing shows in the facts.
+            modprobe "$module" 2>/dev/null || true
+        done
+    fi
+    install_text /etc/sysctl.d/90-tailkube.conf 0644 "$(printf '%s\n' "${SYSCTLS[@]}")" || true
+    for setting in "${SYSCTLS[@]}"; do
+        key=${setting%%=*}
+        if [ "$(sysctl -n "$key")" != "${setting#*=}" ]; then
+            own "$TK_STATE/sysctl"
+            printf '%s=%s\n' "$key" "$(sysctl -n "$key")" >>"$TK_STATE/sysctl"
+            # A container that may not set a global limit keeps its own; it is an optimisation.
+            if sysctl -qw "$setting" 2>/dev/null; then changed "set $setting"; fi
+        fi
+    done
+}
+
+install_containerd() {
+    local config restart=
+    if ! command -v containerd >/dev/null || grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime"; then
+        if [ -n "$TK_BUNDLE" ]; then
+            # What containerd keeps is removed with it only if there was nothing before.
+            if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ]; then own /var/lib/containerd/.tailkube; fi
+            for binary in containerd containerd-shim-runc-v2 ctr; do
+                if install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary"; then restart=restart; fi
+            done
+            if install_text /etc/systemd/system/containerd.service 0644 "$(containerd_unit)"; then
+                systemctl daemon-reload
+                restart=restart
+            fi
+        else
+            apt_install containerd
+        fi
+    fi
+    case $(containerd_major) in
+    1) config=$TK_CONTAINERD_V1 ;;
+    2) config=$TK_CONTAINERD_V2 ;;
+    *) fail "containerd $(containerd --version 2>&1 | head -n 1): want 1.x (1.6 or newer) or 2.x" ;;
+    esac
+    # containerd makes it when it starts, and ends itself if it goes away.
+    make_parents /etc/cni/net.d/.
+    if install_text /etc/containerd/config.toml 0644 "$config"; then restart=restart; fi
+    unit_start containerd.service $restart
+    wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
+}
+
+install_kubernetes() {
+    local minor=${TK_KUBERNETES_VERSION%.*} reload=
+    if [ -n "$TK_BUNDLE" ]; then
+        for binary in kubelet kubeadm kubectl; do
+            install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary" || true
+        done
+        if install_text /etc/systemd/system/kubelet.service 0644 "$(kubelet_unit)"; then reload=1; fi
+        if install_text /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 0644 "$(kubelet_kubeadm_dropin)"; then reload=1; fi
+    elif [ "$(kubeadm version -o short 2>/dev/null)" != "v$TK_KUBERNETES_VERSION" ]; then
+        apt_repository kubernetes "https://pkgs.k8s.io/core:/stable:/v$minor/deb/Release.key" \
+            "deb [signed-by=/etc/apt/keyrings/kubernetes.gpg] https://pkgs.k8s.io/core:/stable:/v$minor/deb/ /"
+        # Held, so that the distribution's unattended upgrades never move a node out of its turn.
+        apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true
+        apt_install "kubelet=$TK_KUBERNETES_VERSION-*" "kubeadm=$TK_KUBERNETES_VERSION-*" "kubectl=$TK_KUBERNETES_VERSION-*" \
+            conntrack socat iptables ethtool iputils-ping curl
+        apt-mark hold kubelet kubeadm kubectl >/dev/null
+    fi
+    if install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0644 "$(kubelet_address_dropin)"; then reload=1; fi
+    [ -z "$reload" ] || systemctl daemon-reload
+    # Not started: it has nothing to run before kubeadm has written its configuration.
+    systemctl is-enabled --quiet kubelet || { systemctl enable --quiet kubelet && changed "enabled kubelet"; }
+    [ "$(kubeadm version -o short)" = "v$TK_KUBERNETES_VERSION" ] ||
+        fail "kubeadm on this host is $(kubeadm version -o short), wanted v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
+}
+
+import_images() {
+    local ref path roles present log=$TK_RUN/import.log
+    [ -n "$TK_BUNDLE" ] || return 0
+    present=$(ctr -n k8s.io images ls -q)
+    while read -r ref path roles; do
+        [[ ,$roles, == *,"$TK_ROLE",* ]] || continue
+        grep -qxF -- "$ref" <<<"$present" && continue
+        own "$TK_STATE/images"
+        printf '%s\n' "$ref" >>"$TK_STATE/images"
+        timeout 600 ctr -n k8s.io images import "$TK_BUNDLE/$path" >"$log" 2>&1 || fail "import of $path: $(log_tail "$log" 3)"
+        changed "imported $ref"
+    done <"$TK_BUNDLE/images.list"
+}
+
+apply() {
+    kernel_settings
+    install_containerd
+    install_kubernetes
+    import_images
+    result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)"
+}
+
+remove() {
+    local ref setting fresh='' ours=''
+    unit_stop kubelet.service
+    grep -qsxF /var/lib/containerd/.tailkube "$TK_STATE/owned.runtime" && fresh=1
+    grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime" && ours=1
+    if [ -z "$fresh" ] && [ -f "$TK_STATE/images" ] && systemctl is-active --quiet containerd; then
+        while IFS= read -r ref; do
+            ctr -n k8s.io images rm --sync "$ref" >/dev/null 2>&1 || true
+        done <"$TK_STATE/images"
+    fi
+    if [ -n "$ours" ]; then
+        unit_stop containerd.service
+        # Shims outlive containerd by design.
+        pkill -KILL -f '^/usr/local/bin/containerd-shim-runc-v2 ' || true
+        if [ -n "$fresh" ]; then
+            awk '$2 ~ "^(/run/containerd|/var/lib/containerd)/" {print $2}' /proc/mounts | tac | xargs -r -n 1 umount -l 2>/dev/null || true
+            find /var/lib/containerd -mindepth 1 -delete
+            rm -rf /run/containerd /etc/containerd/certs.d
+        fi
+    fi
+    if [ -z "$TK_BUNDLE" ]; then apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true; fi
+    while IFS= read -r setting; do sysctl -qw "$setting" 2>/dev/null || true; done < <(tac "$TK_STATE/sysctl" 2>/dev/null)
+    local restore=
+    [ ! -e "$TK_STATE/backup.runtime/etc/containerd/config.toml" ] || restore=1
+    undo_files
+    systemctl daemon-reload
+    if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then
+        systemctl try-restart containerd.service
+    fi
+    result
+}

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# Stage settle, on the first control plane, after Cilium's release and all joins: labels and taints as declared, Cilium
+# and CoreDNS ready, pods that are older than the network restarted once.
+# Given (beside node.sh's): TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines), TK_NODES
+# (names), TK_READY_SECONDS.
+
+# What we set is remembered on the node, so that what is no longer declared can be taken back, and nothing else is.
+settle_node() {
+    local node=$1 kind=$2 wanted=$3 annotation="tailkube.dev/$2" before item key
+    before=$(kubectl_admin get node "$node" -o "jsonpath={.metadata.annotations.tailkube\.dev/$kind}")
+    [ "$before" != "$wanted" ] || return 0
+    for item in $before; do
+        case $kind in labels) key=${item%%=*} ;; taints) key=${item%%[=:]*}:${item##*:} ;; esac
+        # By key: an item whose value alone changed is overwritten below, not missing for a moment.
+        grep -qE "(^| )${key%%:*}[=:]" <<<"$wanted" || kubectl_admin "${kind%s}" node "$node" "$key-" >/dev/null 2>&1 || true
+    done
+    for item in $wanted; do
+        kubectl_admin "${kind%s}" --overwrite node "$node" "$item" >/dev/null
+    done
+    kubectl_admin annotate --overwrite node "$node" "$annotation=$wanted" >/dev/null
+    changed "$kind of $node"
+}
+
+words_of() { awk -v node="$1" '$1 == node {printf "%s%s", separator, $2; separator = " "}' <<<"$2"; }
+
+rolled_out() { kubectl_admin -n kube-system rollout status "$1" --timeout=5s; }
+nodes_ready() { [ "$(kubectl_admin get nodes --no-headers 2>/dev/null | awk '$2 ~ /^Ready/' | wc -l)" -ge "$(wc -w <<<"$TK_NODES")" ]; }
+
+# why SELECTOR: what the operator would look at first when a workload does not become ready.
+why() {
+    kubectl_admin -n kube-system get pods -l "$1" --no-headers 2>/dev/null | awk '$3 != "Running" || $2 !~ /^([0-9]+)\/\1$/ {printf "%s is %s (%s ready, %s restarts); ", $1, $3, $2, $4}' | head -c 600
+}
+
+unmanaged_pods() {
+    local managed
+    managed=$(kubectl_admin get ciliumendpoints.cilium.io -A --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name 2>/dev/null)
+    kubectl_admin get pods -A --field-selector status.phase=Running --no-headers \
+        -o custom-columns=N:.metadata.namespace,P:.metadata.name,H:.spec.hostNetwork |
+        awk -v managed="$managed" 'BEGIN {n = split(managed, lines, "\n"); for (i = 1; i <= n; i++) {split(lines[i], f, " "); seen[f[1] " " f[2]] = 1}} $3 != "true" && !(($1 " " $2) in seen) {print $1, $2}'
+}
+
+no_unmanaged_pods() { [ -z "$(unmanaged_pods)" ]; }
+
+# A pod that got its network before Cilium cannot reach other nodes until it is made anew.
+restart_unmanaged_pods() {
+    local namespace name
+    # Cilium writes a new pod's endpoint some seconds late.
+    poll 20 no_unmanaged_pods || while read -r namespace name; do
+        kubectl_admin -n "$namespace" delete pod "$name" --wait=false >/dev/null
+        changed "restarted pod $namespace/$name, which was older than Cilium"
+    done < <(unmanaged_pods)
+}
+
+apply() {
+    local node
+    for node in $TK_NODES; do
+        settle_node "$node" labels "$(words_of "$node" "$TK_LABELS")"
+        settle_node "$node" taints "$(words_of "$node" "$TK_TAINTS")"
+    done
+    poll "$TK_READY_SECONDS" rolled_out daemonset/cilium ||
+        fail "Cilium is not ready after $TK_READY_SECONDS s: $(why k8s-app=cilium)see 'kubectl -n kube-system logs ds/cilium'"
+    wait_for "$TK_READY_SECONDS" "not every node is Ready: see 'kubectl get nodes'" nodes_ready
+    restart_unmanaged_pods
+    wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns
+    result
+}

@@ -1,0 +1,208 @@
+# shellcheck shell=bash
+# Stage tailnet: tailscaled installed, logged in once, its preferences set; units that other stages lean on.
+# Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAG, TK_BUNDLE, TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES,
+# TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS (texts of scripts/host/*).
+
+status_field() { tailscale status --json --peers=false 2>/dev/null | tr -d '\n\t' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+backend_state() { tailscale status --json --peers=false 2>/dev/null | sed -n 's/.*"BackendState": *"\([^"]*\)".*/\1/p'; }
+backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac; }
+tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
+address_is_up() { local a; a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .; }
+control_url() { tailscale debug prefs 2>/dev/null | sed -n 's/.*"ControlURL": *"\([^"]*\)".*/\1/p'; }
+
+tailscaled_unit() {
+    cat <<'EOF'
+[Unit]
+Description=Tailscale node agent
+Documentation=https://tailscale.com/kb/
+Wants=network-pre.target
+After=network-pre.target systemd-resolved.service NetworkManager.service systemd-networkd.service
+
+[Service]
+Type=notify
+ExecStart=/usr/local/sbin/tailscaled --state=/var/lib/tailscale/tailscaled.state --socket=/run/tailscale/tailscaled.sock --port=41641
+ExecStopPost=/usr/local/sbin/tailscaled --cleanup
+Restart=on-failure
+RuntimeDirectory=tailscale
+RuntimeDirectoryMode=0755
+StateDirectory=tailscale
+StateDirectoryMode=0700
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+install_tailscale() {
+    local restart=
+    if [ -n "$TK_BUNDLE" ]; then
+        if command -v tailscaled >/dev/null && ! grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
+            unit_start tailscaled.service
+            return
+        fi
+        if install_binary "$TK_BUNDLE/bin/tailscaled" /usr/local/sbin/tailscaled; then restart=restart; fi
+        install_binary "$TK_BUNDLE/bin/tailscale" /usr/local/bin/tailscale || true
+        if install_text /etc/systemd/system/tailscaled.service 0644 "$(tailscaled_unit)"; then
+            systemctl daemon-reload
+            restart=restart
+        fi
+        unit_start tailscaled.service $restart
+        return
+    fi
+    if ! command -v tailscaled >/dev/null; then
+        local id codename
+        # shellcheck source=/dev/null
+        id=$(. /etc/os-release && printf '%s' "$ID")
+        # shellcheck source=/dev/null
+        codename=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
+        # Derivatives (Armbian, Raspberry Pi OS) name themselves by the distribution that they are made of.
+        case $id in debian | ubuntu | raspbian) ;; *) id=debian ;; esac
+        apt_repository tailscale "https://pkgs.tailscale.com/stable/$id/$codename.noarmor.gpg" \
+            "deb [signed-by=/etc/apt/keyrings/tailscale.gpg] https://pkgs.tailscale.com/stable/$id $codename main"
+        apt_install tailscale
+    fi
+    unit_start tailscaled.service
+}
+
+# systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
+# NetworkManager would take over the interfaces of both.
+calm_network_managers() {
+    if systemctl is-active --quiet systemd-networkd; then
+        if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
+            systemctl restart systemd-networkd && changed "restarted systemd-networkd"
+        fi
+    fi
+    if systemctl is-active --quiet NetworkManager; then
+        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc*'; then
+            systemctl reload NetworkManager && changed "reloaded NetworkManager"
+        fi
+    fi
+}
+
+forward_ipv4() {
+    if install_text /etc/sysctl.d/90-tailkube-forward.conf 0644 'net.ipv4.ip_forward = 1' || [ "$(cat /proc/sys/net/ipv4/ip_forward)" != 1 ]; then
+        [ -e "$TK_STATE/ip_forward" ] || { own "$TK_STATE/ip_forward" && cat /proc/sys/net/ipv4/ip_forward >"$TK_STATE/ip_forward"; }
+        echo 1 >/proc/sys/net/ipv4/ip_forward
+    fi
+}
+
+log_in() {
+    local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state
+    wait_for 60 "tailscaled does not answer" backend_settled
+    state=$(backend_state)
+    if [ "$state" = Running ]; then
+        [ "$(control_url)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(control_url), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnetLoginServer"
+        # Somebody else's login is used but not ended by `remove`.
+        [ -e "$TK_STATE/logged-in" ] || [ -e "$TK_STATE/found-logged-in" ] || { own "$TK_STATE/found-logged-in" && : >"$TK_STATE/found-logged-in"; }
+        tailscale set --hostname="$TK_NODE" --accept-dns=false --accept-routes=true --snat-subnet-routes=false
+        return
+    fi
+    own "$TK_STATE/logged-in"
+    : >"$TK_STATE/logged-in"
+    (umask 077 && printf '%s' "$TK_AUTH_KEY" >"$key")
+    # One `up` that names every flag: a later one that leaves any out is refused, and `set` has neither key nor server.
+    if ! timeout 120 tailscale up --reset --auth-key="file:$key" --login-server="$TK_LOGIN_SERVER" --hostname="$TK_NODE" \
+        ${TK_TAG:+--advertise-tags="$TK_TAG"} --accept-dns=false --accept-routes=true --snat-subnet-routes=false \
+        --advertise-routes="$(cat "$TK_ETC"/routes.d/* 2>/dev/null | sort -u | paste -sd, -)" --timeout=90s >"$log" 2>&1; then
+        rm -f "$key"
+        fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3)— is the auth key valid, reusable, not ephemeral and allowed ${TK_TAG:-no tag}?"
+    fi
+    rm -f "$key"
+    changed "logged in to the tailnet"
+}
+
+address_unit() {
+    cat <<'EOF'
+[Unit]
+Description=Wait until this node's declared tailnet address can be bound
+After=tailscaled.service
+Wants=tailscaled.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+TimeoutStartSec=infinity
+ExecStart=/usr/local/lib/tailkube/wait-address
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+network_unit() {
+    cat <<'EOF'
+[Unit]
+Description=Policy rule and filter for pods routed over the tailnet
+After=tailscaled.service nftables.service
+Wants=tailscaled.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/lib/tailkube/network up
+ExecStop=/usr/local/lib/tailkube/network down
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+install_units() {
+    local address=$1 reload='' restart=''
+    install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES" || true
+    install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
+    if install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK"; then restart=restart; fi
+    if install_text "$TK_ETC/node.env" 0644 "$(printf 'TAILKUBE_ADDRESS=%s\nTAILKUBE_POD_CIDR=%s\nTAILKUBE_POD_ROUTING=%s' "$address" "$TK_POD_CIDR" "$TK_POD_ROUTING")"; then restart=restart; fi
+    if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit)"; then reload=1; fi
+    if install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)"; then reload=1; fi
+    [ -z "$reload" ] || systemctl daemon-reload
+    command -v nft >/dev/null || apt_install nftables
+    unit_start tailkube-network.service $restart
+    unit_start tailkube-address.service
+}
+
+apply() {
+    local address name
+    calm_network_managers
+    forward_ipv4
+    # The unit keeps its state here; it is ours to remove only if it was not there before.
+    [ -e /var/lib/tailscale ] || own /var/lib/tailscale/.tailkube
+    install_tailscale
+    log_in
+    wait_for 60 "the tailnet address does not appear on this host" address_is_up
+    address=$(tailnet_address)
+    install_units "$address"
+    name=$(status_field DNSName)
+    result address "$address" deviceId "$(status_field ID)" deviceName "${name%%.*}"
+}
+
+remove() {
+    local fresh=
+    grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
+    unit_stop tailkube-network.service
+    unit_stop tailkube-address.service
+    if command -v tailscale >/dev/null && systemctl is-active --quiet tailscaled; then
+        for name in pod-cidr endpoint; do
+            [ ! -e "$TK_ETC/routes.d/$name" ] || "$TK_LIB/routes" unset "$name" || true
+        done
+        if [ -e "$TK_STATE/logged-in" ]; then
+            timeout 60 tailscale logout || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
+        fi
+    fi
+    rm -rf "$TK_ETC/routes.d" "$TK_STATE/advertised"
+    if grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
+        unit_stop tailscaled.service
+        /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true
+        [ -z "$fresh" ] || rm -rf /var/lib/tailscale /var/cache/tailscale
+    fi
+    [ "$(cat "$TK_STATE/ip_forward" 2>/dev/null)" != 0 ] || echo 0 >/proc/sys/net/ipv4/ip_forward
+    local networkd=
+    [ ! -e /etc/systemd/networkd.conf.d/50-tailkube.conf ] || networkd=1
+    undo_files
+    systemctl daemon-reload
+    [ -z "$networkd" ] || systemctl try-restart systemd-networkd
+    ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+    rm -f /run/tailkube-routes.lock
+    rm -rf "$TK_RUN"
+    result
+}

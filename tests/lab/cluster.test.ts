@@ -1,0 +1,241 @@
+/**
+ * The cluster on the lab's real hosts, from nothing to nothing. The tests build on each other, in this order, and the suite
+ * stops at the first that fails: after it, nothing said about the rest would mean anything.
+ */
+import { expect } from "chai";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import * as lab from "./lab";
+
+const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
+const version = `v${project.config["tailkube:kubernetesVersion"]}`;
+
+describe("a cluster on the lab's hosts", function () {
+  this.bail(true);
+  this.timeout(90 * 60_000);
+
+  const before = new Map<string, { files: string; network: string }>();
+
+  function snapshot(host: lab.HostName) {
+    return {
+      files: lab.output("lab/hosts/hosts", ["snapshot", host]),
+      network: lab.output("lab/hosts/hosts", ["netstate", host]),
+    };
+  }
+
+  async function expectCluster() {
+    await lab.run("lab/up", [], 45 * 60);
+    const nodes = lab.readyNodes();
+    expect(nodes.map((node) => node.name)).to.have.members([...lab.hosts]);
+    for (const node of nodes) {
+      expect(node.version, `kubelet of ${node.name}`).to.equal(version);
+      expect(node.address, `INTERNAL-IP of ${node.name}`).to.match(/^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./);
+    }
+  }
+
+  function expectSystemPods() {
+    const unready = (kind: string, name: string) =>
+      lab.kubectl("-n", "kube-system", "rollout", "status", `${kind}/${name}`, "--timeout=5s") === "" ? [name] : [];
+    return [
+      ...unready("daemonset", "cilium"),
+      ...unready("deployment", "cilium-operator"),
+      ...unready("deployment", "coredns"),
+    ];
+  }
+
+  it("bare hosts are there", async () => {
+    await lab.run("lab/down", [], 300);
+    await lab.run("lab/artifacts/build", [], 60 * 60);
+    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
+    for (const host of lab.hosts) before.set(host, snapshot(host));
+    expect([...before.values()].every(({ files, network }) => files !== "" && network !== "")).to.equal(true);
+  });
+
+  it("one command makes four Ready nodes of the wanted version, all on the tailnet, and its checks pass", async () => {
+    await expectCluster();
+    expect(expectSystemPods()).to.deep.equal([]);
+    const checks = lab.output("lab/engine", ["export"]);
+    expect(checks, "the resource of the checks is in the state").to.match(/::cluster-checks"/);
+  });
+
+  it("the git tree is as clean as before", () => {
+    const changes = execFileSync("git", ["status", "--porcelain", "--", "lab", "Pulumi.dev.yaml"], {
+      cwd: lab.root,
+      encoding: "utf8",
+    });
+    expect(changes.split("\n").filter((line) => line.includes(".state"))).to.deep.equal([]);
+  });
+
+  it("no token and no certificate key is usable after it, and no secret lies open", () => {
+    const tokens = lab.kubectl(
+      "-n",
+      "kube-system",
+      "get",
+      "secrets",
+      "--field-selector",
+      "type=bootstrap.kubernetes.io/token",
+      "-o",
+      "name",
+    );
+    expect(tokens).to.equal("");
+    expect(lab.kubectl("-n", "kube-system", "get", "secrets", "-o", "name")).not.to.contain("kubeadm-certs");
+    const key = lab.read("tailnet/authkey").trim();
+    const sshKey = lab.read("ssh/id_ed25519").split("\n")[1]!;
+    expect(key).to.have.length.greaterThan(8);
+    const state = lab.output("lab/engine", ["export"]);
+    expect(state).not.to.equal("");
+    for (const secret of [key, sshKey, "BEGIN OPENSSH PRIVATE KEY", "client-key-data"]) {
+      expect(state.includes(secret), "a secret in the plain state").to.equal(false);
+    }
+    for (const host of lab.hosts) {
+      // Of the key's own text, only the half is asked for: the question itself is in the host's process list.
+      const half = key.slice(4, 16);
+      const found = lab.onHost(
+        host,
+        `grep -rlF '${half}' /etc /var/log /usr/local /root /run/tailkube /var/lib/tailkube 2>/dev/null; journalctl --no-pager | grep -cF '${half}' | grep -v '^0$'; true`,
+      );
+      expect(found.trim(), `the auth key on ${host}`).to.equal("");
+    }
+  });
+
+  it("a second run changes nothing and opens no SSH connection", async () => {
+    const logins = lab.hosts.map(lab.logins);
+    const start = Date.now();
+    await lab.run("lab/engine", ["up"], 300);
+    console.log(`      second run: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+    expect(
+      logins.every((n) => n > 0),
+      "the hosts' journals show the first run's logins",
+    ).to.equal(true);
+    expect(lab.hosts.map(lab.logins)).to.deep.equal(logins);
+  });
+
+  it("after a reboot of all hosts at once the cluster is back by itself", async () => {
+    const boots = lab.hosts.map((host) => lab.onHost(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1"));
+    await lab.run("lab/hosts/hosts", ["reboot", ...lab.hosts], 180);
+    expect(
+      lab.hosts.map((host) => lab.onHost(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")),
+    ).not.to.deep.equal(boots);
+    const seconds = await lab.until(
+      "four Ready nodes, Cilium and CoreDNS",
+      () => lab.readyNodes().length === 4 && expectSystemPods().length === 0,
+      300,
+    );
+    console.log(`      back after ${seconds} s`);
+    for (const host of ["cp1", "cp2", "cp3"] as const) {
+      expect(lab.onHost(host, "ip -o -4 address show dev lo"), `the endpoint on ${host}'s loopback`).to.contain(
+        "10.200.0.1/32",
+      );
+    }
+    // The worker has no endpoint of its own: it reaches one over the tailnet.
+    const readyz = "curl -sk --max-time 5 https://10.200.0.1:6443/readyz";
+    expect(lab.onHost("w1", readyz)).to.equal("ok");
+    const later = await lab.until("a pod on every path", () => pathsWork(), 120);
+    console.log(`      pods reach each other across hosts after ${later} s more`);
+  });
+
+  it("a destroy leaves the hosts as they were and no device in the tailnet", async () => {
+    await lab.run("lab/engine", ["destroy"], 900);
+    expect(lab.devices()).to.deep.equal([]);
+    for (const host of lab.hosts) {
+      const now = snapshot(host);
+      const { files, network } = before.get(host)!;
+      expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
+      expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
+    }
+  });
+
+  it("runs killed in the middle of init, of a join and of Cilium's install are finished by the next", async () => {
+    await lab.killUpWhen(
+      "init",
+      () =>
+        lab
+          .onHost(
+            "cp1",
+            "test -s /etc/kubernetes/manifests/etcd.yaml && test ! -e /var/lib/tailkube/joined && echo yes",
+          )
+          .trim() === "yes",
+      300,
+    );
+    await lab.killUpWhen(
+      "Cilium's install",
+      () =>
+        /cilium/.test(
+          lab.onHost(
+            "cp1",
+            "KUBECONFIG=/etc/kubernetes/admin.conf kubectl -n kube-system get secrets -l owner=helm -o name 2>/dev/null",
+          ),
+        ),
+      600,
+    );
+    await lab.killUpWhen(
+      "a join",
+      () =>
+        lab
+          .onHost(
+            "cp2",
+            "pgrep -x kubeadm >/dev/null && test -e /etc/kubernetes/pki/ca.crt && test ! -e /var/lib/tailkube/joined && echo yes",
+          )
+          .trim() === "yes",
+      600,
+    );
+    await expectCluster();
+    expect(expectSystemPods()).to.deep.equal([]);
+    expect(
+      lab
+        .devices()
+        .map((device) => device.name)
+        .sort(),
+    ).to.deep.equal([...lab.hosts].sort());
+  });
+
+  it("down leaves nothing of the lab on this machine", async () => {
+    await lab.run("lab/down", [], 300);
+    const sh = (script: string) => execFileSync("bash", ["-c", script], { encoding: "utf8" }).trim();
+    expect(sh("pgrep -af 'systemd-nspawn|tailscaled|kubelet|containerd' | grep -v pgrep || true")).to.equal("");
+    expect(sh(`awk '$2 ~ "${lab.state}" {print $2}' /proc/mounts`)).to.equal("");
+    expect(sh("ip netns list; ip -o link show | grep tklab || true")).to.equal("");
+    expect(sh("find /sys/fs/cgroup -maxdepth 3 -type d -name '*tklab*'")).to.equal("");
+  });
+});
+
+/** Whether a pod on each node reaches the API server's service by name, which takes DNS, a service and another node. */
+function pathsWork(): boolean {
+  const agents = lab
+    .kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=cilium", "-o", "name")
+    .trim()
+    .split("\n");
+  return (
+    agents.length === 4 &&
+    agents.every((agent) => {
+      const status = lab.kubectl(
+        "-n",
+        "kube-system",
+        "exec",
+        agent,
+        "-c",
+        "cilium-agent",
+        "--",
+        "cilium-health",
+        "status",
+        "--probe",
+      );
+      return /4\/4 reachable/.test(status);
+    })
+  );
+}
+
+/** What a destroy may leave: packages and logs. Of a path that is allowed, everything below it is. */
+const allowed = [/^\/var\/log\//, /^\/var\/cache\//, /^\/var\/lib\/(apt|dpkg|systemd|dbus)\//, /^\/root\/\.cache\//];
+
+/** Lines in one text and not in the other, with the sign of a diff; paths (the first word) that may differ are left out. */
+function difference(before: string, after: string, mayDiffer: readonly RegExp[] = []): string[] {
+  const [a, b] = [new Set(before.split("\n")), new Set(after.split("\n"))];
+  const keep = (line: string) => !mayDiffer.some((pattern) => pattern.test(line.split(/\s/)[0]!));
+  return [
+    ...[...a].filter((line) => !b.has(line) && keep(line)).map((line) => `- ${line}`),
+    ...[...b].filter((line) => !a.has(line) && keep(line)).map((line) => `+ ${line}`),
+  ];
+}

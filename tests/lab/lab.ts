@@ -1,0 +1,127 @@
+/** What the lab tests do with the lab: its commands, its hosts and its cluster. */
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const root = join(__dirname, "..", "..");
+export const state = join(root, "lab", ".state");
+export const hosts = ["cp1", "cp2", "cp3", "w1"] as const;
+export type HostName = (typeof hosts)[number];
+
+/** Runs a command of the project with its output on the terminal. Rejects if it fails or outlasts the bound (seconds). */
+export function run(command: string, args: readonly string[], seconds: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(root, command), args, {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      detached: true,
+    });
+    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
+    child.on("error", reject);
+    child.on("exit", (code, signal) => {
+      clearTimeout(timer);
+      if (code === 0) resolve();
+      else reject(new Error(`${command} ${args.join(" ")} ended with ${code ?? signal}`));
+    });
+  });
+}
+
+/** Starts a run of the engine and kills it, with all its processes, as soon as the condition holds. */
+export async function killUpWhen(what: string, condition: () => boolean, seconds: number): Promise<void> {
+  const child = spawn(join(root, "lab/engine"), ["up"], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+    detached: true,
+  });
+  let ended = false;
+  const exit = new Promise<void>((resolve) => child.on("exit", () => ((ended = true), resolve())));
+  for (const end = Date.now() + seconds * 1000; ; await sleep(0.2)) {
+    if (ended) throw new Error(`the run ended before it could be killed in the middle of ${what}`);
+    if (condition()) break;
+    if (Date.now() > end) {
+      process.kill(-child.pid!, "SIGKILL");
+      throw new Error(`the run did not get to ${what} within ${seconds} s`);
+    }
+  }
+  process.kill(-child.pid!, "SIGKILL");
+  await exit;
+  console.log(`      killed in the middle of ${what}`);
+}
+
+/** What a command prints; empty if it fails. */
+export function output(command: string, args: readonly string[]): string {
+  try {
+    return execFileSync(join(root, command), args, {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      maxBuffer: 1 << 28,
+      timeout: 120_000,
+    });
+  } catch {
+    return "";
+  }
+}
+
+/** What a shell script prints on a host. */
+export function onHost(host: HostName, script: string): string {
+  return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
+}
+
+export function kubectl(...args: string[]): string {
+  return output("lab/.state/bundle/operator/kubectl", [
+    "--kubeconfig",
+    join(state, "kubeconfig"),
+    "--request-timeout=10s",
+    ...args,
+  ]);
+}
+
+export function devices(): { name: string }[] {
+  return JSON.parse(output("lab/tailnet/tailnet", ["devices"]) || "[]") as { name: string }[];
+}
+
+/** Logins by SSH that a host's journal knows of. */
+export function logins(host: HostName): number {
+  return onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true").trim() === ""
+    ? 0
+    : Number(onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true"));
+}
+
+export const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** Waits until the condition holds; rejects after the bound with what it waited for. Resolves to the seconds it took. */
+export async function until(what: string, condition: () => boolean, seconds: number): Promise<number> {
+  const start = Date.now();
+  while (!condition()) {
+    if (Date.now() - start > seconds * 1000) throw new Error(`${what}: not within ${seconds} s`);
+    await sleep(1);
+  }
+  return Math.round((Date.now() - start) / 1000);
+}
+
+/** The nodes that are Ready, with their INTERNAL-IPs and kubelet versions. */
+export function readyNodes(): { name: string; address: string; version: string }[] {
+  const list = kubectl("get", "nodes", "-o", "json");
+  if (list === "") return [];
+  interface Node {
+    metadata: { name: string };
+    status: {
+      addresses: { type: string; address: string }[];
+      conditions: { type: string; status: string }[];
+      nodeInfo: { kubeletVersion: string };
+    };
+  }
+  return (JSON.parse(list) as { items: Node[] }).items
+    .filter((node) => node.status.conditions.some((c) => c.type === "Ready" && c.status === "True"))
+    .map((node) => ({
+      name: node.metadata.name,
+      address: node.status.addresses.find((a) => a.type === "InternalIP")?.address ?? "",
+      version: node.status.nodeInfo.kubeletVersion,
+    }));
+}
+
+export function read(path: string): string {
+  const file = join(state, path);
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+}

@@ -1,0 +1,219 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
+import { stringify } from "yaml";
+import type { HostFacts } from "../../plan/preflight";
+import { goodFacts, minimal, sourceOf } from "../unit/config.fixtures";
+
+/** A resource as the program asked the engine for it. */
+export interface Registered {
+  type: string;
+  name: string;
+  /** URN of the parent; empty for the root. */
+  parent: string;
+  custom: boolean;
+  /** Inputs in plain; an unknown one is `unknown`. */
+  inputs: Record<string, unknown>;
+  /** Top-level inputs that are secret, or hold a secret. */
+  secretInputs: string[];
+  /** URNs that the engine waits for, explicit and by inputs. */
+  dependencies: string[];
+  deleteBeforeReplace: boolean;
+  additionalSecretOutputs: string[];
+  deletedWith: string;
+  /** URN and ID, `::` between. */
+  provider: string;
+}
+
+export const unknown = "<unknown>";
+
+/** A certificate authority as kubeadm makes one, and the hash that joiners pin it by; `openssl` worked it out. */
+export const caCertificate = readFileSync(join(__dirname, "ca.crt"), "utf8");
+export const caHash = "sha256:975dff0efb0593f251335e7985d8f164659d3d0b2ec70e66e1e61613537eea85";
+
+export const joinSeed = "5eed".repeat(16);
+export const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleHostKeyOfTheFirstContact";
+
+const kubeconfig = stringify({
+  apiVersion: "v1",
+  kind: "Config",
+  clusters: [
+    {
+      name: "kubernetes",
+      cluster: {
+        server: "https://10.200.0.1:6443",
+        "certificate-authority-data": Buffer.from(caCertificate).toString("base64"),
+      },
+    },
+  ],
+  users: [{ name: "kubernetes-admin", user: { "client-key-data": "Y2xpZW50LWtleQ==" } }],
+});
+
+/** The nodes' tailnet addresses, by their order in the config. */
+export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
+
+/** What the scripts answer, as far as the program looks at it. */
+function answer(name: string, position: number, facts: Record<string, Partial<HostFacts>>): object {
+  const node = name.slice(0, name.lastIndexOf("-"));
+  switch (name.slice(name.lastIndexOf("-") + 1)) {
+    case "facts":
+      return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
+    case "tailnet":
+      return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+    case "init":
+      return { changed: [], kubeconfig, seed: joinSeed, podCidr: "10.50.0.0/24" };
+    default:
+      return { changed: [] };
+  }
+}
+
+export interface Run {
+  resources: Registered[];
+  /** Exports of index.ts, resolved; without a preview only. */
+  outputs: Record<string, unknown>;
+  /** What the program was ended by. */
+  errors: unknown[];
+}
+
+export interface RunArgs {
+  /** Changes to the minimal config. */
+  config?: Record<string, unknown>;
+  /** Facts that differ from a good host's, by node. */
+  facts?: Record<string, Partial<HostFacts>>;
+  /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
+  preview?: boolean;
+}
+
+/** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
+export async function runProgram({ config = {}, facts = {}, preview = false }: RunArgs = {}): Promise<Run> {
+  const values = { ...minimal, ...config };
+  const names = (values.nodes as { name: string }[]).map((node) => node.name);
+  await pulumi.runtime.setMocks(
+    {
+      call: ({ token }) => {
+        throw new Error(`the program calls ${token}`);
+      },
+      newResource: ({ type, name, inputs, custom }) => {
+        const id = custom ? `${name}-id` : undefined;
+        if (preview) {
+          return { id: undefined, state: {} };
+        }
+        if (type === "command:local:Command") {
+          return { id, state: { ...inputs, stdout: hostKey, stderr: "" } };
+        }
+        if (type === "command:remote:Command") {
+          const position = names.findIndex((node) => name.startsWith(`${node}-`));
+          return { id, state: { ...inputs, stdout: `${JSON.stringify(answer(name, position, facts))}\n`, stderr: "" } };
+        }
+        return { id, state: inputs };
+      },
+    },
+    "tailkube",
+    "test",
+    preview,
+  );
+  const resources = record();
+  setConfig(values);
+  const errors: unknown[] = [];
+  const outputs: Record<string, unknown> = {};
+  const exported = await catching(errors, async () => {
+    const program = join(__dirname, "../../index.ts");
+    delete require.cache[program];
+    const loaded = createRequire(__filename)(program) as Record<string, pulumi.Output<unknown>>;
+    await pulumi.runtime.disconnect();
+    return loaded;
+  });
+  if (exported !== undefined && errors.length === 0 && !preview) {
+    for (const [name, output] of Object.entries(exported).filter(([key]) => key !== "default")) {
+      outputs[name] = await new Promise((resolve) => pulumi.output(output).apply(resolve));
+    }
+  }
+  return { resources, outputs, errors };
+}
+
+function setConfig(values: Record<string, unknown>): void {
+  const source = sourceOf(values);
+  const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
+  pulumi.runtime.setAllConfig(
+    Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
+    ["tailkube:sshPrivateKey", "tailkube:tailnetAuthKey"],
+  );
+}
+
+/** Runs something; what it throws, and what is thrown beside it, ends in `errors` as it would in Pulumi's own runner. */
+async function catching<T>(errors: unknown[], run: () => Promise<T>): Promise<T | undefined> {
+  const mochas = process.listeners("unhandledRejection");
+  const note = (error: unknown) => void errors.push(error);
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", note);
+  try {
+    return await run();
+  } catch (error) {
+    errors.push(error);
+    return undefined;
+  } finally {
+    // Rejections are told after the promises' own turn.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    process.removeListener("unhandledRejection", note);
+    mochas.forEach((listener) => process.on("unhandledRejection", listener));
+  }
+}
+
+interface Request {
+  getType(): string;
+  getName(): string;
+  getParent(): string;
+  getCustom(): boolean;
+  getObject(): { toJavaScript(): Record<string, unknown> };
+  getDependenciesList(): string[];
+  getDeletebeforereplace(): boolean;
+  getAdditionalsecretoutputsList(): string[];
+  getDeletedwith(): string;
+  getProvider(): string;
+}
+
+/** Mocks are not told the resources' options; the requests to their monitor hold all of them. */
+function record(): Registered[] {
+  const registered: Registered[] = [];
+  const monitor = pulumi.runtime.getMonitor() as unknown as {
+    registerResource(request: Request, callback: unknown): unknown;
+  };
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, callback) => {
+    const inputs = request.getObject().toJavaScript();
+    registered.push({
+      type: request.getType(),
+      name: request.getName(),
+      parent: request.getParent(),
+      custom: request.getCustom(),
+      inputs: plain(inputs) as Record<string, unknown>,
+      secretInputs: Object.keys(inputs).filter((key) => JSON.stringify(inputs[key]).includes(specialSecretSig)),
+      dependencies: request.getDependenciesList(),
+      deleteBeforeReplace: request.getDeletebeforereplace(),
+      additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+      deletedWith: request.getDeletedwith(),
+      provider: request.getProvider(),
+    });
+    return register(request, callback);
+  };
+  return registered;
+}
+
+/** Inputs as sent, with secrets in plain. */
+function plain(value: unknown): unknown {
+  if (value === pulumi.runtime.unknownValue) {
+    return unknown;
+  }
+  if (Array.isArray(value)) {
+    return value.map(plain);
+  }
+  if (typeof value === "object" && value !== null) {
+    const object = value as Record<string, unknown>;
+    return object[specialSigKey] === specialSecretSig
+      ? plain(object.value)
+      : Object.fromEntries(Object.entries(object).map(([key, inner]) => [key, plain(inner)]));
+  }
+  return value;
+}

@@ -1,0 +1,17 @@
+// Mocha's spec reporter, which also adds its counts to the file that TAILKUBE_COUNTS names: "passed failed skipped".
+"use strict";
+const { appendFileSync } = require("node:fs");
+const { reporters, Runner } = require("mocha");
+
+module.exports = class CountingReporter extends reporters.Spec {
+  constructor(runner, options) {
+    super(runner, options);
+    const file = process.env.TAILKUBE_COUNTS;
+    if (file) {
+      runner.once(Runner.constants.EVENT_RUN_END, () => {
+        const { passes, failures, pending } = this.stats;
+        appendFileSync(file, `${passes} ${failures} ${pending}\n`);
+      });
+    }
+  }
+};

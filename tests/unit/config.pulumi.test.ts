@@ -1,0 +1,50 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
+import { loadStackConfig } from "../../config/pulumi";
+import { authKey, minimal, privateKey } from "./config.fixtures";
+
+describe("loadStackConfig", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tailkube-config-"));
+  const home = process.cwd();
+
+  before(async () => {
+    await pulumi.runtime.setMocks(
+      { newResource: ({ inputs }) => ({ id: "id", state: inputs as object }), call: () => ({}) },
+      "tailkube",
+      "test",
+    );
+    writeFileSync(join(folder, "id"), privateKey);
+    process.chdir(folder);
+  });
+
+  after(() => {
+    process.chdir(home);
+    rmSync(folder, { recursive: true });
+  });
+
+  it("reads what the engine hands over, files of the project, and makes the secrets secret", async () => {
+    pulumi.runtime.setAllConfig({
+      "tailkube:nodes": JSON.stringify(minimal.nodes),
+      "tailkube:tailnetAuthKey": authKey,
+      "tailkube:sshPrivateKeyFile": "id",
+      "kubernetes:context": "not ours",
+    });
+    const { config, secrets } = loadStackConfig();
+    expect(config.nodes).to.have.lengthOf(4);
+    for (const [secret, value] of [
+      [secrets.tailnetAuthKey, authKey],
+      [secrets.sshPrivateKey, `${privateKey}\n`],
+    ] as const) {
+      expect(await pulumi.isSecret(secret)).to.equal(true);
+      expect(await new Promise((resolve) => secret.apply(resolve))).to.equal(value);
+    }
+  });
+
+  it("refuses a key that the project does not have", () => {
+    pulumi.runtime.setAllConfig({ "tailkube:nodez": "[]" });
+    expect(() => loadStackConfig()).to.throw("nodez: there is no such key");
+  });
+});

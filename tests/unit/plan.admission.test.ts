@@ -1,0 +1,63 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import { bootstrapToken, certificateKey } from "../../plan/admission";
+
+const seed = fc.string({ minLength: 16 });
+
+describe("admission secrets", () => {
+  it("have the forms that kubeadm wants", () => {
+    fc.assert(
+      fc.property(seed, fc.string(), (s, purpose) => {
+        expect(bootstrapToken(s, purpose)).to.match(/^[a-z0-9]{6}\.[a-z0-9]{16}$/);
+        expect(certificateKey(s, purpose)).to.match(/^[0-9a-f]{64}$/);
+      }),
+    );
+  });
+
+  it("are the same each time, and others for another seed or purpose", () => {
+    fc.assert(
+      fc.property(seed, seed, fc.string(), fc.string(), (s, t, p, q) => {
+        fc.pre(s !== t && p !== q);
+        for (const derive of [bootstrapToken, certificateKey]) {
+          expect(derive(s, p)).to.equal(derive(s, p));
+          expect(new Set([derive(s, p), derive(s, q), derive(t, p), derive(t, q)])).to.have.property("size", 4);
+        }
+      }),
+    );
+  });
+
+  it("do not hold the seed", () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-z0-9]{6,16}$/), fc.string(), (s, purpose) => {
+        expect(bootstrapToken(s, purpose)).to.not.contain(s);
+        expect(certificateKey(s, purpose)).to.not.contain(s);
+      }),
+    );
+  });
+
+  it("use every character about as often as any other", () => {
+    const counts = new Map<string, number>();
+    for (let i = 0; i < 2000; i++) {
+      for (const character of bootstrapToken("a seed for statistics", String(i)).replace(".", "")) {
+        counts.set(character, (counts.get(character) ?? 0) + 1);
+      }
+    }
+    const expected = (2000 * 22) / 36;
+    expect(counts.size).to.equal(36);
+    // Chi-squared with 35 degrees of freedom is above 67 once in a thousand; the numbers are the same in every run.
+    const chi = [...counts.values()].reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
+    expect(chi).to.be.below(67);
+  });
+
+  it("stay what they are: a new version of the program must not mint others in the middle of a join", () => {
+    expect(bootstrapToken("0123456789abcdef", "join cp2")).to.equal("rl4i9r.c3pcuyucd1obz8do");
+    expect(certificateKey("0123456789abcdef", "join cp2")).to.equal(
+      "56506c992de94949e0caa3947a85958b0884ffdd285c3ef57c61d2e1beb8237e",
+    );
+  });
+
+  it("need a seed", () => {
+    expect(() => bootstrapToken("", "x")).to.throw("seed");
+    expect(() => certificateKey("", "x")).to.throw("seed");
+  });
+});

@@ -1,0 +1,100 @@
+import { expect } from "chai";
+import { stringify } from "yaml";
+import { emptyHostProfile } from "../../config/schema";
+import { ciliumValues, contradictions, podMtu } from "../../plan/cilium";
+import { merge } from "../../plan/merge";
+import { expectGolden } from "../golden/golden";
+import { configOf } from "./config.fixtures";
+
+const sorted = (values: object) => stringify(values, { sortMapEntries: true });
+
+describe("Cilium's values", () => {
+  it("with pods routed over the tailnet", () => {
+    expectGolden("cilium-native.yaml", sorted(ciliumValues({ config: configOf(), nodeCount: 4 })));
+  });
+
+  it("with pods tunnelled, from a bundle", () => {
+    const config = configOf({ podRouting: "vxlan", tunnelPort: "8223", bundle: "/opt/bundle", endpointPort: "8443" });
+    expectGolden("cilium-vxlan-bundle.yaml", sorted(ciliumValues({ config, nodeCount: 4 })));
+  });
+
+  it("start one operator on one node", () => {
+    expect(ciliumValues({ config: configOf(), nodeCount: 1 }).operator).to.deep.equal({ replicas: 1 });
+  });
+
+  it("merge the host profile's under the user's", () => {
+    const config = {
+      ...configOf({ ciliumValues: { hubble: { enabled: true }, bpf: { mapDynamicSizeRatio: 0.01 } } }),
+      hostProfile: { ...emptyHostProfile, ciliumValues: { hubble: { enabled: false, relay: { enabled: false } } } },
+    };
+    const values = ciliumValues({ config, nodeCount: 3 });
+    expect(values.hubble).to.deep.equal({ enabled: true, relay: { enabled: false } });
+    expect(values.bpf).to.deep.equal({ masquerade: false, mapDynamicSizeRatio: 0.01 });
+  });
+
+  it("leave pods the whole MTU of the tailnet, or what a tunnel leaves of it", () => {
+    expect(podMtu(configOf())).to.equal(1280);
+    expect(podMtu(configOf({ podRouting: "vxlan", tailnetMtu: "1400" }))).to.equal(1350);
+  });
+
+  it("leave the config as it was", () => {
+    const config = configOf({ ciliumValues: { bpf: { a: 1 } } });
+    const before = structuredClone(config);
+    ciliumValues({ config, nodeCount: 3 });
+    expect(config).to.deep.equal(before);
+  });
+});
+
+describe("contradictions", () => {
+  const config = configOf();
+
+  it("are none in values that say the same or something else", () => {
+    expect(contradictions(config, {})).to.deep.equal([]);
+    expect(
+      contradictions(config, {
+        devices: ["tailscale0"],
+        MTU: 1280,
+        k8sServicePort: "6443",
+        operator: { replicas: 1 },
+        nodePort: { range: "30000,31000" },
+      }),
+    ).to.deep.equal([]);
+  });
+
+  const cases: [string, Record<string, unknown>, RegExp][] = [
+    [
+      "another device",
+      { devices: "eth+" },
+      /^ciliumValues\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*; remove it/,
+    ],
+    ["two devices", { devices: ["tailscale0", "eth0"] }, /^ciliumValues\.devices: \["tailscale0","eth0"\] is refused/],
+    ["another MTU", { MTU: 1500 }, /change tailnetMtu instead\.$/],
+    ["a tunnel", { routingMode: "tunnel" }, /change podRouting instead\.$/],
+    ["kube-proxy", { kubeProxyReplacement: false }, /^ciliumValues\.kubeProxyReplacement: false/],
+    ["no ipam at all", { ipam: null }, /^ciliumValues\.ipam: null is refused\. Allowed: "kubernetes" for ipam\.mode/],
+    ["masquerading in BPF", { bpf: { masquerade: true } }, /^ciliumValues\.bpf\.masquerade: true/],
+    ["another endpoint", { k8sServiceHost: "localhost" }, /change endpoint instead\.$/],
+  ];
+  for (const [what, values, line] of cases) {
+    it(`are found in ${what}`, () => {
+      const found = contradictions(config, values);
+      expect(found).to.have.lengthOf(1);
+      expect(found[0]).to.match(line);
+    });
+  }
+
+  it("depend on the routing: the tunnel's port is free where there is no tunnel", () => {
+    expect(contradictions(config, { tunnelPort: 1 })).to.deep.equal([]);
+    expect(contradictions(configOf({ podRouting: "vxlan" }), { tunnelPort: 1 })).to.have.lengthOf(1);
+  });
+});
+
+describe("merge", () => {
+  it("merges objects and replaces all else, lists too", () => {
+    expect(merge({ a: { b: 1, c: [1, 2] }, d: 1 }, { a: { c: [3] }, d: { e: 1 } })).to.deep.equal({
+      a: { b: 1, c: [3] },
+      d: { e: 1 },
+    });
+    expect(merge({ a: { b: 1 } }, { a: null })).to.deep.equal({ a: null });
+  });
+});

@@ -1,0 +1,247 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { expect } from "chai";
+import { scriptText } from "../../scripts/render";
+import { bash, bashOk, type Finished, removeTemporaryFolders, temporaryFolder, write } from "./bash";
+
+afterEach(removeTemporaryFolders);
+
+/** A script of scripts/host/ that works below `root`, with the commands in `root`/bin before all others. */
+function relocated(script: string, root: string): string {
+  const text = scriptText(`host/${script}`)
+    .replace(/^export PATH=(.*)$/m, `export PATH=${root}/bin:$1`)
+    .replace(/(^|[\s="'.])\/(etc|usr\/local\/lib|var\/lib|run)\/tailkube/gm, `$1${root}/$2/tailkube`);
+  expect(text).to.not.match(/[\s="'.]\/(etc|usr\/local\/lib|var\/lib|run)\/tailkube/);
+  return text;
+}
+
+function lines(path: string): string[] {
+  return existsSync(path)
+    ? readFileSync(path, "utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+    : [];
+}
+
+describe("host/routes.sh", () => {
+  /** A host in a tailnet that advertises `users` already. */
+  function host(users: string[] = []) {
+    const root = temporaryFolder();
+    for (const folder of ["etc/tailkube", "var/lib/tailkube", "run"]) {
+      mkdirSync(`${root}/${folder}`, { recursive: true });
+    }
+    // It prints its preferences as tailscale does, and takes a list of routes in place of the former one.
+    write(
+      `${root}/bin/tailscale`,
+      `#!/bin/bash
+cd ${root} || exit 1
+case "$1 $2" in
+"debug prefs")
+    printf '{\\n\\t"ControlURL": "https://example.com",\\n\\t"AdvertiseRoutes": '
+    if [ -s advertised ]; then printf '[\\n'; sed 's/.*/\\t\\t"&"/; $!s/$/,/' advertised; printf '\\t]'; else printf null; fi
+    printf ',\\n\\t"AdvertiseServices": ["svc:x"],\\n\\t"NoSNAT": true\\n}\\n' ;;
+"set --advertise-routes="*)
+    echo "$2" >>calls
+    [ ! -e broken ] || exit 1
+    tr ',' '\\n' <<<"\${2#*=}" | sed '/^$/d' >advertised ;;
+*) exit 2 ;;
+esac
+`,
+      0o755,
+    );
+    const advertise = (routes: string[]) => writeFileSync(`${root}/advertised`, routes.map((r) => `${r}\n`).join(""));
+    advertise(users);
+    const text = relocated("routes.sh", root);
+    return {
+      root,
+      advertise,
+      routes: (...args: string[]): Finished => bash(text, ...args),
+      ok: (...args: string[]) => expect(bashOk(text, ...args)).to.equal(""),
+      advertised: () => lines(`${root}/advertised`).sort(),
+      calls: () => lines(`${root}/calls`),
+    };
+  }
+
+  it("advertises a route of ours, once", () => {
+    const { ok, advertised, calls } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    expect(calls()).to.have.lengthOf(1);
+  });
+
+  it("withdraws the last one", () => {
+    const { ok, advertised } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal([]);
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal([]);
+  });
+
+  it("keeps several apart", () => {
+    const { ok, advertised } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32", "10.50.1.0/24"]);
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24"]);
+  });
+
+  it("replaces a route whose network changed", () => {
+    const { ok, advertised } = host(["192.168.7.0/24"]);
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    ok("set", "pod-cidr", "10.50.2.0/24");
+    expect(advertised()).to.deep.equal(["10.50.2.0/24", "192.168.7.0/24"]);
+  });
+
+  it("leaves the user's own routes as they are, also those of an exit node, and those that come or go in between", () => {
+    const exitNode = ["0.0.0.0/0", "::/0"];
+    const { ok, advertise, advertised } = host(["192.168.7.0/24", ...exitNode]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    expect(advertised()).to.deep.equal([...exitNode, "10.200.0.1/32", "192.168.7.0/24"].sort());
+    advertise(["192.168.8.0/24", "10.200.0.1/32"]);
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32", "10.50.1.0/24", "192.168.8.0/24"]);
+    ok("unset", "pod-cidr");
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal(["192.168.8.0/24"]);
+  });
+
+  it("advertises again what tailscale has forgotten", () => {
+    const { ok, advertise, advertised } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    advertise([]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32"]);
+  });
+
+  it("fails when tailscale does, and withdraws in the next call what it could not in this one", () => {
+    const { root, ok, routes, advertised } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    write(`${root}/broken`, "");
+    expect(routes("unset", "endpoint").status).to.not.equal(0);
+    expect(routes("set", "other", "10.9.0.0/16").status).to.not.equal(0);
+    bashOk(`rm ${root}/broken`);
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24", "10.9.0.0/16", "192.168.7.0/24"]);
+    ok("unset", "other");
+    ok("unset", "pod-cidr");
+    expect(advertised()).to.deep.equal(["192.168.7.0/24"]);
+  });
+
+  it("refuses anything else", () => {
+    const { routes, calls } = host();
+    const { status, stderr } = routes("list");
+    expect({ status, stderr }).to.deep.equal({ status: 2, stderr: "usage: routes set NAME CIDR | unset NAME\n" });
+    expect(calls()).to.deep.equal([]);
+  });
+});
+
+/** Commands that note how they were called in `root`/log, and one answer for each that needs one. */
+function fake(root: string, command: string, body = ""): void {
+  write(`${root}/bin/${command}`, `#!/bin/bash\ncd ${root}\necho "${command} $*" >>log\n${body}\n`, 0o755);
+}
+
+describe("host/endpoint.sh", () => {
+  function host(routes = "") {
+    const root = temporaryFolder();
+    write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\n");
+    write(`${root}/usr/local/lib/tailkube/routes`, `#!/bin/bash\necho "routes $*" >>${root}/log\n${routes}\n`, 0o755);
+    fake(root, "ip");
+    const text = relocated("endpoint.sh", root);
+    return { run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
+  }
+
+  it("has the address before the route, and withdraws the route before the address", () => {
+    const { run, log } = host();
+    expect(run("up").status).to.equal(0);
+    expect(run("down").status).to.equal(0);
+    expect(log()).to.deep.equal([
+      "ip address replace 10.200.0.1/32 dev lo",
+      "routes set endpoint 10.200.0.1/32",
+      "routes unset endpoint",
+      "ip address del 10.200.0.1/32 dev lo",
+    ]);
+  });
+
+  it("takes the address back even when tailscaled does not answer, and says that it failed", () => {
+    const { run, log } = host("exit 1");
+    expect(run("down").status).to.not.equal(0);
+    expect(log()).to.include("ip address del 10.200.0.1/32 dev lo");
+  });
+
+  it("fails when the route cannot be advertised, so that it is tried again", () => {
+    expect(host("exit 1").run("up").status).to.not.equal(0);
+  });
+
+  it("refuses anything else", () => {
+    const { run, log } = host();
+    expect(run("restart").status).to.equal(2);
+    expect(log()).to.deep.equal([]);
+  });
+});
+
+describe("host/network.sh", () => {
+  function host(podRouting: string) {
+    const root = temporaryFolder();
+    const settings = ["ADDRESS=100.64.0.1", "POD_CIDR=10.50.0.0/16", `POD_ROUTING=${podRouting}`];
+    write(`${root}/etc/tailkube/node.env`, settings.map((line) => `TAILKUBE_${line}\n`).join(""));
+    // One rule, or none, of the preference that is asked for.
+    fake(
+      root,
+      "ip",
+      `case "$*" in
+      "rule show pref 5200") cat rule 2>/dev/null ;;
+      "rule add pref 5200 "*) echo "$*" >rule ;;
+      "rule del pref 5200") rm rule ;;
+      *) exit 1 ;;
+      esac; true`,
+    );
+    fake(root, "nft", `if [ "$1" = -f ]; then cat >table; else rm -f table; fi`);
+    const text = relocated("network.sh", root);
+    return {
+      run: (...args: string[]) => bashOk(text, ...args),
+      rule: () => lines(`${root}/rule`),
+      table: () => lines(`${root}/table`).join("\n"),
+      log: () => lines(`${root}/log`),
+    };
+  }
+
+  it("adds the policy rule of routed pods once, and the filter anew each time", () => {
+    const { run, rule, table, log } = host("native");
+    run("up");
+    run("up");
+    expect(rule()).to.deep.equal(["rule add pref 5200 fwmark 0xf00/0xf00 to 10.50.0.0/16 lookup 52"]);
+    expect(log().filter((line) => line.startsWith("ip rule add"))).to.have.lengthOf(1);
+    expect(table()).to.match(/^table inet tailkube\ndelete table inet tailkube\ntable inet tailkube \{/);
+    expect(table()).to.match(/ip daddr 10\.50\.0\.0\/16 udp sport 41641 counter drop/);
+  });
+
+  it("adds no rule where pods are tunnelled", () => {
+    const { run, rule, table } = host("vxlan");
+    run("up");
+    expect(rule()).to.deep.equal([]);
+    expect(table()).to.match(/udp sport 41641/);
+  });
+
+  it("takes both away, and is content when there is nothing", () => {
+    const { run, rule, table } = host("native");
+    run("up");
+    run("down");
+    run("down");
+    expect({ rule: rule(), table: table() }).to.deep.equal({ rule: [], table: "" });
+  });
+});
+
+describe("host/wait-address.sh", () => {
+  it("returns when the declared address is there", () => {
+    const root = temporaryFolder();
+    write(`${root}/etc/tailkube/node.env`, "TAILKUBE_ADDRESS=100.64.0.1\n");
+    // The third question is the first that is answered with an address.
+    fake(root, "ip", `[ "$(wc -l <log)" -lt 3 ] || echo '5: tailscale0 inet 100.64.0.1/32'`);
+    const text = `export PATH=${root}/bin:$PATH\nsleep() { :; }\n${relocated("wait-address.sh", root)}`;
+    bashOk(text);
+    expect(lines(`${root}/log`)).to.deep.equal(Array(3).fill("ip -o -4 address show to 100.64.0.1/32"));
+  });
+});

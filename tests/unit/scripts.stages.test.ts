@@ -1,0 +1,444 @@
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { expect } from "chai";
+import { scriptText } from "../../scripts/render";
+import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+
+afterEach(removeTemporaryFolders);
+
+const variables = {
+  TK_ENDPOINT: "10.200.0.1",
+  TK_ENDPOINT_PORT: "6443",
+  TK_NODE_IP: "100.64.0.1",
+  TK_POD_ROUTING: "native",
+  TK_KUBEADM_SECONDS: "5",
+  TK_KUBEADM_DOCUMENT: "kind: JoinConfiguration\ntoken: abcdef.0123456789abcdef",
+  TK_TAG: "tag:k8s",
+};
+
+/**
+ * A stage with the host's folders moved below `root`, commands in `root`/bin before all others, and `log LINE` for what
+ * the fakes were asked; then some more bash.
+ */
+function stage(root: string, name: string, more: Record<string, string>, text: string): string {
+  const files = name === "facts" ? [] : ["node.sh", `${name}.sh`];
+  const script = files
+    .map(scriptText)
+    .join("\n")
+    .replace(/\/etc\/kubernetes/g, `${root}/etc/kubernetes`)
+    .replace(/\/var\/log\//g, `${root}/var/log/`);
+  mkdirSync(`${root}/var/log`, { recursive: true });
+  return withLibrary(
+    root,
+    [
+      assignments({ ROOT: root, ...variables, ...more }),
+      script,
+      `PATH=${root}/bin:$PATH`,
+      'log() { echo "$*" >>"$ROOT/log"; }',
+      "sleep() { :; }",
+      'mkdir -p "$TK_RUN"',
+      text,
+    ].join("\n"),
+    name,
+  );
+}
+
+const logOf = (root: string) =>
+  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
+
+describe("settle_node", () => {
+  /** Settles one node whose annotation holds `before`; returns what kubectl was asked to change. */
+  function settle(kind: "labels" | "taints", before: string, wanted: string, kubectl = "") {
+    const root = temporaryFolder();
+    const stdout = bashOk(
+      stage(
+        root,
+        "settle",
+        { BEFORE: before, WANTED: wanted },
+        `kubectl_admin() { case "$*" in "get node w1 -o "*dev/${kind}*) printf '%s' "$BEFORE" ;; *) log "$*"; ${kubectl || ":"} ;; esac; }
+        settle_node w1 ${kind} "$WANTED"
+        result`,
+      ),
+    );
+    return { calls: logOf(root), changed: (JSON.parse(stdout) as { changed: string[] }).changed };
+  }
+
+  it("sets what is declared and remembers it on the node", () => {
+    expect(settle("labels", "", "example.com/rack=b2 example.com/empty=")).to.deep.equal({
+      calls: [
+        "label --overwrite node w1 example.com/rack=b2",
+        "label --overwrite node w1 example.com/empty=",
+        "annotate --overwrite node w1 tailkube.dev/labels=example.com/rack=b2 example.com/empty=",
+      ],
+      changed: ["labels of w1"],
+    });
+    expect(settle("taints", "", "gpu=yes:NoExecute spot:NoSchedule").calls).to.deep.equal([
+      "taint --overwrite node w1 gpu=yes:NoExecute",
+      "taint --overwrite node w1 spot:NoSchedule",
+      "annotate --overwrite node w1 tailkube.dev/taints=gpu=yes:NoExecute spot:NoSchedule",
+    ]);
+  });
+
+  it("changes nothing where everything is as declared", () => {
+    expect(settle("labels", "a=1 b=2", "a=1 b=2")).to.deep.equal({ calls: [], changed: [] });
+    expect(settle("taints", "", "")).to.deep.equal({ calls: [], changed: [] });
+  });
+
+  it("overwrites a changed value without taking it away first", () => {
+    expect(settle("labels", "a=1", "a=2").calls).to.deep.equal([
+      "label --overwrite node w1 a=2",
+      "annotate --overwrite node w1 tailkube.dev/labels=a=2",
+    ]);
+    expect(settle("taints", "a=1:NoSchedule", "a=2:NoSchedule").calls[0]).to.equal(
+      "taint --overwrite node w1 a=2:NoSchedule",
+    );
+  });
+
+  it("takes back what is declared no more, and nothing that it did not set", () => {
+    expect(settle("labels", "a=1 example.com/a=1", "").calls).to.deep.equal([
+      "label node w1 a-",
+      "label node w1 example.com/a-",
+      "annotate --overwrite node w1 tailkube.dev/labels=",
+    ]);
+    expect(settle("taints", "a=1:NoSchedule b:NoExecute", "").calls).to.deep.equal([
+      "taint node w1 a:NoSchedule-",
+      "taint node w1 b:NoExecute-",
+      "annotate --overwrite node w1 tailkube.dev/taints=",
+    ]);
+  });
+
+  it("tells keys apart that look alike", () => {
+    expect(
+      settle("labels", "example.com/a.b=1 rack=1", "example.com/a-b=1 example.com/rack=1").calls,
+    ).to.include.members(["label node w1 example.com/a.b-", "label node w1 rack-"]);
+  });
+
+  it("takes a taint for another one when its effect changes", () => {
+    expect(settle("taints", "a=1:NoSchedule", "a=1:NoExecute").calls).to.deep.equal([
+      "taint node w1 a:NoSchedule-",
+      "taint --overwrite node w1 a=1:NoExecute",
+      "annotate --overwrite node w1 tailkube.dev/taints=a=1:NoExecute",
+    ]);
+    expect(settle("taints", "a:NoSchedule a:NoExecute", "a:NoExecute").calls[0]).to.equal(
+      "taint node w1 a:NoSchedule-",
+    );
+  });
+
+  it("minds no label that somebody else has taken away already", () => {
+    expect(settle("labels", "a=1", "b=1", 'case "$*" in *a-) false ;; esac').calls).to.have.lengthOf(3);
+  });
+});
+
+describe("stage settle", () => {
+  const declared = {
+    TK_NODES: "cp1 w1",
+    TK_LABELS: "w1 rack=b2\nw1 disk=ssd\ncp1 rack=b1",
+    TK_TAINTS: "cp1 node-role.kubernetes.io/control-plane:NoSchedule",
+    TK_READY_SECONDS: "0",
+  };
+  const kubectl = (answers: string) => `
+    kubectl_admin() {
+        case "$*" in
+        ${answers}
+        "get node "*) : ;;
+        *"rollout status"*) : ;;
+        "get nodes --no-headers") printf 'cp1 Ready x\\nw1 Ready,SchedulingDisabled x\\n' ;;
+        "get ciliumendpoints.cilium.io "*) echo 'kube-system coredns-1' ;;
+        "get pods -A "*) printf 'kube-system coredns-1 <none>\\nkube-system etcd-cp1 true\\n' ;;
+        *) log "$*" ;;
+        esac
+    }
+    apply`;
+
+  it("settles each node's own labels and taints, and is content with a cluster that is ready", () => {
+    const root = temporaryFolder();
+    const { changed } = JSON.parse(bashOk(stage(root, "settle", declared, kubectl("")))) as { changed: string[] };
+    expect(changed).to.deep.equal(["labels of cp1", "taints of cp1", "labels of w1"]);
+    expect(logOf(root)).to.deep.equal([
+      "label --overwrite node cp1 rack=b1",
+      "annotate --overwrite node cp1 tailkube.dev/labels=rack=b1",
+      "taint --overwrite node cp1 node-role.kubernetes.io/control-plane:NoSchedule",
+      "annotate --overwrite node cp1 tailkube.dev/taints=node-role.kubernetes.io/control-plane:NoSchedule",
+      "label --overwrite node w1 rack=b2",
+      "label --overwrite node w1 disk=ssd",
+      "annotate --overwrite node w1 tailkube.dev/labels=rack=b2 disk=ssd",
+    ]);
+  });
+
+  it("restarts a pod that is older than the network, and no other", () => {
+    const root = temporaryFolder();
+    const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none>\\nweb old false\\nkube-system etcd-cp1 true\\n' ;;`;
+    // Cilium's endpoints may come some seconds late; none of those seconds is waited for here.
+    const text = kubectl(pods).replace(/apply$/, 'poll() { shift; "$@"; }\n    apply');
+    bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
+    expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false"]);
+  });
+
+  it("says what is wrong with Cilium, nodes and CoreDNS that do not become ready", () => {
+    const failing: [string, RegExp][] = [
+      [
+        `*"rollout status daemonset/cilium"*) false ;; *"get pods -l k8s-app=cilium"*) echo 'cilium-x 0/1 CrashLoopBackOff 7 5m' ;;`,
+        /^tailkube: node1: settle: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
+      ],
+      [`"get nodes --no-headers") echo 'cp1 NotReady x' ;;`, /^tailkube: node1: settle: not every node is Ready/],
+      [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: settle: CoreDNS is not ready/],
+    ];
+    for (const [answers, message] of failing) {
+      const { status, stderr, stdout } = bash(stage(temporaryFolder(), "settle", declared, kubectl(answers)));
+      expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
+      expect(stderr).to.match(message);
+    }
+  });
+});
+
+describe("stage admit", () => {
+  const joiners = {
+    TK_JOINERS: "cp2=mark2",
+    TK_TOKEN_ID: "abcdef",
+    TK_TOKEN_SECRET: "0123456789abcdef",
+    TK_JOIN_SECONDS: "1",
+  };
+  /** An API in which the joiner's mark appears when it has been asked for `after` times. */
+  const kubectl = (after: number) => `
+    asked=0
+    kubectl_admin() {
+        case "$*" in
+        "get node cp2 "*)
+            echo x >>"$ROOT/asked"
+            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf mark2; else printf mark-of-former-machine; fi ;;
+        "apply -f -") log apply; cat >>"$ROOT/applied" ;;
+        *"get secrets"*) printf '%s\\n' secret/bootstrap-token-abcdef secret/bootstrap-token-certs0 secret/bootstrap-token-users0 ;;
+        *"get secret/bootstrap-token-certs0"*) printf "Proxy for managing TTL for the kubeadm-certs secret" | base64 ;;
+        *"get secret/"*) printf "the user's" | base64 ;;
+        *) log "$*" ;;
+        esac
+    }
+    run_kubeadm() { log "kubeadm $*"; }`;
+  const closed = [
+    "-n kube-system delete secret kubeadm-certs --ignore-not-found",
+    "-n kube-system delete secret/bootstrap-token-abcdef --ignore-not-found",
+    "-n kube-system delete secret/bootstrap-token-certs0 --ignore-not-found",
+  ];
+
+  it("opens the door, waits for the joiner's own mark, and shuts it", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "admit", joiners, `${kubectl(3)}\napply`));
+    expect(logOf(root)).to.deep.equal(["apply", "kubeadm init phase upload-certs --upload-certs", ...closed]);
+    const secret = readFileSync(`${root}/applied`, "utf8");
+    expect(secret)
+      .to.match(/^ {2}name: bootstrap-token-abcdef$/m)
+      .and.match(/^ {2}token-secret: "0123456789abcdef"$/m);
+    const expiration = Date.parse(/expiration: "(.*)"/.exec(secret)![1]!);
+    expect(expiration - Date.now()).to.be.within(30_000, 62_000);
+  });
+
+  it("uploads no certificates for workers", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "admit", { ...joiners, TK_KUBEADM_DOCUMENT: "" }, `${kubectl(3)}\napply`));
+    expect(logOf(root)).to.deep.equal(["apply", ...closed]);
+  });
+
+  it("opens nothing when all have joined, and shuts what a killed run left open", () => {
+    const root = temporaryFolder();
+    const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(0)}\napply`));
+    expect(logOf(root)).to.deep.equal(closed);
+    expect(JSON.parse(stdout)).to.deep.equal({ changed: [] });
+  });
+
+  it("shuts the door when nobody came, and says who did not", () => {
+    const root = temporaryFolder();
+    const { status, stderr } = bash(
+      stage(root, "admit", joiners, `${kubectl(99999)}\nsleep() { command sleep 0.3; }\napply`),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^tailkube: node1: admit: cp2 did not join within 1 s;/);
+    expect(stderr).to.not.include("0123456789abcdef");
+    expect(logOf(root).slice(-3)).to.deep.equal(closed);
+  });
+
+  it("shuts the door when it is stopped", () => {
+    const root = temporaryFolder();
+    bash(stage(root, "admit", joiners, `${kubectl(99999)}\nsleep() { kill -TERM $$; command sleep 1; }\napply`));
+    expect(logOf(root).slice(-3)).to.deep.equal(closed);
+  });
+});
+
+describe("run_kubeadm", () => {
+  const fakeKubeadm = (root: string, body: string) =>
+    write(
+      `${root}/bin/kubeadm`,
+      `#!/bin/bash\ncd ${root}\nstat -c %a "\${@: -1}" >mode\ncat "\${@: -1}" >document\n${body}\n`,
+      0o755,
+    );
+
+  it("hands over the document for as long as kubeadm runs, to root alone", () => {
+    const root = temporaryFolder();
+    fakeKubeadm(root, "echo joined");
+    bashOk(stage(root, "join", {}, "run_kubeadm join"));
+    expect(readFileSync(`${root}/mode`, "utf8")).to.equal("600\n");
+    expect(readFileSync(`${root}/document`, "utf8")).to.equal(`${variables.TK_KUBEADM_DOCUMENT}\n`);
+    expect(existsSync(`${root}/run/tailkube/kubeadm.yaml`)).to.equal(false);
+    expect(statSync(`${root}/var/log/tailkube-kubeadm.log`).mode & 0o777).to.equal(0o600);
+  });
+
+  it("fails with the end of kubeadm's own words, and leaves no document", () => {
+    const root = temporaryFolder();
+    fakeKubeadm(root, "echo '[preflight] Some fatal errors'; echo; echo '[ERROR Port-10250]: in use' >&2; exit 1");
+    const { status, stderr } = bash(stage(root, "join", {}, "run_kubeadm join"));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^tailkube: node1: join: kubeadm join .*\[ERROR Port-10250\]: in use/);
+    expect(stderr).to.not.include("abcdef.0123456789abcdef");
+    expect(existsSync(`${root}/run/tailkube/kubeadm.yaml`)).to.equal(false);
+  });
+
+  it("does not wait for ever", () => {
+    const root = temporaryFolder();
+    fakeKubeadm(root, "exec sleep 60");
+    const { stderr } = bash(stage(root, "join", { TK_KUBEADM_SECONDS: "0.2" }, "run_kubeadm join"));
+    expect(stderr).to.match(/^tailkube: node1: join: kubeadm join .* 0\.2 s/);
+  });
+});
+
+describe("stages init and join", () => {
+  /** A host on which kubeadm, kubectl and the way out only take notes. `failing`: the command at which it ends. */
+  const fakes = (failing = "") => `
+    ip() { case "$*" in *" show "*) : ;; *) log "ip $*" ;; esac; }
+    reset_node() { log reset_node; rm -rf "$ROOT/etc/kubernetes"; rm -f "$SENTINEL"; }
+    run_kubeadm() { log "kubeadm $1"; mkdir -p "$ROOT/etc/kubernetes"; echo apiVersion: v1 >"$ROOT/etc/kubernetes/admin.conf"; [ "${failing}" != kubeadm ] || fail "kubeadm ended with 1"; }
+    api_ready() { log "api_ready $1"; }
+    kubectl_admin() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "$*" ;; esac; }
+    kubectl_node() { printf 10.50.1.0/24; }
+    advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
+    mark_joined() { log "mark_joined $1"; }
+    apply`;
+  const of = { TK_MARK: "mark1" };
+  const cpJoin = { ...of, TK_ROLE: "control-plane" };
+
+  it("init: leaves no token behind, and its success mark comes last", () => {
+    const root = temporaryFolder();
+    const stdout = bashOk(stage(root, "init", of, fakes()));
+    expect(logOf(root)).to.deep.equal([
+      "kubeadm init",
+      "api_ready 10.200.0.1",
+      "-n kube-system delete secret/bootstrap-token-x",
+      "advertise_pod_cidr",
+      "mark_joined mark1",
+    ]);
+    const { kubeconfig, seed, podCidr } = JSON.parse(stdout) as Record<string, string>;
+    expect(kubeconfig).to.equal("apiVersion: v1");
+    expect(seed).to.match(/^[0-9a-f]{64}$/);
+    expect(podCidr).to.equal("10.50.1.0/24");
+    expect(statSync(`${root}/var/lib/tailkube/join-seed`).mode & 0o777).to.equal(0o600);
+    expect(readFileSync(`${root}/var/lib/tailkube/joined`, "utf8")).to.equal("mark1\n");
+  });
+
+  it("init: a second run changes nothing and says the same", () => {
+    const root = temporaryFolder();
+    const first = JSON.parse(bashOk(stage(root, "init", of, fakes()))) as object;
+    const asked = logOf(root);
+    expect(JSON.parse(bashOk(stage(root, "init", of, fakes())))).to.deep.equal({ ...first, changed: [] });
+    expect(logOf(root)).to.deep.equal(asked);
+  });
+
+  it("join: waits for the endpoint, then for its own API server if it is to have one", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "join", cpJoin, fakes()));
+    const calls = [
+      "api_ready 10.200.0.1",
+      "kubeadm join",
+      "api_ready 100.64.0.1",
+      "advertise_pod_cidr",
+      "mark_joined mark1",
+    ];
+    expect(logOf(root)).to.deep.equal(calls);
+    const worker = temporaryFolder();
+    bashOk(stage(worker, "join", { ...of, TK_ROLE: "worker" }, fakes()));
+    expect(logOf(worker)).to.deep.equal(calls.filter((call) => call !== "api_ready 100.64.0.1"));
+  });
+
+  it("join: never with the endpoint on its own loopback", () => {
+    const root = temporaryFolder();
+    const withEndpoint = fakes().replace('*" show "*) : ;;', '*" show "*) echo "1: lo inet 10.200.0.1/32" ;;');
+    bashOk(stage(root, "join", cpJoin, withEndpoint));
+    expect(logOf(root)[0]).to.equal("ip address del 10.200.0.1/32 dev lo");
+  });
+
+  for (const [name, more] of [
+    ["init", of],
+    ["join", cpJoin],
+  ] as const) {
+    for (const failing of ["kubeadm", "advertise"]) {
+      it(`${name}: what failed at ${failing} is reset and made anew by the next run`, () => {
+        const root = temporaryFolder();
+        expect(bash(stage(root, name, more, fakes(failing))).status).to.equal(1);
+        expect(existsSync(`${root}/var/lib/tailkube/joined`)).to.equal(false);
+        const before = logOf(root).length;
+        bashOk(stage(root, name, more, fakes()));
+        const calls = logOf(root).slice(before);
+        expect(calls[0]).to.equal("reset_node");
+        expect(calls).to.include(`kubeadm ${name}`);
+        expect(existsSync(`${root}/var/lib/tailkube/joined`)).to.equal(true);
+      });
+    }
+
+    it(`${name}: refuses a host that another stack made a member`, () => {
+      const root = temporaryFolder();
+      write(`${root}/var/lib/tailkube/joined`, "mark-of-another\n");
+      const { status, stderr } = bash(stage(root, name, more, fakes()));
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/already a member of a cluster that another stack made \(mark-of-another\)/);
+      expect(logOf(root)).to.deep.equal([]);
+    });
+  }
+});
+
+describe("host/probe.sh", () => {
+  const peers = "a=10.50.1.9=10.96.0.11 b=10.50.2.9=10.96.0.12";
+
+  /** The probe on node a, with the network replaced by three answers. */
+  function probe(network: { tcp?: string; dns?: string; udp?: string; ping?: string } = {}): string[] {
+    const { tcp, dns, udp, ping } = {
+      // Who answers at which address.
+      tcp: 'case "$*" in *10.96.0.11/80*|*10.50.1.9/8080*) echo a ;; *10.96.0.12/80*|*10.50.2.9/8080*) echo b ;; esac',
+      dns: 'case "$*" in *a.checks.svc*) echo 10.96.0.11 ;; *b.checks.svc*) echo 10.96.0.12 ;; esac',
+      udp: "echo ' 54 4b 81 80'",
+      // 1280 bytes pass, 1281 do not.
+      ping: 'case "$*" in *"-s 1252 "*) : ;; *) false ;; esac',
+      ...network,
+    };
+    const text = `
+      sleep() { :; }
+      timeout() { case "$*" in *dev/tcp*) ${tcp} ;; *getent*) ${dns} ;; *dev/udp*) ${udp} ;; esac; }
+      ping() { ${ping}; }
+      ${scriptText("host/probe.sh")}`;
+    return bashOk(text, "a", "checks", "1280", "b=10.50.2.5", peers).trimEnd().split("\n");
+  }
+
+  it("counts every path, its own services among them", () => {
+    expect(probe()).to.deep.equal(["done 8"]);
+  });
+
+  it("names the broken path", () => {
+    expect(
+      probe({ tcp: 'case "$*" in *10.50.2.9*) : ;; *10.96.0.11*) echo a ;; *10.96.0.12*) echo b ;; esac' }),
+    ).to.deep.equal(["failed pod a b no answer from the pod at 10.50.2.9", "done 8"]);
+    expect(probe({ dns: "echo 10.96.0.12" })).to.deep.equal([
+      "failed dns a a the service's name does not resolve to 10.96.0.11",
+      "done 8",
+    ]);
+    expect(probe({ udp: "echo ' 54 4b 81 83'" })).to.deep.equal([
+      "failed dns a b CoreDNS at 10.50.2.5 does not answer",
+      "done 8",
+    ]);
+  });
+
+  it("wants the MTU to the byte", () => {
+    expect(probe({ ping: "false" })).to.deep.equal([
+      "failed mtu a b a packet of 1280 bytes is lost on the way to 10.50.2.9",
+      "done 8",
+    ]);
+    expect(probe({ ping: "true" })).to.deep.equal([
+      "failed mtu a b a packet of 1281 bytes passes, so the pod's MTU is not 1280",
+      "done 8",
+    ]);
+  });
+});
