@@ -12,7 +12,7 @@ export default tseslint.config(
   },
   {
     // CommonJS, as a Pulumi program in plain JavaScript is.
-    files: ["**/*.js"],
+    files: ["**/*.js", "**/*.cjs"],
     rules: { "@typescript-eslint/no-require-imports": "off" },
   },
   {

@@ -142,7 +142,7 @@ export class Cluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: init, deletedWith: init.script },
     );
     const members = config.nodes.map((node) => of(node).member);
-    const release = pulumi.jsonStringify(cilium.release.values);
+    const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
       { config, on: founder.member, release },

@@ -7,5 +7,7 @@ import { RunError } from "@pulumi/pulumi";
 export function reported(message: string): RunError {
   const error = new RunError(message);
   error.stack = undefined;
+  // Pulumi writes the name of each property on the error's way before its message, some thirty of them.
+  Object.defineProperty(error, "message", { get: () => message, set: () => undefined });
   return error;
 }

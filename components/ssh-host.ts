@@ -44,7 +44,8 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
       dialErrorLimit,
       perDialTimeout,
     });
-    this.identity = hostKey.apply((key) => fingerprint([host.identity ?? "", key]));
+    // Without the key's comment, which says nothing of the machine.
+    this.identity = hostKey.apply((key) => fingerprint([host.identity ?? "", key.split(" ").slice(0, 2).join(" ")]));
     const facts = new HostScript(
       `${name}-facts`,
       {

@@ -14,15 +14,16 @@ waiting_for() {
 
 all_joined() { [ -z "$(waiting_for)" ]; }
 
+# Fails if the API does not answer: then nobody knows whether they are gone.
 close_admission() {
     local name names
-    kubectl_admin -n kube-system delete secret kubeadm-certs --ignore-not-found >/dev/null 2>&1 || true
-    # Also the token by which kubeadm bounds the life of the uploaded certificates.
-    names=$(kubectl_admin -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name 2>/dev/null)
+    kubectl_admin -n kube-system delete secret kubeadm-certs --ignore-not-found >/dev/null 2>&1 || return
+    names=$(kubectl_admin -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name 2>/dev/null) || return
     for name in $names; do
+        # Also the token by which kubeadm bounds the life of the uploaded certificates.
         if [ "$name" = "secret/bootstrap-token-$TK_TOKEN_ID" ] ||
-            kubectl_admin -n kube-system get "$name" -o 'jsonpath={.data.description}' | base64 -d 2>/dev/null | grep -q kubeadm-certs; then
-            kubectl_admin -n kube-system delete "$name" --ignore-not-found >/dev/null 2>&1 || true
+            kubectl_admin -n kube-system get "$name" -o 'jsonpath={.data.description}' 2>/dev/null | base64 -d 2>/dev/null | grep -q kubeadm-certs; then
+            kubectl_admin -n kube-system delete "$name" --ignore-not-found >/dev/null 2>&1 || return
         fi
     done
 }
@@ -58,17 +59,17 @@ lock_host() {
 }
 
 apply() {
-    local end=$((SECONDS + TK_JOIN_SECONDS))
+    local end=$((SECONDS + TK_JOIN_SECONDS)) missing
     if ! all_joined; then
-        trap close_admission EXIT
+        trap 'close_admission || true' EXIT
         open_admission
-        until all_joined; do
-            [ "$SECONDS" -lt "$end" ] || fail "$(waiting_for)did not join within $TK_JOIN_SECONDS s; what they say is in their own error, and in $KUBEADM_LOG on them"
+        while missing=$(waiting_for) && [ -n "$missing" ]; do
+            [ "$SECONDS" -lt "$end" ] || fail "${missing% } did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
             sleep 1
         done
         changed "admitted $TK_JOINERS"
     fi
-    close_admission
+    wait_for 60 "the credentials of the admission cannot be revoked, for the API does not answer; they expire by themselves" close_admission
     trap - EXIT
     result
 }

@@ -34,7 +34,8 @@ json_string() {
     s=${s//\"/\\\"}
     s=${s//$'\n'/\\n}
     s=${s//$'\t'/\\t}
-    s=${s//$'\r'/}
+    # JSON allows no control character in a text, and none of ours means one.
+    s=${s//[[:cntrl:]]/}
     printf '"%s"' "$s"
 }
 
@@ -90,17 +91,17 @@ wait_for() {
 
 # own PATH: written down before the file is made, so that a run killed in between still removes it.
 own() {
-    mkdir -p "$TK_STATE"
-    grep -qxF -- "$1" "$TK_STATE/owned.$TK_STAGE" 2>/dev/null || printf '%s\n' "$1" >>"$TK_STATE/owned.$TK_STAGE"
+    # Callers stand behind an `if`, where the shell does not stop at an error by itself.
+    { mkdir -p "$TK_STATE" && { grep -qxF -- "$1" "$TK_STATE/owned.$TK_STAGE" 2>/dev/null || printf '%s\n' "$1" >>"$TK_STATE/owned.$TK_STAGE"; }; } ||
+        fail "cannot write below $TK_STATE: is the disk full or read-only?"
 }
 
 # back_up PATH: keeps the first version that we found, once.
 back_up() {
     local copy=$TK_STATE/backup.$TK_STAGE$1
     [ -e "$1" ] && [ ! -e "$copy" ] || return 0
-    mkdir -p "$(dirname "$copy")"
-    cp -a -- "$1" "$copy.new"
-    mv -- "$copy.new" "$copy"
+    { mkdir -p "$(dirname "$copy")" && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy"; } ||
+        fail "cannot keep a copy of $1 below $TK_STATE: is the disk full or read-only?"
 }
 
 # make_parents PATH: creates missing parent directories and remembers those that were missing.
@@ -160,10 +161,15 @@ undo_files() {
         done < <(tac "$TK_STATE/owned.$TK_STAGE")
     fi
     if [ -d "$backup" ]; then
-        cp -a -- "$backup/." /
-        rm -rf -- "$backup"
+        # File by file: a copy of the folders would give the host's the modes of ours.
+        while IFS= read -r -d '' path; do
+            mkdir -p -- "$(dirname "/$path")"
+            cp -a -- "$backup/$path" "/$path"
+        done < <(find "$backup" ! -type d ! -name '*.tailkube' -printf '%P\0')
     fi
+    # The record first: a clean-up that is repeated without the copies must not remove what has been put back.
     rm -f -- "$TK_STATE/owned.$TK_STAGE"
+    rm -rf -- "$backup"
     rmdir -- "$TK_STATE" "$TK_ETC" "$TK_LIB" 2>/dev/null || true
 }
 

@@ -3,6 +3,8 @@
 # out. Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_NODE_IP, TK_POD_ROUTING.
 
 KUBEADM_LOG=/var/log/tailkube-kubeadm.log
+# kubectl's cache of what the API offers would stay in root's home.
+export KUBECACHEDIR=$TK_RUN/kube-cache
 # Written last, when everything that the stage promises is true. admin.conf is no such sign: a half-failed init leaves it.
 SENTINEL=$TK_STATE/joined
 
@@ -60,6 +62,9 @@ reset_node() {
         ctr -n k8s.io tasks ls -q 2>/dev/null | xargs -r -n 1 timeout 20 ctr -n k8s.io tasks rm -f >/dev/null 2>&1 || true
         ctr -n k8s.io containers ls -q 2>/dev/null | xargs -r -n 20 ctr -n k8s.io containers rm >/dev/null 2>&1 || true
     fi
+    for mount in /run/netns/cni-*; do
+        [ ! -e "$mount" ] || ip netns del "${mount##*/}" 2>/dev/null || true
+    done
     while read -r mount; do umount -l -- "$mount" 2>/dev/null || true; done < <(awk '$2 ~ "^/var/lib/kubelet/" {print $2}' /proc/mounts | tac)
     reset_cilium
     # Emptied, not removed: a containerd whose CNI folder goes away ends itself.
@@ -73,14 +78,14 @@ reset_node() {
 
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {
-    local link device family variant
+    local link device family variant rules
     pkill -KILL -x cilium-agent 2>/dev/null || true
     for link in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium_)' || true); do
         ip link del "$link" 2>/dev/null || true
     done
     # Programs on the host's own devices: the tc ones go with the clsact queue that Cilium made.
     for device in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}'); do
-        if tc filter show dev "$device" ingress 2>/dev/null | grep -q cil_ || tc filter show dev "$device" egress 2>/dev/null | grep -q cil_; then
+        if [[ $(tc filter show dev "$device" ingress 2>/dev/null; tc filter show dev "$device" egress 2>/dev/null) == *cil_* ]]; then
             tc qdisc del dev "$device" clsact 2>/dev/null || true
         fi
     done
@@ -89,11 +94,14 @@ reset_cilium() {
     for family in iptables ip6tables; do
         for variant in "$family-nft" "$family-legacy"; do
             command -v "$variant-save" >/dev/null || continue
-            if "$variant-save" 2>/dev/null | grep -qE 'CILIUM_|KUBE-'; then
-                "$variant-save" 2>/dev/null | grep -vE 'CILIUM_|KUBE-' | "$variant-restore" || true
-            fi
+            # Asking for the legacy tables would make them.
+            [ "$variant" != "$family-legacy" ] || [ -s "/proc/net/${family%tables}_tables_names" ] || continue
+            rules=$("$variant-save" 2>/dev/null)
+            [[ $rules =~ CILIUM_|KUBE- ]] || continue
+            grep -vE 'CILIUM_|KUBE-' <<<"$rules" | "$variant-restore" || true
         done
     done
+    if command -v ipset >/dev/null; then ipset destroy cilium_node_set_v4 2>/dev/null || true; fi
     ip rule del fwmark 0x200/0xf00 lookup 2004 2>/dev/null || true
     ip rule del fwmark 0xa00/0xf00 lookup 2005 2>/dev/null || true
     ip route flush table 2004 2>/dev/null || true

@@ -3,6 +3,7 @@
 # a bundle's case its images.
 # Given: TK_ROLE, TK_KUBERNETES_VERSION, TK_BUNDLE, TK_CONTAINERD_V1, TK_CONTAINERD_V2 (configurations by major version).
 
+# The stage tailnet remembers their former values.
 SYSCTLS=(
     "net.ipv4.ip_forward=1"
     # A node with many pods runs out of the kernel's default of 128 inotify instances.
@@ -92,8 +93,6 @@ kernel_settings() {
     for setting in "${SYSCTLS[@]}"; do
         key=${setting%%=*}
         if [ "$(sysctl -n "$key")" != "${setting#*=}" ]; then
-            own "$TK_STATE/sysctl"
-            printf '%s=%s\n' "$key" "$(sysctl -n "$key")" >>"$TK_STATE/sysctl"
             # A container that may not set a global limit keeps its own; it is an optimisation.
             if sysctl -qw "$setting" 2>/dev/null; then changed "set $setting"; fi
         fi
@@ -101,11 +100,15 @@ kernel_settings() {
 }
 
 install_containerd() {
-    local config restart=
+    local config directory restart=
     if ! command -v containerd >/dev/null || grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime"; then
         if [ -n "$TK_BUNDLE" ]; then
             # What containerd keeps is removed with it only if there was nothing before.
-            if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ]; then own /var/lib/containerd/.tailkube; fi
+            if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ]; then
+                own /var/lib/containerd/.tailkube
+                make_parents /var/lib/containerd/.
+                [ -e "$TK_STATE/containerd-mode" ] || { own "$TK_STATE/containerd-mode"; stat -c %a /var/lib/containerd >"$TK_STATE/containerd-mode"; }
+            fi
             for binary in containerd containerd-shim-runc-v2 ctr; do
                 if install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary"; then restart=restart; fi
             done
@@ -122,8 +125,11 @@ install_containerd() {
     2) config=$TK_CONTAINERD_V2 ;;
     *) fail "containerd $(containerd --version 2>&1 | head -n 1): want 1.x (1.6 or newer) or 2.x" ;;
     esac
-    # containerd makes it when it starts, and ends itself if it goes away.
-    make_parents /etc/cni/net.d/.
+    # Others would make these, and nobody remove them: containerd (which ends itself if the first goes away), the kubelet
+    # and Cilium.
+    for directory in /etc/cni/net.d /opt/containerd/bin /opt/containerd/lib /usr/libexec/kubernetes/kubelet-plugins/volume/exec /lib/modules; do
+        make_parents "$directory/."
+    done
     if install_text /etc/containerd/config.toml 0644 "$config"; then restart=restart; fi
     unit_start containerd.service $restart
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
@@ -158,11 +164,10 @@ import_images() {
     local ref path roles present log=$TK_RUN/import.log
     [ -n "$TK_BUNDLE" ] || return 0
     present=$(ctr -n k8s.io images ls -q)
+    [ -e "$TK_STATE/images-before" ] || { own "$TK_STATE/images-before" && printf '%s\n' "$present" >"$TK_STATE/images-before"; }
     while read -r ref path roles; do
         [[ ,$roles, == *,"$TK_ROLE",* ]] || continue
         grep -qxF -- "$ref" <<<"$present" && continue
-        own "$TK_STATE/images"
-        printf '%s\n' "$ref" >>"$TK_STATE/images"
         timeout 600 ctr -n k8s.io images import "$TK_BUNDLE/$path" >"$log" 2>&1 || fail "import of $path: $(log_tail "$log" 3)"
         changed "imported $ref"
     done <"$TK_BUNDLE/images.list"
@@ -177,14 +182,13 @@ apply() {
 }
 
 remove() {
-    local ref setting fresh='' ours=''
+    local fresh='' ours=''
     unit_stop kubelet.service
     grep -qsxF /var/lib/containerd/.tailkube "$TK_STATE/owned.runtime" && fresh=1
     grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime" && ours=1
-    if [ -z "$fresh" ] && [ -f "$TK_STATE/images" ] && systemctl is-active --quiet containerd; then
-        while IFS= read -r ref; do
-            ctr -n k8s.io images rm --sync "$ref" >/dev/null 2>&1 || true
-        done <"$TK_STATE/images"
+    # Of a containerd that was here before us, all images that came with the cluster, under each of their names.
+    if [ -z "$fresh" ] && [ -f "$TK_STATE/images-before" ] && systemctl is-active --quiet containerd; then
+        ctr -n k8s.io images ls -q | grep -vxFf "$TK_STATE/images-before" | xargs -r ctr -n k8s.io images rm --sync >/dev/null 2>&1 || true
     fi
     if [ -n "$ours" ]; then
         unit_stop containerd.service
@@ -193,11 +197,11 @@ remove() {
         if [ -n "$fresh" ]; then
             awk '$2 ~ "^(/run/containerd|/var/lib/containerd)/" {print $2}' /proc/mounts | tac | xargs -r -n 1 umount -l 2>/dev/null || true
             find /var/lib/containerd -mindepth 1 -delete
+            chmod "$(cat "$TK_STATE/containerd-mode")" /var/lib/containerd
             rm -rf /run/containerd /etc/containerd/certs.d
         fi
     fi
     if [ -z "$TK_BUNDLE" ]; then apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true; fi
-    while IFS= read -r setting; do sysctl -qw "$setting" 2>/dev/null || true; done < <(tac "$TK_STATE/sysctl" 2>/dev/null)
     local restore=
     [ ! -e "$TK_STATE/backup.runtime/etc/containerd/config.toml" ] || restore=1
     undo_files

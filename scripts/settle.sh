@@ -4,15 +4,24 @@
 # Given (beside node.sh's): TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines), TK_NODES
 # (names), TK_READY_SECONDS.
 
+# identity KIND ITEM: what two items of one node differ in. A taint is its key and its effect, whatever its value.
+identity() {
+    case $1 in
+    labels) printf '%s' "${2%%=*}" ;;
+    taints) printf '%s:%s' "${2%%[=:]*}" "${2##*:}" ;;
+    esac
+}
+
 # What we set is remembered on the node, so that what is no longer declared can be taken back, and nothing else is.
 settle_node() {
-    local node=$1 kind=$2 wanted=$3 annotation="tailkube.dev/$2" before item key
+    local node=$1 kind=$2 wanted=$3 annotation="tailkube.dev/$2" before item key keep=' '
     before=$(kubectl_admin get node "$node" -o "jsonpath={.metadata.annotations.tailkube\.dev/$kind}")
     [ "$before" != "$wanted" ] || return 0
+    for item in $wanted; do keep+="$(identity "$kind" "$item") "; done
     for item in $before; do
-        case $kind in labels) key=${item%%=*} ;; taints) key=${item%%[=:]*}:${item##*:} ;; esac
-        # By key: an item whose value alone changed is overwritten below, not missing for a moment.
-        grep -qE "(^| )${key%%:*}[=:]" <<<"$wanted" || kubectl_admin "${kind%s}" node "$node" "$key-" >/dev/null 2>&1 || true
+        key=$(identity "$kind" "$item")
+        # An item whose value alone changed is overwritten below, not missing for a moment.
+        [[ $keep == *" $key "* ]] || kubectl_admin "${kind%s}" node "$node" "$key-" >/dev/null 2>&1 || true
     done
     for item in $wanted; do
         kubectl_admin "${kind%s}" --overwrite node "$node" "$item" >/dev/null

@@ -79,11 +79,10 @@ calm_network_managers() {
     fi
 }
 
+# A subnet router forwards.
 forward_ipv4() {
-    if install_text /etc/sysctl.d/90-tailkube-forward.conf 0644 'net.ipv4.ip_forward = 1' || [ "$(cat /proc/sys/net/ipv4/ip_forward)" != 1 ]; then
-        [ -e "$TK_STATE/ip_forward" ] || { own "$TK_STATE/ip_forward" && cat /proc/sys/net/ipv4/ip_forward >"$TK_STATE/ip_forward"; }
-        echo 1 >/proc/sys/net/ipv4/ip_forward
-    fi
+    install_text /etc/sysctl.d/90-tailkube-forward.conf 0644 'net.ipv4.ip_forward = 1' || true
+    [ "$(sysctl -n net.ipv4.ip_forward)" = 1 ] || sysctl -qw net.ipv4.ip_forward=1
 }
 
 log_in() {
@@ -161,8 +160,52 @@ install_units() {
     unit_start tailkube-address.service
 }
 
+# Kernel settings that we, the kubelet or Cilium change; setting ip_forward sets others, so it comes first.
+REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip_early_demux net.ipv4.conf.all.rp_filter
+    net.ipv4.conf.default.rp_filter net.core.bpf_jit_enable vm.overcommit_memory vm.panic_on_oom kernel.panic
+    kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes fs.inotify.max_user_instances
+    fs.inotify.max_user_watches)
+
+# What files do not show, as it was before the first stage that changes anything: kernel settings, and the tables of
+# iptables, which leaves its base chains behind, even empty.
+remember_kernel() {
+    local key value
+    if [ ! -e "$TK_STATE/sysctls" ]; then
+        own "$TK_STATE/sysctls"
+        for key in "${REMEMBERED_SYSCTLS[@]}"; do
+            if value=$(sysctl -n "$key" 2>/dev/null); then printf '%s=%s\n' "$key" "$value"; fi
+        done >"$TK_STATE/sysctls.new"
+        mv "$TK_STATE/sysctls.new" "$TK_STATE/sysctls"
+    fi
+    if [ ! -e "$TK_STATE/nft-tables" ]; then
+        own "$TK_STATE/nft-tables"
+        nft list tables >"$TK_STATE/nft-tables" 2>/dev/null || true
+    fi
+}
+
+restore_sysctls() {
+    local setting
+    [ -e "$TK_STATE/sysctls" ] || return 0
+    while IFS= read -r setting; do
+        # Only what differs: in a container some may not be written at all.
+        [ "$(sysctl -n "${setting%%=*}")" = "${setting#*=}" ] || sysctl -qw "$setting" 2>/dev/null || true
+    done <"$TK_STATE/sysctls"
+}
+
+forget_tables() {
+    local table rules
+    command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
+    while IFS= read -r table; do
+        grep -qxF -- "$table" "$TK_STATE/nft-tables" && continue
+        # A rule or a chain of somebody's own keeps the table.
+        rules=$(nft "list $table" 2>/dev/null | grep -vE '^\s*(table|type|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' || true)
+        [ -n "$rules" ] || nft "delete $table" 2>/dev/null || true
+    done < <(nft list tables | grep -E '^table ip6? (filter|nat|mangle|raw|security)$')
+}
+
 apply() {
     local address name
+    remember_kernel
     calm_network_managers
     forward_ipv4
     # The unit keeps its state here; it is ours to remove only if it was not there before.
@@ -195,7 +238,8 @@ remove() {
         /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true
         [ -z "$fresh" ] || rm -rf /var/lib/tailscale /var/cache/tailscale
     fi
-    [ "$(cat "$TK_STATE/ip_forward" 2>/dev/null)" != 0 ] || echo 0 >/proc/sys/net/ipv4/ip_forward
+    forget_tables
+    restore_sysctls
     local networkd=
     [ ! -e /etc/systemd/networkd.conf.d/50-tailkube.conf ] || networkd=1
     undo_files

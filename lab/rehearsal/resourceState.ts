@@ -59,7 +59,8 @@ export function setOutputs(state: ResourceState, id: string | undefined, outputs
 
 /** The outputs of a provider, as Pulumi's engine keeps them: its inputs without the engine's own bookkeeping. */
 export function providerOutputs(state: ResourceState): Props {
-  const { __internal: _, ...outputs } = state.inputs ?? {};
+  const outputs = { ...state.inputs };
+  delete outputs.__internal;
   return outputs;
 }
 

@@ -83,9 +83,9 @@ export function containsUnknown(value: Value): boolean {
   return isObject(value) && Object.values(value).some(containsUnknown);
 }
 
-/** The text of every secret in the value, for hiding them in messages. */
+/** The text of every secret in the value, for hiding them in messages. Of nested secrets the innermost count. */
 export function secretTexts(value: Value, inSecret = false): string[] {
-  if (isSecret(value)) return secretTexts(value.value, true);
+  if (isSecret(value)) return secretTexts(value.value, !containsSecret(value.value));
   if (Array.isArray(value)) return value.flatMap((item) => secretTexts(item, inSecret));
   if (isObject(value)) return Object.values(value).flatMap((item) => secretTexts(item, inSecret));
   return inSecret && typeof value === "string" ? [value] : [];

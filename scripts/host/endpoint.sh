@@ -12,8 +12,11 @@ up)
     /usr/local/lib/tailkube/routes set endpoint "$TAILKUBE_ENDPOINT/32"
     ;;
 down)
-    /usr/local/lib/tailkube/routes unset endpoint
+    status=0
+    /usr/local/lib/tailkube/routes unset endpoint || status=$?
+    # Also where tailscaled does not answer: a host with the address on its own loopback reaches no other's API server.
     ip address del "$TAILKUBE_ENDPOINT/32" dev lo 2>/dev/null || true
+    exit "$status"
     ;;
 *) echo "usage: endpoint up|down" >&2; exit 2 ;;
 esac

@@ -35,7 +35,7 @@ answers_dns() {
 }
 
 # Header of IPv4 and ICMP: 28 bytes.
-passes() { ping -q -c 1 -W 3 -M do -s "$(($2 - 28))" "$1" >/dev/null; }
+passes() { ping -q -c 1 -W 3 -M "do" -s "$(($2 - 28))" "$1" >/dev/null; }
 
 check() {
     local kind=$1 to=$2 detail=$3

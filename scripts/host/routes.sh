@@ -19,10 +19,16 @@ unset) rm -f -- "$declared/$2" ;;
 esac
 
 advertised=$(tailscale debug prefs | tr -d ' \n\t' | sed -n 's/.*"AdvertiseRoutes":\[\([^]]*\)\].*/\1/p' | tr -d '"' | tr ',' '\n' | sort -u)
-ours=$(cat "$declared"/* 2>/dev/null | sort -u)
-users=$(comm -23 <(printf '%s\n' "$advertised") <(sort -u "$record" 2>/dev/null))
+ours=$(find "$declared" -type f -exec cat {} + | sort -u)
+before=$(sort -u "$record" 2>/dev/null || true)
+users=$(comm -23 <(printf '%s\n' "$advertised") <(printf '%s\n' "$before"))
 wanted=$(printf '%s\n%s\n' "$ours" "$users" | sed '/^$/d' | sort -u)
-# The record first: a kill between the two leaves a route too many in it, which the next call advertises or withdraws.
-printf '%s\n' "$ours" >"$record.new"
-mv -f "$record.new" "$record"
+remember() {
+    printf '%s\n' "$@" | sed '/^$/d' | sort -u >"$record.new"
+    mv -f "$record.new" "$record"
+}
+# Until tailscale has taken the list, what was ours and what is: should that fail or be killed, the next call takes
+# neither for the user's.
+remember "$before" "$ours"
 [ "$wanted" = "$advertised" ] || timeout 30 tailscale set --advertise-routes="$(paste -sd, - <<<"$wanted")"
+remember "$ours"

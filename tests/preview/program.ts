@@ -73,8 +73,8 @@ export interface Run {
   resources: Registered[];
   /** Exports of index.ts, resolved; without a preview only. */
   outputs: Record<string, unknown>;
-  /** What the program was ended by. */
-  errors: unknown[];
+  /** What the program was ended by, each error once. */
+  errors: Error[];
 }
 
 export interface RunArgs {
@@ -86,8 +86,16 @@ export interface RunArgs {
   preview?: boolean;
 }
 
+/** The TK_… variables that a stage's stdin sets. */
+export function variablesOf(stdin: string): Record<string, string> {
+  const head = stdin.slice(0, stdin.indexOf("\n# shellcheck shell=bash\n"));
+  const found = [...`${head}\n`.matchAll(/^(TK_[A-Z0-9_]+)='((?:[^']|'\\'')*)'$/gm)];
+  return Object.fromEntries(found.map(([, name, value]) => [name!, value!.replaceAll("'\\''", "'")]));
+}
+
 /** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
 export async function runProgram({ config = {}, facts = {}, preview = false }: RunArgs = {}): Promise<Run> {
+  const resources: Registered[] = [];
   const values = { ...minimal, ...config };
   const names = (values.nodes as { name: string }[]).map((node) => node.name);
   await pulumi.runtime.setMocks(
@@ -105,7 +113,10 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
         }
         if (type === "command:remote:Command") {
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
-          return { id, state: { ...inputs, stdout: `${JSON.stringify(answer(name, position, facts))}\n`, stderr: "" } };
+          const stdout = `${JSON.stringify(answer(name, position, facts))}\n`;
+          // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
+          const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
+          return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
         }
         return { id, state: inputs };
       },
@@ -114,9 +125,9 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
     "test",
     preview,
   );
-  const resources = record();
+  record(resources);
   setConfig(values);
-  const errors: unknown[] = [];
+  const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
   const exported = await catching(errors, async () => {
     const program = join(__dirname, "../../index.ts");
@@ -127,7 +138,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
   });
   if (exported !== undefined && errors.length === 0 && !preview) {
     for (const [name, output] of Object.entries(exported).filter(([key]) => key !== "default")) {
-      outputs[name] = await new Promise((resolve) => pulumi.output(output).apply(resolve));
+      outputs[name] = await new Promise((resolve) => void output.apply(resolve));
     }
   }
   return { resources, outputs, errors };
@@ -136,22 +147,23 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
 function setConfig(values: Record<string, unknown>): void {
   const source = sourceOf(values);
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
-  pulumi.runtime.setAllConfig(
-    Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["tailkube:sshPrivateKey", "tailkube:tailnetAuthKey"],
-  );
+  pulumi.runtime.setAllConfig(Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])), [
+    "tailkube:sshPrivateKey",
+    "tailkube:tailnetAuthKey",
+  ]);
 }
 
 /** Runs something; what it throws, and what is thrown beside it, ends in `errors` as it would in Pulumi's own runner. */
-async function catching<T>(errors: unknown[], run: () => Promise<T>): Promise<T | undefined> {
+async function catching<T>(errors: Error[], run: () => Promise<T>): Promise<T | undefined> {
   const mochas = process.listeners("unhandledRejection");
-  const note = (error: unknown) => void errors.push(error);
+  // By identity, as Pulumi's own runner does.
+  const note = (error: Error) => void (errors.includes(error) || errors.push(error));
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", note);
   try {
     return await run();
   } catch (error) {
-    errors.push(error);
+    note(error as Error);
     return undefined;
   } finally {
     // Rejections are told after the promises' own turn.
@@ -175,8 +187,7 @@ interface Request {
 }
 
 /** Mocks are not told the resources' options; the requests to their monitor hold all of them. */
-function record(): Registered[] {
-  const registered: Registered[] = [];
+function record(registered: Registered[]): void {
   const monitor = pulumi.runtime.getMonitor() as unknown as {
     registerResource(request: Request, callback: unknown): unknown;
   };
@@ -198,7 +209,6 @@ function record(): Registered[] {
     });
     return register(request, callback);
   };
-  return registered;
 }
 
 /** Inputs as sent, with secrets in plain. */

@@ -195,8 +195,9 @@ describe("rehearsal: Kubernetes", () => {
       expect(journal.take()[0]).to.match(
         /^apply --server-side --field-manager=pulumi-kubernetes-[0-9a-f]{8} -o json -f - --kubeconfig$/,
       );
-      expect(stdin().stringData).to.deep.equal({ a: "geheim" });
-      expect(outputs.stringData, "what was secret stays secret").to.deep.equal(secret({ a: "geheim" }));
+      expect(stdin().data).to.deep.equal({ a: "Z2VoZWlt" });
+      expect(outputs.data, "what was secret stays secret").to.deep.equal(secret({ a: "Z2VoZWlt" }));
+      expect(outputs.__inputs).to.deep.equal(inputs);
       const old = { inputs, outputs } as unknown as ResourceState;
       await performer.update(context, old, inputs);
       expect(journal.take()[0]).to.contain(reveal(outputs.__fieldManager!) as string);

@@ -56,6 +56,8 @@ describe("rehearsal: remote commands", () => {
     const { connection } = remote.check({ connection: { host: "h" } }, undefined, "host");
     const defaults = { host: "h", port: 22, user: "root", dialErrorLimit: 10, perDialTimeout: 15 };
     expect(connection).to.deep.equal(secret(defaults));
+    const withKey = remote.check({ connection: { host: "h", privateKey: "key" } }, undefined, "host").connection;
+    expect(withKey).to.deep.equal(secret({ ...defaults, privateKey: secret("key") }));
   });
 
   it("runs a command with its standard input, and takes one newline off its output", async () => {

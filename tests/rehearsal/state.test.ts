@@ -41,7 +41,7 @@ describe("rehearsal: state file", () => {
     custom: true,
     id: "a1234",
     type: "command:local:Command",
-    inputs: { create: "true", stdin: secret("pass word"), deep: { list: [secret({ key: [1, null] })] } },
+    inputs: { create: "true", stdin: secret("pass word"), deep: { list: [secret({ key: [1, secret("inner")] })] } },
     outputs: { stdout: secret("token"), stderr: "" },
     dependencies: [],
   };
@@ -72,6 +72,10 @@ describe("rehearsal: state file", () => {
     const crypter = await Crypter.open(PASSPHRASE, deployment.secrets_providers!.state!.salt);
     expect(crypter.decrypt(stdin.ciphertext!), "a secret is encrypted JSON").to.equal('"pass word"');
     expect(readFileSync(file, "utf8")).to.not.contain("pass word");
+    const { ciphertext } = (sealed!.inputs!.deep as { list: Record<string, string>[] }).list[0]!;
+    expect(JSON.parse(crypter.decrypt(ciphertext!)), "a secret within a secret is marked as one").to.deep.equal({
+      key: [1, { ...stdin, ciphertext: '"inner"' }],
+    });
   });
 
   it("is read as it was written", async () => {
@@ -79,7 +83,8 @@ describe("rehearsal: state file", () => {
     await written({ resources: [resource], pendingOperations: [operation] });
     const store = new StateStore(file, undefined, "3.270.0");
     const state = await store.read();
-    const { dependencies: _, ...expected } = resource;
+    const expected = { ...resource };
+    delete expected.dependencies;
     expect(state).to.deep.equal({ resources: [expected], pendingOperations: [{ ...operation, resource: expected }] });
     const before = readFileSync(file, "utf8");
     await store.write(state);

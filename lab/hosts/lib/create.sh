@@ -135,6 +135,7 @@ interface-name=$2
 [ipv4]
 method=manual
 address1=$3${4:+,$4}
+${4:+dns=10.0.2.3}
 
 [ipv6]
 method=link-local

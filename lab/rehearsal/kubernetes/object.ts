@@ -5,10 +5,12 @@ import { Path } from "../paths";
 import { dropNulls, readString } from "../providers/inputs";
 import type { Created, OperationContext, Performer } from "../providers/provider";
 import type { ResourceState } from "../state/deployment";
-import { containsSecret, equal, isPlainObject, isSecret, Props, reveal, secret, Value } from "../values";
+import { containsUnknown, equal, isPlainObject, isSecret, Props, reveal, secret, Value } from "../values";
 import { Tool } from "./tool";
 
 const FIELD_MANAGER = "__fieldManager";
+/** The provider compares with the inputs that it keeps here. */
+const INPUTS = "__inputs";
 const AUTONAMED = "pulumi.com/autonamed";
 const INITIAL_API_VERSION = "__initialApiVersion";
 /** Groups of the SDK that are no API groups. */
@@ -57,7 +59,7 @@ export class KubernetesObject implements Performer {
       metadata.annotations = { ...(metadata.annotations as Props | undefined), [AUTONAMED]: "true" };
     }
     if (namespace && !metadata.namespace) metadata.namespace = namespace;
-    return { ...result, metadata };
+    return { ...withEncodedData(result), metadata };
   }
 
   diff(old: ResourceState, inputs: Props): Change[] {
@@ -134,7 +136,8 @@ export class KubernetesObject implements Performer {
     const outputs = Object.entries(live).map(([key, value]) => [key, keepSecrets(value, inputs[key])] as const);
     return {
       ...Object.fromEntries(outputs),
-      ...(live.kind === "Secret" && containsSecret(inputs) && live.data && { data: secret(live.data) }),
+      ...(live.kind === "Secret" && live.data && { data: secret(live.data) }),
+      [INPUTS]: inputs,
       [INITIAL_API_VERSION]: initialApiVersion,
       [FIELD_MANAGER]: manager,
     };
@@ -151,6 +154,16 @@ export class KubernetesObject implements Performer {
       await this.kubectl.run(context, { args: ["wait", condition, ...target, `--timeout=${READY_WITHIN}`] });
     }
   }
+}
+
+/** A Secret's `stringData` is but another way to write `data`; either is secret. */
+function withEncodedData(object: Props): Props {
+  if (object.kind !== "Secret" || containsUnknown(object)) return object;
+  const { stringData, ...rest } = object;
+  if (stringData === undefined && rest.data === undefined) return object;
+  const plain = Object.entries((reveal(stringData ?? {}) ?? {}) as Record<string, string>);
+  const encoded = plain.map(([key, text]) => [key, Buffer.from(text).toString("base64")] as const);
+  return { ...rest, data: secret({ ...((reveal(rest.data ?? {}) ?? {}) as Props), ...Object.fromEntries(encoded) }) };
 }
 
 function identity(object: Props): Props {

@@ -9,6 +9,7 @@ import type { OperationContext } from "../providers/provider";
 import type { Props } from "../values";
 
 const BUNDLE = resolve(__dirname, "../../.state/bundle/operator");
+const SETPRIV = "/usr/bin/setpriv";
 const FIRST_EXTRA_FD = 3;
 
 export interface ToolRun {
@@ -48,7 +49,7 @@ export class Tool {
     const fds = files.map(({ content }) => anonymousFile(content));
     try {
       const paths = files.flatMap(({ flag }, index) => [flag, `/proc/self/fd/${FIRST_EXTRA_FD + index}`]);
-      return await runProcess(find(this.name), [...run.args, ...paths], {
+      return await runProcess(...mortal(find(this.name), [...run.args, ...paths]), {
         stdin: run.stdin ?? "",
         environment: {},
         onStdout: () => undefined,
@@ -90,6 +91,15 @@ function kubeconfigOf(provider: Props): string {
     throw new Error("the kubernetes provider has no kubeconfig; give the resource a provider that has one");
   }
   return /[\n{]/.test(kubeconfig) ? kubeconfig : readFileSync(kubeconfig, "utf8");
+}
+
+/**
+ * The program, such that it ends with this process however that ends: a helm that goes on alone would undo what the
+ * next run does.
+ */
+function mortal(program: string, args: string[]): [string, string[]] {
+  if (!existsSync(SETPRIV)) return [program, args];
+  return [SETPRIV, ["--pdeathsig", "KILL", program, ...args]];
 }
 
 /** The tool by TAILKUBE_HELM or TAILKUBE_KUBECTL, in the lab's bundle, or on the PATH. */

@@ -45,6 +45,14 @@ export function withDefaults(value: Value, defaults: Props): Value {
   return { ...defaults, ...Object.fromEntries(present) };
 }
 
+/** Maps the named members, if they are there; works through secret marks. */
+export function mapMembers(value: Value, keys: readonly string[], map: (member: Value) => Value): Value {
+  if (isSecret(value)) return { ...value, value: mapMembers(value.value, keys, map) };
+  if (!isPlainObject(value)) return value;
+  const members = Object.entries(value).map(([key, item]) => [key, keys.includes(key) ? map(item) : item] as const);
+  return Object.fromEntries(members);
+}
+
 /** The inputs without nulls, which mean the same as absence. */
 export function dropNulls(inputs: Props): Props {
   return Object.fromEntries(Object.entries(inputs).filter(([, value]) => value !== null));

@@ -1,7 +1,7 @@
 /** `command:remote:Command`: commands on other machines, over SSH. */
 import { isPlainObject, Props, reveal, secret, UNKNOWN } from "../values";
 import { Command, CommandResult, CommandRun } from "./command";
-import { allowOnly, readNumber, readObject, readString, withDefaults } from "./inputs";
+import { allowOnly, readNumber, readObject, readString, mapMembers, withDefaults } from "./inputs";
 import type { OperationContext } from "./provider";
 import { Connection, dial, execute } from "./ssh";
 
@@ -17,6 +17,8 @@ const CONNECTION_INPUTS = [
   "dialErrorLimit",
   "perDialTimeout",
 ];
+/** Secret even within the connection, which is secret as a whole. */
+const SECRET_MEMBERS = ["password", "privateKey", "privateKeyPassword"];
 const CONNECTION_DEFAULTS = { port: 22, user: "root", dialErrorLimit: 10, perDialTimeout: 15 };
 
 export class RemoteCommand extends Command {
@@ -32,7 +34,8 @@ export class RemoteCommand extends Command {
         throw new Error(`command "${name}": connection.host is missing`);
       }
     }
-    return { ...result, connection: secret(withDefaults(result.connection, CONNECTION_DEFAULTS)) };
+    const connection = withDefaults(result.connection, CONNECTION_DEFAULTS);
+    return { ...result, connection: secret(mapMembers(connection, SECRET_MEMBERS, secret)) };
   }
 
   protected async run(inputs: Props, run: CommandRun, context: OperationContext): Promise<CommandResult> {

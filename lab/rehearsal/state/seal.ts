@@ -1,5 +1,5 @@
 /** Secrets in properties: sealed (encrypted) in the state file, open in memory. */
-import { isObject, isSecret, mapObject, Props, reveal, secret, Secret, SIGNATURE, Value } from "../values";
+import { isObject, isSecret, mapObject, Props, secret, Secret, SIGNATURE, Value } from "../values";
 import { inOrder, ResourceState } from "./deployment";
 import type { Crypter } from "./passphrase";
 
@@ -41,23 +41,34 @@ function seal(value: Value, crypter: Crypter, cache: CiphertextCache): Value {
   if (!isSecret(value)) return walk(value, (item) => seal(item, crypter, cache));
   let ciphertext = cache.get(value);
   if (ciphertext === undefined) {
-    ciphertext = crypter.encrypt(JSON.stringify(reveal(value)));
+    ciphertext = crypter.encrypt(JSON.stringify(mark(value.value)));
     cache.set(value, ciphertext);
   }
   return { [SIGNATURE]: value[SIGNATURE], ciphertext };
 }
 
+/** A secret within a secret is only marked: what is around it is encrypted. */
+function mark(value: Value): Value {
+  if (!isSecret(value)) return walk(value, mark);
+  return { [SIGNATURE]: value[SIGNATURE], ciphertext: JSON.stringify(mark(value.value)) };
+}
+
 function open(value: Value, crypter: Crypter, cache: CiphertextCache): Value {
   if (!isSecret(value)) return walk(value, (item) => open(item, crypter, cache));
-  const sealed = value as Props;
-  if (typeof sealed.plaintext === "string") return secret(JSON.parse(sealed.plaintext));
-  const ciphertext = sealed.ciphertext as string;
-  const opened = secret(JSON.parse(crypter.decrypt(ciphertext)));
-  cache.set(opened, ciphertext);
+  const { ciphertext, plaintext } = value as Props;
+  if (typeof plaintext === "string") return secret(unmark(JSON.parse(plaintext)));
+  const opened = secret(unmark(JSON.parse(crypter.decrypt(ciphertext as string))));
+  cache.set(opened, ciphertext as string);
   return opened;
+}
+
+function unmark(value: Value): Value {
+  if (!isSecret(value)) return walk(value, unmark);
+  const { ciphertext, plaintext } = value as Props;
+  return secret(unmark(JSON.parse((plaintext ?? ciphertext) as string)));
 }
 
 function expose(value: Value): Value {
   if (!isSecret(value)) return walk(value, expose);
-  return { [SIGNATURE]: value[SIGNATURE], plaintext: JSON.stringify(reveal(value)) };
+  return { [SIGNATURE]: value[SIGNATURE], plaintext: JSON.stringify(expose(value.value)) };
 }
