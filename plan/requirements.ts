@@ -53,6 +53,7 @@ const ids = [
   "systemd",
   "cgroup",
   "network-manager",
+  "resolv-conf",
   "clock",
   "clock-sync",
   "cpus",
@@ -157,6 +158,12 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       problem:
         "no network manager is active; wanted is systemd-networkd, NetworkManager, ifupdown or netplan. Enable the one that " +
         "configures the host, or its network is gone after a reboot.",
+    },
+    {
+      id: "resolv-conf",
+      test: '[ -n "$name_servers" ]',
+      problem:
+        "$resolv_conf names no server, so CoreDNS would not start there. Give the network manager one, or name it in the file.",
     },
     {
       id: "clock",

@@ -114,6 +114,8 @@ gather() {
     cgroup=1
     [ "$(stat -fc %T /sys/fs/cgroup 2>/dev/null)" != cgroup2fs ] || cgroup=2
     network_managers=$(active_network_managers)
+    resolv_conf=$(pods_resolv_conf)
+    name_servers=$(awk '$1 == "nameserver" {printf "%s ", $2}' "$resolv_conf" 2>/dev/null)
     clock_synced=false
     [ "$(timedatectl show -p NTPSynchronized --value 2>/dev/null)" != yes ] || clock_synced=true
     disk_free_mib=$(df -Pm /var/lib | awk 'NR == 2 {print $4}')
@@ -159,6 +161,6 @@ main() {
     printf ',"interfaces":'
     interfaces_json
     printf ',"resolvConf":'
-    json_string "$(pods_resolv_conf)"
+    json_string "$resolv_conf"
     printf '}\n'
 }

@@ -121,6 +121,31 @@ export function readyNodes(): { name: string; address: string; version: string }
     }));
 }
 
+/** The nodes whose kubelets have renewed their leases since then: a node stays Ready in the API for a while after it died. */
+export function nodesAliveSince(time: number): string[] {
+  const leases = kubectl("-n", "kube-node-lease", "get", "leases", "-o", "json");
+  if (leases === "") return [];
+  return (JSON.parse(leases) as { items: { metadata: { name: string }; spec: { renewTime: string } }[] }).items
+    .filter((lease) => Date.parse(lease.spec.renewTime) > time)
+    .map((lease) => lease.metadata.name);
+}
+
+/** Runs the program's own checks of the cluster once more, as the state has them. Returns what they print; throws if they fail. */
+export function repeatChecks(): string {
+  interface State {
+    deployment: { resources: { urn: string; inputs: { stdin?: string } }[] };
+  }
+  const { resources } = (JSON.parse(output("lab/engine", ["export"])) as State).deployment;
+  const stdin = resources.find((resource) => resource.urn.endsWith("::cluster-checks"))?.inputs.stdin;
+  if (stdin === undefined) throw new Error("the state has no checks");
+  return execFileSync(join(root, "lab/hosts/hosts"), ["exec", "cp1", "bash", "-s", "--", "apply"], {
+    cwd: root,
+    input: stdin,
+    encoding: "utf8",
+    timeout: 600_000,
+  });
+}
+
 export function read(path: string): string {
   const file = join(state, path);
   return existsSync(file) ? readFileSync(file, "utf8") : "";

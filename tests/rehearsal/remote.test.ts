@@ -6,7 +6,7 @@ import { RemoteCommand } from "../../lab/rehearsal/providers/remoteCommand";
 import type { ResourceState } from "../../lab/rehearsal/state/deployment";
 import { Props, reveal, secret } from "../../lab/rehearsal/values";
 import { Journal, until } from "./harness";
-import { TestSshServer } from "./sshServer";
+import { generateKeyPair, TestSshServer } from "./sshServer";
 
 describe("rehearsal: remote commands", () => {
   let server: TestSshServer;
@@ -79,7 +79,7 @@ describe("rehearsal: remote commands", () => {
 
   it("logs in by an encrypted key", async () => {
     const connection = { privateKeyPassword: "shut", privateKey: "" };
-    const pair = utils.generateKeyPairSync("ed25519", { passphrase: "shut", cipher: "aes256-cbc", rounds: 1 });
+    const pair = generateKeyPair("shut");
     Object.assign(server.userKey, pair);
     connection.privateKey = pair.private;
     const { outputs } = await remote.create(context(), inputs({ create: "echo hi" }, connection));
@@ -95,7 +95,7 @@ describe("rehearsal: remote commands", () => {
   });
 
   it("refuses a host with another key at once, without running anything", async () => {
-    const other = utils.generateKeyPairSync("ed25519").public;
+    const other = generateKeyPair().public;
     const started = Date.now();
     const message = await failure(
       remote.create(context(), inputs({ create: "echo hi" }, { hostKey: other, dialErrorLimit: 100 })),

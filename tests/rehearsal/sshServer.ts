@@ -8,14 +8,23 @@ export interface Executed {
   environment: Record<string, string>;
 }
 
+/** A key pair in OpenSSH's format. ssh2 now and then makes one that it cannot read itself: it is made again then. */
+export function generateKeyPair(passphrase?: string): { public: string; private: string } {
+  for (;;) {
+    const encryption = { cipher: "aes256-cbc", rounds: 1 };
+    const pair = utils.generateKeyPairSync("ed25519", passphrase ? { ...encryption, passphrase } : {});
+    if (!(utils.parseKey(pair.private, passphrase) instanceof Error)) return pair;
+  }
+}
+
 export class TestSshServer {
   /** A key pair that may log in as root; the private one in OpenSSH's format. */
-  readonly userKey = utils.generateKeyPairSync("ed25519");
+  readonly userKey = generateKeyPair();
   readonly executed: Executed[] = [];
   /** How many connections got as far as the handshake. */
   connections = 0;
   port = 0;
-  private readonly hostKey = utils.generateKeyPairSync("ed25519");
+  private readonly hostKey = generateKeyPair();
   private readonly server: Server;
   private readonly clients = new Set<Connection>();
   private readonly children = new Set<ChildProcess>();
