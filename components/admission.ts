@@ -33,7 +33,7 @@ export class Admission extends pulumi.ComponentResource {
       {
         host: args.by.host,
         stage: "admit",
-        files: ["node.sh", "admit.sh"],
+        files: ["reset.sh", "node.sh", "admit.sh"],
         variables: {
           ...nodeVariables(args.config, args.by),
           TK_JOINERS: pulumi

@@ -32,7 +32,7 @@ export class ClusterChecks extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "checks",
-        files: ["node.sh", "checks.sh"],
+        files: ["reset.sh", "node.sh", "checks.sh"],
         variables: {
           ...nodeVariables(config, args.on),
           TK_NODES: pulumi

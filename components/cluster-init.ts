@@ -35,7 +35,7 @@ export class ClusterInit extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "init",
-        files: ["node.sh", "init.sh"],
+        files: ["reset.sh", "node.sh", "init.sh"],
         variables: {
           ...nodeVariables(config, member),
           TK_MARK: member.mark,

@@ -25,10 +25,9 @@ export class ClusterMember extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "join",
-        files: ["node.sh", "join.sh"],
+        files: ["reset.sh", "node.sh", "join.sh"],
         variables: {
           ...nodeVariables(config, member),
-          TK_ROLE: member.node.role,
           TK_TAG: config.tailnet.tag,
           TK_MARK: member.mark,
           TK_KUBEADM_DOCUMENT: pulumi

@@ -25,7 +25,7 @@ export class ClusterSettle extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "settle",
-        files: ["node.sh", "settle.sh"],
+        files: ["reset.sh", "node.sh", "settle.sh"],
         variables: {
           ...nodeVariables(config, args.on),
           TK_NODES: config.nodes.map((node) => node.name).join(" "),

@@ -13,7 +13,7 @@ import { ClusterSettle } from "./cluster-settle";
 import { LoopbackEndpoint } from "./loopback-endpoint";
 import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
-import { reported } from "./report";
+import { reported } from "../config/report";
 import { fingerprint, SshHost } from "./ssh-host";
 import { TailnetNode } from "./tailnet-node";
 

@@ -1,7 +1,7 @@
 import { remote, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { renderStdin } from "../scripts/render";
-import { reported } from "./report";
+import { reported } from "../config/report";
 
 /** What a HostScript needs of a host. A component never asks which kind of host it has. */
 export interface ScriptTarget {

@@ -28,6 +28,7 @@ export function nodeVariables(config: ClusterConfig, member: Member): Record<str
   return {
     TK_ENDPOINT: config.endpoint.address,
     TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    TK_ROLE: member.node.role,
     TK_NODE_IP: member.address,
     TK_POD_ROUTING: config.podRouting,
     TK_KUBEADM_SECONDS: `${kubeadmSeconds}`,

@@ -25,7 +25,8 @@ export class NodeRuntime extends pulumi.ComponentResource {
       {
         host: args.host,
         stage: "runtime",
-        files: ["runtime.sh"],
+        // reset.sh for what a later stage that failed has left.
+        files: ["reset.sh", "runtime.sh"],
         variables: {
           TK_ROLE: args.role,
           TK_KUBERNETES_VERSION: config.kubernetesVersion,

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { ConfigError } from "./errors";
 import { type ConfigSource, loadConfig } from "./load";
+import { reported } from "./report";
 import type { ClusterConfig } from "./schema";
 
 /** The stack's config, with its secrets as secret outputs. */
@@ -13,11 +15,11 @@ export interface StackConfig {
 }
 
 /**
- * Loads the current stack's config. Throws a ConfigError with all problems; warnings go to the run's log.
+ * Loads the current stack's config. Throws an error that names all problems and nothing else; warnings go to the run's log.
  * Relative paths in it are relative to the working directory, which Pulumi sets to the project's folder.
  */
 export function loadStackConfig(): StackConfig {
-  const { config, secrets, warnings } = loadConfig(stackSource(), readProjectFile);
+  const { config, secrets, warnings } = load();
   for (const warning of warnings) {
     void pulumi.log.warn(warning);
   }
@@ -28,6 +30,14 @@ export function loadStackConfig(): StackConfig {
       tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey),
     },
   };
+}
+
+function load() {
+  try {
+    return loadConfig(stackSource(), readProjectFile);
+  } catch (error) {
+    throw error instanceof ConfigError ? reported(error.message) : error;
+  }
 }
 
 // Not pulumi.Config: its `get` warns of each secret, and it does not tell which keys there are.

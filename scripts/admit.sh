@@ -17,12 +17,13 @@ all_joined() { [ -z "$(waiting_for)" ]; }
 # Fails if the API does not answer: then nobody knows whether they are gone.
 close_admission() {
     local name names
-    kubectl_admin -n kube-system delete secret kubeadm-certs --ignore-not-found >/dev/null 2>&1 || return
+    # Only by who uploads them: the workers' admission runs beside the control planes', whose joiner may yet have to fetch them.
+    [ -z "$TK_KUBEADM_DOCUMENT" ] || kubectl_admin -n kube-system delete secret kubeadm-certs --ignore-not-found >/dev/null 2>&1 || return
     names=$(kubectl_admin -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name 2>/dev/null) || return
     for name in $names; do
         # Also the token by which kubeadm bounds the life of the uploaded certificates.
-        if [ "$name" = "secret/bootstrap-token-$TK_TOKEN_ID" ] ||
-            kubectl_admin -n kube-system get "$name" -o 'jsonpath={.data.description}' 2>/dev/null | base64 -d 2>/dev/null | grep -q kubeadm-certs; then
+        if [ "$name" = "secret/bootstrap-token-$TK_TOKEN_ID" ] || { [ -n "$TK_KUBEADM_DOCUMENT" ] &&
+            kubectl_admin -n kube-system get "$name" -o 'jsonpath={.data.description}' 2>/dev/null | base64 -d 2>/dev/null | grep -q kubeadm-certs; }; then
             kubectl_admin -n kube-system delete "$name" --ignore-not-found >/dev/null 2>&1 || return
         fi
     done
@@ -49,7 +50,8 @@ stringData:
   auth-extra-groups: system:bootstrappers:kubeadm:default-node-token
 EOF
     ) || fail "cannot make a bootstrap token: $(tail -n 1 <<<"$error")"
-    [ -z "$TK_KUBEADM_DOCUMENT" ] || run_kubeadm init phase upload-certs --upload-certs
+    # Without the second option the key would stand in kubeadm's log.
+    [ -z "$TK_KUBEADM_DOCUMENT" ] || run_kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print
 }
 
 # The lock is for what changes this host. Waiting here while other stages work on it is the point of this one.

@@ -14,11 +14,12 @@ forget_probes() { kubectl_admin delete namespace "$namespace" --ignore-not-found
 
 check_addresses() {
     local node name ip internal ready members
+    # What cannot be asked is a finding below: an empty answer, not the end of the script.
     for node in $TK_NODES; do
         name=${node%%=*} ip=${node#*=}
-        internal=$(kubectl_admin get node "$name" -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}' 2>/dev/null)
+        internal=$(kubectl_admin get node "$name" -o 'jsonpath={.status.addresses[?(@.type=="InternalIP")].address}' 2>/dev/null) || true
         [ "$internal" = "$ip" ] || failed "$name: INTERNAL-IP is '$internal', declared $ip; look at node-ip in /var/lib/kubelet/kubeadm-flags.env on it"
-        ready=$(kubectl_admin get node "$name" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)
+        ready=$(kubectl_admin get node "$name" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null) || true
         [ "$ready" = True ] || failed "$name: not Ready; try 'kubectl describe node $name' and 'journalctl -u kubelet' on it"
     done
     # The certificate of each API server must name the address that it is reached by: kubectl verifies it.
@@ -33,7 +34,7 @@ check_addresses() {
     [ "$(kubectl_admin --server "https://$TK_ENDPOINT:$TK_ENDPOINT_PORT" get --raw /readyz 2>/dev/null)" = ok ] ||
         failed "the endpoint https://$TK_ENDPOINT:$TK_ENDPOINT_PORT does not answer"
     members=$(kubectl_admin -n kube-system exec "etcd-$TK_NODE" -- etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt \
-        --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key member list 2>/dev/null)
+        --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key member list 2>/dev/null) || true
     [ "$(grep -c started <<<"$members")" = "$(wc -w <<<"$TK_CONTROL_PLANES")" ] || failed "etcd's members are not the control planes ($TK_CONTROL_PLANES): $(tr '\n' ';' <<<"$members")"
     for node in $TK_NODES; do
         name=${node%%=*} ip=${node#*=}
@@ -98,7 +99,7 @@ advice() {
 }
 
 check_paths() {
-    local node name peers='' coredns line kind from to detail
+    local node name peers='' coredns line kind from to detail count
     forget_probes true
     probe_manifest | kubectl_admin apply -f - >/dev/null || fail "cannot start the probes in namespace $namespace"
     if ! poll "$TK_READY_SECONDS" probes_running; then
@@ -112,7 +113,7 @@ check_paths() {
     coredns=$(kubectl_admin -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={range .items[*]}{.spec.nodeName}={.status.podIP} {end}')
     for node in $TK_NODES; do
         name=${node%%=*}
-        kubectl_checks exec -i "$name" --request-timeout=0 -- /bin/bash -s -- "$name" "$namespace" "$TK_POD_MTU" "$coredns" "$peers" <<<"$TK_PROBE" >"$TK_RUN/probe.$name" 2>"$TK_RUN/probe.$name.err" &
+        timeout 300 kubectl --kubeconfig /etc/kubernetes/admin.conf -n "$namespace" exec -i "$name" -- /bin/bash -s -- "$name" "$namespace" "$TK_POD_MTU" "$coredns" "$peers" <<<"$TK_PROBE" >"$TK_RUN/probe.$name" 2>"$TK_RUN/probe.$name.err" &
     done
     wait
     for node in $TK_NODES; do
@@ -121,7 +122,9 @@ check_paths() {
         while read -r line kind from to detail; do
             [ "$line" = failed ] && failed "$kind from $from to $to: $detail; $(advice "$kind" "$from" "$to")"
         done <"$TK_RUN/probe.$name"
-        PATHS=$((PATHS + $(awk '$1 == "done" {print $2}' "$TK_RUN/probe.$name" | head -n 1)))
+        count=$(awk '$1 == "done" {print $2}' "$TK_RUN/probe.$name")
+        # A probe that did not run has counted nothing.
+        PATHS=$((PATHS + ${count:-0}))
     done
     rm -f "$TK_RUN"/probe.*
 }

@@ -8,6 +8,8 @@ endpoint_unit() {
 Description=Kubernetes API endpoint on the loopback, advertised to the tailnet
 After=tailscaled.service tailkube-address.service
 Wants=tailscaled.service
+# It tries until tailscaled answers.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot

@@ -14,11 +14,14 @@ delete_tokens() {
 }
 
 apply() {
+    # A run that was killed in the middle of kubeadm has left it.
+    rm -f "$TK_RUN/kubeadm.yaml"
     if [ -e "$SENTINEL" ] && [ "$(cat "$SENTINEL")" != "$TK_MARK" ]; then
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
     fi
     if [ ! -e "$SENTINEL" ]; then
-        [ ! -e /etc/kubernetes ] || [ -z "$(ls -A /etc/kubernetes)" ] || reset_node
+        # Only after an attempt of our own: the kubelet's package brings the folder, too, and what else lies there is not ours.
+        if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
         own "$SENTINEL"
         run_kubeadm init --skip-token-print --skip-certificate-key-print
         changed "kubeadm init"

@@ -195,6 +195,8 @@ apt_install() {
     local options=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2 -y -q --no-install-recommends)
     if ! apt-get install "${options[@]}" "$@" >"$log" 2>&1; then
         apt-get update -q -o DPkg::Lock::Timeout=120 >"$log" 2>&1 || fail "apt-get update: $(tail -n 3 "$log" | tr '\n' ' ')"
+        # An installation that was killed half-way refuses every further one.
+        dpkg --configure -a >"$log" 2>&1 || true
         apt-get install "${options[@]}" "$@" >"$log" 2>&1 || fail "apt-get install $*: $(tail -n 3 "$log" | tr '\n' ' ')"
     fi
     changed "installed packages $*"

@@ -100,7 +100,7 @@ kernel_settings() {
 }
 
 install_containerd() {
-    local config directory restart=
+    local config directory file restart=
     if ! command -v containerd >/dev/null || grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime"; then
         if [ -n "$TK_BUNDLE" ]; then
             # What containerd keeps is removed with it only if there was nothing before.
@@ -130,6 +130,12 @@ install_containerd() {
     for directory in /etc/cni/net.d /opt/containerd/bin /opt/containerd/lib /usr/libexec/kubernetes/kubelet-plugins/volume/exec /lib/modules; do
         make_parents "$directory/."
     done
+    # Cilium renames the configurations of other networks, and the way out empties the folder.
+    if [ ! -e "$TK_STATE/cni-before" ]; then
+        own "$TK_STATE/cni-before"
+        for file in /etc/cni/net.d/*; do [ ! -f "$file" ] || back_up "$file"; done
+        : >"$TK_STATE/cni-before"
+    fi
     if install_text /etc/containerd/config.toml 0644 "$config"; then restart=restart; fi
     unit_start containerd.service $restart
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
@@ -150,8 +156,9 @@ install_kubernetes() {
         apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true
         apt_install "kubelet=$TK_KUBERNETES_VERSION-*" "kubeadm=$TK_KUBERNETES_VERSION-*" "kubectl=$TK_KUBERNETES_VERSION-*" \
             conntrack socat iptables ethtool iputils-ping curl
-        apt-mark hold kubelet kubeadm kubectl >/dev/null
     fi
+    # Also where a killed run has installed them and no more.
+    if [ -z "$TK_BUNDLE" ]; then apt-mark hold kubelet kubeadm kubectl >/dev/null; fi
     if install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0644 "$(kubelet_address_dropin)"; then reload=1; fi
     [ -z "$reload" ] || systemctl daemon-reload
     # Not started: it has nothing to run before kubeadm has written its configuration.
@@ -182,7 +189,13 @@ apply() {
 }
 
 remove() {
-    local fresh='' ours=''
+    local fresh='' ours='' stage
+    # Of a later stage that failed or was killed the stack knows nothing, so nobody else undoes it.
+    for stage in endpoint join init; do
+        [ -e "$TK_STATE/owned.$stage" ] || continue
+        if [ "$stage" = endpoint ]; then unit_stop tailkube-endpoint.service; else reset_node; fi
+        TK_STAGE=$stage undo_files
+    done
     unit_stop kubelet.service
     grep -qsxF /var/lib/containerd/.tailkube "$TK_STATE/owned.runtime" && fresh=1
     grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime" && ours=1

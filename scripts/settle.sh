@@ -42,13 +42,14 @@ why() {
 
 unmanaged_pods() {
     local managed
-    managed=$(kubectl_admin get ciliumendpoints.cilium.io -A --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name 2>/dev/null)
+    # Without an answer every pod would look older than Cilium.
+    managed=$(kubectl_admin get ciliumendpoints.cilium.io -A --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name 2>/dev/null) || return
     kubectl_admin get pods -A --field-selector status.phase=Running --no-headers \
         -o custom-columns=N:.metadata.namespace,P:.metadata.name,H:.spec.hostNetwork |
         awk -v managed="$managed" 'BEGIN {n = split(managed, lines, "\n"); for (i = 1; i <= n; i++) {split(lines[i], f, " "); seen[f[1] " " f[2]] = 1}} $3 != "true" && !(($1 " " $2) in seen) {print $1, $2}'
 }
 
-no_unmanaged_pods() { [ -z "$(unmanaged_pods)" ]; }
+no_unmanaged_pods() { local pods; pods=$(unmanaged_pods) && [ -z "$pods" ]; }
 
 # A pod that got its network before Cilium cannot reach other nodes until it is made anew.
 restart_unmanaged_pods() {

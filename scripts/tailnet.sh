@@ -33,8 +33,17 @@ WantedBy=multi-user.target
 EOF
 }
 
+# VXLAN over Tailscale corrupts packets on kernels up to 6.8.4 unless this is off (tailscale/tailscale#11026).
+disable_udp_gro() {
+    if install_text /etc/systemd/system/tailscaled.service.d/50-tailkube.conf 0644 $'[Service]\nEnvironment=TS_TUN_DISABLE_UDP_GRO=true'; then
+        systemctl daemon-reload
+        systemctl try-restart tailscaled.service
+    fi
+}
+
 install_tailscale() {
     local restart=
+    [ "$TK_POD_ROUTING" != vxlan ] || disable_udp_gro
     if [ -n "$TK_BUNDLE" ]; then
         if command -v tailscaled >/dev/null && ! grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
             unit_start tailscaled.service
@@ -56,7 +65,8 @@ install_tailscale() {
         # shellcheck source=/dev/null
         codename=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
         # Derivatives (Armbian, Raspberry Pi OS) name themselves by the distribution that they are made of.
-        case $id in debian | ubuntu | raspbian) ;; *) id=debian ;; esac
+        # shellcheck source=/dev/null
+        case $id in debian | ubuntu | raspbian) ;; *) case $(. /etc/os-release && printf '%s' "${ID_LIKE:-}") in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac ;; esac
         apt_repository tailscale "https://pkgs.tailscale.com/stable/$id/$codename.noarmor.gpg" \
             "deb [signed-by=/etc/apt/keyrings/tailscale.gpg] https://pkgs.tailscale.com/stable/$id $codename main"
         apt_install tailscale
@@ -87,8 +97,12 @@ forward_ipv4() {
 
 log_in() {
     local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state
+    # A run that was killed in the middle of `up` has left it.
+    rm -f "$key"
     wait_for 60 "tailscaled does not answer" backend_settled
     state=$(backend_state)
+    # `up` would take over the user's device, and `remove` would end its login.
+    [ "$state" != Stopped ] || [ -e "$TK_STATE/logged-in" ] || fail "this host is logged in to a tailnet but stopped; run 'tailscale up' or 'tailscale logout' on it"
     if [ "$state" = Running ]; then
         [ "$(control_url)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(control_url), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnetLoginServer"
         # Somebody else's login is used but not ended by `remove`.
@@ -224,6 +238,8 @@ remove() {
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     unit_stop tailkube-network.service
     unit_stop tailkube-address.service
+    # Without it nobody could log out.
+    [ ! -e "$TK_STATE/logged-in" ] || systemctl start tailscaled.service 2>/dev/null || true
     if command -v tailscale >/dev/null && systemctl is-active --quiet tailscaled; then
         for name in pod-cidr endpoint; do
             [ ! -e "$TK_ETC/routes.d/$name" ] || "$TK_LIB/routes" unset "$name" || true

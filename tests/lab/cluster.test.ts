@@ -97,6 +97,12 @@ describe("a cluster on the lab's hosts", function () {
         `grep -rlF '${half}' /etc /var/log /usr/local /root /run/tailkube /var/lib/tailkube 2>/dev/null; journalctl --no-pager | grep -cF '${half}' | grep -v '^0$'; true`,
       );
       expect(found.trim(), `the auth key on ${host}`).to.equal("");
+      // kubeadm prints a certificate key as 64 hex digits on a line of their own, and a token after --token.
+      const log = lab.onHost(host, "cat /var/log/tailkube-kubeadm.log");
+      expect(log, `kubeadm's log on ${host}`).not.to.equal("");
+      expect(log, `a certificate key in kubeadm's log on ${host}`).not.to.match(/^\s*[0-9a-f]{64}\s*$/m);
+      expect(log, `a token in kubeadm's log on ${host}`).not.to.match(/[a-z0-9]{6}\.[a-z0-9]{16}\b/);
+      expect(lab.onHost(host, "ls /run/tailkube").split("\n")).not.to.include.members(["auth-key", "kubeadm.yaml"]);
     }
   });
 

@@ -48,3 +48,22 @@ describe("loadStackConfig", () => {
     expect(() => loadStackConfig()).to.throw("nodez: there is no such key");
   });
 });
+
+describe("a wrong config", () => {
+  it("stops the program with its problems alone: no stack of the code that found them", async () => {
+    await pulumi.runtime.setMocks(
+      { newResource: () => ({ id: "id", state: {} }), call: () => ({}) },
+      "tailkube",
+      "test",
+    );
+    pulumi.runtime.setAllConfig({ "tailkube:nodes": "[]" });
+    try {
+      loadStackConfig();
+      expect.fail("it was taken");
+    } catch (error) {
+      expect(error).to.be.instanceOf(pulumi.RunError);
+      expect((error as Error).message).to.match(/^there are? .*problems? in the stack's config:\n {2}- /);
+      expect((error as Error).stack).to.equal(undefined);
+    }
+  });
+});

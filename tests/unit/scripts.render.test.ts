@@ -15,13 +15,13 @@ const anyText = () => fc.oneof(shellText(), shellSyntax());
 const stages: Record<string, string[]> = {
   facts: ["facts.sh"],
   tailnet: ["tailnet.sh"],
-  runtime: ["runtime.sh"],
+  runtime: ["reset.sh", "runtime.sh"],
   endpoint: ["endpoint.sh"],
-  init: ["node.sh", "init.sh"],
-  join: ["node.sh", "join.sh"],
-  admit: ["node.sh", "admit.sh"],
-  settle: ["node.sh", "settle.sh"],
-  checks: ["node.sh", "checks.sh"],
+  init: ["reset.sh", "node.sh", "init.sh"],
+  join: ["reset.sh", "node.sh", "join.sh"],
+  admit: ["reset.sh", "node.sh", "admit.sh"],
+  settle: ["reset.sh", "node.sh", "settle.sh"],
+  checks: ["reset.sh", "node.sh", "checks.sh"],
 };
 
 const lastLine = 'main "$1" </dev/null\n';

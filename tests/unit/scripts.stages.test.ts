@@ -21,7 +21,7 @@ const variables = {
  * the fakes were asked; then some more bash.
  */
 function stage(root: string, name: string, more: Record<string, string>, text: string): string {
-  const files = name === "tailnet" ? ["tailnet.sh"] : ["node.sh", `${name}.sh`];
+  const files = name === "tailnet" ? ["tailnet.sh"] : ["reset.sh", "node.sh", `${name}.sh`];
   const script = files
     .map(scriptText)
     .join("\n")
@@ -223,7 +223,8 @@ describe("stage admit", () => {
   it("opens the door, waits for the joiner's own mark, and shuts it", () => {
     const root = temporaryFolder();
     bashOk(stage(root, "admit", joiners, `${kubectl(3)}\napply`));
-    expect(logOf(root)).to.deep.equal(["apply", "kubeadm init phase upload-certs --upload-certs", ...closed]);
+    const upload = "kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print";
+    expect(logOf(root)).to.deep.equal(["apply", upload, ...closed]);
     const secret = readFileSync(`${root}/applied`, "utf8");
     expect(secret)
       .to.match(/^ {2}name: bootstrap-token-abcdef$/m)
@@ -232,10 +233,10 @@ describe("stage admit", () => {
     expect(expiration - Date.now()).to.be.within(60_000, 91_000);
   });
 
-  it("uploads no certificates for workers", () => {
+  it("uploads no certificates for workers, and leaves alone those of a control plane that joins beside them", () => {
     const root = temporaryFolder();
     bashOk(stage(root, "admit", { ...joiners, TK_KUBEADM_DOCUMENT: "" }, `${kubectl(3)}\napply`));
-    expect(logOf(root)).to.deep.equal(["apply", ...closed]);
+    expect(logOf(root)).to.deep.equal(["apply", closed[1]]);
   });
 
   it("opens nothing when all have joined, and shuts what a killed run left open", () => {
