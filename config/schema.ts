@@ -195,7 +195,7 @@ const sshHost = z.strictObject(
     hostKey: text(
       // No ssh-rsa: the provider would offer its SHA-1 signatures alone, which OpenSSH refuses since 8.8.
       /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+) [A-Za-z0-9+/]+={0,2}( .*)?$/,
-      "a public host key of type ed25519 or ecdsa, as in /etc/ssh/ssh_host_ed25519_key.pub: ssh-ed25519 AAAA…",
+      "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…",
     ).optional(),
     identity: z.string({ error: "a text" }).optional(),
   },
