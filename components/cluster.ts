@@ -168,7 +168,7 @@ export class Cluster extends pulumi.ComponentResource {
   private endpoint(member: Member, dependsOn: pulumi.Resource[]): LoopbackEndpoint {
     return new LoopbackEndpoint(
       member.node.name,
-      { host: member.host, address: this.config.endpoint.address },
+      { host: member.host, endpoint: this.config.endpoint },
       { parent: this, dependsOn },
     );
   }

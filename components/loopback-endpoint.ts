@@ -1,14 +1,17 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
 import { scriptText } from "../scripts/render";
 import { HostScript, type ScriptTarget } from "./host-script";
 
 export interface LoopbackEndpointArgs {
   host: ScriptTarget;
-  /** IPv4 address of the API endpoint. */
-  address: string;
+  endpoint: ClusterConfig["endpoint"];
 }
 
-/** The API endpoint on a control plane's loopback, over reboots, and its /32 advertised to the tailnet. */
+/**
+ * The API endpoint on a control plane's loopback and its /32 advertised to the tailnet, both for as long as the host's own
+ * API server is ready: a unit on the host watches it.
+ */
 export class LoopbackEndpoint extends pulumi.ComponentResource {
   constructor(name: string, args: LoopbackEndpointArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:endpoint:Loopback", name, {}, opts);
@@ -18,7 +21,11 @@ export class LoopbackEndpoint extends pulumi.ComponentResource {
         host: args.host,
         stage: "endpoint",
         files: ["endpoint.sh"],
-        variables: { TK_ENDPOINT: args.address, TK_HOST_ENDPOINT: scriptText("host/endpoint.sh") },
+        variables: {
+          TK_ENDPOINT: args.endpoint.address,
+          TK_ENDPOINT_PORT: `${args.endpoint.port}`,
+          TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
+        },
         removable: true,
         timeoutSeconds: 120,
       },

@@ -1,22 +1,94 @@
 #!/bin/bash
-# Puts the API endpoint on this control plane's loopback and advertises it (`endpoint up`), or takes both back
-# (`endpoint down`). tailkube-endpoint.service runs it, so the address does not depend on the network manager.
+# Keeps the API endpoint where a ready API server is. `endpoint watch`, which tailkube-endpoint.service runs, follows the
+# local API server's /readyz with two things that always go together: the endpoint on this host's loopback, and its route.
+# A host whose API server is not ready has neither, so that its own kubelet, too, reaches a healthy one over the tailnet.
+#   endpoint watch    follow the API server until the service is stopped, then withdraw
+#   endpoint up       put the address on the loopback and advertise it
+#   endpoint down     take both back
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=/dev/null
 . /etc/tailkube/endpoint.env
-case ${1:-} in
-up)
+
+# Seconds from one look to the next.
+interval=0.5
+# Looks in a row that must fail before the endpoint goes: a single slow answer is no failure.
+patience=2
+# Looks in a row that must succeed before it comes back; doubled for each withdrawal of the last $memory seconds, so that
+# an API server that comes and goes does not drag the endpoint along.
+calm_least=3
+calm_most=60
+memory=300
+
+up() {
     # The address first: a route whose host does not know the address would swallow requests.
-    ip address replace "$TAILKUBE_ENDPOINT/32" dev lo
-    /usr/local/lib/tailkube/routes set endpoint "$TAILKUBE_ENDPOINT/32"
-    ;;
-down)
-    status=0
+    ip address replace "$TAILKUBE_ENDPOINT/32" dev lo && /usr/local/lib/tailkube/routes set endpoint "$TAILKUBE_ENDPOINT/32"
+}
+
+down() {
+    local status=0
     /usr/local/lib/tailkube/routes unset endpoint || status=$?
     # Also where tailscaled does not answer: a host with the address on its own loopback reaches no other's API server.
     ip address del "$TAILKUBE_ENDPOINT/32" dev lo 2>/dev/null || true
-    exit "$status"
-    ;;
-*) echo "usage: endpoint up|down" >&2; exit 2 ;;
+    return "$status"
+}
+
+# ready ADDRESS: asked without credentials; /readyz is open to anybody.
+ready() { [ "$(curl -sk --max-time 2 --noproxy '*' "https://$1:$TAILKUBE_ENDPOINT_PORT/readyz")" = ok ]; }
+
+# Before this host has joined there is no API server to follow, and `kubeadm init` itself talks to the endpoint.
+healthy() { [ ! -e /var/lib/tailkube/joined ] || ready 127.0.0.1; }
+
+# Looks that must succeed before the endpoint comes back.
+calm() {
+    local at recent=0 looks=$calm_least
+    for at in "${withdrawn[@]}"; do
+        if [ $((SECONDS - at)) -lt "$memory" ]; then recent=$((recent + 1)); fi
+    done
+    while [ "$recent" -gt 1 ] && [ "$looks" -lt "$calm_most" ]; do
+        looks=$((looks * 2)) recent=$((recent - 1))
+    done
+    echo $((looks < calm_most ? looks : calm_most))
+}
+
+# enter up|down WHY: the state is the new one only when all of it was done; else the next look tries again.
+enter() {
+    local said="$1: $2"
+    if "$1"; then
+        if [ "$state" = up ] && [ "$1" = down ]; then withdrawn+=("$SECONDS"); fi
+        state=$1
+    else
+        said="$said; but it could not be done, trying on"
+    fi
+    # Once, not with each look.
+    if [ "$said" != "$last" ]; then echo "endpoint $said"; fi
+    last=$said
+}
+
+watch() {
+    local good=0 bad=0
+    state=unknown withdrawn=() last=
+    trap 'echo "endpoint down: stopped"; down; exit' TERM INT
+    while true; do
+        if healthy; then good=$((good + 1)) bad=0; else bad=$((bad + 1)) good=0; fi
+        case $state in
+        # After a boot the route is still advertised from before, whatever the API server does.
+        unknown) if [ "$good" -gt 0 ]; then enter up "the API server is ready"; else enter down "the API server is not ready yet"; fi ;;
+        up) if [ "$bad" -ge "$patience" ]; then enter down "the API server is not ready"; fi ;;
+        down)
+            if [ "$good" -ge "$(calm)" ]; then
+                enter up "the API server has been ready for $good looks"
+            elif [ "$good" -gt 0 ] && ! ready "$TAILKUBE_ENDPOINT"; then
+                # Better here than nowhere.
+                enter up "the API server is ready, and no other answers at the endpoint"
+            fi
+            ;;
+        esac
+        sleep "$interval"
+    done
+}
+
+case ${1:-} in
+watch | up | down) "$1" ;;
+*) echo "usage: endpoint watch|up|down" >&2; exit 2 ;;
 esac

@@ -140,6 +140,38 @@ describe("a cluster on the lab's hosts", function () {
     console.log(`      checks after it: ${lab.repeatChecks().trim()}`);
   });
 
+  it("the endpoint leaves a control plane whose API server stops, and comes back to it", async () => {
+    const holder = () => lab.devices().find((device) => device.primaryRoutes?.includes("10.200.0.1/32"))?.name;
+    const sick = holder() as lab.HostName;
+    expect(sick).to.match(/^cp[123]$/);
+    const onLoopback = () => lab.onHost(sick, "ip -o -4 address show dev lo").includes("10.200.0.1/32");
+    expect(onLoopback()).to.equal(true);
+    const outages = Promise.all([lab.longestOutage("w1", 25), lab.longestOutage(sick, 25)]);
+    await lab.sleep(3);
+    lab.onHost(
+      sick,
+      "mv /etc/kubernetes/manifests/kube-apiserver.yaml /etc/kubernetes/ && pkill -KILL -x kube-apiserver",
+    );
+    const stopped = Date.now();
+    const [fromWorker, fromItself] = await outages;
+    console.log(
+      `      API server of ${sick} stopped: no answer for ${fromWorker} ms from w1, ${fromItself} ms from ${sick} itself`,
+    );
+    // Without the watch the endpoint would stay with the sick host for as long as it is sick.
+    expect(Math.max(fromWorker, fromItself)).to.be.lessThan(15_000);
+    expect(onLoopback()).to.equal(false);
+    expect(holder()).not.to.equal(sick);
+    // Asked on a healthy control plane: this machine may reach the API by the sick one.
+    const healthy = sick === "cp1" ? "cp2" : "cp1";
+    const lease = `kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-node-lease get lease ${sick} -o 'jsonpath={.spec.renewTime}'`;
+    const renewed = () => Date.parse(lab.onHost(healthy, lease)) > stopped + 15_000;
+    await lab.until("the sick host's own kubelet reports again", renewed, 90);
+    lab.onHost(sick, "mv /etc/kubernetes/kube-apiserver.yaml /etc/kubernetes/manifests/");
+    const back = await lab.until("the endpoint is on the recovered host again", onLoopback, 180);
+    console.log(`      the endpoint was back on ${sick} ${back} s after its API server was let run`);
+    await lab.until("four Ready nodes", () => lab.readyNodes().length === 4, 120);
+  });
+
   it("a destroy leaves the hosts as they were and no device in the tailnet", async () => {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);

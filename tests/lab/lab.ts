@@ -68,6 +68,32 @@ export function onHost(host: HostName, script: string): string {
   return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
 }
 
+/**
+ * The longest time, in milliseconds, that the API did not answer at the endpoint as seen from a host, while it was asked
+ * without a pause for that many seconds.
+ */
+export function longestOutage(host: HostName, seconds: number): Promise<number> {
+  const script = `last=$(date +%s%3N) worst=0 end=$((SECONDS + ${seconds}))
+    while [ "$SECONDS" -lt "$end" ]; do
+      answer=$(curl -sk --max-time 1 https://10.200.0.1:6443/readyz)
+      now=$(date +%s%3N)
+      [ $((now - last)) -le "$worst" ] || worst=$((now - last))
+      [ "$answer" != ok ] || last=$now
+      sleep 0.05
+    done
+    echo "$worst"`;
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(root, "lab/hosts/hosts"), ["exec", host, "bash", "-c", script], {
+      cwd: root,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let text = "";
+    child.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    child.on("error", reject);
+    child.on("exit", () => (/^\d+\s*$/.test(text) ? resolve(Number(text)) : reject(new Error(`${host} said ${text}`))));
+  });
+}
+
 export function kubectl(...args: string[]): string {
   return output("lab/.state/bundle/operator/kubectl", [
     "--kubeconfig",
@@ -77,8 +103,14 @@ export function kubectl(...args: string[]): string {
   ]);
 }
 
-export function devices(): { name: string }[] {
-  return JSON.parse(output("lab/tailnet/tailnet", ["devices"]) || "[]") as { name: string }[];
+export interface Device {
+  name: string;
+  /** The routes that the tailnet sends to this device at the moment. */
+  primaryRoutes: string[] | null;
+}
+
+export function devices(): Device[] {
+  return JSON.parse(output("lab/tailnet/tailnet", ["devices"]) || "[]") as Device[];
 }
 
 /** Logins by SSH that a host's journal knows of. */

@@ -146,12 +146,102 @@ function fake(root: string, command: string, body = ""): void {
 describe("host/endpoint.sh", () => {
   function host(routes = "") {
     const root = temporaryFolder();
-    write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\n");
+    write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\nTAILKUBE_ENDPOINT_PORT=6443\n");
     write(`${root}/usr/local/lib/tailkube/routes`, `#!/bin/bash\necho "routes $*" >>${root}/log\n${routes}\n`, 0o755);
     fake(root, "ip");
     const text = relocated("endpoint.sh", root);
-    return { run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
+    return { root, text, run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
   }
+
+  /**
+   * What `watch` does while the API servers answer as given, a pair a look: the local one, and whoever holds the endpoint.
+   * Each look is a second of the script's clock. Ends with a stop of the service.
+   */
+  function watched(looks: readonly (readonly [local: boolean, endpoint: boolean])[], joined = true, routes = "") {
+    const { root, text } = host(routes);
+    if (joined) write(`${root}/var/lib/tailkube/joined`, "");
+    write(
+      `${root}/looks`,
+      looks.map(([local, endpoint]) => `${local ? "ok" : "-"} ${endpoint ? "ok" : "-"}\n`).join(""),
+    );
+    write(
+      `${root}/bin/curl`,
+      `#!/bin/bash\nread -r local endpoint <<<"$(head -n 1 ${root}/looks)"\ncase $* in *//127.0.0.1:6443/readyz) printf %s "$local" ;; *//10.200.0.1:6443/readyz) printf %s "$endpoint" ;; esac\n`,
+      0o755,
+    );
+    const clock = `sleep() { SECONDS=$((SECONDS + 1)); sed -i 1d ${root}/looks; echo look >>${root}/log; [ -s ${root}/looks ] || kill -TERM $$; }\n`;
+    const finished = bash(
+      text.replace("set -euo pipefail", () => `set -euo pipefail\n${clock}`),
+      "watch",
+    );
+    return { said: finished.stdout.trim().split("\n"), log: lines(`${root}/log`) };
+  }
+
+  const [well, sick, alone, gone] = [
+    [true, true],
+    [false, true],
+    [true, false],
+    [false, false],
+  ] as const;
+  const times = <T>(n: number, one: T): T[] => Array.from({ length: n }, () => one);
+
+  it("watch: has the endpoint while the API server is ready, and withdraws when the service stops", () => {
+    const { said, log } = watched(times(5, well));
+    expect(said).to.deep.equal(["endpoint up: the API server is ready", "endpoint down: stopped"]);
+    expect(log.filter((line) => line.startsWith("routes"))).to.deep.equal([
+      "routes set endpoint 10.200.0.1/32",
+      "routes unset endpoint",
+    ]);
+  });
+
+  it("watch: withdraws at the second failed look, not at the first, and comes back after three good ones", () => {
+    const { log } = watched([well, sick, well, sick, sick, well, well, well, well]);
+    const short: Record<string, string> = {
+      "ip address replace 10.200.0.1/32 dev lo": "+lo",
+      "ip address del 10.200.0.1/32 dev lo": "-lo",
+      "routes set endpoint 10.200.0.1/32": "+route",
+      "routes unset endpoint": "-route",
+      look: ".",
+    };
+    expect(log.map((line) => short[line] ?? line).join(" ")).to.equal(
+      "+lo +route . . . . -route -lo . . . +lo +route . . -route -lo",
+    );
+  });
+
+  it("watch: a boot with an API server that is not there yet withdraws the route of before", () => {
+    expect(watched([gone, gone]).log.slice(0, 2)).to.deep.equal([
+      "routes unset endpoint",
+      "ip address del 10.200.0.1/32 dev lo",
+    ]);
+  });
+
+  it("watch: an API server that comes and goes moves the endpoint ever more seldom", () => {
+    // Ten stops, five good looks between each two.
+    const { said } = watched(times(10, [sick, sick, well, well, well, well, well]).flat());
+    // Three good looks bring it back, and once more; after that six are wanted, and never come.
+    expect(said.filter((line) => line.startsWith("endpoint up"))).to.have.length(2);
+    expect(
+      watched([well, ...times(10, [sick, sick, ...times(20, well)]).flat()]).said.filter((line) =>
+        line.startsWith("endpoint up"),
+      ),
+    ).to.have.length(4);
+  });
+
+  it("watch: whatever came and went, the endpoint is here if no other answers at it", () => {
+    const flapping = [well, ...times(5, [sick, sick, ...times(12, well)]).flat()];
+    const { said } = watched([...flapping, sick, sick, alone]);
+    expect(said.at(-2)).to.equal("endpoint up: the API server is ready, and no other answers at the endpoint");
+  });
+
+  it("watch: before this host has joined, the endpoint is here for kubeadm init to talk to", () => {
+    expect(watched([gone, gone], false).said[0]).to.equal("endpoint up: the API server is ready");
+  });
+
+  it("watch: what could not be done is tried with each look, and said once", () => {
+    const { said, log } = watched(times(3, well), true, "exit 1");
+    expect(said.filter((line) => line.includes("trying on"))).to.have.length(1);
+    expect(log.filter((line) => line === "routes set endpoint 10.200.0.1/32")).to.have.length(3);
+  });
 
   it("has the address before the route, and withdraws the route before the address", () => {
     const { run, log } = host();
