@@ -27,6 +27,7 @@ apply() {
         changed "kubeadm init"
         wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
         delete_tokens
+        follow_endpoint
         own "$seed_file"
         (umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$seed_file")
         advertise_pod_cidr

@@ -23,6 +23,7 @@ apply() {
         if [ "$TK_ROLE" = control-plane ]; then
             wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
         fi
+        follow_endpoint
         advertise_pod_cidr
         mark_joined "$TK_MARK"
         printf '%s\n' "$TK_MARK" >"$SENTINEL.new"

@@ -30,6 +30,17 @@ run_kubeadm() {
     [ "$status" = 0 ] || fail "kubeadm $1 failed: $(kubeadm_errors); more in $KUBEADM_LOG on the host"
 }
 
+# kubeadm points a control plane's kubelet at its own API server. By the endpoint it reaches that one, too, as long as it is
+# ready, and another one when it is not.
+follow_endpoint() {
+    local config=/etc/kubernetes/kubelet.conf server="https://$TK_ENDPOINT:$TK_ENDPOINT_PORT"
+    if ! grep -qF "server: $server" "$config"; then
+        sed -i "s#^\( *server: \).*#\1$server#" "$config"
+        systemctl restart kubelet
+    fi
+    wait_for 90 "the kubelet's identity reaches no API server at the endpoint" kubectl_node get node "$TK_NODE"
+}
+
 pod_cidr() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.spec.podCIDR}'; }
 has_pod_cidr() { [ -n "$(pod_cidr)" ]; }
 
