@@ -163,7 +163,7 @@ describe("a cluster on the lab's hosts", function () {
     expect(holder()).not.to.equal(sick);
     // Asked on a healthy control plane: this machine may reach the API by the sick one.
     const healthy = sick === "cp1" ? "cp2" : "cp1";
-    const lease = `kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-node-lease get lease ${sick} -o 'jsonpath={.spec.renewTime}'`;
+    const lease = `KUBECACHEDIR=/run/kube-cache kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-node-lease get lease ${sick} -o 'jsonpath={.spec.renewTime}'`;
     const renewed = () => Date.parse(lab.onHost(healthy, lease)) > stopped + 15_000;
     await lab.until("the sick host's own kubelet reports again", renewed, 90);
     lab.onHost(sick, "mv /etc/kubernetes/kube-apiserver.yaml /etc/kubernetes/manifests/");
@@ -201,7 +201,7 @@ describe("a cluster on the lab's hosts", function () {
         /cilium/.test(
           lab.onHost(
             "cp1",
-            "KUBECONFIG=/etc/kubernetes/admin.conf kubectl -n kube-system get secrets -l owner=helm -o name 2>/dev/null",
+            "KUBECACHEDIR=/run/kube-cache KUBECONFIG=/etc/kubernetes/admin.conf kubectl -n kube-system get secrets -l owner=helm -o name 2>/dev/null",
           ),
         ),
       600,

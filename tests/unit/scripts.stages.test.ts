@@ -305,6 +305,22 @@ describe("run_kubeadm", () => {
   });
 });
 
+describe("follow_endpoint", () => {
+  const kubeletConf = (server: string) => `clusters:\n- cluster:\n    server: ${server}\n  name: lab\n`;
+  const run = (root: string) =>
+    bashOk(stage(root, "join", {}, 'kubectl_node() { :; }\nsystemctl() { log "systemctl $*"; }\nfollow_endpoint'));
+
+  it("points a control plane's kubelet at the endpoint, and restarts it for that alone", () => {
+    const root = temporaryFolder();
+    const path = `${root}/etc/kubernetes/kubelet.conf`;
+    write(path, kubeletConf("https://100.64.0.1:6443"));
+    run(root);
+    run(root);
+    expect(readFileSync(path, "utf8")).to.equal(kubeletConf("https://10.200.0.1:6443"));
+    expect(logOf(root)).to.deep.equal(["systemctl restart kubelet"]);
+  });
+});
+
 describe("stages init and join", () => {
   /** A host on which kubeadm, kubectl and the way out only take notes. `failing`: the command at which it ends. */
   const fakes = (failing = "") => `
@@ -314,6 +330,7 @@ describe("stages init and join", () => {
     api_ready() { log "api_ready $1"; }
     kubectl_admin() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "$*" ;; esac; }
     kubectl_node() { printf 10.50.1.0/24; }
+    follow_endpoint() { log follow_endpoint; }
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
     mark_joined() { log "mark_joined $1"; }
     apply`;
@@ -327,6 +344,7 @@ describe("stages init and join", () => {
       "kubeadm init",
       "api_ready 10.200.0.1",
       "-n kube-system delete secret/bootstrap-token-x",
+      "follow_endpoint",
       "advertise_pod_cidr",
       "mark_joined mark1",
     ]);
@@ -353,6 +371,7 @@ describe("stages init and join", () => {
       "api_ready 10.200.0.1",
       "kubeadm join",
       "api_ready 100.64.0.1",
+      "follow_endpoint",
       "advertise_pod_cidr",
       "mark_joined mark1",
     ];
