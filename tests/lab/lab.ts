@@ -115,9 +115,12 @@ export function devices(): Device[] {
 
 /** Logins by SSH that a host's journal knows of. */
 export function logins(host: HostName): number {
-  return onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true").trim() === ""
-    ? 0
-    : Number(onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true"));
+  return Number(onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true"));
+}
+
+/** Whether the host has the API endpoint on its loopback. */
+export function hasEndpoint(host: HostName): boolean {
+  return onHost(host, "ip -o -4 address show dev lo").includes("10.200.0.1/32");
 }
 
 export const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
