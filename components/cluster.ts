@@ -7,6 +7,7 @@ import { preflightReport, preflightWarnings } from "../plan/preflight";
 import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
+import { ClusterDepartures } from "./cluster-departures";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
@@ -34,7 +35,7 @@ export interface NodeOutput {
  *
  * hosts are checked, all of them, before one is changed → tailnet and runtime on each → the cluster's authorities are made →
  * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
- * through the endpoint. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
+ * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
  * that are declared no more are taken out, and the whole is checked.
  *
  * The first control plane of the list is where steps for the whole cluster run (the admission of workers, settling, the
@@ -100,18 +101,21 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member },
       { parent: this, dependsOn: steward.needs },
     );
-    const planes: ControlPlane[] = [];
-    for (const node of controlPlanes(config.nodes)) {
+    const planes: pulumi.Resource[] = [];
+    const plane = (node: NodeConfig) => {
       const { member, needs } = of(node);
-      planes.push(
-        new ControlPlane(
-          node.name,
-          { config, member, secrets: clusterSecrets.values },
-          { parent: this, dependsOn: [clusterSecrets, ...needs, ...planes.slice(-1)] },
-        ),
+      const controlPlane = new ControlPlane(
+        node.name,
+        { config, member, secrets: clusterSecrets.values },
+        { parent: this, dependsOn: [clusterSecrets, ...needs, ...planes] },
       );
-    }
-    const first = planes[0]!;
+      planes.push(controlPlane);
+      return controlPlane;
+    };
+    const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
+    const first = plane(firstPlane!);
+    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: first }));
+    otherPlanes.forEach(plane);
     this.kubeconfig = first.kubeconfig;
     this.directKubeconfig = pulumi
       .all([first.kubeconfig, steward.member.address])

@@ -28,7 +28,7 @@ export interface HostScriptArgs {
   secretResult?: boolean;
   /**
    * Only for a change of what was there before: a new resource connects nowhere, its result is empty, and the script runs
-   * when its inputs change. For what the stages of a new host have done already.
+   * when its inputs change, another machine among them. For what the stages of a new host have done already.
    */
   updateOnly?: boolean;
   /** Run without root's rights if there is no way to them, for a script that reports just that. */
@@ -62,7 +62,8 @@ export class HostScript extends remote.Command {
         stdin,
         logging: remote.Logging.None,
         addPreviousOutputInEnv: false,
-        triggers: [args.host.identity],
+        // A new resource would not run.
+        triggers: args.updateOnly ? undefined : [args.host.identity],
       },
       {
         ...opts,

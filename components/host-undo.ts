@@ -34,7 +34,8 @@ export class HostUndo extends local.Command {
     super(
       name,
       {
-        interpreter: ["bash", "-c"],
+        // Without the operator's own start-up files, which bash reads when its stdin is a socket.
+        interpreter: ["bash", "--norc", "-c"],
         delete: scriptText("operator/undo.sh"),
         environment: {
           TAILKUBE_NODE: node.name,

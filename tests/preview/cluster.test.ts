@@ -28,7 +28,7 @@ const connectionOf = ({ inputs }: Registered) => inputs.connection as Record<str
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofSteward = ["secrets", "admit", "settle", "checks"];
+const ofSteward = ["secrets", "departures", "admit", "settle", "checks"];
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 
@@ -69,7 +69,7 @@ describe("three control planes and a worker", () => {
       ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`]),
       ...planes.map((name) => `${name}-control-plane`),
       ...["workers-admit", "w1-join"],
-      ...["cluster-secrets", "cluster-settle", "cluster-checks"],
+      ...["cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
     ];
     expect(custom(run).map(({ type, name }) => `${type} ${name}`)).to.have.members([
       ...names.flatMap((name) => [`${name}-host-key`, `${name}-undo`].map((one) => `command:local:Command ${one}`)),
@@ -89,6 +89,7 @@ describe("three control planes and a worker", () => {
         `tailkube:node:Runtime ${name}`,
       ]),
       "tailkube:controlplane:Secrets cluster",
+      "tailkube:cluster:Departures cluster",
       ...planes.map((name) => `tailkube:controlplane:ControlPlane ${name}`),
       "tailkube:controlplane:Admission workers",
       "tailkube:worker:Worker w1",
@@ -101,7 +102,8 @@ describe("three control planes and a worker", () => {
   });
 
   it("take few connections to each host", () => {
-    const count = (address: string) => scripts(run).filter((r) => connectionOf(r).host === address).length;
+    const count = (address: string) =>
+      scripts(run).filter((r) => r.inputs.create !== undefined && connectionOf(r).host === address).length;
     expect(nodes.map(({ host }) => count(host.address as string))).to.deep.equal([8, 4, 4, 4]);
   });
 
@@ -127,8 +129,10 @@ describe("three control planes and a worker", () => {
 
     it("is bounded, and says nothing but its result", () => {
       for (const { name, inputs } of scripts(run)) {
-        expect(inputs.create, name).to.match(/^timeout --kill-after=10 \d+ bash -s -- apply$/);
-        expect(inputs, name).to.not.have.any.keys("update", "delete", "environment");
+        const commands = [inputs.create, inputs.update].filter((command) => command !== undefined);
+        expect(commands, name).to.have.lengthOf(1);
+        expect(commands[0], name).to.match(/^timeout --kill-after=10 \d+ bash -s -- apply$/);
+        expect(inputs, name).to.not.have.any.keys("delete", "environment");
         expect(inputs, name).to.include({ logging: "none", addPreviousOutputInEnv: false });
       }
     });
@@ -152,6 +156,7 @@ describe("three control planes and a worker", () => {
       const unused: Record<string, string[]> = {
         admit: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         "control-plane": ["TK_KUBEADM_DOCUMENT"],
+        departures: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         settle: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         checks: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
       };
@@ -304,6 +309,13 @@ describe("three control planes and a worker", () => {
     });
   });
 
+  it("take dead control planes out before another one joins, but not in a first run", () => {
+    const { inputs } = find(run, "cluster-departures");
+    expect(inputs).to.not.have.any.keys("create", "triggers");
+    expect(before(run, "cluster-departures")).to.include("cp1-control-plane");
+    for (const name of ["cp2", "cp3"]) expect(before(run, `${name}-control-plane`)).to.include("cluster-departures");
+  });
+
   it("keep the cluster's authorities whatever becomes of the host that made them", () => {
     expect(find(run, "cluster-secrets").ignoreChanges).to.include.members([
       "connection",
@@ -452,7 +464,7 @@ describe("a preview of a stack that is not there yet", () => {
   it("shows what is known: commands, and Cilium's values", async () => {
     const preview = await runProgram({ preview: true });
     for (const { name, inputs } of scripts(preview)) {
-      expect(inputs.create, name).to.match(/^timeout /);
+      expect(inputs.create ?? inputs.update, name).to.match(/^timeout /);
       // Nobody knows the hosts' keys yet.
       expect(inputs.connection, name).to.equal(unknown);
     }
@@ -474,7 +486,14 @@ describe("other stacks", () => {
     expect(run.errors).to.deep.equal([]);
     expect(custom(run).map(({ name }) => name)).to.have.members([
       ...["cp1-host-key", "cp1-undo", "cp1-facts", "cp1-tailnet", "cp1-runtime", "cp1-control-plane"],
-      ...["cluster-secrets", "cilium-kubernetes", "cilium-release", "cluster-settle", "cluster-checks"],
+      ...[
+        "cluster-secrets",
+        "cluster-departures",
+        "cilium-kubernetes",
+        "cilium-release",
+        "cluster-settle",
+        "cluster-checks",
+      ],
     ]);
     expect(kubeadm(run, "cp1-control-plane", "TK_INIT_DOCUMENT")[0]!.nodeRegistration.taints).to.deep.equal([]);
     expect(find(run, "cilium-release").inputs.values).to.deep.include({ operator: { replicas: 1 } });
@@ -545,7 +564,7 @@ describe("other stacks", () => {
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(grown, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
-    expect(changed).to.have.members(["workers-admit", "cluster-settle", "cluster-checks"]);
+    expect(changed).to.have.members(["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"]);
   });
 
   it("a rotated auth key: nothing but the tailnet's stage hears of it", async () => {
@@ -569,14 +588,14 @@ describe("other stacks", () => {
   it("a user who is not root: sudo for every script, and facts even without it", async () => {
     const run = await runProgram({ config: { nodes: change("cp2", { user: "admin", port: 2222 }) } });
     for (const script of scripts(run)) {
-      const { create } = script.inputs as Record<string, string>;
+      const { create, update } = script.inputs as Record<string, string>;
       const asAdmin = connectionOf(script).host === "192.0.2.12";
       expect(connectionOf(script)).to.include(asAdmin ? { user: "admin", port: 2222 } : { user: "root", port: 22 });
       if (script.name === "cp2-facts") {
         const bounded = "timeout --kill-after=10 60 bash -s -- apply";
         expect(create).to.equal(`if sudo -n true; then exec sudo -n ${bounded}; else exec ${bounded}; fi`);
       } else {
-        expect(create, script.name).to.match(asAdmin ? /^sudo -n timeout / : /^timeout /);
+        expect(create ?? update, script.name).to.match(asAdmin ? /^sudo -n timeout / : /^timeout /);
       }
     }
     expect(find(run, "cp2-undo").inputs.environment).to.include({

@@ -20,6 +20,7 @@ const stages: Record<string, string[]> = {
   "control-plane": ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "control-plane.sh"],
   join: ["reset.sh", "node.sh", "join.sh"],
   admit: ["reset.sh", "node.sh", "members.sh", "admit.sh"],
+  departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
   settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
   checks: ["reset.sh", "node.sh", "checks.sh"],
   undo: ["reset.sh", "runtime.sh", "tailnet.sh", "undo.sh"],
