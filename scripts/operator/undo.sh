@@ -39,7 +39,7 @@ for attempt in 1 2 3; do
         exit 1
     fi
     if [ "$attempt" = 3 ]; then
-        say "no answer at $where, so nothing was cleaned there: ${error:-timed out}. If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it, or take it out by hand (README, A machine that is gone)."
+        say "no answer at $where, so nothing was cleaned there: ${error:-timed out}. If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
         exit 0
     fi
     sleep 2
