@@ -4,8 +4,8 @@ import type { Config } from "./config";
 import type { Display } from "./display";
 import { Executor, Terminated } from "./executor";
 import type { Goal } from "./goal";
+import { ignoreChanges } from "./ignoreChanges";
 import { Operations } from "./operations";
-import { keepOld, parsePath } from "./paths";
 import { dependentReplacements, Plan, plan } from "./planner";
 import { defaultProviderGoal, withProviderVersion } from "./providers/defaultProvider";
 import type { Performer } from "./providers/provider";
@@ -72,7 +72,7 @@ export class Deployment {
     if (old && old.urn !== urn) this.former.set(urn, [old.urn]);
 
     const performer = goal.custom ? this.performer(goal.type, provider) : undefined;
-    const inputs = keepOld(goal.inputs, old?.inputs ?? {}, old ? goal.ignoreChanges.map(parsePath) : []);
+    const inputs = old ? this.withIgnored(goal, old) : goal.inputs;
     const checked = performer ? await performer.check(inputs, old?.inputs, goal.name) : inputs;
     this.assertRunning();
     const state = newState(urn, goal, checked, provider, old);
@@ -130,6 +130,15 @@ export class Deployment {
   /** Whether the program registered the resource, be it still in the making. */
   private isRegistered(urn: string): boolean {
     return this.goals.has(urn) || [...this.former.values()].some((urns) => urns.includes(urn));
+  }
+
+  private withIgnored(goal: Goal, old: ResourceState): Props {
+    const { inputs, unfollowed } = ignoreChanges(goal.inputs, old.inputs ?? {}, goal.ignoreChanges);
+    if (unfollowed.length > 0) {
+      const message = "cannot ignore changes in added or removed elements of the path";
+      this.display.message("info", goal.name, `${message}: "${unfollowed.join(", ")}"`);
+    }
+    return inputs;
   }
 
   private inherit(goal: Goal): Goal {

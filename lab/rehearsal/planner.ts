@@ -83,6 +83,7 @@ function mustBeReplaced(
   if (changing.length === 0) return false;
   const assumed: Props = { ...inputs };
   for (const key of changing) assumed[key] = UNKNOWN;
-  const changes = applyReplaceOnChanges(performerOf(resource).diff(resource, assumed), resource.replaceOnChanges ?? []);
+  const diff = performerOf(resource).diff(resource, assumed, resource.ignoreChanges);
+  const changes = applyReplaceOnChanges(diff, resource.replaceOnChanges ?? []);
   return changes.some((change) => change.replace);
 }

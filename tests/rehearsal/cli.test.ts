@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "path";
 import type { UntypedDeployment } from "../../lab/rehearsal/state/deployment";
 import { Crypter } from "../../lab/rehearsal/state/passphrase";
-import { cli, CliRun, Journal, PASSPHRASE, temporaryFolder, until } from "./harness";
+import { cli, CliRun, Journal, PASSPHRASE, PROGRAMS, temporaryFolder, until } from "./harness";
 import { TestSshServer } from "./sshServer";
 
 describe("rehearsal: the command line", function () {
@@ -142,6 +142,18 @@ describe("rehearsal: the command line", function () {
     expect(journal.take()).to.deep.equal([]);
     expect(deployment().pending_operations, "what it did is uncertain").to.have.length(1);
     expect(readdirSync(folder), "the lock is given back").to.deep.equal(["test.json"]);
+  });
+
+  it("runs commands in the program's folder, wherever it is called from", async () => {
+    const steps = [
+      { name: "here", create: `pwd >> '${journal.file}'`, delete: `pwd >> '${journal.file}'` },
+      { name: "above", create: `pwd >> '${journal.file}'`, dir: ".." },
+    ];
+    const { code, output } = await cli("steps", folder, ["up", "-y", "-f"], { STEPS: JSON.stringify(steps) });
+    expect(code, output).to.equal(0);
+    expect(journal.take()).to.deep.equal([join(PROGRAMS, "steps"), PROGRAMS]);
+    await cli("steps", folder, ["destroy", "-y"]);
+    expect(journal.take()).to.deep.equal([join(PROGRAMS, "steps")]);
   });
 
   it("shows errors of a command without its input", async () => {

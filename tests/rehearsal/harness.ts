@@ -16,7 +16,8 @@ import { makeUrn, STACK_TYPE } from "../../lab/rehearsal/urn";
 import type { Props } from "../../lab/rehearsal/values";
 
 export const PASSPHRASE = "correct horse";
-const PROGRAMS = resolve(__dirname, "programs");
+/** The folder of the test programs. */
+export const PROGRAMS = resolve(__dirname, "programs");
 const REHEARSE = resolve(__dirname, "../../lab/rehearsal/rehearse");
 
 const folders: string[] = [];

@@ -332,11 +332,12 @@ describe("rehearsal: what is done for a resource", () => {
     });
 
     it("gives the old outputs of what does not change, unknown ones of what does", async () => {
-      await stack.up((register) => register(recorder("a", { create: "echo 1" })));
+      await stack.up((register) => register(recorder("a", { create: "echo 1", stdin: "w" })));
       const outputsOf = async (more: Goal["inputs"]): Promise<unknown> => {
         let outputs: unknown;
         await stack.up(async (register) => {
-          outputs = ((await register(recorder("a", { create: "echo 1", ...more }))) as { outputs: unknown }).outputs;
+          outputs = ((await register(recorder("a", { create: "echo 1", stdin: "w", ...more }))) as { outputs: unknown })
+            .outputs;
         }, true);
         return outputs;
       };
