@@ -22,6 +22,8 @@ export interface HostScriptArgs {
   files: readonly string[];
   /** TK_… variables, secret ones among them. */
   variables?: Readonly<Record<string, pulumi.Input<string>>>;
+  /** `update`: nothing runs when the resource is made, only when something in it changes later. Its result is then `{}`. */
+  when?: "update";
   /** Whether the script has a `remove` to run when the resource is deleted. */
   removable?: boolean;
   /** Bound on `apply`, in seconds. */
@@ -63,7 +65,7 @@ export class HostScript extends remote.Command {
       name,
       {
         connection: args.host.connection,
-        create: run("apply", args.timeoutSeconds),
+        [args.when ?? "create"]: run("apply", args.timeoutSeconds),
         delete: args.removable ? run("remove", args.removeTimeoutSeconds ?? 300) : undefined,
         stdin,
         logging: remote.Logging.None,
@@ -77,7 +79,7 @@ export class HostScript extends remote.Command {
         additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
       },
     );
-    this.result = this.stdout.apply((text) => parseResult(name, text));
+    this.result = this.stdout.apply((text) => (args.when === "update" && !text ? {} : parseResult(name, text)));
   }
 }
 
