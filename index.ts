@@ -9,3 +9,5 @@ export const kubeconfig = cluster.kubeconfig;
 export const directKubeconfig = cluster.directKubeconfig;
 /** The nodes with their addresses. */
 export const nodes = cluster.nodes;
+/** When the certificates of each control plane end. */
+export const certificates = cluster.certificates;

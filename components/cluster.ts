@@ -13,6 +13,7 @@ import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
 import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
+import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint, SshHost } from "./ssh-host";
 import { TailnetNode } from "./tailnet-node";
@@ -28,6 +29,13 @@ export interface NodeOutput {
   host: string;
   /** The device's stable ID in the tailnet. */
   deviceId: string;
+}
+
+/** A control plane of the outputs. */
+export interface CertificateOutput {
+  name: string;
+  /** When the first of its certificates ends, RFC 3339. The cluster's authorities last longer. */
+  expires: string;
 }
 
 /**
@@ -47,6 +55,8 @@ export class Cluster extends pulumi.ComponentResource {
   /** The same, with the first control plane as its server, as the operator's machine reaches it. Secret. */
   public readonly directKubeconfig: pulumi.Output<string>;
   public readonly nodes: pulumi.Output<NodeOutput[]>;
+  /** When the certificates of each control plane end. */
+  public readonly certificates: pulumi.Output<CertificateOutput[]>;
 
   constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Cluster", name, {}, opts);
@@ -102,20 +112,32 @@ export class Cluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: steward.needs },
     );
     const planes: pulumi.Resource[] = [];
-    const plane = (node: NodeConfig) => {
+    const expiries: pulumi.Output<CertificateOutput>[] = [];
+    const plane = (node: NodeConfig, restoreSnapshot?: string) => {
       const { member, needs } = of(node);
       const controlPlane = new ControlPlane(
         node.name,
-        { config, member, secrets: clusterSecrets.values },
+        { config, member, secrets: clusterSecrets.values, restoreSnapshot },
         { parent: this, dependsOn: [clusterSecrets, ...needs, ...planes] },
       );
-      planes.push(controlPlane);
+      const version = new NodeVersion(
+        node.name,
+        { config, member },
+        { parent: this, dependsOn: [controlPlane, ...planes] },
+      );
+      planes.push(controlPlane, version);
+      expiries.push(
+        pulumi
+          .all([controlPlane.certificateExpiry, version.certificateExpiry])
+          .apply(([joined, upgraded]) => ({ name: node.name, expires: upgraded || joined })),
+      );
       return controlPlane;
     };
     const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
-    const first = plane(firstPlane!);
+    const first = plane(firstPlane!, config.restoreSnapshot);
     planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: first }));
-    otherPlanes.forEach(plane);
+    otherPlanes.forEach((node) => plane(node));
+    this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
     this.directKubeconfig = pulumi
       .all([first.kubeconfig, steward.member.address])
@@ -124,6 +146,8 @@ export class Cluster extends pulumi.ComponentResource {
       );
 
     const joined: pulumi.Resource[] = [...planes];
+    // One node at a time, so each waits for the one before it, and workers for all control planes.
+    let previous: pulumi.Resource[] = planes;
     const workerNodes = workers(config.nodes).map(of);
     if (workerNodes.length > 0) {
       joined.push(
@@ -137,15 +161,18 @@ export class Cluster extends pulumi.ComponentResource {
           },
           { parent: this, dependsOn: first },
         ),
-        ...workerNodes.map(
-          ({ member, needs }) =>
-            new Worker(
-              member.node.name,
-              { config, member, secrets: clusterSecrets.values },
-              { parent: this, dependsOn: [first, ...needs] },
-            ),
-        ),
       );
+      for (const { member, needs } of workerNodes) {
+        const name = member.node.name;
+        const worker = new Worker(
+          name,
+          { config, member, secrets: clusterSecrets.values },
+          { parent: this, dependsOn: [first, ...needs] },
+        );
+        const version = new NodeVersion(name, { config, member }, { parent: this, dependsOn: [worker, ...previous] });
+        joined.push(worker, version);
+        previous = [version];
+      }
     }
 
     const cilium = new Cilium(

@@ -10,6 +10,8 @@ export interface ControlPlaneArgs {
   config: ClusterConfig;
   member: Member;
   secrets: pulumi.Output<ClusterSecretValues>;
+  /** A snapshot of etcd on this host that a cluster without any control plane is made from; absolute path. */
+  restoreSnapshot?: string | undefined;
 }
 
 /** Where a joining control plane puts the credentials that it makes for itself; scripts/control-plane.sh has the same. */
@@ -23,6 +25,8 @@ const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 export class ControlPlane extends pulumi.ComponentResource {
   /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
   public readonly kubeconfig: pulumi.Output<string>;
+  /** When the first of its certificates ended as they were when it joined, RFC 3339. */
+  public readonly certificateExpiry: pulumi.Output<string>;
 
   constructor(name: string, args: ControlPlaneArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:controlplane:ControlPlane", name, {}, opts);
@@ -37,7 +41,7 @@ export class ControlPlane extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "control-plane",
-        files: ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "control-plane.sh"],
+        files: ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh", "control-plane.sh"],
         variables: {
           ...nodeVariables(config, member),
           TK_TAG: config.tailnet.tag,
@@ -45,6 +49,8 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_FOUNDER: secret("founder"),
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
+          TK_HOST_ETCD: scriptText("host/etcd.sh"),
+          TK_RESTORE: args.restoreSnapshot ?? "",
           TK_INIT_DOCUMENT: document((node) =>
             initConfiguration({
               ...config,
@@ -79,6 +85,7 @@ export class ControlPlane extends pulumi.ComponentResource {
       { parent: this, dependsOn: opts?.dependsOn },
     );
     this.kubeconfig = script.result.apply((r) => r.kubeconfig ?? "");
+    this.certificateExpiry = pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? ""));
     this.registerOutputs({ kubeconfig: this.kubeconfig });
   }
 }

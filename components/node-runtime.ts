@@ -14,12 +14,6 @@ export class NodeRuntime extends pulumi.ComponentResource {
   constructor(name: string, args: NodeRuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:node:Runtime", name, {}, opts);
     const { config } = args;
-    const containerd = {
-      pauseImage: pauseImage(config.kubernetesVersion),
-      restrictOomScoreAdj: config.hostProfile.containerd.restrictOomScoreAdj,
-      // Where Cilium installs its plugin; Debian's containerd looks elsewhere by default.
-      cniBinDirs: "/opt/cni/bin",
-    };
     new HostScript(
       `${name}-runtime`,
       {
@@ -31,9 +25,7 @@ export class NodeRuntime extends pulumi.ComponentResource {
           TK_ROLE: args.role,
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_BUNDLE: config.bundle ?? "",
-          // Which one fits is known on the host alone.
-          TK_CONTAINERD_V1: containerdConfig(1, containerd),
-          TK_CONTAINERD_V2: containerdConfig(2, containerd),
+          ...containerdVariables(config),
         },
         timeoutSeconds: 1200,
       },
@@ -41,4 +33,20 @@ export class NodeRuntime extends pulumi.ComponentResource {
     );
     this.registerOutputs();
   }
+}
+
+/** The variables of scripts/runtime.sh that say which containerd is wanted, and with which configuration. */
+export function containerdVariables(config: ClusterConfig): Record<string, string> {
+  const containerd = {
+    pauseImage: pauseImage(config.kubernetesVersion),
+    restrictOomScoreAdj: config.hostProfile.containerd.restrictOomScoreAdj,
+    // Where Cilium installs its plugin; Debian's containerd looks elsewhere by default.
+    cniBinDirs: "/opt/cni/bin",
+  };
+  return {
+    TK_CONTAINERD_VERSION: config.containerdVersion ?? "",
+    // Which one fits is known on the host alone.
+    TK_CONTAINERD_V1: containerdConfig(1, containerd),
+    TK_CONTAINERD_V2: containerdConfig(2, containerd),
+  };
 }

@@ -30,6 +30,7 @@ export class TailnetNode extends pulumi.ComponentResource {
           TK_LOGIN_SERVER: config.tailnet.loginServer,
           TK_TAG: config.tailnet.tag,
           TK_BUNDLE: config.bundle ?? "",
+          TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
           TK_POD_CIDR: config.podCidr,
           TK_POD_ROUTING: config.podRouting,
           TK_HOST_ROUTES: scriptText("host/routes.sh"),

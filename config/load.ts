@@ -5,7 +5,7 @@ import { contradictions } from "../plan/cilium";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { ConfigError, keyText, nearest, refused, unknownKey } from "./errors";
-import { networkProblems, nodeProblems, warnings } from "./rules";
+import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import {
   type ClusterConfig,
   emptyHostProfile,
@@ -58,6 +58,7 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   problems.push(
     ...nodeProblems(config),
     ...networkProblems(config),
+    ...versionProblems(config),
     ...contradictions(config, config.cilium.values),
     ...contradictions(config, hostProfile.ciliumValues, `hostProfile (${parsed.data.hostProfile}): ciliumValues`),
   );
@@ -137,6 +138,11 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     podRouting: values.podRouting,
     tunnelPort: values.tunnelPort,
     kubernetesVersion: values.kubernetesVersion,
+    ...(values.tailscaleVersion !== undefined && { tailscaleVersion: values.tailscaleVersion }),
+    ...(values.containerdVersion !== undefined && { containerdVersion: values.containerdVersion }),
+    certificateRenewal: values.certificateRenewal,
+    drainSeconds: values.drainSeconds,
+    ...(values.restoreSnapshot !== undefined && { restoreSnapshot: values.restoreSnapshot }),
     cilium: {
       version: values.ciliumVersion,
       ...(values.ciliumChart !== undefined && { chart: values.ciliumChart }),
@@ -148,7 +154,6 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
     checks: values.checks,
-    drainSeconds: values.drainSeconds,
   };
 }
 

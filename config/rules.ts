@@ -1,10 +1,13 @@
 /** Rules between several keys of a config: each returns a line for every problem. */
 import { isIPv4, overlap, subnetCount, tailnetRange, contains } from "../plan/cidr";
 import { controlPlanes } from "../plan/nodes";
+import { leastContainerd } from "../plan/requirements";
+import { compareVersions } from "../plan/upgrade";
 import { valueText } from "./errors";
 import { type ClusterConfig, newestKubernetesMinor } from "./schema";
 
 type Nodes = Pick<ClusterConfig, "nodes">;
+type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "tailscaleVersion" | "containerdVersion">;
 type Networks = Pick<ClusterConfig, "nodes" | "endpoint" | "podCidr" | "serviceCidr">;
 
 /** Names and addresses are unique, and there is a control plane. */
@@ -99,6 +102,27 @@ export function networkProblems({ nodes, endpoint, podCidr, serviceCidr }: Netwo
 function clash(one: { key: string; network: string }, other: string, why: string): string {
   const value = one.network.endsWith("/32") ? one.network.slice(0, -3) : one.network;
   return `${one.key}: ${valueText(value)} is refused. Allowed: what does not overlap ${other} (${why}). Choose another.`;
+}
+
+/** Versions that exclude one another. */
+export function versionProblems(config: Versions): string[] {
+  const { bundle, kubernetesVersion, containerdVersion } = config;
+  const problems: string[] = [];
+  for (const key of ["tailscaleVersion", "containerdVersion"] as const) {
+    if (bundle !== undefined && config[key] !== undefined) {
+      problems.push(
+        `${key}: ${valueText(config[key])} is refused. Allowed: nothing beside bundle, whose own version counts. Remove one of the two.`,
+      );
+    }
+  }
+  const least = leastContainerd(kubernetesVersion);
+  if (bundle === undefined && containerdVersion !== undefined && compareVersions(containerdVersion, least) < 0) {
+    problems.push(
+      `containerdVersion: ${valueText(containerdVersion)} is refused. Allowed: ${least} or newer, for Kubernetes ` +
+        `${kubernetesVersion}. Set a newer one, or remove the key.`,
+    );
+  }
+  return problems;
 }
 
 /** What is allowed but unwise, a line each. */

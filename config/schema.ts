@@ -67,6 +67,16 @@ export interface ClusterConfig {
   tunnelPort: number;
   /** Without the `v`. */
   kubernetesVersion: string;
+  /** Without the `v`. Absent: the bundle's, or what is installed, or else the newest. */
+  tailscaleVersion?: string;
+  /** Without the `v`. Absent: the bundle's, or what is installed, or else the distribution's. */
+  containerdVersion?: string;
+  /** Any text; a changed one renews the control planes' certificates. */
+  certificateRenewal: string;
+  /** Bound on the drain of a node, in seconds; 0: nodes are upgraded, or leave, with their pods on them. */
+  drainSeconds: number;
+  /** Absolute path on the first control plane of the etcd snapshot that a cluster without any control plane is made from. */
+  restoreSnapshot?: string;
   cilium: {
     version: string;
     /** A chart on the operator's machine, instead of the one at https://helm.cilium.io. */
@@ -91,8 +101,6 @@ export interface ClusterConfig {
   operatorEndpoint: "host" | "tailnet" | "endpoint";
   /** Whether the cluster is checked at the end of `up`. */
   checks: boolean;
-  /** Bound on the drain of a node, in seconds. */
-  drainSeconds: number;
 }
 
 /** In plain; `config/pulumi.ts` turns them into Pulumi secrets at once. */
@@ -169,6 +177,19 @@ function version(oldestMinor: number, example: string) {
       return parts !== null && parts[1] === "1" && Number(parts[2]) >= oldestMinor;
     },
     { error: allowed },
+  );
+}
+
+/** A version of a package that is released by three numbers. */
+function release(example: string) {
+  return text(/^\d+\.\d+\.\d+$/, `a version without v such as ${example}`);
+}
+
+/** It becomes part of shell scripts. */
+function hostPath(example: string) {
+  return text(
+    /^\/[A-Za-z0-9._/+@-]+$/,
+    `an absolute path on the hosts, of letters, digits and . _ / + @ -, such as ${example}`,
   );
 }
 
@@ -276,6 +297,11 @@ export const stackSchema = z.object({
   podRouting: choice(["native", "vxlan"]).default("native"),
   tunnelPort: port().default(8472),
   kubernetesVersion: version(oldestKubernetesMinor, "1.36.3").default("1.36.3"),
+  tailscaleVersion: release("1.102.5").optional(),
+  containerdVersion: release("2.2.1").optional(),
+  certificateRenewal: z.string({ error: "a text such as today's date" }).default(""),
+  drainSeconds: wholeNumber(0, 86400, "seconds").default(300),
+  restoreSnapshot: hostPath("/var/lib/tailkube/snapshots/auto-20260131T120000Z-1.36.3.db").optional(),
   ciliumVersion: version(oldestCiliumMinor, "1.15.19").default("1.15.19"),
   ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
   ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
@@ -290,15 +316,10 @@ export const stackSchema = z.object({
   sshPort: port().default(22),
   sshPrivateKey: z.string().optional(),
   sshPrivateKeyFile: z.string().optional(),
-  // It becomes part of shell scripts.
-  bundle: text(
-    /^\/[A-Za-z0-9._/+@-]+$/,
-    "an absolute path on the hosts, of letters, digits and . _ / + @ -, such as /opt/tailkube-bundle",
-  ).optional(),
+  bundle: hostPath("/opt/tailkube-bundle").optional(),
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
   checks: yesOrNo().default(true),
-  drainSeconds: wholeNumber(1, 86400, "seconds").default(300),
 });
 
 export type StackValues = z.output<typeof stackSchema>;

@@ -132,6 +132,30 @@ export function joinConfiguration(a: JoinDocumentArgs): string {
   ]);
 }
 
+/**
+ * What `kubeadm upgrade apply` and `kubeadm upgrade node` read. Everything else they take from the cluster: its
+ * ClusterConfiguration, where kube-proxy is disabled, and its KubeletConfiguration; a node's own flags stay as they are.
+ */
+export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVersion" | "profile">): string {
+  const preflight = {
+    ...(a.profile.ignorePreflightErrors.length > 0 && { ignorePreflightErrors: a.profile.ignorePreflightErrors }),
+    ...(a.profile.imagePullPolicy !== undefined && { imagePullPolicy: a.profile.imagePullPolicy }),
+  };
+  return documents([
+    {
+      apiVersion,
+      kind: "UpgradeConfiguration",
+      apply: {
+        kubernetesVersion: `v${a.kubernetesVersion}`,
+        // Whoever names a pre-release means it.
+        ...(a.kubernetesVersion.includes("-") && { allowExperimentalUpgrades: true }),
+        ...preflight,
+      },
+      node: preflight,
+    },
+  ]);
+}
+
 // The endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
 function localEndpoint(a: { endpoint: { port: number }; node: NodeDocumentArgs }): object {
   return { advertiseAddress: a.node.nodeIp, bindPort: a.endpoint.port };

@@ -72,6 +72,14 @@ export type RequirementId = (typeof ids)[number];
 /** The ids of all requirements, for the check of `skipHostChecks`. */
 export const requirementIds: readonly string[] = ids;
 
+/**
+ * Oldest containerd for a version of Kubernetes. CRI v1, which kubelet has spoken alone since 1.26, came with containerd
+ * 1.6; kubelet 1.37 wants 2.0.
+ */
+export function leastContainerd(kubernetesVersion: string): string {
+  return Number(kubernetesVersion.split(".")[1]) >= 37 ? "2.0" : "1.6";
+}
+
 /** Ports that must be free on a node's host: TCP, or UDP where `/udp` follows. */
 export function neededPorts(node: NodeConfig, config: ClusterConfig): string[] {
   const tcp =
@@ -107,6 +115,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
   const { cpus, memoryMiB } = least[node.role];
   const { kubelet, skipHostChecks } = config.hostProfile;
   const minor = Number(config.kubernetesVersion.split(".")[1]);
+  const oldestContainerd = leastContainerd(config.kubernetesVersion);
   const smaller = node.role === "worker" ? "Give it more." : "Give it more, or make it a worker.";
   const all: (Requirement | undefined)[] = [
     {
@@ -215,9 +224,8 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
     },
     {
       id: "containerd",
-      // CRI v1, which kubelet has spoken alone since 1.26, came with containerd 1.6.
-      test: `[ -z "$containerd" ] || { [[ $containerd == [0-9]* ]] && version_at_least "$containerd" ${minor >= 37 ? "2.0" : "1.6"}; }`,
-      problem: `containerd is $containerd; Kubernetes ${config.kubernetesVersion} wants ${minor >= 37 ? "2.0" : "1.6"} or newer. Upgrade its package, or remove it.`,
+      test: `[ -z "$containerd" ] || { [[ $containerd == [0-9]* ]] && version_at_least "$containerd" ${oldestContainerd}; }`,
+      problem: `containerd is $containerd; Kubernetes ${config.kubernetesVersion} wants ${oldestContainerd} or newer. Upgrade its package, or remove it.`,
     },
     {
       id: "foreign-cluster",

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Stage control-plane: makes this host one of the cluster's control planes, whichever. It has the cluster's authorities
 # from the stack's state, so it needs no other host's help: it founds the cluster or joins the one that is there.
-# Given (beside node.sh's and endpoint.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
-# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_TAG, and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
+# Given (beside node.sh's, endpoint.sh's and etcd.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
+# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_TAG, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
 # TK_FRONT_PROXY_CA_CRT, TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
 PKI=/etc/kubernetes/pki
@@ -38,9 +38,14 @@ delete_tokens() {
 }
 
 found_cluster() {
+    local options=()
+    if [ -n "$TK_RESTORE" ]; then
+        etcd_restore "$TK_RESTORE"
+        options=(--ignore-preflight-errors=DirAvailable--var-lib-etcd)
+    fi
     # kubeadm talks to the API through the endpoint.
     install_endpoint
-    TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print
+    TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
     changed "kubeadm init"
     wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
     delete_tokens
@@ -85,8 +90,9 @@ join_cluster() {
     wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
 }
 
-# Only who the state says has founded the cluster, and only while nobody answers: a founder that was made anew joins.
-may_found() { [ "$TK_MARK" = "$TK_FOUNDER" ] && ! api_ready "$TK_ENDPOINT"; }
+# Only who the state says has founded the cluster, or who has its snapshot, and only while nobody answers: a founder that
+# was made anew joins.
+may_found() { { [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ]; } && ! api_ready "$TK_ENDPOINT"; }
 
 apply() {
     # What a run has left that was killed in the middle of kubeadm.
@@ -104,5 +110,6 @@ apply() {
         write_sentinel "$TK_MARK"
     fi
     install_endpoint
-    result kubeconfig "$(cat /etc/kubernetes/admin.conf)" podCidr "$(pod_cidr)"
+    install_etcd_command
+    result kubeconfig "$(cat /etc/kubernetes/admin.conf)" podCidr "$(pod_cidr)" certificateExpiry "$(certificate_expiry)"
 }

@@ -33,7 +33,11 @@ drain_node() {
 
 take_out() {
     # Of a dead machine nothing can be evicted: its pods start elsewhere when its Node is gone.
-    if is_ready "$1"; then drain_node "$1"; else changed "did not drain $1, which is not Ready"; fi
+    if ! is_ready "$1"; then
+        changed "did not drain $1, which is not Ready"
+    elif [ "$TK_DRAIN_SECONDS" -gt 0 ]; then
+        drain_node "$1"
+    fi
     if is_control_plane "$1"; then forget_etcd_member "$1"; fi
     forget_node "$1"
 }

@@ -189,17 +189,52 @@ unit_stop() {
     systemctl reset-failed "$1" 2>/dev/null || true
 }
 
-# apt_install PACKAGE...: bounded, with one refresh of the lists when a package is not known.
-apt_install() {
+# apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known.
+apt_get_install() {
     local log=$TK_RUN/apt.log
     local options=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2 -y -q --no-install-recommends)
     if ! apt-get install "${options[@]}" "$@" >"$log" 2>&1; then
-        apt-get update -q -o DPkg::Lock::Timeout=120 >"$log" 2>&1 || fail "apt-get update: $(tail -n 3 "$log" | tr '\n' ' ')"
+        apt_refresh
         # An installation that was killed half-way refuses every further one.
         dpkg --configure -a >"$log" 2>&1 || true
         apt-get install "${options[@]}" "$@" >"$log" 2>&1 || fail "apt-get install $*: $(tail -n 3 "$log" | tr '\n' ' ')"
     fi
+}
+
+# apt_install PACKAGE...
+apt_install() {
+    apt_get_install "$@"
     changed "installed packages $*"
+}
+
+# apt_download PACKAGE...: into apt's cache and no further; held packages, too.
+apt_download() { apt_get_install --download-only --allow-change-held-packages "$@"; }
+
+# apt_version PACKAGE VERSION: the version of the package that its repositories have for an upstream one; fails if none.
+apt_version() {
+    apt-cache madison "$1" | awk -F ' *[|] *' -v wanted="$2" '
+        {bare = $2; sub(/^[0-9]+:/, "", bare); upstream = bare; sub(/[~+-].*/, "", upstream)}
+        bare == wanted || upstream == wanted {print $2; found = 1; exit}
+        END {exit !found}'
+}
+
+# installed_version PACKAGE: the upstream version of an installed package, or nothing.
+installed_version() {
+    dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null | awk '$1 == "installed" {v = $2; sub(/^[0-9]+:/, "", v); sub(/[~+-].*/, "", v); print v}'
+}
+
+# apt_install_version PACKAGE VERSION: that upstream version of a package, if it is not installed already.
+apt_install_version() {
+    local exact
+    [ "$(installed_version "$1")" != "$2" ] || return 0
+    exact=$(apt_version "$1" "$2") || { apt_refresh && exact=$(apt_version "$1" "$2"); } ||
+        fail "this host's package repositories have no $1 $2; 'apt-cache madison $1' lists theirs"
+    apt_install "$1=$exact"
+}
+
+# apt_refresh: the lists of the repositories anew.
+apt_refresh() {
+    apt-get update -q -o DPkg::Lock::Timeout=120 >"$TK_RUN/apt.log" 2>&1 || fail "apt-get update: $(tail -n 3 "$TK_RUN/apt.log" | tr '\n' ' ')"
 }
 
 # apt_repository NAME KEY_URL LINE: a package repository with its own key, for `signed-by` in LINE at
@@ -216,9 +251,7 @@ apt_repository() {
         if grep -q 'BEGIN PGP' "$TK_RUN/key"; then gpg --batch --yes --dearmor -o "$key" "$TK_RUN/key"; else cp "$TK_RUN/key" "$key"; fi
         chmod 0644 "$key"
     fi
-    if install_text "/etc/apt/sources.list.d/tailkube-$name.list" 0644 "$line"; then
-        apt-get update -q -o DPkg::Lock::Timeout=120 >"$TK_RUN/apt.log" 2>&1 || fail "apt-get update: $(tail -n 3 "$TK_RUN/apt.log" | tr '\n' ' ')"
-    fi
+    if install_text "/etc/apt/sources.list.d/tailkube-$name.list" 0644 "$line"; then apt_refresh; fi
 }
 
 # log_tail FILE: the last lines of a tool's log in one line, for fail.

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Stage runtime: kernel settings, containerd with our configuration, kubelet/kubeadm/kubectl of the wanted version, and in
-# a bundle's case its images.
-# Given: TK_ROLE, TK_KUBERNETES_VERSION, TK_BUNDLE, TK_CONTAINERD_V1, TK_CONTAINERD_V2 (configurations by major version).
+# a bundle's case its images. After reset.sh. The stage upgrade uses the same functions on a node that has joined.
+# Given: TK_ROLE, TK_KUBERNETES_VERSION, TK_BUNDLE, TK_CONTAINERD_VERSION (empty: the distribution's or the installed one),
+# TK_CONTAINERD_V1, TK_CONTAINERD_V2 (configurations by major version).
 
 # The stage tailnet remembers their former values.
 SYSCTLS=(
@@ -77,7 +78,9 @@ After=tailkube-address.service containerd.service
 EOF
 }
 
-containerd_major() { containerd --version 2>/dev/null | awk '{sub(/^v/, "", $3); split($3, v, "."); print v[1]}'; }
+# containerd_version [BINARY]: without v and without the distribution's suffix.
+containerd_version() { "${1:-containerd}" --version 2>/dev/null | awk '{sub(/^v/, "", $3); sub(/[~+-].*/, "", $3); print $3}'; }
+containerd_major() { containerd_version | cut -d . -f 1; }
 containerd_answers() { timeout 5 ctr version; }
 
 kernel_settings() {
@@ -116,10 +119,11 @@ install_containerd() {
                 systemctl daemon-reload
                 restart=restart
             fi
-        else
+        elif [ -z "$TK_CONTAINERD_VERSION" ]; then
             apt_install containerd
         fi
     fi
+    if [ -z "$TK_BUNDLE" ] && [ -n "$TK_CONTAINERD_VERSION" ]; then apt_install_version containerd "$TK_CONTAINERD_VERSION"; fi
     case $(containerd_major) in
     1) config=$TK_CONTAINERD_V1 ;;
     2) config=$TK_CONTAINERD_V2 ;;
@@ -141,24 +145,30 @@ install_containerd() {
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
 }
 
+# install_kubernetes [BINARY...]: of the wanted version; all of kubelet, kubeadm and kubectl if none is named.
 install_kubernetes() {
-    local minor=${TK_KUBERNETES_VERSION%.*} reload=
+    local minor=${TK_KUBERNETES_VERSION%.*} reload='' binary older=()
+    [ $# -gt 0 ] || set -- kubelet kubeadm kubectl
     if [ -n "$TK_BUNDLE" ]; then
-        for binary in kubelet kubeadm kubectl; do
+        for binary in "$@"; do
             install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary" || true
         done
         if install_text /etc/systemd/system/kubelet.service 0644 "$(kubelet_unit)"; then reload=1; fi
         if install_text /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 0644 "$(kubelet_kubeadm_dropin)"; then reload=1; fi
-    elif [ "$(kubeadm version -o short 2>/dev/null)" != "v$TK_KUBERNETES_VERSION" ]; then
-        apt_repository kubernetes "https://pkgs.k8s.io/core:/stable:/v$minor/deb/Release.key" \
-            "deb [signed-by=/etc/apt/keyrings/kubernetes.gpg] https://pkgs.k8s.io/core:/stable:/v$minor/deb/ /"
-        # Held, so that the distribution's unattended upgrades never move a node out of its turn.
-        apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true
-        apt_install "kubelet=$TK_KUBERNETES_VERSION-*" "kubeadm=$TK_KUBERNETES_VERSION-*" "kubectl=$TK_KUBERNETES_VERSION-*" \
-            conntrack socat iptables ethtool iputils-ping curl
+    else
+        for binary in "$@"; do
+            [ "$(installed_version "$binary")" = "$TK_KUBERNETES_VERSION" ] || older+=("$binary")
+        done
+        if [ ${#older[@]} -gt 0 ]; then
+            apt_repository kubernetes "https://pkgs.k8s.io/core:/stable:/v$minor/deb/Release.key" \
+                "deb [signed-by=/etc/apt/keyrings/kubernetes.gpg] https://pkgs.k8s.io/core:/stable:/v$minor/deb/ /"
+            # Held, so that the distribution's unattended upgrades never move a node out of its turn.
+            apt-mark unhold "${older[@]}" >/dev/null 2>&1 || true
+            apt_install "${older[@]/%/=$TK_KUBERNETES_VERSION-*}" conntrack socat iptables ethtool iputils-ping curl
+        fi
+        # Also where a killed run has installed them and no more.
+        apt-mark hold "$@" >/dev/null
     fi
-    # Also where a killed run has installed them and no more.
-    if [ -z "$TK_BUNDLE" ]; then apt-mark hold kubelet kubeadm kubectl >/dev/null; fi
     if install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0644 "$(kubelet_address_dropin)"; then reload=1; fi
     [ -z "$reload" ] || systemctl daemon-reload
     # Not started: it has nothing to run before kubeadm has written its configuration.
@@ -181,9 +191,12 @@ import_images() {
 }
 
 apply() {
-    kernel_settings
-    install_containerd
-    install_kubernetes
+    # What a node of a cluster runs is changed by the stage upgrade, one node at a time; here all hosts go at once.
+    if [ ! -e "$SENTINEL" ]; then
+        kernel_settings
+        install_containerd
+        install_kubernetes
+    fi
     import_images
     result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)"
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# Stage tailnet: tailscaled installed, logged in once, its preferences set; units that other stages lean on.
-# Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAG, TK_BUNDLE, TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES,
-# TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS (texts of scripts/host/*).
+# Stage tailnet: tailscaled installed, logged in once, its preferences set; units that other stages lean on. The stage
+# upgrade uses install_tailscale on a node that has joined.
+# Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAG, TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed
+# one), TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS (texts of scripts/host/*).
 
 status_field() { tailscale status --json --peers=false 2>/dev/null | tr -d '\n\t' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
 backend_state() { tailscale status --json --peers=false 2>/dev/null | sed -n 's/.*"BackendState": *"\([^"]*\)".*/\1/p'; }
@@ -59,7 +60,7 @@ install_tailscale() {
         unit_start tailscaled.service $restart
         return
     fi
-    if ! command -v tailscaled >/dev/null; then
+    if ! command -v tailscaled >/dev/null || [ -n "$TK_TAILSCALE_VERSION" ]; then
         local id codename
         # shellcheck source=/dev/null
         id=$(. /etc/os-release && printf '%s' "$ID")
@@ -70,7 +71,7 @@ install_tailscale() {
         case $id in debian | ubuntu | raspbian) ;; *) case $(. /etc/os-release && printf '%s' "${ID_LIKE:-}") in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac ;; esac
         apt_repository tailscale "https://pkgs.tailscale.com/stable/$id/$codename.noarmor.gpg" \
             "deb [signed-by=/etc/apt/keyrings/tailscale.gpg] https://pkgs.tailscale.com/stable/$id $codename main"
-        apt_install tailscale
+        if [ -z "$TK_TAILSCALE_VERSION" ]; then apt_install tailscale; else apt_install_version tailscale "$TK_TAILSCALE_VERSION"; fi
     fi
     unit_start tailscaled.service
 }
@@ -225,7 +226,8 @@ apply() {
     forward_ipv4
     # The unit keeps its state here; it is ours to remove only if it was not there before.
     [ -e /var/lib/tailscale ] || own /var/lib/tailscale/.tailkube
-    install_tailscale
+    # What a node of a cluster runs is changed by the stage upgrade, one node at a time; here all hosts go at once.
+    if [ -e "$TK_STATE/joined" ]; then unit_start tailscaled.service; else install_tailscale; fi
     log_in
     wait_for 60 "the tailnet address does not appear on this host" address_is_up
     address=$(tailnet_address)

@@ -9,7 +9,9 @@ remove() {
     if [ -e "$TK_STATE/owned.control-plane" ] || [ -e "$TK_STATE/owned.join" ]; then
         unit_stop tailkube-endpoint.service
         reset_node
-        for stage in control-plane join; do TK_STAGE=$stage undo_files; done
+        # The notes of an upgrade that was killed, and etcd's snapshots.
+        rm -rf "$TK_STATE/upgrading" "$TK_STATE/snapshots"
+        for stage in upgrade control-plane join; do TK_STAGE=$stage undo_files; done
     fi
     for stage in runtime tailnet; do
         [ -e "$TK_STATE/owned.$stage" ] || continue

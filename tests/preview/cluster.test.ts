@@ -7,6 +7,7 @@ import {
   authorityKeys,
   caCertificate,
   caHash,
+  certificateExpiry,
   hostKey,
   joinSeed,
   nodeAddress,
@@ -66,7 +67,7 @@ describe("three control planes and a worker", () => {
 
   it("are these resources", () => {
     const stages = [
-      ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`]),
+      ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`, `${name}-upgrade`]),
       ...planes.map((name) => `${name}-control-plane`),
       ...["workers-admit", "w1-join"],
       ...["cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
@@ -87,6 +88,7 @@ describe("three control planes and a worker", () => {
         `tailkube:host:SshHost ${name}`,
         `tailkube:tailnet:Node ${name}`,
         `tailkube:node:Runtime ${name}`,
+        `tailkube:node:Version ${name}`,
       ]),
       "tailkube:controlplane:Secrets cluster",
       "tailkube:cluster:Departures cluster",
@@ -132,6 +134,8 @@ describe("three control planes and a worker", () => {
         const commands = [inputs.create, inputs.update].filter((command) => command !== undefined);
         expect(commands, name).to.have.lengthOf(1);
         expect(commands[0], name).to.match(/^timeout --kill-after=10 \d+ bash -s -- apply$/);
+        // Otherwise a new resource would never run.
+        expect(inputs.triggers === undefined, name).to.equal(inputs.create === undefined);
         expect(inputs, name).to.not.have.any.keys("delete", "environment");
         expect(inputs, name).to.include({ logging: "none", addPreviousOutputInEnv: false });
       }
@@ -250,7 +254,7 @@ describe("three control planes and a worker", () => {
 
     it("of the authorities reach no worker", () => {
       const worker = scripts(run).filter((script) => variablesOf(stdinOf(script)).TK_NODE === "w1");
-      expect(worker).to.have.lengthOf(4);
+      expect(worker).to.have.lengthOf(5);
       for (const key of [joinSeed, ...keys()]) {
         expect(worker.map(stdinOf).join(), key).to.not.include(key);
       }
@@ -306,6 +310,16 @@ describe("three control planes and a worker", () => {
         const [, cluster] = kubeadm(run, `${name}-control-plane`, "TK_INIT_DOCUMENT");
         expect(cluster.apiServer.certSANs).to.deep.equal(["10.200.0.1", `192.0.2.1${i + 1}`]);
       });
+    });
+  });
+
+  it("are upgraded one after the other, control planes first, and not in a first run", () => {
+    const order = ["cp1", "cp2", "cp3", "w1"];
+    order.forEach((name, i) => {
+      const all = before(run, `${name}-upgrade`);
+      expect(all).to.include.members(order.slice(0, i).map((other) => `${other}-upgrade`));
+      expect(all).to.include(name === "w1" ? "w1-join" : `${name}-control-plane`);
+      expect(find(run, `${name}-upgrade`).inputs).to.not.have.any.keys("create", "triggers");
     });
   });
 
@@ -375,7 +389,8 @@ describe("three control planes and a worker", () => {
   it("are told in the outputs", () => {
     const server = (kubeconfig: unknown) =>
       (parse(kubeconfig as string) as { clusters: { cluster: { server: string } }[] }).clusters[0]!.cluster.server;
-    expect(run.outputs).to.have.all.keys("kubeconfig", "directKubeconfig", "nodes");
+    expect(run.outputs).to.have.all.keys("kubeconfig", "directKubeconfig", "nodes", "certificates");
+    expect(run.outputs.certificates).to.deep.equal(planes.map((name) => ({ name, expires: certificateExpiry })));
     expect(server(run.outputs.kubeconfig)).to.equal("https://10.200.0.1:6443");
     expect(server(run.outputs.directKubeconfig)).to.equal("https://192.0.2.11:6443");
     expect(run.outputs.nodes).to.deep.equal(
@@ -485,7 +500,7 @@ describe("other stacks", () => {
     const run = await runProgram({ config: { nodes: only("cp1") } });
     expect(run.errors).to.deep.equal([]);
     expect(custom(run).map(({ name }) => name)).to.have.members([
-      ...["cp1-host-key", "cp1-undo", "cp1-facts", "cp1-tailnet", "cp1-runtime", "cp1-control-plane"],
+      ...["host-key", "undo", "facts", "tailnet", "runtime", "control-plane", "upgrade"].map((name) => `cp1-${name}`),
       ...[
         "cluster-secrets",
         "cluster-departures",

@@ -59,6 +59,8 @@ const kubeconfig = stringify({
   users: [{ name: "kubernetes-admin", user: { "client-key-data": "Y2xpZW50LWtleQ==" } }],
 });
 
+export const certificateExpiry = "2027-11-21T12:00:00Z";
+
 /** The nodes' tailnet addresses, by their order in the config. */
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
@@ -73,7 +75,7 @@ function answer(name: string, position: number, facts: Record<string, Partial<Ho
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
-      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24" };
+      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
     default:
       return { changed: [] };
   }

@@ -24,7 +24,7 @@ function stage(root: string, name: string, more: Record<string, string>, text: s
   const shared: Record<string, string[]> = {
     tailnet: [],
     secrets: [],
-    "control-plane": ["reset.sh", "node.sh", "members.sh", "endpoint.sh"],
+    "control-plane": ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh"],
     admit: ["reset.sh", "node.sh", "members.sh"],
     settle: ["reset.sh", "node.sh", "members.sh", "depart.sh"],
   };
@@ -440,6 +440,9 @@ describe("stages control-plane and join", () => {
     api_ready() { ${answers ? ":" : '[ -e "$ROOT/up" ]'}; }
     cluster_answers() { ${answers ? ":" : "false"}; }
     install_endpoint() { log install_endpoint; }
+    install_etcd_command() { :; }
+    certificate_expiry() { printf 2027-11-21T00:00:00Z; }
+    etcd_restore() { log "etcd_restore $1"; }
     unit_stop() { log "stop $1"; }
     mint_credentials() { log mint_credentials; : >"$DISCOVERY"; }
     cluster_version() { printf ${version}; }
@@ -462,6 +465,8 @@ describe("stages control-plane and join", () => {
     TK_INIT_DOCUMENT: "kind: Init",
     TK_JOIN_DOCUMENT: "kind: Join",
     TK_HOST_ENDPOINT: "#!/bin/bash",
+    TK_HOST_ETCD: "#!/bin/bash",
+    TK_RESTORE: "",
     TK_CA_CRT: pem("CA"),
     TK_CA_KEY: pem("CA KEY"),
     TK_ETCD_CA_CRT: pem("ETCD"),
@@ -524,6 +529,20 @@ describe("stages control-plane and join", () => {
     expect(status).to.equal(1);
     expect(stderr).to.match(/^tailkube: node1: control-plane: no API server answers at the endpoint/);
     expect(logOf(root)).to.deep.equal(["stop tailkube-endpoint.service"]);
+  });
+
+  it("founds the cluster again from a snapshot, whoever founded it once, if nobody answers", () => {
+    const root = temporaryFolder();
+    const restoring = { ...plane, TK_FOUNDER: "mark0", TK_RESTORE: "/root/snapshot.db" };
+    bashOk(stage(root, "control-plane", restoring, fakes()));
+    expect(logOf(root).slice(0, 3)).to.deep.equal([
+      "etcd_restore /root/snapshot.db",
+      "install_endpoint",
+      "kubeadm init --skip-token-print --skip-certificate-key-print --ignore-preflight-errors=DirAvailable--var-lib-etcd < Init",
+    ]);
+    const there = temporaryFolder();
+    bashOk(stage(there, "control-plane", restoring, fakes({ answers: true })));
+    expect(logOf(there)).to.deep.equal(joined(there));
   });
 
   it("keeps what the cluster has of it where a killed attempt has marked it already", () => {

@@ -136,6 +136,7 @@ describe("undo.sh", () => {
     expect(undone("tailnet", "runtime", "control-plane")).to.deep.equal([
       "stop tailkube-endpoint.service",
       "reset_node",
+      "files of upgrade",
       "files of control-plane",
       "files of join",
       "runtime as runtime",

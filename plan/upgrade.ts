@@ -1,0 +1,117 @@
+/** Which versions a running cluster may go to, for the preview. The hosts ask again, before they change anything. */
+import { refused } from "../config/errors";
+
+/** What a cluster is at, by the outputs of its last run. */
+export interface RunningCluster {
+  /** Without the `v`, as all versions here. */
+  kubernetes?: string;
+  cilium?: string;
+  /** Names of its nodes. */
+  nodes?: readonly string[];
+}
+
+export interface WantedCluster {
+  kubernetes: string;
+  cilium: string;
+  nodes: readonly string[];
+}
+
+/**
+ * A line for each change that is not possible in one run; none for a cluster that is still to be made (`undefined`), nor
+ * for what the last run did not tell.
+ */
+export function upgradeProblems(running: RunningCluster | undefined, wanted: WantedCluster): string[] {
+  if (running === undefined) {
+    return [];
+  }
+  return [
+    ...kubernetesProblems(running, wanted),
+    ...ciliumProblems(running, wanted),
+    ...joinerProblems(running, wanted),
+  ];
+}
+
+// https://kubernetes.io/releases/version-skew-policy: API servers go one minor at a time, and never back.
+function kubernetesProblems(running: RunningCluster, wanted: WantedCluster): string[] {
+  const { kubernetes: at } = running;
+  if (at === undefined) {
+    return [];
+  }
+  if (compareVersions(wanted.kubernetes, at) < 0) {
+    const allowed = `${at}, which the cluster is at, or newer: Kubernetes knows no downgrade`;
+    return [refused("kubernetesVersion", wanted.kubernetes, allowed, `Set ${at} or newer.`)];
+  }
+  const next = minorOf(at) + 1;
+  if (minorOf(wanted.kubernetes) > next) {
+    const allowed = `${at}, which the cluster is at, to any 1.${next}: Kubernetes goes one minor at a time`;
+    return [refused("kubernetesVersion", wanted.kubernetes, allowed, `Upgrade to a 1.${next} first.`)];
+  }
+  return [];
+}
+
+// docs.cilium.io, Upgrade Guide: upgrade and rollback are tested between consecutive minor releases only.
+function ciliumProblems(running: RunningCluster, wanted: WantedCluster): string[] {
+  const { cilium: at } = running;
+  if (at === undefined || Math.abs(minorOf(wanted.cilium) - minorOf(at)) <= 1) {
+    return [];
+  }
+  const next = minorOf(at) + (minorOf(wanted.cilium) > minorOf(at) ? 1 : -1);
+  const allowed = `a version at most one minor away from ${at}, which the cluster is at`;
+  return [refused("ciliumVersion", wanted.cilium, allowed, `Go to a 1.${next} first.`)];
+}
+
+// A new node gets the new version at once, and a kubelet must not be ahead of the API servers that it joins.
+function joinerProblems(running: RunningCluster, wanted: WantedCluster): string[] {
+  const { kubernetes: at, nodes } = running;
+  if (at === undefined || nodes === undefined || compareVersions(wanted.kubernetes, at) <= 0) {
+    return [];
+  }
+  return wanted.nodes.flatMap((name, i) =>
+    nodes.includes(name)
+      ? []
+      : refused(
+          `nodes[${i}].name`,
+          name,
+          `the nodes that the cluster has, while it goes from Kubernetes ${at} to ${wanted.kubernetes}`,
+          "Add this node after the upgrade.",
+        ),
+  );
+}
+
+/** Below zero if the first comes before the second, by semantic versioning: a pre-release comes before its release. */
+export function compareVersions(a: string, b: string): number {
+  const [coreA = "", preA] = split(a);
+  const [coreB = "", preB] = split(b);
+  return (
+    compareParts(coreA.split("."), coreB.split(".")) ||
+    Number(preA === undefined) - Number(preB === undefined) ||
+    compareParts((preA ?? "").split("."), (preB ?? "").split("."))
+  );
+}
+
+function split(version: string): [string, string?] {
+  const dash = version.indexOf("-");
+  return dash < 0 ? [version] : [version.slice(0, dash), version.slice(dash + 1)];
+}
+
+function compareParts(a: readonly string[], b: readonly string[]): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const [x = "", y = ""] = [a[i], b[i]];
+    const numeric = [x, y].map((part) => /^\d+$/.test(part));
+    // A number comes before a word; what is missing comes before everything.
+    const order =
+      numeric[0] && numeric[1]
+        ? Number(x) - Number(y)
+        : x === "" || y === ""
+          ? x.length - y.length
+          : Number(numeric[1]) - Number(numeric[0]) || (x < y ? -1 : Number(x > y));
+    if (order !== 0) {
+      return order;
+    }
+  }
+  return 0;
+}
+
+function minorOf(version: string): number {
+  return Number(version.split(".")[1]);
+}

@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Certificates of a control plane. After reset.sh, node.sh and etcd.sh.
+
+# Without a kubeconfig kubeadm does not ask the cluster for its configuration: the answer must not wait for an API that
+# may be down because of just these certificates.
+certificate_expirations() { timeout 60 kubeadm certs check-expiration --kubeconfig /dev/null -o json 2>/dev/null | tr -d ' \t\n'; }
+
+# certificate_expiry: when the first of this control plane's certificates ends, as RFC 3339. The authorities, which live
+# ten times as long, are not among them; nor is the kubelet's, which it renews itself.
+certificate_expiry() {
+    local dates
+    dates=$(certificate_expirations | sed 's/"certificateAuthorities":.*//' | grep -o '"expirationDate":"[^"]*"' | cut -d '"' -f 4 | sort) ||
+        fail "kubeadm cannot say when this control plane's certificates end"
+    head -n 1 <<<"$dates"
+}
+
+certificates_expired() {
+    local expiry
+    expiry=$(certificate_expiry) || exit
+    # Both are in UTC and of one length, so their order is that of the text.
+    [[ $expiry < $(date -u +%Y-%m-%dT%H:%M:%SZ) ]]
+}
+
+# running_container NAME: the running container of a static pod; the kubelet keeps an ended one beside it.
+running_container() {
+    ctr -n k8s.io containers ls -q "labels.\"io.kubernetes.container.name\"==$1,labels.\"io.kubernetes.pod.namespace\"==kube-system" 2>/dev/null |
+        grep -xFf <(ctr -n k8s.io tasks ls 2>/dev/null | awk '$3 == "RUNNING" {print $1}') | head -n 1
+}
+
+restarted() {
+    local now
+    now=$(running_container "$1") && [ -n "$now" ] && [ "$now" != "$2" ]
+}
+
+# restart_static_pod NAME: the kubelet starts an ended container again. Its manifest stays in place all the while: one that
+# was moved away would be missing for good if this run were killed.
+restart_static_pod() {
+    local before
+    before=$(running_container "$1") || true
+    [ -z "$before" ] || ctr -n k8s.io tasks kill --signal SIGTERM "$before" 2>/dev/null || true
+    wait_for 180 "the kubelet does not start $1 again (journalctl -u kubelet)" restarted "$1" "$before"
+}
+
+# renew_certificates: all of this control plane's certificates anew by the cluster's authorities, and what uses them restarted.
+renew_certificates() {
+    local log=$TK_RUN/renew.log expired=''
+    if certificates_expired; then expired=1; fi
+    timeout 120 kubeadm certs renew all >"$log" 2>&1 || fail "kubeadm certs renew: $(log_tail "$log" 3)"
+    changed "renewed the control plane's certificates"
+    restart_static_pod etcd
+    # With certificates that had run out, etcd has a majority only after another control plane has renewed its own.
+    if [ -z "$expired" ]; then wait_for 120 "etcd's member on this control plane is not healthy" etcd_healthy; fi
+    restart_static_pod kube-apiserver
+    restart_static_pod kube-controller-manager
+    restart_static_pod kube-scheduler
+    if [ -z "$expired" ]; then
+        wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+    fi
+}
