@@ -156,11 +156,15 @@ describe("three control planes and a worker", () => {
 
     it("is given every variable that it reads", () => {
       const optional = ["TK_LOCK_SECONDS"];
-      // What they share with the stages that run kubeadm.
+      // What they share with other stages, and do not use of it.
       const unused: Record<string, string[]> = {
         admit: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         "control-plane": ["TK_KUBEADM_DOCUMENT"],
         departures: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
+        upgrade: [
+          ...["TK_LOGIN_SERVER", "TK_AUTH_KEY", "TK_TAG", "TK_HOST_ROUTES", "TK_HOST_WAIT_ADDRESS", "TK_HOST_NETWORK"],
+          ...["TK_POD_CIDR", "TK_MARK"],
+        ],
         settle: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         checks: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
       };
