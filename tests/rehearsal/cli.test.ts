@@ -8,7 +8,7 @@ import { cli, CliRun, Journal, PASSPHRASE, PROGRAMS, temporaryFolder, until } fr
 import { TestSshServer } from "./sshServer";
 
 describe("rehearsal: the command line", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let journal: Journal;
   let folder: string;
 
@@ -163,6 +163,34 @@ describe("rehearsal: the command line", function () {
     expect(output).to.contain("failing: the create command ended with exit status 9:\n  alas");
     expect(output).to.not.contain("top-secret-input");
     expect(output).to.contain("FAILED");
+  });
+
+  it("waits for dependencies that are outputs, and previews without those that nobody knows yet", async () => {
+    const run = (verdict: string, ...args: string[]) =>
+      cli("gate", folder, args, { JOURNAL: journal.file, VERDICT: verdict });
+    const dependenciesOfGated = (): string[] => {
+      const gated = deployment().resources!.find(({ urn }) => urn.endsWith("::gated"))!;
+      return gated.dependencies!.map((urn) => urn.split("::").pop()!).sort();
+    };
+    const planned = await run("fit", "preview");
+    expect(planned.code, planned.output).to.equal(0);
+    expect(planned.output).to.contain("+ gated  create");
+
+    const refused = await run("too-old", "up", "-y", "-f");
+    expect(refused.code).to.equal(1);
+    expect(refused.output.match(/the host is too-old/g), refused.output).to.have.length(1);
+    expect(journal.take()).to.include("asked").and.to.not.include("gated");
+
+    const first = await run("fit", "up", "-y", "-f");
+    expect(first.code, first.output).to.equal(0);
+    expect(journal.take().pop()).to.equal("gated");
+    expect(dependenciesOfGated()).to.deep.equal(["asked", "slow"]);
+
+    const changed = await run("not-fit", "preview");
+    expect(changed.code, "the verdict is not known before it is asked for").to.equal(0);
+    expect(changed.output).to.contain("~ asked  update").and.to.not.contain("gated");
+    expect((await run("fit", "up", "-y", "-f", "--expect-no-changes")).code).to.equal(0);
+    expect(dependenciesOfGated()).to.deep.equal(["asked", "slow"]);
   });
 
   describe("what is not supported or wrong is said in clear", () => {
