@@ -35,7 +35,6 @@ export class NodeRuntime extends pulumi.ComponentResource {
           TK_CONTAINERD_V1: containerdConfig(1, containerd),
           TK_CONTAINERD_V2: containerdConfig(2, containerd),
         },
-        removable: true,
         timeoutSeconds: 1200,
       },
       { parent: this, dependsOn: opts?.dependsOn },

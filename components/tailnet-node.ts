@@ -36,7 +36,6 @@ export class TailnetNode extends pulumi.ComponentResource {
           TK_HOST_NETWORK: scriptText("host/network.sh"),
           TK_HOST_WAIT_ADDRESS: scriptText("host/wait-address.sh"),
         },
-        removable: true,
         timeoutSeconds: 600,
       },
       { parent: this, dependsOn: opts?.dependsOn },

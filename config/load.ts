@@ -148,6 +148,7 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
     checks: values.checks,
+    drainSeconds: values.drainSeconds,
   };
 }
 

@@ -91,6 +91,8 @@ export interface ClusterConfig {
   operatorEndpoint: "host" | "tailnet" | "endpoint";
   /** Whether the cluster is checked at the end of `up`. */
   checks: boolean;
+  /** Bound on the drain of a node, in seconds. */
+  drainSeconds: number;
 }
 
 /** In plain; `config/pulumi.ts` turns them into Pulumi secrets at once. */
@@ -296,6 +298,7 @@ export const stackSchema = z.object({
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
   checks: yesOrNo().default(true),
+  drainSeconds: wholeNumber(1, 86400, "seconds").default(300),
 });
 
 export type StackValues = z.output<typeof stackSchema>;

@@ -21,6 +21,7 @@ export interface Registered {
   /** URNs that the engine waits for, explicit and by inputs. */
   dependencies: string[];
   deleteBeforeReplace: boolean;
+  ignoreChanges: string[];
   additionalSecretOutputs: string[];
   deletedWith: string;
   /** URN and ID, `::` between. */
@@ -34,6 +35,13 @@ export const caCertificate = readFileSync(join(__dirname, "ca.crt"), "utf8");
 export const caHash = "sha256:975dff0efb0593f251335e7985d8f164659d3d0b2ec70e66e1e61613537eea85";
 
 export const joinSeed = "5eed".repeat(16);
+/** What else the state keeps of a cluster's authorities. */
+export const authorityKeys = Object.fromEntries(
+  ["caKey", "etcdCaCrt", "etcdCaKey", "frontProxyCaCrt", "frontProxyCaKey", "saPub", "saKey"].map((name) => [
+    name,
+    `-----BEGIN ${name}-----\n${Buffer.from(name).toString("base64")}\n-----END ${name}-----`,
+  ]),
+);
 export const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleHostKeyOfTheFirstContact";
 
 const kubeconfig = stringify({
@@ -62,8 +70,10 @@ function answer(name: string, position: number, facts: Record<string, Partial<Ho
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
       return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
-    case "init":
-      return { changed: [], kubeconfig, seed: joinSeed, podCidr: "10.50.0.0/24" };
+    case "secrets":
+      return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
+    case "plane":
+      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24" };
     default:
       return { changed: [] };
   }
@@ -111,11 +121,12 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
           return { id: undefined, state: {} };
         }
         if (type === "command:local:Command") {
-          return { id, state: { ...inputs, stdout: hostKey, stderr: "" } };
+          return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
         if (type === "command:remote:Command") {
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
-          const stdout = `${JSON.stringify(answer(name, position, facts))}\n`;
+          const { create } = inputs as { create?: string };
+          const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, facts))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
@@ -186,6 +197,7 @@ interface Request {
   getObject(): { toJavaScript(): Record<string, unknown> };
   getDependenciesList(): string[];
   getDeletebeforereplace(): boolean;
+  getIgnorechangesList(): string[];
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
   getProvider(): string;
@@ -208,6 +220,7 @@ function record(registered: Registered[]): void {
       secretInputs: Object.keys(inputs).filter((key) => JSON.stringify(inputs[key]).includes(specialSecretSig)),
       dependencies: request.getDependenciesList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
+      ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
       provider: request.getProvider(),

@@ -40,6 +40,7 @@ describe("loadConfig", () => {
       hostProfile: emptyHostProfile,
       operatorEndpoint: "host",
       checks: true,
+      drainSeconds: 300,
     });
     expect(config).to.not.have.any.keys("bundle");
     expect(config.nodes[3]).to.deep.equal({
