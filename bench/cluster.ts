@@ -1,19 +1,19 @@
 /** Part "cluster": from prepared hosts to a Ready cluster, and one more worker, beside a plain script that does the same. */
-import { readFileSync } from "node:fs";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
+import { refreshKubeconfig } from "../tests/faults/stack";
+import { state } from "../tests/lab/lab";
 import { plainDirectory, writeDocuments } from "./documents";
 import { type Figure, ratio } from "./figures";
 import {
   artifacts,
+  chooseStack,
   clusterShape,
   engineUp,
   furtherHost,
   further,
   newHosts,
   type StackOptions,
-  stackFile,
-  useKubeconfig,
-  useStack,
 } from "./lab";
 import { measure } from "./machine";
 import { command, inSeconds, say } from "./shell";
@@ -30,11 +30,10 @@ export function pairsWanted(text = process.env.TAILKUBE_BENCH_PAIRS ?? "2"): num
 /** One way from new hosts to a cluster, and from there to one more worker. */
 interface Way {
   name: string;
-  /** With the further worker or without. */
   cluster(): Promise<void>;
   worker(): Promise<void>;
   /** Makes kubectl talk to the cluster. */
-  use(more: boolean): void;
+  use(): void;
 }
 
 /** Seconds that the steps of one way took. */
@@ -52,29 +51,29 @@ const plain: Way = {
   async worker() {
     await command(["bench/plain.sh", "worker", plainDirectory, further], { seconds: 900, log: "plain-worker" });
   },
-  use: () => useKubeconfig(readFileSync(join(plainDirectory, "kubeconfig"), "utf8")),
+  use: () => copyFileSync(join(plainDirectory, "kubeconfig"), join(state, "kubeconfig")),
 };
 
 const tailkube = (checks: boolean): Way => ({
   name: checks ? "tailkube with its checks" : "tailkube",
   cluster: () => engineUp({ checks, more: false }),
   worker: () => engineUp({ checks, more: true }),
-  use: (more) => useStack({ checks, more }),
+  use: refreshKubeconfig,
 });
 
 /** Goes a way from new hosts on. Returns what the cluster looks like with four nodes. */
 async function go(way: Way, times: Times): Promise<string> {
   await newHosts();
-  if (way === plain) writeDocuments(stackFile({ checks: false, more: false }));
+  if (way === plain) writeDocuments(chooseStack({ checks: false, more: false }));
   const cluster = await measure(() => way.cluster());
   say(`${way.name}: a Ready cluster after ${inSeconds(cluster.seconds)}${busy(cluster.others)}`);
-  way.use(false);
+  way.use();
   const shape = clusterShape({ more: false });
   await furtherHost();
-  if (way === plain) writeDocuments(stackFile({ checks: false, more: true }), { more: true });
+  if (way === plain) writeDocuments(chooseStack({ checks: false, more: true }), { more: true });
   const worker = await measure(() => way.worker());
   say(`${way.name}: one more worker after ${inSeconds(worker.seconds)}${busy(worker.others)}`);
-  way.use(true);
+  way.use();
   clusterShape({ more: true });
   times.cluster.push(cluster.seconds);
   times.worker.push(worker.seconds);

@@ -111,20 +111,20 @@ function joinDocument(config: ClusterConfig, node: NodeConfig, { token, certific
   const text = joinConfiguration({
     endpoint: config.endpoint,
     node: nodeDocument(node),
-    token,
-    caCertHashes: [unknownCaHash],
-    certificateKey: node.role === "control-plane" ? certificateKey : undefined,
+    discovery: { token, caCertHashes: [unknownCaHash] },
     profile: config.hostProfile,
   });
-  return text;
+  return node.role === "worker"
+    ? text
+    : edited(text, "JoinConfiguration", { "controlPlane.certificateKey": certificateKey });
 }
 
-/** The documents with further fields in the one of that kind. */
+/** The documents with further fields, by their paths, in the one of that kind. */
 function edited(text: string, kind: string, fields: Record<string, unknown>): string {
   const documents = parseAllDocuments(text);
   for (const document of documents) {
     if (document.get("kind") !== kind) continue;
-    for (const [key, value] of Object.entries(fields)) document.set(key, value);
+    for (const [path, value] of Object.entries(fields)) document.setIn(path.split("."), value);
   }
-  return documents.map((document) => stringify(document)).join("---\n");
+  return documents.map((document) => stringify(document.toJS())).join("---\n");
 }

@@ -1,9 +1,10 @@
 /** The lab as the bench uses it: its stack's file with changes, hosts that are new, and one that is there. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { parse, stringify } from "yaml";
-import { kubectl, output, readyNodes, root, state } from "../tests/lab/lab";
-import { command, say, scratch } from "./shell";
+import { parse } from "yaml";
+import { ownNodes, refreshKubeconfig, useStack } from "../tests/faults/stack";
+import { kubectl, output, readyNodes, state } from "../tests/lab/lab";
+import { command, say } from "./shell";
 
 const hosts = ["cp1", "cp2", "cp3", "w1"];
 /** The host of the one more worker. */
@@ -16,16 +17,11 @@ export interface StackOptions {
   more: boolean;
 }
 
-/** The lab's stack with changes, as a file. */
-export function stackFile({ checks, more }: StackOptions): string {
-  const stack = parse(readFileSync(join(root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, unknown> };
-  const nodes = stack.config["tailkube:nodes"] as object[];
-  if (more) nodes.push({ name: further, role: "worker", host: { kind: "ssh", address: addressOf(further) } });
-  stack.config["tailkube:checks"] = checks;
-  mkdirSync(scratch, { recursive: true });
-  const file = join(scratch, "stack.yaml");
-  writeFileSync(file, stringify(stack));
-  return file;
+/** Makes the lab's stack with these changes the one that is used from now on. Returns its file. */
+export function chooseStack({ checks, more }: StackOptions): string {
+  const worker = { name: further, role: "worker", host: { kind: "ssh", address: addressOf(further) } };
+  useStack({ checks, nodes: [...ownNodes(), ...(more ? [worker] : [])] });
+  return process.env.LAB_STACK_CONFIG!;
 }
 
 function addressOf(host: string): string {
@@ -64,23 +60,8 @@ export async function furtherHost(): Promise<void> {
 export const nodeCount = ({ more }: Pick<StackOptions, "more">) => hosts.length + (more ? 1 : 0);
 
 export function engineUp(options: StackOptions, ...flags: string[]): Promise<void> {
-  return command(["lab/engine", "up", ...flags], {
-    seconds: 1800,
-    log: "engine",
-    environment: { LAB_STACK_CONFIG: stackFile(options) },
-  });
-}
-
-/** Makes kubectl of tests/lab talk to the cluster of the stack. */
-export function useStack(options: StackOptions): void {
-  process.env.LAB_STACK_CONFIG = stackFile(options);
-  const kubeconfig = output("lab/engine", ["output", "directKubeconfig"]);
-  if (kubeconfig === "") throw new Error("the stack has no kubeconfig");
-  useKubeconfig(kubeconfig);
-}
-
-export function useKubeconfig(text: string): void {
-  writeFileSync(join(state, "kubeconfig"), text, { mode: 0o600 });
+  chooseStack(options);
+  return command(["lab/engine", "up", ...flags], { seconds: 1800, log: "engine" });
 }
 
 /** What the two ways to a cluster have to have in common, for comparison; throws unless all nodes are Ready. */
@@ -91,9 +72,14 @@ export function clusterShape(options: Pick<StackOptions, "more">): string {
   }
   const of = (kind: string, name: string, path: string) =>
     kubectl("-n", "kube-system", "get", kind, name, "-o", `jsonpath=${path}`);
+  const configuration = parse(of("configmap", "kubeadm-config", "{.data.ClusterConfiguration}")) as {
+    apiServer?: { certSANs?: unknown };
+  };
+  // Each control plane's own names: the last one's that joined, or all.
+  delete configuration.apiServer?.certSANs;
   const lines = [
     ...ready.map(({ name, version }) => `node ${name} ${version}`).sort(),
-    `cluster ${of("configmap", "kubeadm-config", "{.data.ClusterConfiguration}")}`,
+    `kubeadm ${JSON.stringify(configuration)}`,
     `cilium ${of("configmap", "cilium-config", "{.data}")}`,
     `cilium ready ${of("daemonset", "cilium", "{.status.numberReady}")}`,
     `coredns available ${of("deployment", "coredns", "{.status.availableReplicas}")}`,
@@ -109,7 +95,7 @@ export async function someCluster(): Promise<StackOptions> {
   await newHosts();
   await furtherHost();
   await engineUp(options);
-  useStack(options);
+  refreshKubeconfig();
   return options;
 }
 
