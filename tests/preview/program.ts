@@ -87,6 +87,8 @@ export interface Run {
   outputs: Record<string, unknown>;
   /** What the program was ended by, each error once. */
   errors: Error[];
+  /** How long it took from the start of the program to the answer to its last request. */
+  milliseconds: number;
 }
 
 export interface RunArgs {
@@ -142,11 +144,14 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
   setConfig(values);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
+  const start = performance.now();
+  let milliseconds = 0;
   const exported = await catching(errors, async () => {
     const program = join(__dirname, "../../index.ts");
     delete require.cache[program];
     const loaded = createRequire(__filename)(program) as Record<string, pulumi.Output<unknown>>;
     await pulumi.runtime.disconnect();
+    milliseconds = performance.now() - start;
     return loaded;
   });
   if (exported !== undefined && errors.length === 0 && !preview) {
@@ -154,7 +159,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
       outputs[name] = await new Promise((resolve) => void output.apply(resolve));
     }
   }
-  return { resources, outputs, errors };
+  return { resources, outputs, errors, milliseconds };
 }
 
 function setConfig(values: Record<string, unknown>): void {
