@@ -17,10 +17,13 @@ export interface ClusterSettleArgs {
 
 /** Nodes that are declared no more out; labels and taints as declared; then Cilium, every node and CoreDNS ready, and pods older than the network restarted. */
 export class ClusterSettle extends pulumi.ComponentResource {
+  /** Known when it is done. */
+  public readonly done: pulumi.Output<boolean>;
+
   constructor(name: string, args: ClusterSettleArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Settle", name, {}, opts);
     const { config } = args;
-    new HostScript(
+    const script = new HostScript(
       `${name}-settle`,
       {
         host: args.on.host,
@@ -40,6 +43,7 @@ export class ClusterSettle extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
+    this.done = script.result.apply(() => true);
     this.registerOutputs();
   }
 }

@@ -1,9 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
-import type { NodeConfig } from "../config/schema";
+import { ConfigError } from "../config/errors";
+import type { LastOutputs } from "../config/last";
+import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { operatorServer, withServer } from "../plan/kubeconfig";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
+import { changeWarnings, runningCluster, upgradeProblems } from "../plan/upgrade";
 import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
@@ -16,6 +19,7 @@ import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint, SshHost } from "./ssh-host";
+import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
 import { Worker } from "./worker";
 
@@ -38,6 +42,12 @@ export interface CertificateOutput {
   expires: string;
 }
 
+/** Without the `v`. */
+export interface VersionsOutput {
+  kubernetes: string;
+  cilium: string;
+}
+
 /**
  * The whole cluster, and the only place that knows its order:
  *
@@ -58,13 +68,22 @@ export class Cluster extends pulumi.ComponentResource {
   /** When the certificates of each control plane end. */
   public readonly certificates: pulumi.Output<CertificateOutput[]>;
 
-  constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
+  /** What the cluster is at when all of it has been done: the next preview is judged by it. */
+  public readonly versions: pulumi.Output<VersionsOutput>;
+
+  constructor(
+    name: string,
+    { config, secrets }: StackConfig,
+    last: LastOutputs,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
+    const permitted = this.permitted(config, last);
     const hosts = config.nodes.map(
       (node) => new SshHost(node.name, { node, config, privateKey: secrets.sshPrivateKey }, { parent: this }),
     );
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
-    const checked = pulumi.all(hosts.map((host) => host.facts)).apply((facts) => {
+    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), permitted]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
       const report = preflightReport(all, config);
       if (report !== undefined) throw reported(report);
@@ -90,6 +109,17 @@ export class Cluster extends pulumi.ComponentResource {
         { parent: this, dependsOn: device },
       );
       devices.push(device);
+      if (secrets.tailnetApiKey !== undefined) {
+        new TailnetDevice(
+          node.name,
+          {
+            deviceId: device.deviceId,
+            node: node.name,
+            api: { url: config.tailnet.api, key: secrets.tailnetApiKey },
+          },
+          { parent: this },
+        );
+      }
       ready.set(node.name, {
         needs: [device, runtime],
         member: {
@@ -201,6 +231,27 @@ export class Cluster extends pulumi.ComponentResource {
         return { name: node, role, address, host: host.address, deviceId };
       }),
     );
-    this.registerOutputs({ nodes: this.nodes });
+    this.versions = settled.done.apply(() => ({
+      kubernetes: config.kubernetesVersion,
+      cilium: config.cilium.version,
+    }));
+    this.registerOutputs({ nodes: this.nodes, versions: this.versions });
+  }
+
+  /** Fails, in the preview already, on what cannot become of the cluster that the last run has left. */
+  private permitted(config: ClusterConfig, last: LastOutputs): pulumi.Output<boolean> {
+    const wanted = {
+      kubernetes: config.kubernetesVersion,
+      cilium: config.cilium.version,
+      nodes: config.nodes.map((node) => node.name),
+      controlPlanes: controlPlanes(config.nodes).map((node) => node.name),
+    };
+    return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
+      const running = runningCluster(versions, nodes);
+      const problems = upgradeProblems(running, wanted);
+      if (problems.length > 0) throw reported(new ConfigError(problems).message);
+      for (const warning of changeWarnings(running, wanted)) void pulumi.log.warn(warning, this);
+      return true;
+    });
   }
 }

@@ -39,7 +39,8 @@ export class TailnetNode extends pulumi.ComponentResource {
         },
         timeoutSeconds: 600,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
+      // With what is made of the old device's ID: that device has the node's name until it is deleted.
+      { parent: this, dependsOn: opts?.dependsOn, deleteBeforeReplace: true },
     );
     this.address = script.result.apply((r) => r.address ?? "");
     this.deviceId = script.result.apply((r) => r.deviceId ?? "");

@@ -98,6 +98,8 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** The outputs that the stack's last run has left. */
+  last?: Record<string, unknown>;
 }
 
 /** The TK_… variables that a stage's stdin sets. */
@@ -108,7 +110,7 @@ export function variablesOf(stdin: string): Record<string, string> {
 }
 
 /** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
-export async function runProgram({ config = {}, facts = {}, preview = false }: RunArgs = {}): Promise<Run> {
+export async function runProgram({ config = {}, facts = {}, preview = false, last = {} }: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
   const names = (values.nodes as { name: string }[]).map((node) => node.name);
@@ -119,6 +121,9 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
       },
       newResource: ({ type, name, inputs, custom }) => {
         const id = custom ? `${name}-id` : undefined;
+        if (type === "pulumi:pulumi:StackReference") {
+          return { id, state: { ...inputs, outputs: last, secretOutputNames: [] } };
+        }
         if (preview) {
           return { id: undefined, state: {} };
         }
