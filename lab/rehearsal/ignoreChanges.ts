@@ -48,8 +48,10 @@ function keepMember(now: Value, old: Value | undefined, key: string, rest: Path,
   if (rest.length === 0) {
     const isThere = isPlainObject(old) && key in old;
     if (!isPlainObject(now)) return { value: now, followed: !isThere };
-    const { [key]: _, ...others } = now;
-    return { value: isThere ? { ...now, [key]: kept(old[key]!, within) } : others, followed: true };
+    const value = { ...now };
+    if (isThere) value[key] = kept(old[key]!, within);
+    else delete value[key];
+    return { value, followed: true };
   }
   if (!isPlainObject(now) || !isPlainObject(old)) {
     return { value: now, followed: !isPlainObject(now) && !isPlainObject(old) };

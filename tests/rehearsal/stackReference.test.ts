@@ -125,6 +125,7 @@ describe("rehearsal: references of a stack to itself", () => {
     const result = await run("2");
     expect(result.ok, result.output).to.equal(true);
     expect(result.counts).to.include({ replace: 1, delete: 0 });
+    expect(result.output, "nothing is said of it, for nothing is done").to.not.contain("last");
   });
 
   it("are all that is read: other stacks and other resources are refused by name", async () => {
