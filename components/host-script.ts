@@ -62,8 +62,8 @@ export class HostScript extends remote.Command {
         stdin,
         logging: remote.Logging.None,
         addPreviousOutputInEnv: false,
-        // A new resource would not run.
-        triggers: args.updateOnly ? undefined : [args.host.identity],
+        // A replaced one would not run, or is to outlast the machine.
+        triggers: args.updateOnly || opts.ignoreChanges !== undefined ? undefined : [args.host.identity],
       },
       {
         ...opts,
