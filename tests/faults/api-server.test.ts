@@ -74,8 +74,9 @@ describe("only the API server of the primary stops", function () {
     // Recovered before anything is said: a failure must not leave the endpoint with the sick host.
     await plain.undo();
     await settle();
-    expect(figures.fromWorker.answeredBy, describeRound(figures)).to.deep.equal([]);
-    expect(figures.fromItself.answeredBy, describeRound(figures)).to.deep.equal([]);
-    expect(figures.silence, describeRound(figures)).to.be.at.least((seconds - 1) * 1000);
+    const { fromWorker, fromItself, silence } = figures;
+    expect(Math.min(fromWorker.longest, fromItself.longest, silence), describeRound(figures)).to.be.at.least(
+      (seconds - 1) * 1000,
+    );
   });
 });

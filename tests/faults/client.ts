@@ -9,7 +9,7 @@ import { endpoint, request } from "./api";
 
 const interval = { read: 100, write: 200 };
 /** What a request may take. */
-const patience = { read: 1000, write: 3000 };
+const patience = { read: 3000, write: 3000 };
 
 const mode = process.argv[2];
 if (mode !== "read" && mode !== "write") throw new Error("usage: client.ts read|write");

@@ -16,8 +16,8 @@ export interface Outage {
   /** Requests without an answer. */
   failed: number;
   total: number;
-  /** Failed requests that are no part of the largest group of them: failures beside the switch itself. */
-  stray: number;
+  /** Failed requests that are no part of the largest group of them, apart from the switch: when, from the fault, and why. */
+  apart: string[];
   /** Control planes in the order in which they answered, each named again when the answers come back to it. */
   answeredBy: string[];
 }
@@ -37,17 +37,21 @@ export function outage(samples: readonly Sample[], from: number, to = Infinity):
   const end = Number.isFinite(to) ? to : (inWindow.at(-1)?.end ?? from);
   const edges = [from, ...answers.map((s) => s.end), end];
   const failed = inWindow.filter((s) => !s.ok);
-  const groups: number[] = [];
+  const groups: Sample[][] = [];
   failed.forEach((s, i) => {
-    if (i > 0 && s.start - failed[i - 1]!.start <= together) groups.push(groups.pop()! + 1);
-    else groups.push(1);
+    if (i > 0 && s.start - failed[i - 1]!.start <= together) groups.at(-1)!.push(s);
+    else groups.push([s]);
   });
+  const longest = Math.max(0, ...groups.map(({ length }) => length));
+  const theSwitch = groups.find(({ length }) => length === longest) ?? [];
   const by = answers.map((s) => s.by ?? "unknown");
   return {
     longest: Math.max(...edges.slice(1).map((edge, i) => edge - edges[i]!)),
     failed: failed.length,
     total: inWindow.length,
-    stray: failed.length - Math.max(0, ...groups),
+    apart: failed
+      .filter((s) => !theSwitch.includes(s))
+      .map((s) => `${((s.start - from) / 1000).toFixed(1)} s: ${s.error ?? "no answer"}`),
     answeredBy: by.filter((name, i) => name !== by[i - 1]),
   };
 }

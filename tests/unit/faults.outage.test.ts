@@ -18,7 +18,7 @@ describe("outage", () => {
       longest: 560,
       failed: 5,
       total: 7,
-      stray: 0,
+      apart: [],
       answeredBy: ["cp2"],
     });
     expect(outage(requests("11-----22"), 50).longest).to.equal(600);
@@ -36,8 +36,8 @@ describe("outage", () => {
   });
 
   it("tells failures apart from the switch: those that are more than a second away from the largest group", () => {
-    expect(outage(requests("1----1-1--122"), 50).stray).to.equal(0);
-    expect(outage(requests(`1-${"2".repeat(12)}----22`), 50).stray).to.equal(1);
+    expect(outage(requests("1----1-1--122"), 50).apart).to.deep.equal([]);
+    expect(outage(requests(`1-${"2".repeat(12)}----22`), 50).apart).to.deep.equal(["0.1 s: timeout"]);
   });
 
   it("counts a request that was under way at the fault, and none that had ended", () => {
