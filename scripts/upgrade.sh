@@ -71,14 +71,12 @@ has_wanted_static_pods() {
         grep -qsE "^ *image: .*/$component:v${TK_KUBERNETES_VERSION//./\\.}\$" "/etc/kubernetes/manifests/$component.yaml" || return
     done
 }
-# What the host alone can tell.
-has_wanted_files() {
+has_wanted_binaries() {
     [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && [ "$(kubectl_binary)" = "$TK_KUBERNETES_VERSION" ] &&
-        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods && has_wanted_containerd && has_wanted_tailscale
+        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
 }
 has_wanted_kubernetes() {
-    [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ] &&
-        [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
+    has_wanted_binaries && [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ]
 }
 has_wanted_renewal() { ! is_control_plane || [ "$(cat "$RENEWED" 2>/dev/null)" = "$TK_CERTIFICATE_RENEWAL" ]; }
 
@@ -257,7 +255,9 @@ apply() {
     trap 'if is_control_plane && systemctl is-enabled --quiet tailkube-endpoint.service; then systemctl start --no-block tailkube-endpoint.service; fi' EXIT
     if ! has_wanted_renewal && certificates_expired; then
         # There is no API to ask anything, and none before most of the control planes have been here.
-        has_wanted_files || fail "this control plane's certificates ended at $(certificate_expiry); renew them first, with a changed tailkube:certificateRenewal and unchanged versions"
+        if ! { has_wanted_binaries && has_wanted_containerd && has_wanted_tailscale; }; then
+            fail "this control plane's certificates ended at $(certificate_expiry); renew them first, with a changed tailkube:certificateRenewal and unchanged versions"
+        fi
         renew_certificates
         remember_renewal
         report
@@ -268,7 +268,7 @@ apply() {
     RESUMED=
     [ ! -e "$UPGRADING" ] || RESUMED=1
     guard "$cluster"
-    if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_files; then
+    if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon
         if ! has_wanted_renewal; then
@@ -291,7 +291,7 @@ apply() {
     withdraw_endpoint
     upgrade_tailscale
     upgrade_containerd
-    if noted apply || ! has_wanted_kubernetes || ! has_wanted_files; then
+    if noted apply || ! has_wanted_kubernetes; then
         upgrade_kubernetes "$cluster"
     elif ! has_wanted_renewal; then
         renew_certificates

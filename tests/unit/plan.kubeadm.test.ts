@@ -7,6 +7,7 @@ import {
   initConfiguration,
   joinConfiguration,
   uploadCertsConfiguration,
+  upgradeConfiguration,
   type NodeDocumentArgs,
 } from "../../plan/kubeadm";
 import { controlPlaneTaint } from "../../plan/nodes";
@@ -91,6 +92,15 @@ describe("kubeadm's documents", () => {
 
   it("of an upload of certificates", () => {
     expectGolden("kubeadm-upload-certs.yaml", uploadCertsConfiguration("0".repeat(64), cluster));
+  });
+
+  it("of an upgrade", () => {
+    expectGolden("kubeadm-upgrade.yaml", upgradeConfiguration(cluster));
+  });
+
+  it("of an upgrade to a pre-release, with an unusual host profile", () => {
+    const profile = { ...cluster, profile: unusual, kubernetesVersion: "1.37.0-rc.1" };
+    expectGolden("kubeadm-upgrade-profile.yaml", upgradeConfiguration(profile));
   });
 
   it("name one address in every place: node IP, advertise address", () => {
