@@ -32,7 +32,7 @@ kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Vers
 kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed 's/^v//'; }
 # What the Node object says comes from the kubelet that runs.
 running_kubelet() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>/dev/null | sed 's/^v//' | grep .; }
-tailscale_binary() { "${1:-tailscaled}" --version 2>/dev/null | head -n 1; }
+tailscale_version() { "$1" --version 2>/dev/null | head -n 1; }
 
 # outdated UNIT: whether its process is of a binary that is no longer the one on the disk.
 outdated() {
@@ -48,7 +48,7 @@ wanted_containerd() {
     if [ -z "$TK_BUNDLE" ]; then echo "$TK_CONTAINERD_VERSION"; elif ours runtime /usr/local/bin/containerd; then containerd_version "$TK_BUNDLE/bin/containerd"; fi
 }
 wanted_tailscale() {
-    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_binary "$TK_BUNDLE/bin/tailscaled"; fi
+    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
 }
 # Its configuration names the pause image, which changes with Kubernetes.
 wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' "$TK_CONTAINERD_V1"; else printf '%s' "$TK_CONTAINERD_V2"; fi; }
@@ -56,13 +56,13 @@ wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' 
 has_wanted_containerd() {
     local wanted
     wanted=$(wanted_containerd)
-    [ -z "$wanted" ] || [ "$(containerd_version)" = "$wanted" ] || return
+    [ -z "$wanted" ] || [ "$(containerd_version containerd)" = "$wanted" ] || return
     [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$(wanted_containerd_config)" ] && ! outdated containerd.service
 }
 has_wanted_tailscale() {
     local wanted
     wanted=$(wanted_tailscale)
-    { [ -z "$wanted" ] || [ "$(tailscale_binary)" = "$wanted" ]; } && ! outdated tailscaled.service
+    { [ -z "$wanted" ] || [ "$(tailscale_version tailscaled)" = "$wanted" ]; } && ! outdated tailscaled.service
 }
 has_wanted_static_pods() {
     local component
@@ -165,7 +165,7 @@ upgrade_tailscale() {
         note cilium
         TK_STAGE=tailnet install_tailscale
         if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
-        changed "tailscaled $(tailscale_binary)"
+        changed "tailscaled $(tailscale_version tailscaled)"
     fi
     wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" address_is_up
     wait_for 90 "no API server answers at the endpoint, by the tailnet" api_ready "$TK_ENDPOINT"
@@ -195,7 +195,7 @@ upgrade_containerd() {
     TK_STAGE=runtime install_containerd
     if [ -n "$RESUMED" ] || outdated containerd.service; then systemctl restart containerd.service; fi
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
-    changed "containerd $(containerd_version)"
+    changed "containerd $(containerd_version containerd)"
 }
 
 kubelet_ready() {
@@ -236,7 +236,7 @@ wait_until_healthy() {
 report() {
     local expiry=
     if is_control_plane; then expiry=$(certificate_expiry) || exit; fi
-    result kubernetes "$(kubelet_binary)" containerd "$(containerd_version)" tailscale "$(tailscale_binary)" certificateExpiry "$expiry"
+    result kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
 }
 
 remember_renewal() {

@@ -392,7 +392,7 @@ describe("stage upgrade", () => {
       kubeadm_binary() { s kubeadm; }
       running_kubelet() { s running; }
       containerd_version() { echo 2.2.1; }
-      tailscale_binary() { echo 1.102.5; }
+      tailscale_version() { echo 1.102.5; }
       outdated() { return 1; }
       certificate_expiry() { echo 2099-01-01T00:00:00Z; }
       install_kubernetes() {
@@ -605,7 +605,7 @@ describe("stage upgrade", () => {
       const root = temporaryFolder();
       const wanted = { variables: { TK_TAILSCALE_VERSION: "1.102.5" }, root, cluster: "1.36.3" };
       const old =
-        'tailscale_binary() { if grep -qs "tailnet tailscale" "$ROOT/log"; then echo 1.102.5; else echo 1.100.0; fi; }';
+        'tailscale_version() { if grep -qs "tailnet tailscale" "$ROOT/log"; then echo 1.102.5; else echo 1.100.0; fi; }';
       upgrade({ ...wanted, text: `${old}\nrestart_cilium() { trap - EXIT; kill -KILL $$; }` });
       expect(logOf(root)).to.include("install tailnet tailscale").and.not.include("restart cilium");
       const { status, log } = upgrade({ ...wanted, text: old });
@@ -681,7 +681,7 @@ describe("stage upgrade", () => {
       const root = temporaryFolder();
       const wanted = (owned: string) => {
         write(`${root}/var/lib/tailkube/owned.runtime`, owned);
-        const text = `containerd_version() { if [ "\${1:-}" = /opt/b/bin/containerd ]; then echo 2.4.2; else echo 2.2.1; fi; }\nwanted_containerd`;
+        const text = `containerd_version() { if [ "\$1" = /opt/b/bin/containerd ]; then echo 2.4.2; else echo 2.2.1; fi; }\nwanted_containerd`;
         return bashOk(stage(root, files, { TK_BUNDLE: "/opt/b" }, text));
       };
       expect(wanted("/etc/containerd/config.toml\n")).to.equal("");
