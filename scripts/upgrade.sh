@@ -19,7 +19,7 @@ forget_kubeadm_copies() { rm -rf /etc/kubernetes/tmp/kubeadm-*; }
 is_control_plane() { [ "$TK_ROLE" = control-plane ]; }
 
 # older A B: whether version A comes before B; a pre-release comes before its release.
-older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "${1/-/\~}" "${2/-/\~}" | sort -V | head -n 1)" = "${1/-/\~}" ]; }
+older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | tr - '~' | sort -V | tr '~' - | head -n 1)" = "$1" ]; }
 minor() { cut -d . -f 2 <<<"$1"; }
 
 # Nodes may read it; it holds the version from the moment on that the first control plane has been upgraded.
@@ -219,8 +219,6 @@ upgrade_kubernetes() {
     TK_STAGE=runtime install_kubernetes kubelet kubectl
     systemctl daemon-reload
     systemctl restart kubelet.service
-    # kubeadm has written its own idea of the kubelet's server.
-    follow_endpoint
     done_with apply
 }
 
@@ -296,6 +294,8 @@ apply() {
     elif ! has_wanted_renewal; then
         renew_certificates
     fi
+    # kubeadm has written its own idea of the kubelet's server.
+    follow_endpoint
     wait_until_healthy
     return_endpoint
     forget_kubeadm_copies

@@ -571,34 +571,39 @@ describe("stage upgrade", () => {
 
   describe("killed", () => {
     /** Each step of a whole run at which it may be killed. */
-    const steps = wholeControlPlane("upgrade apply --yes");
-    for (const step of steps.slice(0, -1)) {
-      it(`at '${step}': goes on, and ends as an unbroken run does`, () => {
-        const root = temporaryFolder();
-        // As by a loss of power: not even the trap runs.
-        const killed = upgrade({
-          root,
-          text: `log() { echo "$*" >>"$ROOT/log"; [ "$*" != ${JSON.stringify(step)} ] || { trap - EXIT; kill -KILL $BASHPID $$; }; }`,
+    const runs: [string, Host][] = [
+      ["upgrade apply --yes", {}],
+      ["upgrade node", { cluster: "1.36.3", kubelet: "1.35.4" }],
+    ];
+    for (const [kubeadm, host] of runs) {
+      const steps = wholeControlPlane(kubeadm);
+      for (const step of steps.slice(0, -1)) {
+        it(`at '${step}' of ${kubeadm}: goes on, and ends as an unbroken run does`, () => {
+          const root = temporaryFolder();
+          // As by a loss of power: not even the trap runs.
+          const killer = `log() { echo "$*" >>"$ROOT/log"; [ "$*" != ${JSON.stringify(step)} ] || { trap - EXIT; kill -KILL $BASHPID $$; }; }`;
+          expect(upgrade({ ...host, root, text: killer }).status).to.not.equal(0);
+          const before = logOf(root).length;
+          const { status, stderr, log } = upgrade({ ...host, root });
+          expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+          const state = (name: string) => readFileSync(`${root}/s/${name}`, "utf8");
+          const versions = ["cluster", "kubelet", "kubectl", "kubeadm", "running"].map(state);
+          expect(versions).to.deep.equal(Array(5).fill("1.36.3"));
+          expect(state("endpoint")).to.equal("active");
+          expect(existsSync(`${root}/var/lib/tailkube/upgrading`)).to.equal(false);
+          const after = log.slice(before);
+          // What comes after kubeadm is done anew whatever the kill has left of it.
+          if (step !== "uncordon") {
+            expect(after).to.include("follow endpoint");
+          }
+          expect(after.at(-2)).to.equal("uncordon");
+          // kubeadm writes the cluster's version early: only the same command finishes what was begun.
+          if (steps.indexOf(step) <= steps.indexOf("systemctl daemon-reload")) {
+            expect(after).to.include(`kubeadm ${kubeadm}`);
+          }
+          expect(upgrade({ ...host, root }).log.slice(log.length)).to.deep.equal(["uncordon", end]);
         });
-        expect(killed.status).to.not.equal(0);
-        const before = logOf(root).length;
-        const { status, stderr, log } = upgrade({ root });
-        expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
-        const state = (name: string) => readFileSync(`${root}/s/${name}`, "utf8");
-        expect(["cluster", "kubelet", "kubectl", "kubeadm", "running"].map(state)).to.deep.equal(
-          Array(5).fill("1.36.3"),
-        );
-        expect(state("endpoint")).to.equal("active");
-        expect(log.at(-2)).to.equal("uncordon");
-        expect(existsSync(`${root}/var/lib/tailkube/upgrading`)).to.equal(false);
-        // kubeadm writes the cluster's version early: only the same command finishes what was begun.
-        const at = steps.indexOf(step);
-        if (at <= steps.indexOf("follow endpoint")) {
-          expect(log.slice(before)).to.include("kubeadm upgrade apply --yes");
-        }
-        const third = upgrade({ root });
-        expect(third.log.slice(log.length)).to.deep.equal(["uncordon", end]);
-      });
+      }
     }
 
     it("between the restart of tailscaled and that of Cilium: Cilium is restarted by the next run", () => {
