@@ -244,13 +244,13 @@ export class Cluster extends pulumi.ComponentResource {
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
       nodes: config.nodes.map((node) => node.name),
-      controlPlanes: controlPlanes(config.nodes).map((node) => node.name),
     };
+    const wantedPlanes = controlPlanes(config.nodes).map((node) => node.name);
     return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
       const running = runningCluster(versions, nodes);
       const problems = upgradeProblems(running, wanted);
       if (problems.length > 0) throw reported(new ConfigError(problems).message);
-      for (const warning of changeWarnings(running, wanted)) void pulumi.log.warn(warning, this);
+      for (const warning of changeWarnings(running, wantedPlanes)) void pulumi.log.warn(warning, this);
       return true;
     });
   }
