@@ -214,7 +214,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: steward.member, release },
+      { config, on: steward.member, members, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     if (config.checks) {

@@ -2,7 +2,7 @@
 # Stage settle, on the first control plane, after Cilium's release and all joins: nodes that are declared no more drained
 # and taken out, labels and taints as declared, Cilium and CoreDNS ready, pods that are older than the network restarted once.
 # Given (beside node.sh's): TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines), TK_NODES
-# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS.
+# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS. TK_MARKS and TK_RELEASE are there to run it again when they change.
 
 # identity KIND ITEM: what two items of one node differ in. A taint is its key and its effect, whatever its value.
 identity() {
