@@ -125,7 +125,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
     "test",
     preview,
   );
-  record(resources);
+  recordRegistrations(resources);
   setConfig(values);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
@@ -150,6 +150,7 @@ function setConfig(values: Record<string, unknown>): void {
   pulumi.runtime.setAllConfig(Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])), [
     "tailkube:sshPrivateKey",
     "tailkube:tailnetAuthKey",
+    "tailkube:tailnetApiKey",
   ]);
 }
 
@@ -187,7 +188,7 @@ interface Request {
 }
 
 /** Mocks are not told the resources' options; the requests to their monitor hold all of them. */
-function record(registered: Registered[]): void {
+export function recordRegistrations(registered: Registered[]): void {
   const monitor = pulumi.runtime.getMonitor() as unknown as {
     registerResource(request: Request, callback: unknown): unknown;
   };

@@ -1,15 +1,15 @@
 # What a host looks like, as text that can be compared before and after.
 # shellcheck shell=bash
 
-# hosts_status NAME…: name, state, address, network manager, number of boots.
+# hosts_status NAME…: name, state, address, network manager, number of boots, faults.
 hosts_status() {
   local name state
   for name in "$@"; do
     state=stopped
     [[ -e $(host_dir "$name")/created ]] || state=absent
     if host_running "$name"; then state=$(host_system_state "$name"); fi
-    printf '%-4s %-9s %-13s %-17s boots %s\n' "$name" "${state:-starting}" "$(host_address "$name")" \
-      "$(host_network_manager "$name")" "$(host_boots "$name")"
+    printf '%-4s %-9s %-13s %-17s boots %-3s %s\n' "$name" "${state:-starting}" "$(host_address "$name")" \
+      "$(host_network_manager "$name")" "$(host_boots "$name")" "$(faults_of "$name")"
   done
 }
 
@@ -28,7 +28,7 @@ host_snapshot() {
 
 # list_tree DIR PREFIX: newlines in names are printed as '?'.
 list_tree() {
-  local skip=(./proc ./sys ./dev ./run ./tmp ./opt/tailkube-bundle) prune=() path
+  local skip=(./proc ./sys ./dev ./run ./tmp ./opt/tailkube-{bundle,bundles,cache}) prune=() path
   # Mount points of the data directories: their content is listed from where it is.
   if [[ -z $2 ]]; then skip+=("${DATA_DIRS[@]/#/./var/lib/}"); fi
   for path in "${skip[@]}"; do prune+=(-path "$path" -o); done
