@@ -1,5 +1,5 @@
 # The commands that the project promises. Each installs what it needs and can be interrupted and repeated.
-.PHONY: up down test lint types unit preview test-lab clean-cache
+.PHONY: up down test lint types unit preview test-lab test-faults bench clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -7,6 +7,8 @@ help:
 	@echo 'make down       all of it away'
 	@echo 'make test       lint, types, unit and preview tests'
 	@echo 'make test-lab   the tests on real hosts'
+	@echo 'make test-faults  faults of the cluster of `make up`: some 75 minutes, with figures'
+	@echo 'make bench      figures as ratios within one run: some 45 minutes; PARTS="preview up" for some of them'
 	@echo 'make clean-cache  the built artifacts away as well'
 
 up: node_modules
@@ -20,6 +22,12 @@ test: node_modules
 
 test-lab: node_modules
 	@tests/run lab
+
+test-faults: node_modules
+	@tests/run faults
+
+bench: node_modules
+	@node --import tsx bench/bench.ts $(PARTS)
 
 clean-cache:
 	rm -rf "$${TAILKUBE_CACHE:-$$HOME/.cache/tailkube}"

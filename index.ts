@@ -1,7 +1,8 @@
 import { Cluster } from "./components/cluster";
+import { lastOutputs } from "./config/last";
 import { loadStackConfig } from "./config/pulumi";
 
-const cluster = new Cluster("cluster", loadStackConfig());
+const cluster = new Cluster("cluster", loadStackConfig(), lastOutputs());
 
 /** Administrator's kubeconfig by the endpoint, for machines that are in the tailnet. */
 export const kubeconfig = cluster.kubeconfig;
@@ -9,3 +10,7 @@ export const kubeconfig = cluster.kubeconfig;
 export const directKubeconfig = cluster.directKubeconfig;
 /** The nodes with their addresses. */
 export const nodes = cluster.nodes;
+/** When the certificates of each control plane end. */
+export const certificates = cluster.certificates;
+/** What the cluster is at. */
+export const versions = cluster.versions;

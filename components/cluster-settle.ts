@@ -15,17 +15,20 @@ export interface ClusterSettleArgs {
   release: pulumi.Input<string>;
 }
 
-/** Labels and taints as declared; then Cilium, every node and CoreDNS ready, and pods older than the network restarted. */
+/** Nodes that are declared no more out; labels and taints as declared; then Cilium, every node and CoreDNS ready, and pods older than the network restarted. */
 export class ClusterSettle extends pulumi.ComponentResource {
+  /** Known when it is done. */
+  public readonly done: pulumi.Output<boolean>;
+
   constructor(name: string, args: ClusterSettleArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Settle", name, {}, opts);
     const { config } = args;
-    new HostScript(
+    const script = new HostScript(
       `${name}-settle`,
       {
         host: args.on.host,
         stage: "settle",
-        files: ["reset.sh", "node.sh", "settle.sh"],
+        files: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
         variables: {
           ...nodeVariables(config, args.on),
           TK_NODES: config.nodes.map((node) => node.name).join(" "),
@@ -33,11 +36,14 @@ export class ClusterSettle extends pulumi.ComponentResource {
           TK_TAINTS: taintLines(config.nodes),
           TK_RELEASE: args.release,
           TK_READY_SECONDS: `${readySeconds}`,
+          TK_DRAIN_SECONDS: `${config.drainSeconds}`,
         },
-        timeoutSeconds: 3 * readySeconds + 120,
+        // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
+        timeoutSeconds: 3 * readySeconds + 120 + 5 * config.drainSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
+    this.done = script.result.apply(() => true);
     this.registerOutputs();
   }
 }

@@ -1,21 +1,27 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
+import { ConfigError } from "../config/errors";
+import type { LastOutputs } from "../config/last";
 import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { operatorServer, withServer } from "../plan/kubeconfig";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
+import { changeWarnings, runningCluster, upgradeProblems } from "../plan/upgrade";
 import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
-import { ClusterInit, type JoinSecrets } from "./cluster-init";
-import { ClusterMember } from "./cluster-member";
+import { ClusterDepartures } from "./cluster-departures";
+import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
-import { LoopbackEndpoint } from "./loopback-endpoint";
+import { ControlPlane } from "./control-plane";
 import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
+import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint, SshHost } from "./ssh-host";
+import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
+import { Worker } from "./worker";
 
 /** A node of the outputs. */
 export interface NodeOutput {
@@ -29,13 +35,29 @@ export interface NodeOutput {
   deviceId: string;
 }
 
+/** A control plane of the outputs. */
+export interface CertificateOutput {
+  name: string;
+  /** When the first of its certificates ends, RFC 3339. The cluster's authorities last longer. */
+  expires: string;
+}
+
+/** Without the `v`. */
+export interface VersionsOutput {
+  kubernetes: string;
+  cilium: string;
+}
+
 /**
  * The whole cluster, and the only place that knows its order:
  *
- * hosts are checked, all of them, before one is changed → tailnet and runtime on each → the endpoint on the first control
- * plane, then `kubeadm init` → each further control plane joins through the endpoint, and has the endpoint on its own
- * loopback only when its API server is ready (a joiner that had it would dial itself) → the next one, for etcd takes one
- * learner at a time. Workers join as soon as there is an API, all at once. Cilium is installed beside them.
+ * hosts are checked, all of them, before one is changed → tailnet and runtime on each → the cluster's authorities are made →
+ * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
+ * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
+ * that are declared no more are taken out, and the whole is checked.
+ *
+ * The first control plane of the list is where steps for the whole cluster run (the admission of workers, settling, the
+ * checks); nothing else sets it apart, and the list may be put into another order at any time.
  */
 export class Cluster extends pulumi.ComponentResource {
   /** Administrator's kubeconfig; its server is the endpoint. Secret. */
@@ -43,53 +65,68 @@ export class Cluster extends pulumi.ComponentResource {
   /** The same, with the first control plane as its server, as the operator's machine reaches it. Secret. */
   public readonly directKubeconfig: pulumi.Output<string>;
   public readonly nodes: pulumi.Output<NodeOutput[]>;
+  /** When the certificates of each control plane end. */
+  public readonly certificates: pulumi.Output<CertificateOutput[]>;
 
-  private readonly config: ClusterConfig;
+  /** What the cluster is at when all of it has been done: the next preview is judged by it. */
+  public readonly versions: pulumi.Output<VersionsOutput>;
 
-  constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
+  constructor(
+    name: string,
+    { config, secrets }: StackConfig,
+    last: LastOutputs,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
-    this.config = config;
+    const permitted = this.permitted(config, last);
     const hosts = config.nodes.map(
       (node) => new SshHost(node.name, { node, config, privateKey: secrets.sshPrivateKey }, { parent: this }),
     );
-    const checked = pulumi.all(hosts.map((host) => host.facts)).apply((facts) => {
+    // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
+    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), permitted]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
       const report = preflightReport(all, config);
       if (report !== undefined) throw reported(report);
       for (const warning of preflightWarnings(all, config)) void pulumi.log.warn(warning, this);
-      return facts;
+      return hosts[0]!.factsScript as pulumi.Resource;
     });
 
     const devices: TailnetNode[] = [];
     const ready = new Map<string, { member: Member; needs: pulumi.Resource[] }>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
-      // Nothing is sent to any host before all are known to be fit: the connection itself waits for that.
-      const target = {
-        name: host.name,
-        user: host.user,
-        identity: host.identity,
-        connection: pulumi.all([host.connection, checked]).apply(([connection]) => connection),
-      };
       const device = new TailnetNode(
         node.name,
-        { host: target, config, authKey: secrets.tailnetAuthKey },
-        { parent: this },
+        { host, config, authKey: secrets.tailnetAuthKey },
+        // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
+        // of another's scripts, so that a new node leaves those of the others as they are.
+        { parent: this, dependsOn: [host.undo, checked] },
       );
       // One after the other on a host: both may use its package manager.
       const runtime = new NodeRuntime(
         node.name,
-        { host: target, role: node.role, config },
+        { host, role: node.role, config },
         { parent: this, dependsOn: device },
       );
       devices.push(device);
+      if (secrets.tailnetApiKey !== undefined) {
+        new TailnetDevice(
+          node.name,
+          {
+            deviceId: device.deviceId,
+            node: node.name,
+            api: { url: config.tailnet.api, key: secrets.tailnetApiKey },
+          },
+          { parent: this },
+        );
+      }
       ready.set(node.name, {
         needs: [device, runtime],
         member: {
           node,
-          host: target,
+          host,
           address: device.address,
-          resolvConf: checked.apply((facts) => facts[i]!.resolvConf),
+          resolvConf: host.facts.apply((facts) => facts.resolvConf),
           mark: host.identity.apply((identity) =>
             fingerprint([pulumi.getProject(), pulumi.getStack(), config.clusterName, node.name, identity]),
           ),
@@ -98,60 +135,92 @@ export class Cluster extends pulumi.ComponentResource {
     });
     const of = (node: NodeConfig) => ready.get(node.name)!;
 
-    const [first, ...others] = controlPlanes(config.nodes);
-    const founder = of(first!);
-    const firstEndpoint = this.endpoint(founder.member, founder.needs);
-    const init = new ClusterInit(
-      first!.name,
-      { config, member: founder.member, certSANs: controlPlanes(config.nodes).map((node) => node.host.address) },
-      { parent: this, dependsOn: [firstEndpoint, ...founder.needs] },
+    const steward = of(controlPlanes(config.nodes)[0]!);
+    const clusterSecrets = new ClusterSecrets(
+      "cluster",
+      { config, on: steward.member },
+      { parent: this, dependsOn: steward.needs },
     );
-    this.kubeconfig = init.kubeconfig;
-    this.directKubeconfig = pulumi
-      .all([init.kubeconfig, founder.member.address])
-      .apply(([kubeconfig, address]) => withServer(kubeconfig, operatorServer(config, first!.host.address, address)));
-
-    const joined: pulumi.Resource[] = [init];
-    let previous: pulumi.Resource[] = [init];
-    for (const node of others) {
+    const planes: pulumi.Resource[] = [];
+    const expiries: pulumi.Output<CertificateOutput>[] = [];
+    const plane = (node: NodeConfig, restoreSnapshot?: string) => {
       const { member, needs } = of(node);
-      const [admission, membership] = this.join(
-        founder.member,
-        [member],
-        init.joinSecrets,
-        `control-plane ${node.name}`,
-        (m) => [...previous, ...(m ? needs : [])],
+      const controlPlane = new ControlPlane(
+        node.name,
+        { config, member, secrets: clusterSecrets.values, restoreSnapshot },
+        { parent: this, dependsOn: [clusterSecrets, ...needs, ...planes] },
       );
-      const endpoint = this.endpoint(member, [membership!]);
-      previous = [admission!, endpoint];
-      joined.push(admission!, membership!, endpoint);
-    }
-    const workerMembers = workers(config.nodes).map((node) => of(node).member);
-    if (workerMembers.length > 0) {
+      const version = new NodeVersion(
+        node.name,
+        { config, member },
+        { parent: this, dependsOn: [controlPlane, ...planes] },
+      );
+      planes.push(controlPlane, version);
+      expiries.push(
+        pulumi
+          .all([controlPlane.certificateExpiry, version.certificateExpiry])
+          .apply(([joined, upgraded]) => ({ name: node.name, expires: upgraded || joined })),
+      );
+      return controlPlane;
+    };
+    const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
+    const first = plane(firstPlane!, config.restoreSnapshot);
+    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: first }));
+    otherPlanes.forEach((node) => plane(node));
+    this.certificates = pulumi.all(expiries);
+    this.kubeconfig = first.kubeconfig;
+    this.directKubeconfig = pulumi
+      .all([first.kubeconfig, steward.member.address])
+      .apply(([kubeconfig, address]) =>
+        withServer(kubeconfig, operatorServer(config, steward.member.node.host.address, address)),
+      );
+
+    const joined: pulumi.Resource[] = [...planes];
+    // One node at a time, so each waits for the one before it, and workers for all control planes.
+    let previous: pulumi.Resource[] = planes;
+    const workerNodes = workers(config.nodes).map(of);
+    if (workerNodes.length > 0) {
       joined.push(
-        ...this.join(founder.member, workerMembers, init.joinSecrets, "workers", (m) => [
-          init,
-          ...(m ? of(m.node).needs : []),
-        ]),
+        new Admission(
+          "workers",
+          {
+            config,
+            by: steward.member,
+            joiners: workerNodes.map(({ member }) => member),
+            secrets: clusterSecrets.values,
+          },
+          { parent: this, dependsOn: first },
+        ),
       );
+      for (const { member, needs } of workerNodes) {
+        const name = member.node.name;
+        const worker = new Worker(
+          name,
+          { config, member, secrets: clusterSecrets.values },
+          { parent: this, dependsOn: [first, ...needs] },
+        );
+        const version = new NodeVersion(name, { config, member }, { parent: this, dependsOn: [worker, ...previous] });
+        joined.push(worker, version);
+        previous = [version];
+      }
     }
 
     const cilium = new Cilium(
       "cilium",
       { config, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: init, deletedWith: init.script },
+      { parent: this, dependsOn: first, deletedWith: clusterSecrets.script },
     );
     const members = config.nodes.map((node) => of(node).member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: founder.member, release },
+      { config, on: steward.member, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     if (config.checks) {
       new ClusterChecks(
         "cluster",
-        { config, on: founder.member, members, release },
+        { config, on: steward.member, members, release },
         { parent: this, dependsOn: settled },
       );
     }
@@ -162,42 +231,27 @@ export class Cluster extends pulumi.ComponentResource {
         return { name: node, role, address, host: host.address, deviceId };
       }),
     );
-    this.registerOutputs({ nodes: this.nodes });
+    this.versions = settled.done.apply(() => ({
+      kubernetes: config.kubernetesVersion,
+      cilium: config.cilium.version,
+    }));
+    this.registerOutputs({ nodes: this.nodes, versions: this.versions });
   }
 
-  private endpoint(member: Member, dependsOn: pulumi.Resource[]): LoopbackEndpoint {
-    return new LoopbackEndpoint(
-      member.node.name,
-      { host: member.host, endpoint: this.config.endpoint },
-      { parent: this, dependsOn },
-    );
-  }
-
-  /** An admission and the joins that it is for, side by side. `needs` is asked for the admission without a member. */
-  private join(
-    by: Member,
-    joiners: Member[],
-    joinSecrets: pulumi.Output<JoinSecrets>,
-    purpose: string,
-    needs: (joiner?: Member) => pulumi.Resource[],
-  ): pulumi.Resource[] {
-    const { config } = this;
-    const certificates = joiners.some((joiner) => joiner.node.role === "control-plane");
-    const name = certificates ? joiners[0]!.node.name : "workers";
-    return [
-      new Admission(
-        name,
-        { config, by, joiners, joinSecrets, purpose, certificates },
-        { parent: this, dependsOn: needs() },
-      ),
-      ...joiners.map(
-        (member) =>
-          new ClusterMember(
-            member.node.name,
-            { config, member, joinSecrets, purpose },
-            { parent: this, dependsOn: needs(member) },
-          ),
-      ),
-    ];
+  /** Fails, in the preview already, on what cannot become of the cluster that the last run has left. */
+  private permitted(config: ClusterConfig, last: LastOutputs): pulumi.Output<boolean> {
+    const wanted = {
+      kubernetes: config.kubernetesVersion,
+      cilium: config.cilium.version,
+      nodes: config.nodes.map((node) => node.name),
+      controlPlanes: controlPlanes(config.nodes).map((node) => node.name),
+    };
+    return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
+      const running = runningCluster(versions, nodes);
+      const problems = upgradeProblems(running, wanted);
+      if (problems.length > 0) throw reported(new ConfigError(problems).message);
+      for (const warning of changeWarnings(running, wanted)) void pulumi.log.warn(warning, this);
+      return true;
+    });
   }
 }

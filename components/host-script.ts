@@ -22,18 +22,15 @@ export interface HostScriptArgs {
   files: readonly string[];
   /** TK_… variables, secret ones among them. */
   variables?: Readonly<Record<string, pulumi.Input<string>>>;
-  /** `update`: nothing runs when the resource is made, only when something in it changes later. Its result is then `{}`. */
-  when?: "update";
-  /** Whether the script has a `remove` to run when the resource is deleted. */
-  removable?: boolean;
-  /** Bound on `apply`, in seconds. */
+  /** Bound on the script, in seconds. */
   timeoutSeconds: number;
-  /** Bound on `remove`, in seconds; default 300. */
-  removeTimeoutSeconds?: number;
   /** Whether the result holds secrets. */
   secretResult?: boolean;
-  /** Further values that replace the script's resource when they change. */
-  triggers?: pulumi.Input<string>[];
+  /**
+   * Only for a change of what was there before: a new resource connects nowhere, its result is empty, and the script runs
+   * when its inputs change, another machine among them. For what the stages of a new host have done already.
+   */
+  updateOnly?: boolean;
   /** Run without root's rights if there is no way to them, for a script that reports just that. */
   rootOptional?: boolean;
 }
@@ -42,20 +39,16 @@ export interface HostScriptArgs {
  * A script on a host, run once and again when anything in it changes. The one place that talks to hosts.
  *
  * The command is short, for a failing one is quoted whole; everything else, secrets first, goes by stdin. It is repeated
- * when an input changes, even a rotated key, so every script is idempotent.
+ * when an input changes, even a rotated key, so every script is idempotent. What it leaves on the host is taken away by the
+ * host's undo (host-undo.ts), for a provider that deletes over SSH cannot tell a host that is gone.
  */
 export class HostScript extends remote.Command {
   /** The script's result: the JSON object that it prints. Secret only if `secretResult` says so. */
   public readonly result: pulumi.Output<Record<string, string>>;
 
   constructor(name: string, args: HostScriptArgs, opts: pulumi.CustomResourceOptions) {
-    const run = (verb: string, seconds: number) => {
-      const bash = `timeout --kill-after=10 ${seconds} bash -s -- ${verb}`;
-      if (args.host.user === "root") return bash;
-      return args.rootOptional
-        ? `if sudo -n true; then exec sudo -n ${bash}; else exec ${bash}; fi`
-        : `sudo -n ${bash}`;
-    };
+    const bash = `timeout --kill-after=10 ${args.timeoutSeconds} bash -s -- apply`;
+    const command = asRoot(args.host.user, bash, args.rootOptional);
     const stdin = pulumi
       .output(args.variables ?? {})
       .apply((variables) =>
@@ -65,22 +58,26 @@ export class HostScript extends remote.Command {
       name,
       {
         connection: args.host.connection,
-        [args.when ?? "create"]: run("apply", args.timeoutSeconds),
-        delete: args.removable ? run("remove", args.removeTimeoutSeconds ?? 300) : undefined,
+        ...(args.updateOnly ? { update: command } : { create: command }),
         stdin,
         logging: remote.Logging.None,
         addPreviousOutputInEnv: false,
-        triggers: [args.host.identity, ...(args.triggers ?? [])],
+        // A replaced one would not run, or is to outlast the machine.
+        triggers: args.updateOnly || opts.ignoreChanges !== undefined ? undefined : [args.host.identity],
       },
       {
         ...opts,
-        // The old clean-up would otherwise run after the new script, and undo it.
-        deleteBeforeReplace: true,
         additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
       },
     );
-    this.result = this.stdout.apply((text) => (args.when === "update" && !text ? {} : parseResult(name, text)));
+    this.result = this.stdout.apply((text) => (args.updateOnly && !text ? {} : parseResult(name, text)));
   }
+}
+
+/** A command with root's rights for a login user. `optional`: without them where there is no way to them. */
+export function asRoot(user: string, command: string, optional = false): string {
+  if (user === "root") return command;
+  return optional ? `if sudo -n true; then exec sudo -n ${command}; else exec ${command}; fi` : `sudo -n ${command}`;
 }
 
 function parseResult(name: string, stdout: string): Record<string, string> {

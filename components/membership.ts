@@ -20,6 +20,8 @@ export interface Member {
 
 /** Bound on one run of kubeadm, in seconds: image pulls on a slow line and a slow disk's etcd included. */
 export const kubeadmSeconds = 600;
+/** What the workers' bootstrap token is derived for. */
+export const workersPurpose = "workers";
 /** Bound on an admission, in seconds: the join itself, and the wait for a joiner that is still starting its own. */
 export const joinSeconds = 900;
 

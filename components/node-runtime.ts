@@ -27,7 +27,6 @@ export class NodeRuntime extends pulumi.ComponentResource {
           TK_BUNDLE: config.bundle ?? "",
           ...containerdVariables(config),
         },
-        removable: true,
         timeoutSeconds: 1200,
       },
       { parent: this, dependsOn: opts?.dependsOn },

@@ -60,7 +60,7 @@ export class NodeVersion extends pulumi.ComponentResource {
           TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
           TK_HOST_ETCD: isControlPlane ? scriptText("host/etcd.sh") : "",
         },
-        when: "update",
+        updateOnly: true,
         timeoutSeconds: drainSeconds + kubeadmUpgradeSeconds + otherSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },

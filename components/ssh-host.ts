@@ -6,6 +6,7 @@ import type { HostFacts } from "../plan/preflight";
 import { requirementsScript } from "../plan/requirements";
 import { shellQuote } from "../scripts/render";
 import { HostScript, type ScriptTarget } from "./host-script";
+import { HostUndo } from "./host-undo";
 
 export interface SshHostArgs {
   node: NodeConfig;
@@ -28,6 +29,10 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
   public readonly facts: pulumi.Output<HostFacts>;
   public readonly name: string;
   public readonly user: string;
+  /** What looks at the host, for who has to wait until it has. */
+  public readonly factsScript: HostScript;
+  /** What takes everything off the host again: every script that leaves something there depends on it. */
+  public readonly undo: HostUndo;
 
   constructor(name: string, args: SshHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:host:SshHost", name, {}, opts);
@@ -46,7 +51,7 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
     });
     // Without the key's comment, which says nothing of the machine.
     this.identity = hostKey.apply((key) => fingerprint([host.identity ?? "", key.split(" ").slice(0, 2).join(" ")]));
-    const facts = new HostScript(
+    this.factsScript = new HostScript(
       `${name}-facts`,
       {
         host: this,
@@ -63,7 +68,18 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
       },
       { parent: this },
     );
-    this.facts = facts.result as unknown as pulumi.Output<HostFacts>;
+    this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
+    this.undo = new HostUndo(
+      `${name}-undo`,
+      {
+        node: args.node,
+        config: args.config,
+        hostKey,
+        identity: this.identity,
+        privateKey: args.privateKey,
+      },
+      { parent: this },
+    );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }
 

@@ -37,10 +37,10 @@ export class TailnetNode extends pulumi.ComponentResource {
           TK_HOST_NETWORK: scriptText("host/network.sh"),
           TK_HOST_WAIT_ADDRESS: scriptText("host/wait-address.sh"),
         },
-        removable: true,
         timeoutSeconds: 600,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
+      // With what is made of the old device's ID: that device has the node's name until it is deleted.
+      { parent: this, dependsOn: opts?.dependsOn, deleteBeforeReplace: true },
     );
     this.address = script.result.apply((r) => r.address ?? "");
     this.deviceId = script.result.apply((r) => r.deviceId ?? "");

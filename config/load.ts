@@ -148,7 +148,12 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
       ...(values.ciliumChart !== undefined && { chart: values.ciliumChart }),
       values: values.ciliumValues,
     },
-    tailnet: { loginServer: values.tailnetLoginServer, tag: values.tailnetTag, mtu: values.tailnetMtu },
+    tailnet: {
+      loginServer: values.tailnetLoginServer,
+      tag: values.tailnetTag,
+      mtu: values.tailnetMtu,
+      api: values.tailnetApi.replace(/\/+$/, ""),
+    },
     ssh,
     ...(values.bundle !== undefined && { bundle: values.bundle }),
     hostProfile,

@@ -11,7 +11,11 @@ import type { ClusterConfig } from "./schema";
 /** The stack's config, with its secrets as secret outputs. */
 export interface StackConfig {
   config: ClusterConfig;
-  secrets: { sshPrivateKey: pulumi.Output<string>; tailnetAuthKey: pulumi.Output<string> };
+  secrets: {
+    sshPrivateKey: pulumi.Output<string>;
+    tailnetAuthKey: pulumi.Output<string>;
+    tailnetApiKey?: pulumi.Output<string>;
+  };
 }
 
 /**
@@ -28,6 +32,7 @@ export function loadStackConfig(): StackConfig {
     secrets: {
       sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
       tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey),
+      ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
     },
   };
 }

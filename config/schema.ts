@@ -73,7 +73,7 @@ export interface ClusterConfig {
   containerdVersion?: string;
   /** Any text; a changed one renews the control planes' certificates. */
   certificateRenewal: string;
-  /** Bound on the drain of a node, in seconds; 0: nodes are upgraded with their pods on them. */
+  /** Bound on the drain of a node, in seconds; 0: nodes are upgraded, or leave, with their pods on them. */
   drainSeconds: number;
   /** Absolute path on the first control plane of the etcd snapshot that a cluster without any control plane is made from. */
   restoreSnapshot?: string;
@@ -88,6 +88,8 @@ export interface ClusterConfig {
     tag: string;
     /** MTU of tailscale0 in bytes. */
     mtu: number;
+    /** URL of the API by which devices are deleted, without a slash at the end. */
+    api: string;
   };
   /** What a node's host has where it names nothing itself. */
   ssh: { user: string; port: number };
@@ -107,6 +109,8 @@ export interface ClusterConfig {
 export interface Secrets {
   sshPrivateKey: string;
   tailnetAuthKey: string;
+  /** Access token of the tailnet's API. Absent: no device is deleted by it. */
+  tailnetApiKey?: string;
 }
 
 export const emptyHostProfile: HostProfile = {
@@ -312,6 +316,11 @@ export const stackSchema = z.object({
   tailnetMtu: wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
   tailnetAuthKey: z.string().optional(),
   tailnetAuthKeyFile: z.string().optional(),
+  tailnetApi: text(/^https?:\/\/[^\s/]+/, "a URL such as https://api.tailscale.com").default(
+    "https://api.tailscale.com",
+  ),
+  tailnetApiKey: z.string().optional(),
+  tailnetApiKeyFile: z.string().optional(),
   sshUser: userName().default("root"),
   sshPort: port().default(22),
   sshPrivateKey: z.string().optional(),

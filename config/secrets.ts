@@ -1,4 +1,4 @@
-/** The two secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
+/** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
 import type { Secrets } from "./schema";
 import type { ReadFile } from "./load";
 
@@ -35,15 +35,33 @@ const tailnetAuthKey: SecretKind = {
   },
 };
 
+const tailnetApiKey: SecretKind = {
+  wanted: "an access token of the tailnet's API",
+  problem(value) {
+    // RFC 6750's characters of a bearer token; others would end the header that it is sent in.
+    if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
+      return "it has characters that no access token has. Give the token alone.";
+    }
+    return /^tskey-(auth|client)-/.test(value)
+      ? "it is no API access token, but another kind of key. Make an API access token in the admin console."
+      : undefined;
+  },
+};
+
 /**
- * Both secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
- * given twice, unreadable or of the wrong kind.
+ * The secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
+ * given twice, unreadable or of the wrong kind. Only the API's key may be missing.
  */
 export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
+  const apiKey =
+    raw.tailnetApiKey === undefined && raw.tailnetApiKeyFile === undefined
+      ? undefined
+      : readSecret("tailnetApiKey", tailnetApiKey, raw, readFile, problems);
   return {
     // ssh refuses a key whose last line does not end.
     sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n`,
     tailnetAuthKey: readSecret("tailnetAuthKey", tailnetAuthKey, raw, readFile, problems),
+    ...(apiKey !== undefined && { tailnetApiKey: apiKey }),
   };
 }
 

@@ -1,7 +1,6 @@
 /**
- * What lets a machine into the cluster: bootstrap tokens and the key of the uploaded certificates. They are derived from
- * a secret seed, so that the program can name them before the host that mints them has spoken, and are of no use but for
- * the minutes around a join. Neither tells anything about the seed.
+ * What lets a worker into the cluster: a bootstrap token. It is derived from a secret seed, so that both sides of a join
+ * know it beforehand, and is of no use but for the minutes around the join. It tells nothing about the seed.
  */
 import { createHmac } from "node:crypto";
 
@@ -38,21 +37,4 @@ export function bootstrapToken(seed: string, purpose: string): string {
     }
   }
   return `${characters.slice(0, 6)}.${characters.slice(6)}`;
-}
-
-/**
- * A key for kubeadm's uploaded certificates: 32 bytes as 64 hex digits, the same each time. Throws on an empty seed.
- *
- * @param seed secret, at least 128 bits of entropy.
- * @param purpose what the key is for; another purpose gives an unrelated key.
- */
-export function certificateKey(seed: string, purpose: string): string {
-  const bytes: number[] = [];
-  for (const byte of derive(seed, "certificate-key", purpose)) {
-    bytes.push(byte);
-    if (bytes.length === 32) {
-      break;
-    }
-  }
-  return Buffer.from(bytes).toString("hex");
 }

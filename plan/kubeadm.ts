@@ -32,14 +32,20 @@ export interface ClusterDocumentArgs {
   resolvConf: string;
 }
 
+/** How a joiner finds the cluster and is let in. */
+export type Discovery =
+  | {
+      token: string;
+      /** `sha256:` and the hex digest of the CA's public key. */
+      caCertHashes: string[];
+    }
+  /** A kubeconfig on the joiner with credentials of its own; absolute path. */
+  | { kubeConfigPath: string };
+
 export interface JoinDocumentArgs {
   endpoint: { address: string; port: number };
   node: NodeDocumentArgs;
-  token: string;
-  /** `sha256:` and the hex digest of the CA's public key. */
-  caCertHashes: string[];
-  /** The key of the uploaded certificates; control planes only. */
-  certificateKey?: string;
+  discovery: Discovery;
   profile: HostProfile;
   /** How long the endpoint may take to answer, as a Go duration; kubeadm's own is `5m0s`. */
   discoveryTimeout?: string;
@@ -101,56 +107,28 @@ function kubeletDocument(a: ClusterDocumentArgs): object {
 }
 
 /**
- * What `kubeadm join` reads on every other node. A control plane gets its own API server and etcd member.
- * Throws for a worker that is given a certificate key, which would let it fetch the cluster's CA keys.
+ * What `kubeadm join` reads on every other node. A control plane gets its own API server and etcd member; the cluster's
+ * authorities have to be in its /etc/kubernetes/pki before.
  */
 export function joinConfiguration(a: JoinDocumentArgs): string {
-  const isControlPlane = a.node.role === "control-plane";
-  if (!isControlPlane && a.certificateKey !== undefined) {
-    throw new Error(`${a.node.name} is a worker and gets no certificate key`);
-  }
   return documents([
     {
       apiVersion,
       kind: "JoinConfiguration",
-      discovery: {
-        bootstrapToken: {
-          apiServerEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
-          token: a.token,
-          caCertHashes: a.caCertHashes,
-        },
-      },
+      discovery:
+        "kubeConfigPath" in a.discovery
+          ? { file: { kubeConfigPath: a.discovery.kubeConfigPath } }
+          : {
+              bootstrapToken: {
+                apiServerEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
+                token: a.discovery.token,
+                caCertHashes: a.discovery.caCertHashes,
+              },
+            },
       nodeRegistration: nodeRegistration(a.node, a.profile),
-      ...(isControlPlane && {
-        controlPlane: {
-          localAPIEndpoint: localEndpoint(a),
-          ...(a.certificateKey !== undefined && { certificateKey: a.certificateKey }),
-        },
-      }),
+      ...(a.node.role === "control-plane" && { controlPlane: { localAPIEndpoint: localEndpoint(a) } }),
       ...(a.discoveryTimeout !== undefined && { timeouts: { discovery: a.discoveryTimeout } }),
     },
-  ]);
-}
-
-/**
- * What `kubeadm init phase upload-certs` reads, on a control plane that is in: the key under which the cluster's
- * certificates are put into it. The rest keeps kubeadm from asking the network for a version, an address and a runtime.
- *
- * @param certificateKey 64 hex digits; secret.
- */
-export function uploadCertsConfiguration(
-  certificateKey: string,
-  a: Pick<ClusterDocumentArgs, "endpoint" | "kubernetesVersion">,
-): string {
-  return documents([
-    {
-      apiVersion,
-      kind: "InitConfiguration",
-      certificateKey,
-      localAPIEndpoint: { advertiseAddress: a.endpoint.address, bindPort: a.endpoint.port },
-      nodeRegistration: { criSocket },
-    },
-    { apiVersion, kind: "ClusterConfiguration", kubernetesVersion: `v${a.kubernetesVersion}` },
   ]);
 }
 

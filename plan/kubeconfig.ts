@@ -35,12 +35,11 @@ export function operatorServer(
 
 /**
  * What a joiner pins the cluster's certificate authority by: `sha256:` and the hex SHA-256 of the CA certificate's
- * SubjectPublicKeyInfo, as in https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-join. Throws if the
- * kubeconfig holds no certificate.
+ * SubjectPublicKeyInfo, as in https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-join.
+ *
+ * @param certificate PEM. Throws if it is none.
  */
-export function caCertHash(kubeconfig: string): string {
-  const document = parse(kubeconfig) as Kubeconfig;
-  const pem = Buffer.from(document.clusters[0]!.cluster["certificate-authority-data"], "base64");
-  const key = new X509Certificate(pem).publicKey.export({ type: "spki", format: "der" });
+export function caCertHash(certificate: string): string {
+  const key = new X509Certificate(certificate).publicKey.export({ type: "spki", format: "der" });
   return `sha256:${createHash("sha256").update(key).digest("hex")}`;
 }

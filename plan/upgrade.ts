@@ -8,12 +8,15 @@ export interface RunningCluster {
   cilium?: string;
   /** Names of its nodes. */
   nodes?: readonly string[];
+  /** Names of its control planes. */
+  controlPlanes?: readonly string[];
 }
 
 export interface WantedCluster {
   kubernetes: string;
   cilium: string;
   nodes: readonly string[];
+  controlPlanes: readonly string[];
 }
 
 /**
@@ -27,6 +30,7 @@ export function upgradeProblems(running: RunningCluster | undefined, wanted: Wan
   return [
     ...kubernetesProblems(running, wanted),
     ...ciliumProblems(running, wanted),
+    ...togetherProblems(running, wanted),
     ...joinerProblems(running, wanted),
   ];
 }
@@ -60,6 +64,24 @@ function ciliumProblems(running: RunningCluster, wanted: WantedCluster): string[
   return [refused("ciliumVersion", wanted.cilium, allowed, `Go to a 1.${next} first.`)];
 }
 
+// Cilium's agents would restart while nodes are drained, and nobody could tell which of the two broke something.
+function togetherProblems(running: RunningCluster, wanted: WantedCluster): string[] {
+  const { kubernetes, cilium } = running;
+  return kubernetes === undefined ||
+    cilium === undefined ||
+    kubernetes === wanted.kubernetes ||
+    cilium === wanted.cilium
+    ? []
+    : [
+        refused(
+          "ciliumVersion",
+          wanted.cilium,
+          `${cilium}, which the cluster is at, while Kubernetes goes from ${kubernetes} to ${wanted.kubernetes}`,
+          "Upgrade one of the two in a run of its own.",
+        ),
+      ];
+}
+
 // A new node gets the new version at once, and a kubelet must not be ahead of the API servers that it joins.
 function joinerProblems(running: RunningCluster, wanted: WantedCluster): string[] {
   const { kubernetes: at, nodes } = running;
@@ -76,6 +98,40 @@ function joinerProblems(running: RunningCluster, wanted: WantedCluster): string[
           "Add this node after the upgrade.",
         ),
   );
+}
+
+/** What a change of the nodes risks, a line each. */
+export function changeWarnings(running: RunningCluster | undefined, wanted: WantedCluster): string[] {
+  const before = running?.controlPlanes ?? [];
+  const stay = before.filter((name) => wanted.controlPlanes.includes(name));
+  const majority = Math.floor(before.length / 2) + 1;
+  return stay.length >= majority || before.length === 0
+    ? []
+    : [
+        `nodes: of the control planes ${before.join(", ")} ${stay.length === 0 ? "none" : `only ${stay.join(", ")}`} would stay, and ` +
+          `etcd needs ${majority} of them to let the others go. Remove or replace fewer in one run; if they are lost already, ` +
+          "docs/disaster.md says how to go on.",
+      ];
+}
+
+/** The running cluster by the outputs `versions` and `nodes` of the last run; undefined where there was none. */
+export function runningCluster(versions: unknown, nodes: unknown): RunningCluster | undefined {
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  const { kubernetes, cilium } = (versions ?? {}) as Record<string, unknown>;
+  const list = Array.isArray(nodes) ? (nodes as { name?: unknown; role?: unknown }[]) : [];
+  const named = list.filter(({ name }) => typeof name === "string") as { name: string; role?: unknown }[];
+  const [kubernetesVersion, ciliumVersion] = [text(kubernetes), text(cilium)];
+  if (kubernetesVersion === undefined && named.length === 0) {
+    return undefined;
+  }
+  return {
+    ...(kubernetesVersion !== undefined && { kubernetes: kubernetesVersion }),
+    ...(ciliumVersion !== undefined && { cilium: ciliumVersion }),
+    ...(named.length > 0 && {
+      nodes: named.map(({ name }) => name),
+      controlPlanes: named.filter(({ role }) => role === "control-plane").map(({ name }) => name),
+    }),
+  };
 }
 
 /** Below zero if the first comes before the second, by semantic versioning: a pre-release comes before its release. */

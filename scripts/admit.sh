@@ -1,33 +1,31 @@
 # shellcheck shell=bash
-# Stage admit, on a control plane that is in: opens the door for the named joiners, waits until each says that it has
-# joined, and shuts it again whatever happened. The credentials' values are known to both sides beforehand; that they are
-# valid at all lasts only as long as this script.
-# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_KUBEADM_DOCUMENT
-# (secret; empty for workers), TK_KUBEADM_SECONDS, TK_JOIN_SECONDS.
+# Stage admit, on a control plane that is in: opens the door for the named workers, waits until each says that it has
+# joined, and shuts it again whatever happened. The token's value is known to both sides beforehand; that it is valid at
+# all lasts only as long as this script.
+# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_JOIN_SECONDS.
 
 waiting_for() {
     local joiner
     for joiner in $TK_JOINERS; do
-        [ "$(kubectl_admin get node "${joiner%%=*}" -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null)" = "${joiner#*=}" ] || printf '%s ' "${joiner%%=*}"
+        [ "$(mark_of "${joiner%%=*}")" = "${joiner#*=}" ] || printf '%s ' "${joiner%%=*}"
     done
 }
 
 all_joined() { [ -z "$(waiting_for)" ]; }
 
-# Fails if the API does not answer: then nobody knows whether they are gone.
-close_admission() {
-    local name names
-    # Only by who uploads them: the workers' admission runs beside the control planes', whose joiner may yet have to fetch them.
-    [ -z "$TK_KUBEADM_DOCUMENT" ] || kubectl_admin -n kube-system delete secret kubeadm-certs --ignore-not-found >/dev/null 2>&1 || return
-    names=$(kubectl_admin -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name 2>/dev/null) || return
-    for name in $names; do
-        # Also the token by which kubeadm bounds the life of the uploaded certificates.
-        if [ "$name" = "secret/bootstrap-token-$TK_TOKEN_ID" ] || { [ -n "$TK_KUBEADM_DOCUMENT" ] &&
-            kubectl_admin -n kube-system get "$name" -o 'jsonpath={.data.description}' 2>/dev/null | base64 -d 2>/dev/null | grep -q kubeadm-certs; }; then
-            kubectl_admin -n kube-system delete "$name" --ignore-not-found >/dev/null 2>&1 || return
-        fi
+node_ready() { [ "$(kubectl_cluster get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]; }
+
+# A machine that was made anew under its old name is another one: what the API holds of the former one is not to be this
+# one's. And kubeadm refuses a name that a Ready node has, as an attempt leaves it that was killed a moment too late.
+forget_former_machines() {
+    local name
+    for name in $(waiting_for); do
+        if [ -n "$(mark_of "$name")" ] || node_ready "$name"; then forget_node "$name"; fi
     done
 }
+
+# Fails if the API does not answer: then nobody knows whether it is gone.
+close_admission() { kubectl_admin -n kube-system delete secret "bootstrap-token-$TK_TOKEN_ID" --ignore-not-found >/dev/null 2>&1; }
 
 open_admission() {
     local error
@@ -50,8 +48,6 @@ stringData:
   auth-extra-groups: system:bootstrappers:kubeadm:default-node-token
 EOF
     ) || fail "cannot make a bootstrap token: $(tail -n 1 <<<"$error")"
-    # Without the second option the key would stand in kubeadm's log.
-    [ -z "$TK_KUBEADM_DOCUMENT" ] || run_kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print
 }
 
 # The lock is for what changes this host. Waiting here while other stages work on it is the point of this one.
@@ -62,7 +58,12 @@ lock_host() {
 
 apply() {
     local end=$((SECONDS + TK_JOIN_SECONDS)) missing
+    # One that a killed run has left would shut the door that this one opens.
+    exec 7>>"$TK_RUN/admit.pid"
+    flock -n 7 || { pkill -TERM -F "$TK_RUN/admit.pid" && flock -w 60 7; } || fail "the admission of an earlier run does not end: process $(cat "$TK_RUN/admit.pid")"
+    printf '%s\n' "$$" >"$TK_RUN/admit.pid"
     if ! all_joined; then
+        forget_former_machines
         trap 'close_admission || true' EXIT
         open_admission
         while missing=$(waiting_for) && [ -n "$missing" ]; do
@@ -71,7 +72,7 @@ apply() {
         done
         changed "admitted $TK_JOINERS"
     fi
-    wait_for 60 "the credentials of the admission cannot be revoked, for the API does not answer; they expire by themselves" close_admission
+    wait_for 60 "the token of the admission cannot be revoked, for the API does not answer; it expires by itself" close_admission
     trap - EXIT
     result
 }

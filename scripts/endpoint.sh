@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Stage endpoint: the API endpoint on this control plane's loopback and advertised, while its API server is ready.
+# The API endpoint on this control plane's loopback and advertised, while its API server is ready.
 # Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_HOST_ENDPOINT (text of scripts/host/endpoint.sh).
 
 endpoint_unit() {
-    cat <<'EOF'
+    cat <<'UNIT'
 [Unit]
 Description=Kubernetes API endpoint where a ready API server is
 # Stopped before them, so that a reboot withdraws the endpoint while everything still works.
@@ -21,12 +21,12 @@ RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
-EOF
+UNIT
 }
 
 has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
 
-apply() {
+install_endpoint() {
     local restart=
     if install_text "$TK_LIB/endpoint" 0755 "$TK_HOST_ENDPOINT"; then restart=restart; fi
     if install_text "$TK_ETC/endpoint.env" 0644 "$(printf 'TAILKUBE_ENDPOINT=%s\nTAILKUBE_ENDPOINT_PORT=%s' "$TK_ENDPOINT" "$TK_ENDPOINT_PORT")"; then restart=restart; fi
@@ -36,12 +36,10 @@ apply() {
     fi
     unit_start tailkube-endpoint.service $restart
     wait_for 60 "$TK_ENDPOINT does not appear on lo (journalctl -u tailkube-endpoint)" has_endpoint
-    result
 }
 
-remove() {
+# A joiner that had the endpoint on its own loopback would talk to its own, closed port, and wait in silence.
+withdraw_endpoint() {
     unit_stop tailkube-endpoint.service
-    undo_files
-    systemctl daemon-reload
-    result
+    if has_endpoint; then ip address del "$TK_ENDPOINT/32" dev lo; fi
 }

@@ -53,3 +53,18 @@ advertise_pod_cidr() {
 
 # The node answers for itself that it has joined: admission waits for this mark before it takes the credentials back.
 mark_joined() { kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" >/dev/null; }
+
+write_sentinel() {
+    printf '%s\n' "$1" >"$SENTINEL.new"
+    mv "$SENTINEL.new" "$SENTINEL"
+}
+
+refuse_other_stack() {
+    [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||
+        fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
+}
+
+# Only after an attempt of our own: the kubelet's package brings the folder, too, and what else lies there is not ours.
+reset_failed_attempt() {
+    if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
+}

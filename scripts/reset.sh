@@ -9,8 +9,8 @@ SENTINEL=$TK_STATE/joined
 reset_node() {
     local mount
     if command -v kubeadm >/dev/null && { [ -d /etc/kubernetes/manifests ] || [ -e /etc/kubernetes/kubelet.conf ]; }; then
-        # It also takes this host's member out of etcd, as long as a majority answers.
-        timeout --kill-after=10 120 kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock >>"$KUBEADM_LOG" 2>&1 || true
+        # Out of etcd it is taken by who is still in: from here kubeadm would wait for members that may be gone, too.
+        timeout --kill-after=10 120 kubeadm reset --force --skip-phases=remove-etcd-member --cri-socket unix:///run/containerd/containerd.sock >>"$KUBEADM_LOG" 2>&1 || true
         changed "kubeadm reset"
     fi
     systemctl stop kubelet 2>/dev/null || true

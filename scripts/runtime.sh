@@ -201,14 +201,9 @@ apply() {
     result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)"
 }
 
-remove() {
-    local fresh='' ours='' stage
-    # Of a later stage that failed or was killed the stack knows nothing, so nobody else undoes it.
-    for stage in endpoint join init; do
-        [ -e "$TK_STATE/owned.$stage" ] || continue
-        if [ "$stage" = endpoint ]; then unit_stop tailkube-endpoint.service; else reset_node; fi
-        TK_STAGE=$stage undo_files
-    done
+# Away with what this stage has made; the node itself is reset before.
+remove_runtime() {
+    local fresh='' ours='' restore=''
     unit_stop kubelet.service
     grep -qsxF /var/lib/containerd/.tailkube "$TK_STATE/owned.runtime" && fresh=1
     grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime" && ours=1
@@ -228,12 +223,10 @@ remove() {
         fi
     fi
     if [ -z "$TK_BUNDLE" ]; then apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true; fi
-    local restore=
     [ ! -e "$TK_STATE/backup.runtime/etc/containerd/config.toml" ] || restore=1
     undo_files
     systemctl daemon-reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then
         systemctl try-restart containerd.service
     fi
-    result
 }

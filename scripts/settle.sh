@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Stage settle, on the first control plane, after Cilium's release and all joins: labels and taints as declared, Cilium
-# and CoreDNS ready, pods that are older than the network restarted once.
+# Stage settle, on the first control plane, after Cilium's release and all joins: nodes that are declared no more drained
+# and taken out, labels and taints as declared, Cilium and CoreDNS ready, pods that are older than the network restarted once.
 # Given (beside node.sh's): TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines), TK_NODES
-# (names), TK_READY_SECONDS.
+# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS.
 
 # identity KIND ITEM: what two items of one node differ in. A taint is its key and its effect, whatever its value.
 identity() {
@@ -63,6 +63,7 @@ restart_unmanaged_pods() {
 
 apply() {
     local node
+    for node in $(departed); do take_out "$node"; done
     for node in $TK_NODES; do
         settle_node "$node" labels "$(words_of "$node" "$TK_LABELS")"
         settle_node "$node" taints "$(words_of "$node" "$TK_TAINTS")"

@@ -6,6 +6,7 @@
 
 status_field() { tailscale status --json --peers=false 2>/dev/null | tr -d '\n\t' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
 backend_state() { tailscale status --json --peers=false 2>/dev/null | sed -n 's/.*"BackendState": *"\([^"]*\)".*/\1/p'; }
+logged_out() { [ "$(backend_state)" = NeedsLogin ]; }
 backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac; }
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
 address_is_up() { local a; a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .; }
@@ -235,8 +236,9 @@ apply() {
     result address "$address" deviceId "$(status_field ID)" deviceName "${name%%.*}"
 }
 
-remove() {
-    local fresh=
+# Away with what this stage has made, the device in the tailnet included.
+remove_tailnet() {
+    local fresh='' networkd=''
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     unit_stop tailkube-network.service
     unit_stop tailkube-address.service
@@ -247,7 +249,8 @@ remove() {
             [ ! -e "$TK_ETC/routes.d/$name" ] || "$TK_LIB/routes" unset "$name" || true
         done
         if [ -e "$TK_STATE/logged-in" ]; then
-            timeout 60 tailscale logout || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
+            # A device that was deleted at the server has nothing to log out from.
+            timeout 60 tailscale logout || logged_out || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
         fi
     fi
     rm -rf "$TK_ETC/routes.d" "$TK_STATE/advertised"
@@ -258,13 +261,10 @@ remove() {
     fi
     forget_tables
     restore_sysctls
-    local networkd=
     [ ! -e /etc/systemd/networkd.conf.d/50-tailkube.conf ] || networkd=1
     undo_files
     systemctl daemon-reload
     [ -z "$networkd" ] || systemctl try-restart systemd-networkd
     ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
     rm -f /run/tailkube-routes.lock
-    rm -rf "$TK_RUN"
-    result
 }

@@ -305,9 +305,3 @@ apply() {
     uncordon
     report
 }
-
-remove() {
-    rm -rf "$SNAPSHOTS" "$UPGRADING"
-    undo_files
-    result
-}

@@ -2,6 +2,7 @@
 import { writeFileSync } from "fs";
 import { resolve } from "path";
 import { parseArgs } from "util";
+import { loadProject } from "./config";
 import { destroy } from "./destroy";
 import { asText, stackOutputs, visible } from "./outputs";
 import { lockOf, openStack, RunOptions } from "./run";
@@ -63,6 +64,7 @@ async function main(): Promise<number> {
   const options = runOptions(flags);
   if (command === "stack") return stackCommand(options, flags, rest);
   if (rest.length > 0) throw new UsageError(`"${command}" takes no arguments (got "${rest.join(" ")}")`);
+  if (["up", "preview", "destroy"].includes(command)) enterProject(options);
   switch (command) {
     case "up":
       options.write(BANNER);
@@ -100,11 +102,18 @@ function runOptions(flags: Flags): RunOptions {
     directory: resolve(flags.cwd),
     stack: flags.stack,
     stateDirectory: resolve(flags.state),
-    configFile: flags["config-file"],
+    configFile: flags["config-file"] === undefined ? undefined : resolve(flags["config-file"]),
     parallel,
     debug: flags.debug,
     write: (line) => process.stdout.write(`${line}\n`),
   };
+}
+
+/** Providers run in the program's folder, as Pulumi's do: that is what relative paths of commands are relative to. */
+function enterProject(options: RunOptions): void {
+  const passphrase = process.env.PULUMI_CONFIG_PASSPHRASE_FILE;
+  if (passphrase) process.env.PULUMI_CONFIG_PASSPHRASE_FILE = resolve(passphrase);
+  process.chdir(loadProject(options.directory).directory);
 }
 
 async function upCommand(options: RunOptions, flags: Flags): Promise<number> {

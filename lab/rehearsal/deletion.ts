@@ -1,54 +1,53 @@
-/** Deletes resources, dependents first, in parallel where dependencies allow. */
-import { Terminated } from "./executor";
+/** In which order resources are deleted. Pure. */
 import { dependenciesOf, ResourceState } from "./state/deployment";
 
 /**
- * @param doomed what to delete
- * @param deleteOne deletes one; a failure stops what is not yet begun, the rest runs to its end
- * @returns whether all were deleted
+ * As Pulumi's engine does it, level by level: those of a level are deleted at once, those of the next only when all of
+ * the level are gone. A level holds what is equally far from those that depend on nothing, so a resource may wait for
+ * others that it has nothing to do with.
+ * @param doomed what is to be deleted
+ * @param all the resources of the last run, the doomed among them, dependencies first
  */
-export async function deleteAll(
-  doomed: ResourceState[],
-  deleteOne: (resource: ResourceState) => Promise<void>,
-): Promise<boolean> {
-  const waitsFor = dependentsAmong(doomed);
-  const deletions = new Map<ResourceState, Promise<boolean>>();
-  const start = (resource: ResourceState): Promise<boolean> => {
-    let deletion = deletions.get(resource);
-    if (!deletion) {
-      deletion = run(resource);
-      deletions.set(resource, deletion);
-    }
-    return deletion;
-  };
-  const run = async (resource: ResourceState): Promise<boolean> => {
-    const gone = await Promise.all(waitsFor.get(resource)!.map(start));
-    if (gone.includes(false)) return false;
-    try {
-      await deleteOne(resource);
-      return true;
-    } catch (error) {
-      if (error instanceof Terminated) return false;
-      throw error;
-    }
-  };
-  return !(await Promise.all(doomed.map(start))).includes(false);
+export function deletionLevels(doomed: readonly ResourceState[], all: readonly ResourceState[]): ResourceState[][] {
+  const levels: ResourceState[][] = [];
+  const waitsFor = dependenciesAmong(doomed, all);
+  let rest = [...doomed];
+  while (rest.length > 0) {
+    const left = new Set(rest);
+    const level = rest.filter((resource) => !waitsFor.get(resource)!.some((dependency) => left.has(dependency)));
+    levels.unshift(level);
+    rest = rest.filter((resource) => !level.includes(resource));
+  }
+  return levels;
 }
 
-/**
- * For each resource those that depend on it. Two resources of one URN (one replaced by the other) are told apart by
- * their place: the later in the state is the older, and what depends on the URN may depend on either.
- */
-function dependentsAmong(resources: ResourceState[]): Map<ResourceState, ResourceState[]> {
-  const result = new Map<ResourceState, ResourceState[]>(resources.map((resource) => [resource, []]));
-  const byUrn = new Map<string, ResourceState[]>();
-  for (const resource of resources) byUrn.set(resource.urn, [...(byUrn.get(resource.urn) ?? []), resource]);
-  for (const resource of resources) {
-    for (const urn of dependenciesOf(resource)) {
-      for (const dependency of byUrn.get(urn) ?? []) {
-        if (dependency !== resource) result.get(dependency)!.push(resource);
-      }
-    }
+/** For each doomed resource the doomed ones that it depends on. */
+function dependenciesAmong(
+  doomed: readonly ResourceState[],
+  all: readonly ResourceState[],
+): Map<ResourceState, ResourceState[]> {
+  const ancestors = ancestorsOf(all);
+  const components = new Set(all.filter(({ custom }) => !custom).map(({ urn }) => urn));
+  const place = new Map(all.map((resource, index) => [resource, index]));
+  return new Map(
+    doomed.map((resource) => {
+      const needed = new Set(dependenciesOf(resource));
+      // Who depends on a component depends on what it is made of, but a component's child not on its siblings.
+      const owners = [...needed].filter((urn) => components.has(urn) && urn !== resource.parent);
+      const isNeeded = ({ urn }: ResourceState): boolean =>
+        needed.has(urn) || owners.some((owner) => ancestors.get(urn)?.has(owner));
+      // Of two resources of one URN, one replaced by the other, it is the place that tells whose dependency it is.
+      const isBefore = (other: ResourceState): boolean => place.get(other)! < place.get(resource)!;
+      return [resource, doomed.filter((other) => isBefore(other) && isNeeded(other))];
+    }),
+  );
+}
+
+/** The URNs of each resource's parent, the parent's parent and so on. */
+function ancestorsOf(resources: readonly ResourceState[]): Map<string, Set<string>> {
+  const result = new Map<string, Set<string>>();
+  for (const { urn, parent } of resources) {
+    if (parent) result.set(urn, new Set([parent, ...(result.get(parent) ?? [])]));
   }
   return result;
 }

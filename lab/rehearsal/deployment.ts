@@ -3,15 +3,17 @@ import { formerUrns } from "./aliases";
 import type { Config } from "./config";
 import type { Display } from "./display";
 import { Executor, Terminated } from "./executor";
-import type { Goal } from "./goal";
+import type { Goal, ReadGoal } from "./goal";
+import { ignoreChanges } from "./ignoreChanges";
 import { Operations } from "./operations";
-import { keepOld, parsePath } from "./paths";
+import { stackOutputs } from "./outputs";
 import { dependentReplacements, Plan, plan } from "./planner";
 import { defaultProviderGoal, withProviderVersion } from "./providers/defaultProvider";
 import type { Performer } from "./providers/provider";
 import { assertPerformed, performerFor } from "./providers/registry";
-import { isDefaultProvider, newState } from "./resourceState";
+import { isDefaultProvider, newState, setOutputs, stampModified } from "./resourceState";
 import type { Snapshot } from "./snapshot";
+import { namesStack, STACK_REFERENCE_TYPE, stackReferenceOutputs } from "./stackReference";
 import type { ResourceState } from "./state/deployment";
 import {
   formatProviderReference,
@@ -23,7 +25,7 @@ import {
   urnName,
   urnType,
 } from "./urn";
-import type { Props } from "./values";
+import { equal, Props } from "./values";
 
 export interface DeploymentOptions {
   stack: string;
@@ -43,6 +45,7 @@ export class Deployment {
   private readonly oldProviders: Map<string, ResourceState>;
   /** URNs of what was deleted to be replaced, or as a dependent of such. */
   private readonly deleted = new Set<string>();
+  private readonly replaced = new Set<string>();
   private stackOutputs: Props | undefined;
 
   constructor(
@@ -61,8 +64,7 @@ export class Deployment {
     this.assertRunning();
     if (wanted.custom) assertPerformed(wanted.type);
     const { stack, project } = this.options;
-    const urn = makeUrn(stack, project, wanted.parent, wanted.type, wanted.name);
-    if (this.goals.has(urn)) throw new Error(`duplicate resource URN "${urn}"; try giving it a unique name`);
+    const urn = this.newUrn(wanted);
     const goal = this.inherit(isProviderType(wanted.type) ? withProviderVersion(wanted) : wanted);
     this.goals.set(urn, goal);
     const provider = await this.providerReference(goal);
@@ -72,19 +74,47 @@ export class Deployment {
     if (old && old.urn !== urn) this.former.set(urn, [old.urn]);
 
     const performer = goal.custom ? this.performer(goal.type, provider) : undefined;
-    const inputs = keepOld(goal.inputs, old?.inputs ?? {}, old ? goal.ignoreChanges.map(parsePath) : []);
+    const inputs = old ? this.withIgnored(goal, old) : goal.inputs;
     const checked = performer ? await performer.check(inputs, old?.inputs, goal.name) : inputs;
     this.assertRunning();
     const state = newState(urn, goal, checked, provider, old);
-    const isProviderReplaced = old !== undefined && this.isProviderReplaced(old, provider);
-    const wasDeleted = old !== undefined && this.deleted.has(old.urn);
-    const decision = plan(goal, checked, old, performer, isProviderReplaced, wasDeleted);
+    const decision = plan(goal, checked, old, performer, {
+      isProviderReplaced: old !== undefined && this.isProviderReplaced(old, provider),
+      isHostReplaced: this.replaced.has(goal.deletedWith),
+      wasDeleted: old !== undefined && this.deleted.has(old.urn),
+    });
+    if (decision.action === "replace") this.replaced.add(urn);
     if (decision.action === "replace" && performer) {
       // Nothing of the old resource, such as a generated name, is the new one's.
       state.inputs = await performer.check(goal.inputs, undefined, goal.name);
       this.assertRunning();
     }
     await this.perform(decision, state, old, performer);
+    this.states.set(urn, state);
+    return state;
+  }
+
+  /** Reads a resource that exists without this stack: of all, only the stack itself. Previews do so, too. */
+  async read({ id, goal }: ReadGoal): Promise<ResourceState> {
+    this.assertRunning();
+    const { stack, project } = this.options;
+    const label = `${goal.type} ${goal.name}`;
+    if (goal.type !== STACK_REFERENCE_TYPE) {
+      throw new Error(`the rehearsal engine does not support reading of existing resources (\`get\`) (${label})`);
+    }
+    if (!namesStack(id, project, stack)) {
+      throw new Error(`the rehearsal engine does not support reading of other stacks ("${id}", ${label})`);
+    }
+    const urn = this.newUrn(goal);
+    this.goals.set(urn, goal);
+    const provider = await this.providerReference(goal);
+    this.assertRunning();
+    const old = this.snapshot.findOld(urn);
+    const state: ResourceState = { ...newState(urn, goal, goal.inputs, provider, old), external: true };
+    // As Pulumi's backends do it: what the state holds, and that is the last run's until this one ends.
+    setOutputs(state, id, stackReferenceOutputs(id, stackOutputs(this.snapshot.before)));
+    if (old && !equal(old.outputs ?? {}, state.outputs ?? {})) stampModified(state);
+    this.snapshot.put(state, old);
     this.states.set(urn, state);
     return state;
   }
@@ -118,7 +148,7 @@ export class Deployment {
       note: isReplaced ? "the replaced one" : undefined,
       record: () => {
         this.snapshot.remove(old);
-        if (!old.delete && !isDefaultProvider(old)) this.display.counts.delete++;
+        if (!old.delete && !old.external && !isDefaultProvider(old)) this.display.counts.delete++;
       },
     });
   }
@@ -130,6 +160,21 @@ export class Deployment {
   /** Whether the program registered the resource, be it still in the making. */
   private isRegistered(urn: string): boolean {
     return this.goals.has(urn) || [...this.former.values()].some((urns) => urns.includes(urn));
+  }
+
+  private newUrn({ parent, type, name }: Goal): string {
+    const urn = makeUrn(this.options.stack, this.options.project, parent, type, name);
+    if (this.goals.has(urn)) throw new Error(`duplicate resource URN "${urn}"; try giving it a unique name`);
+    return urn;
+  }
+
+  private withIgnored(goal: Goal, old: ResourceState): Props {
+    const { inputs, unfollowed } = ignoreChanges(goal.inputs, old.inputs ?? {}, goal.ignoreChanges);
+    if (unfollowed.length > 0) {
+      const message = "cannot ignore changes in added or removed elements of the path";
+      this.display.message("info", goal.name, `${message}: "${unfollowed.join(", ")}"`);
+    }
+    return inputs;
   }
 
   private inherit(goal: Goal): Goal {
@@ -197,7 +242,7 @@ export class Deployment {
       case "create":
         return this.operations.create(state, performer);
       case "update":
-        return this.operations.update(state, old!, performer!, decision.changes);
+        return this.operations.update(state, old!, performer, decision.changes);
       case "replace":
         return this.replace(state, old!, performer, decision);
     }

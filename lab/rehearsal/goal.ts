@@ -1,5 +1,5 @@
-/** What a program wants of one resource: a RegisterResource request, checked. */
-import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb";
+/** What a program wants of one resource: a RegisterResource or ReadResource request, checked. */
+import type { ReadResourceRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb";
 import { Props, rejectUnsupported } from "./values";
 
 export interface AliasSpec {
@@ -36,6 +36,38 @@ export interface Goal {
   replaceOnChanges: string[];
   additionalSecretOutputs: string[];
   aliases: AliasSpec[];
+}
+
+/** A resource that exists without this stack, by its ID. */
+export interface ReadGoal {
+  id: string;
+  goal: Goal;
+}
+
+/** A reading takes only some of the options, and nothing from its parent. */
+export function readGoalOf(request: ReadResourceRequest): ReadGoal {
+  return {
+    id: request.getId(),
+    goal: {
+      type: request.getType(),
+      name: request.getName(),
+      custom: true,
+      parent: request.getParent(),
+      inputs: (request.getProperties()?.toJavaScript() ?? {}) as Props,
+      protect: false,
+      retainOnDelete: false,
+      deletedWith: "",
+      provider: request.getProvider(),
+      version: request.getVersion(),
+      dependencies: request.getDependenciesList().sort(),
+      propertyDependencies: {},
+      deleteBeforeReplace: undefined,
+      ignoreChanges: [],
+      replaceOnChanges: [],
+      additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+      aliases: [],
+    },
+  };
 }
 
 /** Throws on an option that this engine does not perform. */

@@ -76,15 +76,21 @@ export class Operations {
     });
   }
 
-  async update(state: ResourceState, old: ResourceState, performer: Performer, changes: Change[]): Promise<void> {
+  async update(
+    state: ResourceState,
+    old: ResourceState,
+    performer: Performer | undefined,
+    changes: Change[],
+  ): Promise<void> {
     const inputs = state.inputs ?? {};
     const record = (): void => {
       this.snapshot.put(state, old);
       this.count("update", state);
     };
-    if (isProviderType(state.type) || this.dryRun) {
-      const isProvider = isProviderType(state.type);
-      setOutputs(state, old.id, isProvider ? providerOutputs(state) : performer.preview(inputs, old));
+    const isProvider = isProviderType(state.type);
+    if (!performer || isProvider || this.dryRun) {
+      const outputs = isProvider ? providerOutputs(state) : (performer?.preview(inputs, old) ?? {});
+      setOutputs(state, old.id, outputs);
       stampModified(state);
       this.tell("update", state, changes);
       return record();
@@ -162,6 +168,7 @@ export class Operations {
 }
 
 function sparedBecause(old: ResourceState, condemned: ReadonlySet<string>): string | undefined {
+  if (old.external) return "it was only read";
   if (old.retainOnDelete) return "retained: only removed from the state";
   if (old.deletedWith && condemned.has(old.deletedWith)) return `vanishes with ${urnName(old.deletedWith)}`;
   return undefined;

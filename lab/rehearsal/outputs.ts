@@ -3,7 +3,7 @@ import type { ResourceState } from "./state/deployment";
 import { STACK_TYPE } from "./urn";
 import { hide, Props, reveal, Value } from "./values";
 
-export function stackOutputs(resources: ResourceState[]): Props {
+export function stackOutputs(resources: readonly ResourceState[]): Props {
   return resources.find((resource) => resource.type === STACK_TYPE)?.outputs ?? {};
 }
 

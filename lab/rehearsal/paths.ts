@@ -1,6 +1,4 @@
 /** Property paths as resource options write them: `triggers[*]`, `spec.replicas`, `metadata.labels["a.b"]`. */
-import { isPlainObject, Props, Value } from "./values";
-
 export type Path = (string | number)[];
 
 /** `*` in a pattern matches any one member or index. */
@@ -31,30 +29,4 @@ export function formatPath(path: Path): string {
 /** Whether the pattern names the path itself or something that holds it. */
 export function covers(pattern: Path, path: Path): boolean {
   return pattern.length <= path.length && pattern.every((part, i) => part === "*" || part === path[i]);
-}
-
-/**
- * The new properties with everything that the patterns name taken from the old ones (absent there: removed), as
- * `ignoreChanges` wants it.
- */
-export function keepOld(news: Props, olds: Props, patterns: Path[]): Props {
-  return patterns.reduce((props, pattern) => keep(props, olds, pattern) as Props, news);
-}
-
-function keep(news: Value | undefined, olds: Value | undefined, pattern: Path): Value | undefined {
-  const [head, ...rest] = pattern;
-  if (head === undefined) return olds;
-  if (Array.isArray(news) && Array.isArray(olds)) {
-    return news.map((item, i) => (head === "*" || head === i ? (keep(item, olds[i], rest) ?? null) : item));
-  }
-  // A pattern that reaches into a secret or a scalar has nothing to keep there.
-  if (!isPlainObject(news) || !isPlainObject(olds)) return news;
-  const result: Props = { ...news };
-  const keys = head === "*" ? [...new Set([...Object.keys(news), ...Object.keys(olds)])] : [String(head)];
-  for (const key of keys) {
-    const kept = keep(news[key], olds[key], rest);
-    if (kept === undefined) delete result[key];
-    else result[key] = kept;
-  }
-  return result;
 }

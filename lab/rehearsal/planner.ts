@@ -1,5 +1,5 @@
 /** Decides what has to be done for a resource. Pure. */
-import type { Change } from "./diff";
+import { Change, diffProps } from "./diff";
 import type { Goal } from "./goal";
 import { covers, parsePath } from "./paths";
 import type { Performer } from "./providers/provider";
@@ -13,25 +13,39 @@ export type Plan =
   | { action: "update"; changes: Change[] }
   | { action: "replace"; changes: Change[]; deleteBeforeReplace: boolean };
 
-/**
- * @param inputs the checked inputs
- * @param providerReplaced the resource's provider is another one, which needs a new resource
- * @param wasDeleted the old resource was deleted in this run already, as a dependent of a replaced one
- */
+/** What asks for a new resource, whatever its inputs are. */
+export interface Circumstances {
+  /** The resource's provider is another one, which cannot go on with what the old one made. */
+  isProviderReplaced: boolean;
+  /** What the resource vanishes with is replaced in this run. */
+  isHostReplaced: boolean;
+  /** The old resource was deleted in this run already, as a dependent of a replaced one. */
+  wasDeleted: boolean;
+}
+
+/** @param inputs the checked inputs */
 export function plan(
   goal: Goal,
   inputs: Props,
   old: ResourceState | undefined,
   performer: Performer | undefined,
-  providerReplaced: boolean,
-  wasDeleted: boolean,
+  { isProviderReplaced, isHostReplaced, wasDeleted }: Circumstances,
 ): Plan {
   if (!old) return { action: "create" };
-  const deleteBeforeReplace = goal.deleteBeforeReplace ?? performer?.deletesBeforeReplace?.(old, inputs) ?? false;
-  if (old.custom !== goal.custom) return { action: "replace", changes: [], deleteBeforeReplace };
-  const changes = performer ? applyReplaceOnChanges(performer.diff(old, inputs), goal.replaceOnChanges) : [];
+  // What the inputs do not ask for is no matter of the provider's: without the program's word the new one comes first.
+  const forced = (changes: Change[]): Plan => ({
+    action: "replace",
+    changes,
+    deleteBeforeReplace: goal.deleteBeforeReplace ?? false,
+  });
+  if (old.custom !== goal.custom) return forced([]);
+  const changes = performer
+    ? applyReplaceOnChanges(performer.diff(old, inputs), goal.replaceOnChanges)
+    : diffProps(old.inputs ?? {}, inputs);
   if (old.pendingReplacement || wasDeleted) return { action: "replace", changes, deleteBeforeReplace: true };
-  if (providerReplaced || changes.some((change) => change.replace)) {
+  if (isProviderReplaced || isHostReplaced) return forced(changes);
+  if (changes.some((change) => change.replace)) {
+    const deleteBeforeReplace = goal.deleteBeforeReplace ?? performer?.deletesBeforeReplace?.(old, inputs) ?? false;
     return { action: "replace", changes, deleteBeforeReplace };
   }
   return changes.length > 0 ? { action: "update", changes } : { action: "same" };
@@ -61,7 +75,7 @@ export function dependentReplacements(
   const replaced = new Set([root.urn]);
   const result: ResourceState[] = [];
   for (const resource of candidates) {
-    if (resource === root || resource.delete || !resource.custom) continue;
+    if (resource === root || resource.delete || !resource.custom || resource.external) continue;
     if (!mustBeReplaced(resource, replaced, performerOf)) continue;
     replaced.add(resource.urn);
     result.push(resource);
@@ -83,6 +97,7 @@ function mustBeReplaced(
   if (changing.length === 0) return false;
   const assumed: Props = { ...inputs };
   for (const key of changing) assumed[key] = UNKNOWN;
-  const changes = applyReplaceOnChanges(performerOf(resource).diff(resource, assumed), resource.replaceOnChanges ?? []);
+  const diff = performerOf(resource).diff(resource, assumed, resource.ignoreChanges);
+  const changes = applyReplaceOnChanges(diff, resource.replaceOnChanges ?? []);
   return changes.some((change) => change.replace);
 }

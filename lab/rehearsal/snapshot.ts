@@ -5,6 +5,8 @@ import type { StateStore } from "./state/store";
 import { formatProviderReference, parseProviderReference } from "./urn";
 
 export class Snapshot {
+  /** All resources of the last run, dependencies first. */
+  readonly before: readonly ResourceState[];
   private readonly news: ResourceState[] = [];
   private readonly pending = new Set<PendingOperation>();
   /** Former URN → present URN, for references from resources that were not yet registered. */
@@ -22,6 +24,7 @@ export class Snapshot {
     private readonly store: StateStore | undefined,
     hadPendingOperations = false,
   ) {
+    this.before = remaining;
     this.dirty = hadPendingOperations;
   }
 

@@ -1,5 +1,6 @@
 /** `up` and `preview`: run the program, make its resources, delete what it no longer wants. */
-import { deleteAll } from "./deletion";
+import { deletionLevels } from "./deletion";
+import { Terminated } from "./executor";
 import { printOutputs } from "./outputs";
 import { Program } from "./program";
 import { engineService } from "./rpc/engine";
@@ -53,6 +54,7 @@ async function runProgram({ options, stack, config, dryRun, display, executor, .
     ...common,
     project: project.name,
     register: (goal) => deployment.register(goal),
+    read: (wanted) => deployment.read(wanted),
     registerOutputs: (urn, outputs) => deployment.registerOutputs(urn, outputs),
     find: (urn) => snapshot.find(urn),
     refuse: fail,
@@ -78,7 +80,7 @@ async function runProgram({ options, stack, config, dryRun, display, executor, .
 }
 
 /** Deletes what the program did not register, and what was replaced. */
-export async function deleteUnwanted({ executor, deployment, display }: Engine): Promise<void> {
+export async function deleteUnwanted({ executor, deployment, display, snapshot }: Engine): Promise<void> {
   const doomed = deployment.unwanted();
   const guarded = doomed.filter((resource) => resource.protect && !resource.delete);
   if (guarded.length > 0) {
@@ -86,5 +88,12 @@ export async function deleteUnwanted({ executor, deployment, display }: Engine):
     display.error(`protected, not deleted: ${names}; remove \`protect\` with an \`up\` first`);
     return executor.stop();
   }
-  await deleteAll(doomed, (resource) => deployment.deleteUnwanted(resource, doomed));
+  for (const level of deletionLevels(doomed, snapshot.before)) {
+    const deletions = level.map((resource) => deployment.deleteUnwanted(resource, doomed));
+    // What has begun beside a failed deletion ends by itself.
+    const results = await Promise.allSettled(deletions);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed && !(failed.reason instanceof Terminated)) throw failed.reason;
+    if (failed) return;
+  }
 }

@@ -17,6 +17,7 @@ type deviceReport struct {
 	NodeKey          string               `json:"nodeKey"`  // short
 	Addresses        []netip.Addr         `json:"addresses"`
 	Online           bool                 `json:"online"`
+	LoggedOut        bool                 `json:"loggedOut"`
 	LastSeen         *time.Time           `json:"lastSeen"` // null if it was never offline
 	Tags             []string             `json:"tags"`
 	AdvertisedRoutes []netip.Prefix       `json:"advertisedRoutes"`
@@ -36,6 +37,7 @@ func (n *network) devices() []deviceReport {
 			Hostname:         d.Hostinfo.Hostname,
 			NodeKey:          d.NodeKey.ShortString(),
 			Online:           d.online(),
+			LoggedOut:        d.LoggedOut,
 			Tags:             list(d.Tags),
 			AdvertisedRoutes: list(d.Hostinfo.RoutableIPs),
 			ApprovedRoutes:   list(sortedRoutes(d.Approved)),

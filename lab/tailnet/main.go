@@ -26,6 +26,8 @@ func main() {
 	derpPort := flag.Int("derp-port", 3341, "TCP port of the DERP relay (https, self-signed)")
 	stunPort := flag.Int("stun-port", 3478, "UDP port of STUN")
 	keyFile := flag.String("auth-key-file", "authkey", "file with the one auth key, which is reusable; read at each login")
+	apiKeyFile := flag.String("api-key-file", "apikey", "file with the one access token of the API; read at each request")
+	keepLoggedOut := flag.Bool("keep-logged-out", false, "keep a device that logs out until it is deleted, as Tailscale does")
 	tags := flag.String("tags", "tag:k8s", "tags of every device, comma separated")
 	approve := flag.String("approve", "", "prefixes within which advertised routes are approved, comma separated")
 	statePath := flag.String("state", "state.json", "file that keeps the devices")
@@ -39,9 +41,10 @@ func main() {
 	st, err := loadState(*statePath)
 	fatalIf(err)
 	n := newNetwork(policy{
-		tags:     strings.Split(*tags, ","),
-		approve:  within,
-		checkKey: func(authKey string) error { return checkAuthKey(*keyFile, authKey) },
+		tags:          strings.Split(*tags, ","),
+		approve:       within,
+		checkKey:      func(authKey string) error { return checkSecret(*keyFile, authKey) },
+		keepLoggedOut: *keepLoggedOut,
 	}, derpMap(ip, *derpPort, *stunPort), st, saveTo(*statePath))
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -60,7 +63,11 @@ func main() {
 	defer adminListener.Close()
 
 	control := &control{network: n, key: st.ControlKey}
-	go func() { fatalIf(http.Serve(controlListener, control.handler())) }()
+	api := &api{network: n, checkKey: func(token string) error { return checkSecret(*apiKeyFile, token) }}
+	mux := http.NewServeMux()
+	mux.Handle("/", control.handler())
+	mux.Handle("/api/", api.handler())
+	go func() { fatalIf(http.Serve(controlListener, mux)) }()
 	go func() { fatalIf(serveDERP(derpListener, ip)) }()
 	go func() { fatalIf(serveSTUN(stunConn)) }()
 	go func() {
@@ -68,19 +75,19 @@ func main() {
 			fatalIf(err)
 		}
 	}()
-	log.Printf("control http://%s, DERP %s/tcp, STUN %s/udp; %d devices known",
+	log.Printf("control and API http://%s, DERP %s/tcp, STUN %s/udp; %d devices known",
 		at(*controlPort), at(*derpPort), at(*stunPort), len(st.Devices))
 	<-ctx.Done()
 }
 
-// checkAuthKey compares a key with the one in a file, so that a test can rotate it under a running server.
-func checkAuthKey(path, authKey string) error {
+// checkSecret compares a key with the one in a file, so that a test can rotate it under a running server.
+func checkSecret(path, given string) error {
 	want, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("cannot check the auth key: %w", err)
+		return fmt.Errorf("cannot check the key: %w", err)
 	}
 	trimmed := strings.TrimSpace(string(want))
-	if trimmed == "" || subtle.ConstantTimeCompare([]byte(trimmed), []byte(authKey)) != 1 {
+	if trimmed == "" || subtle.ConstantTimeCompare([]byte(trimmed), []byte(given)) != 1 {
 		return errors.New("invalid key: unable to validate API key")
 	}
 	return nil

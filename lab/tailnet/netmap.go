@@ -46,7 +46,7 @@ func (n *network) nextMap(
 	peers := map[tailcfg.NodeID][]byte{}
 	var changed []*tailcfg.Node
 	for _, d := range n.state.Devices { // in the order of their IDs, as clients want them
-		if d == self {
+		if d == self || d.LoggedOut {
 			continue
 		}
 		node := n.nodeLocked(d)

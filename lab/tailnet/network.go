@@ -41,6 +41,7 @@ type device struct {
 	Version   tailcfg.CapabilityVersion
 	Hostinfo  *tailcfg.Hostinfo
 	Endpoints []netip.AddrPort
+	LoggedOut bool // it has no node key any more, and is nobody's peer
 
 	// Approved has the routes that the device advertises and the policy approves, each with the position at which it was
 	// first advertised (see router.since).
@@ -64,6 +65,10 @@ type policy struct {
 	tags     []string       // of every device that joins
 	approve  []netip.Prefix // routes within these are approved
 	checkKey func(authKey string) error
+
+	// keepLoggedOut says that a device that logs out is still a device of the tailnet, with its name and addresses, for when
+	// the same machine logs in again. Otherwise it is deleted, as an ephemeral one is by Tailscale.
+	keepLoggedOut bool
 }
 
 // A network is a tailnet: its devices and who carries which route. Its methods are safe for concurrent use.
@@ -98,8 +103,12 @@ func (n *network) register(machine key.MachinePublic, req *tailcfg.RegisterReque
 	if !req.Expiry.IsZero() && req.Expiry.Before(time.Now()) { // how a client logs out
 		if d != nil {
 			log.Printf("%s: logged out", d.Name)
-			n.state.Devices = slices.DeleteFunc(n.state.Devices, func(other *device) bool { return other == d })
-			n.settleLocked()
+			if n.policy.keepLoggedOut {
+				d.LoggedOut = true
+				n.settleLocked()
+			} else {
+				n.removeLocked(d)
+			}
 		}
 		return &tailcfg.RegisterResponse{NodeKeyExpired: true}
 	}
@@ -130,7 +139,7 @@ func (n *network) register(machine key.MachinePublic, req *tailcfg.RegisterReque
 	if d == nil {
 		d = n.addLocked(machine, req.Hostinfo)
 	}
-	d.NodeKey, d.Tags = req.NodeKey, n.policy.tags
+	d.NodeKey, d.LoggedOut, d.Tags = req.NodeKey, false, n.policy.tags
 	n.setHostinfoLocked(d, req.Hostinfo)
 	n.settleLocked()
 	return &tailcfg.RegisterResponse{
@@ -156,6 +165,11 @@ func (n *network) addLocked(machine key.MachinePublic, hi *tailcfg.Hostinfo) *de
 	n.setHostinfoLocked(d, hi)
 	log.Printf("%s: joined as %v", d.Name, v4)
 	return d
+}
+
+func (n *network) removeLocked(d *device) {
+	n.state.Devices = slices.DeleteFunc(n.state.Devices, func(other *device) bool { return other == d })
+	n.settleLocked()
 }
 
 func (n *network) setHostinfoLocked(d *device, hi *tailcfg.Hostinfo) {
@@ -238,7 +252,7 @@ func (n *network) settleLocked() {
 	for _, d := range n.state.Devices {
 		advertised := map[netip.Prefix]int64{}
 		for _, route := range d.Hostinfo.RoutableIPs {
-			if !approved(n.policy.approve, route) {
+			if d.LoggedOut || !approved(n.policy.approve, route) {
 				continue
 			}
 			since, known := d.Approved[route]
@@ -294,7 +308,7 @@ func (n *network) deviceLocked(machine key.MachinePublic, k key.NodePublic) (*de
 }
 
 func (n *network) byNodeKey(k key.NodePublic) *device {
-	return n.find(func(d *device) bool { return d.NodeKey == k })
+	return n.find(func(d *device) bool { return d.NodeKey == k && !d.LoggedOut })
 }
 
 func (n *network) find(match func(*device) bool) *device {

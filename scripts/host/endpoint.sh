@@ -25,12 +25,30 @@ up() {
     ip address replace "$TAILKUBE_ENDPOINT/32" dev lo && /usr/local/lib/tailkube/routes set endpoint "$TAILKUBE_ENDPOINT/32"
 }
 
+remove_address() { ip address del "$TAILKUBE_ENDPOINT/32" dev lo 2>/dev/null || true; }
+
 down() {
     local status=0
-    /usr/local/lib/tailkube/routes unset endpoint || status=$?
+    timeout 20 /usr/local/lib/tailkube/routes unset endpoint || status=$?
     # Also where tailscaled does not answer: a host with the address on its own loopback reaches no other's API server.
-    ip address del "$TAILKUBE_ENDPOINT/32" dev lo 2>/dev/null || true
+    remove_address
     return "$status"
+}
+
+present() { ip -o -4 address show dev lo to "$TAILKUBE_ENDPOINT/32" | grep -q .; }
+
+# leave: `down` of a host that could still answer. It does so until another has the route, which it sees in Tailscale's
+# table: whoever asks meanwhile gets an answer. With no other control plane there is nobody to wait for.
+leave() {
+    local asks
+    timeout 20 /usr/local/lib/tailkube/routes unset endpoint || true
+    for asks in {1..12}; do
+        if ip -4 route show table 52 "$TAILKUBE_ENDPOINT" 2>/dev/null | grep -q .; then break; fi
+        sleep 0.2
+    done
+    # The other hosts hear of it at the same time, but not at the same moment.
+    if [ "$asks" -lt 12 ]; then sleep 0.3; fi
+    remove_address
 }
 
 # ready ADDRESS: asked without credentials; /readyz is open to anybody.
@@ -65,16 +83,30 @@ enter() {
     last=$said
 }
 
+# stop: the service's end. Two signals must not make two of it.
+stop() {
+    trap '' TERM INT
+    echo "endpoint down: stopped"
+    if [ "$state" = up ] && [ "$bad" = 0 ]; then leave; else down; fi
+    exit
+}
+
 watch() {
-    local good=0 bad=0
+    good=0 bad=0
     state=unknown withdrawn=() last=
-    trap 'echo "endpoint down: stopped"; down; exit' TERM INT
+    trap stop TERM INT
     while true; do
         if healthy; then good=$((good + 1)) bad=0; else bad=$((bad + 1)) good=0; fi
         case $state in
         # After a boot the route is still advertised from before, whatever the API server does.
         unknown) if [ "$good" -gt 0 ]; then enter up "the API server is ready"; else enter down "the API server is not ready yet"; fi ;;
-        up) if [ "$bad" -ge "$patience" ]; then enter down "the API server is not ready"; fi ;;
+        up)
+            if [ "$bad" -ge "$patience" ]; then
+                enter down "the API server is not ready"
+            elif ! present; then
+                enter up "the address had gone from the loopback"
+            fi
+            ;;
         down)
             if [ "$good" -ge "$(calm)" ]; then
                 enter up "the API server has been ready for $good looks"

@@ -21,6 +21,7 @@ export interface Registered {
   /** URNs that the engine waits for, explicit and by inputs. */
   dependencies: string[];
   deleteBeforeReplace: boolean;
+  ignoreChanges: string[];
   additionalSecretOutputs: string[];
   deletedWith: string;
   /** URN and ID, `::` between. */
@@ -34,6 +35,13 @@ export const caCertificate = readFileSync(join(__dirname, "ca.crt"), "utf8");
 export const caHash = "sha256:975dff0efb0593f251335e7985d8f164659d3d0b2ec70e66e1e61613537eea85";
 
 export const joinSeed = "5eed".repeat(16);
+/** What else the state keeps of a cluster's authorities. */
+export const authorityKeys = Object.fromEntries(
+  ["caKey", "etcdCaCrt", "etcdCaKey", "frontProxyCaCrt", "frontProxyCaKey", "saPub", "saKey"].map((name) => [
+    name,
+    `-----BEGIN ${name}-----\n${Buffer.from(name).toString("base64")}\n-----END ${name}-----`,
+  ]),
+);
 export const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleHostKeyOfTheFirstContact";
 
 const kubeconfig = stringify({
@@ -51,6 +59,8 @@ const kubeconfig = stringify({
   users: [{ name: "kubernetes-admin", user: { "client-key-data": "Y2xpZW50LWtleQ==" } }],
 });
 
+export const certificateExpiry = "2027-11-21T12:00:00Z";
+
 /** The nodes' tailnet addresses, by their order in the config. */
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
@@ -62,8 +72,10 @@ function answer(name: string, position: number, facts: Record<string, Partial<Ho
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
       return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
-    case "init":
-      return { changed: [], kubeconfig, seed: joinSeed, podCidr: "10.50.0.0/24" };
+    case "secrets":
+      return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
+    case "plane":
+      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
     default:
       return { changed: [] };
   }
@@ -75,6 +87,8 @@ export interface Run {
   outputs: Record<string, unknown>;
   /** What the program was ended by, each error once. */
   errors: Error[];
+  /** How long it took from the start of the program to the answer to its last request. */
+  milliseconds: number;
 }
 
 export interface RunArgs {
@@ -84,6 +98,8 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** The outputs that the stack's last run has left. */
+  last?: Record<string, unknown>;
 }
 
 /** The TK_… variables that a stage's stdin sets. */
@@ -94,7 +110,7 @@ export function variablesOf(stdin: string): Record<string, string> {
 }
 
 /** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
-export async function runProgram({ config = {}, facts = {}, preview = false }: RunArgs = {}): Promise<Run> {
+export async function runProgram({ config = {}, facts = {}, preview = false, last = {} }: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
   const names = (values.nodes as { name: string }[]).map((node) => node.name);
@@ -105,15 +121,19 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
       },
       newResource: ({ type, name, inputs, custom }) => {
         const id = custom ? `${name}-id` : undefined;
+        if (type === "pulumi:pulumi:StackReference") {
+          return { id, state: { ...inputs, outputs: last, secretOutputNames: [] } };
+        }
         if (preview) {
           return { id: undefined, state: {} };
         }
         if (type === "command:local:Command") {
-          return { id, state: { ...inputs, stdout: hostKey, stderr: "" } };
+          return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
         if (type === "command:remote:Command") {
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
-          const stdout = `${JSON.stringify(answer(name, position, facts))}\n`;
+          const { create } = inputs as { create?: string };
+          const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, facts))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
@@ -125,15 +145,18 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
     "test",
     preview,
   );
-  record(resources);
+  recordRegistrations(resources);
   setConfig(values);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
+  const start = performance.now();
+  let milliseconds = 0;
   const exported = await catching(errors, async () => {
     const program = join(__dirname, "../../index.ts");
     delete require.cache[program];
     const loaded = createRequire(__filename)(program) as Record<string, pulumi.Output<unknown>>;
     await pulumi.runtime.disconnect();
+    milliseconds = performance.now() - start;
     return loaded;
   });
   if (exported !== undefined && errors.length === 0 && !preview) {
@@ -141,7 +164,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false }: R
       outputs[name] = await new Promise((resolve) => void output.apply(resolve));
     }
   }
-  return { resources, outputs, errors };
+  return { resources, outputs, errors, milliseconds };
 }
 
 function setConfig(values: Record<string, unknown>): void {
@@ -150,6 +173,7 @@ function setConfig(values: Record<string, unknown>): void {
   pulumi.runtime.setAllConfig(Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])), [
     "tailkube:sshPrivateKey",
     "tailkube:tailnetAuthKey",
+    "tailkube:tailnetApiKey",
   ]);
 }
 
@@ -181,13 +205,14 @@ interface Request {
   getObject(): { toJavaScript(): Record<string, unknown> };
   getDependenciesList(): string[];
   getDeletebeforereplace(): boolean;
+  getIgnorechangesList(): string[];
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
   getProvider(): string;
 }
 
 /** Mocks are not told the resources' options; the requests to their monitor hold all of them. */
-function record(registered: Registered[]): void {
+export function recordRegistrations(registered: Registered[]): void {
   const monitor = pulumi.runtime.getMonitor() as unknown as {
     registerResource(request: Request, callback: unknown): unknown;
   };
@@ -203,6 +228,7 @@ function record(registered: Registered[]): void {
       secretInputs: Object.keys(inputs).filter((key) => JSON.stringify(inputs[key]).includes(specialSecretSig)),
       dependencies: request.getDependenciesList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
+      ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
       provider: request.getProvider(),

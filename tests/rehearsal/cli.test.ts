@@ -4,11 +4,11 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "path";
 import type { UntypedDeployment } from "../../lab/rehearsal/state/deployment";
 import { Crypter } from "../../lab/rehearsal/state/passphrase";
-import { cli, CliRun, Journal, PASSPHRASE, temporaryFolder, until } from "./harness";
+import { cli, CliRun, Journal, PASSPHRASE, PROGRAMS, temporaryFolder, until } from "./harness";
 import { TestSshServer } from "./sshServer";
 
 describe("rehearsal: the command line", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let journal: Journal;
   let folder: string;
 
@@ -144,6 +144,18 @@ describe("rehearsal: the command line", function () {
     expect(readdirSync(folder), "the lock is given back").to.deep.equal(["test.json"]);
   });
 
+  it("runs commands in the program's folder, wherever it is called from", async () => {
+    const steps = [
+      { name: "here", create: `pwd >> '${journal.file}'`, delete: `pwd >> '${journal.file}'` },
+      { name: "above", create: `pwd >> '${journal.file}'`, dir: ".." },
+    ];
+    const { code, output } = await cli("steps", folder, ["up", "-y", "-f"], { STEPS: JSON.stringify(steps) });
+    expect(code, output).to.equal(0);
+    expect(journal.take()).to.deep.equal([join(PROGRAMS, "steps"), PROGRAMS]);
+    await cli("steps", folder, ["destroy", "-y"]);
+    expect(journal.take()).to.deep.equal([join(PROGRAMS, "steps")]);
+  });
+
   it("shows errors of a command without its input", async () => {
     const steps = [{ name: "failing", create: "cat > /dev/null; echo alas >&2; exit 9", stdin: "top-secret-input" }];
     const { code, output } = await cli("steps", folder, ["up", "-y", "-f"], { STEPS: JSON.stringify(steps) });
@@ -151,6 +163,34 @@ describe("rehearsal: the command line", function () {
     expect(output).to.contain("failing: the create command ended with exit status 9:\n  alas");
     expect(output).to.not.contain("top-secret-input");
     expect(output).to.contain("FAILED");
+  });
+
+  it("waits for dependencies that are outputs, and previews without those that nobody knows yet", async () => {
+    const run = (verdict: string, ...args: string[]) =>
+      cli("gate", folder, args, { JOURNAL: journal.file, VERDICT: verdict });
+    const dependenciesOfGated = (): string[] => {
+      const gated = deployment().resources!.find(({ urn }) => urn.endsWith("::gated"))!;
+      return gated.dependencies!.map((urn) => urn.split("::").pop()!).sort();
+    };
+    const planned = await run("fit", "preview");
+    expect(planned.code, planned.output).to.equal(0);
+    expect(planned.output).to.contain("+ gated  create");
+
+    const refused = await run("too-old", "up", "-y", "-f");
+    expect(refused.code).to.equal(1);
+    expect(refused.output.match(/the host is too-old/g), refused.output).to.have.length(1);
+    expect(journal.take()).to.include("asked").and.to.not.include("gated");
+
+    const first = await run("fit", "up", "-y", "-f");
+    expect(first.code, first.output).to.equal(0);
+    expect(journal.take().pop()).to.equal("gated");
+    expect(dependenciesOfGated()).to.deep.equal(["asked", "slow"]);
+
+    const changed = await run("not-fit", "preview");
+    expect(changed.code, "the verdict is not known before it is asked for").to.equal(0);
+    expect(changed.output).to.contain("~ asked  update").and.to.not.contain("gated");
+    expect((await run("fit", "up", "-y", "-f", "--expect-no-changes")).code).to.equal(0);
+    expect(dependenciesOfGated()).to.deep.equal(["asked", "slow"]);
   });
 
   describe("what is not supported or wrong is said in clear", () => {

@@ -9,6 +9,7 @@ import { Executor, Terminated } from "../../lab/rehearsal/executor";
 import type { Goal } from "../../lab/rehearsal/goal";
 import type { Engine } from "../../lab/rehearsal/session";
 import { Snapshot } from "../../lab/rehearsal/snapshot";
+import { STACK_REFERENCE_TYPE } from "../../lab/rehearsal/stackReference";
 import type { ResourceState } from "../../lab/rehearsal/state/deployment";
 import type { StackState, StateStore } from "../../lab/rehearsal/state/store";
 import { deleteUnwanted } from "../../lab/rehearsal/update";
@@ -16,7 +17,8 @@ import { makeUrn, STACK_TYPE } from "../../lab/rehearsal/urn";
 import type { Props } from "../../lab/rehearsal/values";
 
 export const PASSPHRASE = "correct horse";
-const PROGRAMS = resolve(__dirname, "programs");
+/** The folder of the test programs. */
+export const PROGRAMS = resolve(__dirname, "programs");
 const REHEARSE = resolve(__dirname, "../../lab/rehearsal/rehearse");
 
 const folders: string[] = [];
@@ -127,8 +129,16 @@ export function component(name: string, options: Partial<Goal> = {}): Goal {
   return goal("test:index:Component", name, {}, { custom: false, version: "", ...options });
 }
 
+/** What a program can do besides. */
+export interface Requests {
+  /** Reads a resource of an ID, a reference to a stack if it is of no other type. */
+  read: (name: string, id: string, type?: string) => Promise<ResourceState>;
+  /** Sets the stack's outputs. */
+  export: (outputs: Props) => void;
+}
+
 /** What a program does: register goals one after the other or at once. */
-export type Registrations = (register: (goal: Goal) => Promise<ResourceState>) => Promise<unknown>;
+export type Registrations = (register: (goal: Goal) => Promise<ResourceState>, requests: Requests) => Promise<unknown>;
 
 export interface RehearsalResult {
   ok: boolean;
@@ -150,7 +160,11 @@ export class Rehearsal {
     try {
       const root = goal(STACK_TYPE, `${PROJECT}-${STACK}`, {}, { custom: false, parent: "", version: "" });
       await register(root);
-      await registrations(register);
+      await registrations(register, {
+        read: (name, id, type = STACK_REFERENCE_TYPE) =>
+          deployment.read({ id, goal: { ...goal(type, name, { name: id }), version: "", protect: false } }),
+        export: (outputs) => deployment.registerOutputs(STACK_URN, outputs),
+      });
     } catch (error) {
       if (!(error instanceof Terminated)) display.error((error as Error).message);
       executor.stop();
@@ -168,8 +182,9 @@ export class Rehearsal {
   }
 
   private async finish(engine: Engine & { output: string[] }): Promise<RehearsalResult> {
-    const { executor, display, snapshot, output } = engine;
+    const { executor, display, snapshot, deployment, output } = engine;
     if (!executor.isStopped) await deleteUnwanted(engine);
+    deployment.finishStackOutputs(executor.isStopped);
     await snapshot.flush();
     display.close();
     return { ok: !executor.isStopped, output: output.join("\n"), counts: display.counts };

@@ -232,6 +232,9 @@ describe("rehearsal: Kubernetes", () => {
       const old = { inputs: { ...configMap, data: { a: "1" } } } as unknown as ResourceState;
       const replaces = (inputs: Props) => performer.diff(old, inputs).map((change) => change.replace);
       expect(replaces({ ...configMap, data: { a: "2" } })).to.deep.equal([true]);
+      for (const ignored of ["data", "data.a", "*"]) {
+        expect(performer.diff(old, { ...configMap, data: { a: "2" } }, [ignored]), ignored).to.deep.equal([]);
+      }
       const metadata = { ...configMap.metadata, labels: { l: "1" } };
       expect(replaces({ ...configMap, metadata, data: { a: "1" } })).to.deep.equal([false]);
     });

@@ -6,7 +6,7 @@ import { loadProject, loadStackFile, resolveConfig } from "../../lab/rehearsal/c
 import { diffProps } from "../../lab/rehearsal/diff";
 import { describeChange, Display, seconds } from "../../lab/rehearsal/display";
 import { goalOf } from "../../lab/rehearsal/goal";
-import { covers, formatPath, keepOld, parsePath } from "../../lab/rehearsal/paths";
+import { covers, formatPath, parsePath } from "../../lab/rehearsal/paths";
 import { Redactor } from "../../lab/rehearsal/redact";
 import { resourceMessages, Struct } from "../../lab/rehearsal/rpc/protocol";
 import type { Crypter } from "../../lab/rehearsal/state/passphrase";
@@ -27,13 +27,6 @@ describe("rehearsal: property paths", () => {
     expect(covers(parsePath("triggers[*]"), ["triggers"])).to.equal(false);
     expect(covers(parsePath("spec"), ["spec", "replicas"])).to.equal(true);
     expect(covers(parsePath("spec.x"), ["spec", "replicas"])).to.equal(false);
-  });
-
-  it("keep old values", () => {
-    const keep = (news: Props, olds: Props, ...paths: string[]) => keepOld(news, olds, paths.map(parsePath));
-    expect(keep({ a: 1, b: 2 }, { a: 0 }, "a", "b")).to.deep.equal({ a: 0 });
-    expect(keep({ a: [1, { b: 2 }] }, { a: [0, { b: 0 }] }, "a[*].b")).to.deep.equal({ a: [1, { b: 0 }] });
-    expect(keep({}, { a: 1 }, "a")).to.deep.equal({ a: 1 });
   });
 });
 

@@ -191,6 +191,144 @@ describe("rehearsal: what is done for a resource", () => {
     expect(result.counts.replace).to.equal(2);
   });
 
+  it("replaces what vanishes with a resource that is replaced, also if that one goes at the end of the run", async () => {
+    const program = (trigger: string) => async (register: (goal: Goal) => Promise<unknown>) => {
+      await register(recorder("host", { triggers: [trigger] }));
+      await register(recorder("guest", {}, { deletedWith: commandUrn("host") }));
+      await register(recorder("guests-guest", {}, { deletedWith: commandUrn("guest") }));
+      await register(recorder("other", {}, { dependencies: [commandUrn("host")] }));
+    };
+    await stack.up(program("1"));
+    journal.take();
+    const planned = await stack.up(program("2"), true);
+    expect(planned.output).to.contain("+- guest  replace").and.to.contain("(needs replacement)");
+    const result = await stack.up(program("2"));
+    expect(journal.take()).to.deep.equal(["create host", "create guest", "create guests-guest", "delete host"]);
+    expect(result.counts).to.include({ replace: 3, same: 2, delete: 0 });
+    expect(result.output).to.contain("the replaced one; vanishes with host");
+    expect(stack.state.resources.some((resource) => resource.delete)).to.equal(false);
+  });
+
+  it("replaces what is to vanish only from now on with a resource that is replaced, and deletes it by itself", async () => {
+    const program = (trigger: string, options: Partial<Goal>) => async (register: (goal: Goal) => Promise<unknown>) => {
+      await register(recorder("host", { triggers: [trigger] }, { deleteBeforeReplace: true }));
+      await register(recorder("guest", {}, { deleteBeforeReplace: true, ...options }));
+    };
+    await stack.up(program("1", {}));
+    journal.take();
+    const result = await stack.up(program("2", { deletedWith: commandUrn("host") }));
+    expect(journal.take()).to.deep.equal(["delete host", "create host", "delete guest", "create guest"]);
+    expect(result.counts.replace).to.equal(2);
+  });
+
+  it("leaves alone what vanishes with a resource that is updated", async () => {
+    const program = (stdin: string) => async (register: (goal: Goal) => Promise<unknown>) => {
+      await register(recorder("host", { stdin }));
+      await register(recorder("guest", {}, { deletedWith: commandUrn("host") }));
+    };
+    await stack.up(program("1"));
+    const result = await stack.up(program("2"));
+    expect(result.counts).to.include({ update: 1, replace: 0, same: 2 });
+  });
+
+  describe("deletes at the end of a run", () => {
+    /** Its deletion ends when the others' have begun, or else fails. */
+    const meets = (name: string, others: string[], options: Partial<Goal> = {}): Goal => {
+      const waits = others.map((other) => `grep -qx 'begin ${other}' '${journal.file}'`).join(" && ");
+      const remove = `${journal.note(`begin ${name}`)}; for i in $(seq 200); do ${waits} && exit 0; sleep 0.05; done; exit 1`;
+      return recorder(name, { delete: remove }, options);
+    };
+    const after = (...names: string[]): Partial<Goal> => ({ dependencies: names.map(commandUrn) });
+    const positions = (names: string[]): string[] => names.map((name) => name.replace(/^\w+ /, ""));
+
+    it("only when all else is done, dependents first and the independent at once", async () => {
+      await stack.up(async (register) => {
+        await register(recorder("root"));
+        await register(meets("x", ["y", "z"], after("root")));
+        await register(meets("y", ["x", "z"], after("root")));
+        await register(meets("z", ["x", "y"], using("root", "stdin")));
+        await register(recorder("leaf", {}, after("x")));
+      });
+      journal.take();
+      const result = await stack.up((register) =>
+        register(recorder("new", { create: `sleep 0.3; ${journal.note("create new")}` })),
+      );
+      expect(result.ok, result.output).to.equal(true);
+      const done = positions(journal.take());
+      expect([done[0], done[1], done.at(-1)]).to.deep.equal(["new", "leaf", "root"]);
+      expect(done.slice(2, 5).sort()).to.deep.equal(["x", "y", "z"]);
+    });
+
+    it("level by level: what nothing keeps waits for the deeper ones all the same", async () => {
+      await stack.up(async (register) => {
+        await register(meets("root", ["lonely"]));
+        await register(recorder("leaf", { delete: `sleep 0.3; ${journal.note("delete leaf")}` }, after("root")));
+        await register(meets("lonely", ["root"]));
+      });
+      journal.take();
+      const result = await stack.destroy();
+      expect(result.ok, result.output).to.equal(true);
+      const done = positions(journal.take());
+      expect(done[0]).to.equal("leaf");
+      expect(done.slice(1).sort()).to.deep.equal(["lonely", "root"]);
+    });
+
+    it("what depends on a component before the component's children", async () => {
+      const parent = component("parent");
+      const parentUrn = `urn:pulumi:${STACK}::${PROJECT}::test:index:Component::parent`;
+      await stack.up(async (register) => {
+        await register(parent);
+        await register(recorder("child", {}, { parent: parentUrn }));
+        await register(recorder("user", {}, { dependencies: [parentUrn] }));
+      });
+      journal.take();
+      await stack.up((register) => register(parent));
+      expect(journal.take()).to.deep.equal(["delete user", "delete child"]);
+    });
+
+    it("replaced ones in the order of what they depended on", async () => {
+      const program = (value: string) => async (register: (goal: Goal) => Promise<unknown>) => {
+        await register(recorder("a", { triggers: [value] }));
+        await register(recorder("b", { triggers: [value] }, using("a", "triggers")));
+        await register(recorder("c", { triggers: [value] }, using("b", "triggers")));
+      };
+      await stack.up(program("1"));
+      journal.take();
+      await stack.up(program("2"));
+      expect(journal.take().slice(3)).to.deep.equal(["delete c", "delete b", "delete a"]);
+    });
+
+    it("no more once one has failed, but what was begun beside it ends", async () => {
+      await stack.up(async (register) => {
+        await register(recorder("root"));
+        await register(recorder("bad", { delete: "exit 1" }, after("root")));
+        await register(recorder("slow", { delete: `sleep 0.3; ${journal.note("delete slow")}` }, after("root")));
+      });
+      journal.take();
+      const failed = await stack.up(async () => undefined);
+      expect(failed.ok).to.equal(false);
+      expect(journal.take()).to.deep.equal(["delete slow"]);
+      expect([stack.find("root"), stack.find("bad"), stack.find("slow")].map(Boolean)).to.deep.equal([
+        true,
+        true,
+        false,
+      ]);
+    });
+  });
+
+  it("updates a component whose inputs change, by name only", async () => {
+    const program = (color: string) => (register: (goal: Goal) => Promise<unknown>) =>
+      register({ ...component("parent"), inputs: { color } });
+    await stack.up(program("red"));
+    const result = await stack.up(program("blue"));
+    expect(result.counts).to.include({ update: 1, same: 1 });
+    expect(result.output).to.contain("~ parent  updated");
+    expect(stack.find("parent")!.inputs).to.deep.equal({ color: "blue" });
+    const planned = await stack.up(program("green"), true);
+    expect(planned.output).to.contain('~ color: "blue" => "green"');
+    expect((await stack.up(program("blue"))).counts).to.include({ update: 0, same: 2 });
+  });
+
   it("only forgets what is retained", async () => {
     await stack.up((register) => register(recorder("a", {}, { retainOnDelete: true })));
     journal.take();
@@ -332,11 +470,12 @@ describe("rehearsal: what is done for a resource", () => {
     });
 
     it("gives the old outputs of what does not change, unknown ones of what does", async () => {
-      await stack.up((register) => register(recorder("a", { create: "echo 1" })));
+      await stack.up((register) => register(recorder("a", { create: "echo 1", stdin: "w" })));
       const outputsOf = async (more: Goal["inputs"]): Promise<unknown> => {
         let outputs: unknown;
         await stack.up(async (register) => {
-          outputs = ((await register(recorder("a", { create: "echo 1", ...more }))) as { outputs: unknown }).outputs;
+          outputs = ((await register(recorder("a", { create: "echo 1", stdin: "w", ...more }))) as { outputs: unknown })
+            .outputs;
         }, true);
         return outputs;
       };

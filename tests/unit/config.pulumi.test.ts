@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import { loadStackConfig } from "../../config/pulumi";
-import { authKey, minimal, privateKey } from "./config.fixtures";
+import { apiKey, authKey, minimal, privateKey } from "./config.fixtures";
 
 describe("loadStackConfig", () => {
   const folder = mkdtempSync(join(tmpdir(), "tailkube-config-"));
@@ -30,6 +30,7 @@ describe("loadStackConfig", () => {
       "tailkube:nodes": JSON.stringify(minimal.nodes),
       "tailkube:tailnetAuthKey": authKey,
       "tailkube:sshPrivateKeyFile": "id",
+      "tailkube:tailnetApiKey": apiKey,
       "kubernetes:context": "not ours",
     });
     const { config, secrets } = loadStackConfig();
@@ -37,6 +38,7 @@ describe("loadStackConfig", () => {
     for (const [secret, value] of [
       [secrets.tailnetAuthKey, authKey],
       [secrets.sshPrivateKey, `${privateKey}\n`],
+      [secrets.tailnetApiKey!, apiKey],
     ] as const) {
       expect(await pulumi.isSecret(secret)).to.equal(true);
       expect(await new Promise((resolve) => secret.apply(resolve))).to.equal(value);

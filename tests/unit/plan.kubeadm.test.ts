@@ -6,7 +6,6 @@ import {
   type ClusterDocumentArgs,
   initConfiguration,
   joinConfiguration,
-  uploadCertsConfiguration,
   upgradeConfiguration,
   type NodeDocumentArgs,
 } from "../../plan/kubeadm";
@@ -49,7 +48,7 @@ const unusual: HostProfile = {
   imagePullPolicy: "Never",
 };
 
-const admission = { token: "abcdef.0123456789abcdef", caCertHashes: [`sha256:${"ab".repeat(32)}`] };
+const discovery = { token: "abcdef.0123456789abcdef", caCertHashes: [`sha256:${"ab".repeat(32)}`] };
 
 describe("kubeadm's documents", () => {
   it("of the first control plane", () => {
@@ -75,8 +74,7 @@ describe("kubeadm's documents", () => {
       joinConfiguration({
         endpoint,
         node: { ...firstNode, name: "cp2", nodeIp: "100.64.0.2", resolvConf: "/run/systemd/resolve/resolv.conf" },
-        ...admission,
-        certificateKey: "0".repeat(64),
+        discovery: { kubeConfigPath: "/run/tailkube/discovery.conf" },
         profile: emptyHostProfile,
         discoveryTimeout: "2m0s",
       }),
@@ -86,12 +84,8 @@ describe("kubeadm's documents", () => {
   it("of a worker", () => {
     expectGolden(
       "kubeadm-join-worker.yaml",
-      joinConfiguration({ endpoint, node: worker, ...admission, profile: unusual }),
+      joinConfiguration({ endpoint, node: worker, discovery, profile: unusual }),
     );
-  });
-
-  it("of an upload of certificates", () => {
-    expectGolden("kubeadm-upload-certs.yaml", uploadCertsConfiguration("0".repeat(64), cluster));
   });
 
   it("of an upgrade", () => {
@@ -109,16 +103,15 @@ describe("kubeadm's documents", () => {
     expect(init.nodeRegistration.kubeletExtraArgs).to.deep.include({ name: "node-ip", value: "100.64.0.1" });
   });
 
-  it("give no worker the key to the certificates, and start no cluster on one", () => {
-    expect(() =>
-      joinConfiguration({ endpoint, node: worker, ...admission, certificateKey: "0", profile: unusual }),
-    ).to.throw("w1 is a worker and gets no certificate key");
+  it("make no control plane of a worker, and start no cluster on one", () => {
+    const [join] = parseAllDocuments(joinConfiguration({ endpoint, node: worker, discovery, profile: unusual }));
+    expect(join!.toJS()).to.not.have.property("controlPlane");
     expect(() => initConfiguration({ ...cluster, node: worker })).to.throw("a cluster starts on a control plane");
   });
 
   it("do not depend on the order in which labels were written", () => {
     const turned = { ...worker, labels: { "example.com/disk": "", "example.com/rack": "b2" } };
-    const of = (node: NodeDocumentArgs) => joinConfiguration({ endpoint, node, ...admission, profile: unusual });
+    const of = (node: NodeDocumentArgs) => joinConfiguration({ endpoint, node, discovery, profile: unusual });
     expect(of(turned)).to.equal(of(worker));
   });
 
@@ -144,8 +137,7 @@ describe("kubeadm's documents", () => {
         const text = joinConfiguration({
           endpoint,
           node: { ...worker, name },
-          token,
-          caCertHashes: [],
+          discovery: { token, caCertHashes: [] },
           profile: { ...emptyHostProfile, kubelet: {} },
         });
         for (const version of ["1.1", "1.2"] as const) {

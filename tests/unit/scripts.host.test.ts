@@ -148,7 +148,23 @@ describe("host/endpoint.sh", () => {
     const root = temporaryFolder();
     write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\nTAILKUBE_ENDPOINT_PORT=6443\n");
     write(`${root}/usr/local/lib/tailkube/routes`, `#!/bin/bash\necho "routes $*" >>${root}/log\n${routes}\n`, 0o755);
-    fake(root, "ip");
+    // The loopback's address is a file; so is how often one has to ask until another host has the route.
+    write(
+      `${root}/bin/ip`,
+      `#!/bin/bash
+      cd ${root}
+      case $* in
+      "-o -4 address show dev lo to 10.200.0.1/32") [ ! -e on-lo ] || echo lo ;;
+      "-4 route show table 52 10.200.0.1")
+        read -r asks 2>/dev/null <elsewhere || exit 0
+        echo $((asks - 1)) >elsewhere
+        [ "$asks" -gt 1 ] || echo "10.200.0.1 dev tailscale0" ;;
+      "address replace 10.200.0.1/32 dev lo") echo "ip $*" >>log; touch on-lo ;;
+      "address del 10.200.0.1/32 dev lo") echo "ip $*" >>log; rm on-lo ;;
+      *) echo "ip $*" >>log ;;
+      esac\n`,
+      0o755,
+    );
     const text = relocated("endpoint.sh", root);
     return { root, text, run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
   }
@@ -157,9 +173,26 @@ describe("host/endpoint.sh", () => {
    * What `watch` does while the API servers answer as given, a pair a look: the local one, and whoever holds the endpoint.
    * Each look is a second of the script's clock. Ends with a stop of the service.
    */
-  function watched(looks: readonly (readonly [local: boolean, endpoint: boolean])[], joined = true, routes = "") {
+  function watched(
+    looks: readonly (readonly [local: boolean, endpoint: boolean])[],
+    {
+      joined = true,
+      routes = "",
+      /** How often the stopping host has to ask until another has the route. */
+      elsewhere = 1,
+      /** Commands between two looks, by the number of the first. */
+      meanwhile = {} as Record<number, string>,
+    } = {},
+  ) {
     const { root, text } = host(routes);
     if (joined) write(`${root}/var/lib/tailkube/joined`, "");
+    write(`${root}/elsewhere`, `${elsewhere}\n`);
+    write(
+      `${root}/meanwhile`,
+      Object.entries(meanwhile)
+        .map(([look, command]) => `${look}) ${command} ;;\n`)
+        .join(""),
+    );
     write(
       `${root}/looks`,
       looks.map(([local, endpoint]) => `${local ? "ok" : "-"} ${endpoint ? "ok" : "-"}\n`).join(""),
@@ -169,7 +202,17 @@ describe("host/endpoint.sh", () => {
       `#!/bin/bash\nread -r local endpoint <<<"$(head -n 1 ${root}/looks)"\ncase $* in *//127.0.0.1:6443/readyz) printf %s "$local" ;; *//10.200.0.1:6443/readyz) printf %s "$endpoint" ;; esac\n`,
       0o755,
     );
-    const clock = `sleep() { SECONDS=$((SECONDS + 1)); sed -i 1d ${root}/looks; echo look >>${root}/log; [ -s ${root}/looks ] || kill -TERM $$; }\n`;
+    const clock = `look=0
+      sleep() {
+        SECONDS=$((SECONDS + 1))
+        cd ${root}
+        if [ ! -s looks ]; then echo wait >>log; return; fi
+        look=$((look + 1))
+        eval "case $look in $(cat meanwhile) esac"
+        sed -i 1d looks
+        echo look >>log
+        [ -s looks ] || kill -TERM $$
+      }\n`;
     const finished = bash(
       text.replace("set -euo pipefail", () => `set -euo pipefail\n${clock}`),
       "watch",
@@ -204,8 +247,37 @@ describe("host/endpoint.sh", () => {
       look: ".",
     };
     expect(log.map((line) => short[line] ?? line).join(" ")).to.equal(
-      "+lo +route . . . . -route -lo . . . +lo +route . . -route -lo",
+      "+lo +route . . . . -route -lo . . . +lo +route . . -route wait -lo",
     );
+  });
+
+  it("watch: a stop goes on answering until another has the route, but not for long", () => {
+    const stop = (elsewhere: number) => {
+      const { log } = watched([well], { elsewhere });
+      return log.slice(log.indexOf("routes unset endpoint"));
+    };
+    const address = "ip address del 10.200.0.1/32 dev lo";
+    // The wait after the last question is for the others, who hear of it at the same time.
+    expect(stop(1)).to.deep.equal(["routes unset endpoint", "wait", address]);
+    expect(stop(3)).to.deep.equal(["routes unset endpoint", "wait", "wait", "wait", address]);
+    const alone = stop(1000);
+    expect(alone.at(-1)).to.equal(address);
+    expect(alone.filter((line) => line === "wait")).to.have.length.within(5, 20);
+  });
+
+  it("watch: a stop of a host whose API server does not answer, or that has no endpoint, waits for nobody", () => {
+    for (const looks of [
+      [well, sick],
+      [well, sick, sick],
+    ]) {
+      expect(watched(looks, { elsewhere: 1000 }).log).to.not.include("wait");
+    }
+  });
+
+  it("watch: an address that somebody else took from the loopback is put back", () => {
+    const { said, log } = watched(times(4, well), { meanwhile: { 2: "rm on-lo" } });
+    expect(log.filter((line) => line === "ip address replace 10.200.0.1/32 dev lo")).to.have.length(2);
+    expect(said).to.include("endpoint up: the address had gone from the loopback");
   });
 
   it("watch: a boot with an API server that is not there yet withdraws the route of before", () => {
@@ -234,11 +306,11 @@ describe("host/endpoint.sh", () => {
   });
 
   it("watch: before this host has joined, the endpoint is here for kubeadm init to talk to", () => {
-    expect(watched([gone, gone], false).said[0]).to.equal("endpoint up: the API server is ready");
+    expect(watched([gone, gone], { joined: false }).said[0]).to.equal("endpoint up: the API server is ready");
   });
 
   it("watch: what could not be done is tried with each look, and said once", () => {
-    const { said, log } = watched(times(3, well), true, "exit 1");
+    const { said, log } = watched(times(3, well), { routes: "exit 1" });
     expect(said.filter((line) => line.includes("trying on"))).to.have.length(1);
     expect(log.filter((line) => line === "routes set endpoint 10.200.0.1/32")).to.have.length(3);
   });

@@ -16,12 +16,23 @@ const stages: Record<string, string[]> = {
   facts: ["facts.sh"],
   tailnet: ["tailnet.sh"],
   runtime: ["reset.sh", "runtime.sh"],
-  endpoint: ["endpoint.sh"],
-  init: ["reset.sh", "node.sh", "init.sh"],
+  secrets: ["secrets.sh"],
+  "control-plane": [
+    "reset.sh",
+    "node.sh",
+    "members.sh",
+    "endpoint.sh",
+    "etcd.sh",
+    "certificates.sh",
+    "control-plane.sh",
+  ],
+  upgrade: ["reset.sh", "runtime.sh", "tailnet.sh", "node.sh", "drain.sh", "etcd.sh", "certificates.sh", "upgrade.sh"],
   join: ["reset.sh", "node.sh", "join.sh"],
-  admit: ["reset.sh", "node.sh", "admit.sh"],
-  settle: ["reset.sh", "node.sh", "settle.sh"],
+  admit: ["reset.sh", "node.sh", "members.sh", "admit.sh"],
+  departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
+  settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
   checks: ["reset.sh", "node.sh", "checks.sh"],
+  undo: ["reset.sh", "runtime.sh", "tailnet.sh", "undo.sh"],
 };
 
 const lastLine = 'main "$1" </dev/null\n';
@@ -99,12 +110,11 @@ describe("renderStdin", () => {
     }
   });
 
-  it("defines apply in every stage, and remove where there is something to remove", () => {
+  it("defines apply in every stage, and remove in the undo of them all", () => {
     for (const [stage, files] of Object.entries(stages)) {
       const text = renderStdin({ node: "n", stage, files, variables: {} }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const removable = ["tailnet", "runtime", "endpoint", "init", "join"].includes(stage);
-      const expected = stage === "facts" ? "main " : removable ? "apply remove main " : "apply main ";
+      const expected = stage === "facts" ? "main " : stage === "undo" ? "apply remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

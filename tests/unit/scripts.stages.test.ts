@@ -21,8 +21,14 @@ const variables = {
  * the fakes were asked; then some more bash.
  */
 function stage(root: string, name: string, more: Record<string, string>, text: string): string {
-  const files = name === "tailnet" ? ["tailnet.sh"] : ["reset.sh", "node.sh", `${name}.sh`];
-  const script = files
+  const shared: Record<string, string[]> = {
+    tailnet: [],
+    secrets: [],
+    "control-plane": ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh"],
+    admit: ["reset.sh", "node.sh", "members.sh"],
+    settle: ["reset.sh", "node.sh", "members.sh", "depart.sh"],
+  };
+  const script = [...(shared[name] ?? ["reset.sh", "node.sh"]), `${name}.sh`]
     .map(scriptText)
     .join("\n")
     .replace(/\/etc\/kubernetes/g, `${root}/etc/kubernetes`)
@@ -135,8 +141,10 @@ describe("stage settle", () => {
     TK_LABELS: "w1 rack=b2\nw1 disk=ssd\ncp1 rack=b1",
     TK_TAINTS: "cp1 node-role.kubernetes.io/control-plane:NoSchedule",
     TK_READY_SECONDS: "0",
+    TK_DRAIN_SECONDS: "30",
   };
   const kubectl = (answers: string) => `
+    departed() { :; }
     kubectl_admin() {
         case "$*" in
         ${answers}
@@ -193,38 +201,30 @@ describe("stage settle", () => {
 
 describe("stage admit", () => {
   const joiners = {
-    TK_JOINERS: "cp2=mark2",
+    TK_JOINERS: "w1=mark1",
     TK_TOKEN_ID: "abcdef",
     TK_TOKEN_SECRET: "0123456789abcdef",
     TK_JOIN_SECONDS: "30",
   };
-  /** An API in which the joiner's mark appears when it has been asked for `after` times. */
-  const kubectl = (after: number) => `
-    asked=0
-    kubectl_admin() {
+  /** An API in which the joiner's mark appears when it has been asked for `after` times; before it is `former`. */
+  const kubectl = (after: number, former = "", ready = "") => `
+    kubectl_cluster() {
         case "$*" in
-        "get node cp2 "*)
+        "get node w1 "*joined*)
             echo x >>"$ROOT/asked"
-            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf mark2; else printf mark-of-former-machine; fi ;;
-        "apply -f -") log apply; cat >>"$ROOT/applied" ;;
-        *"get secrets"*) printf '%s\\n' secret/bootstrap-token-abcdef secret/bootstrap-token-certs0 secret/bootstrap-token-users0 ;;
-        *"get secret/bootstrap-token-certs0"*) printf "Proxy for managing TTL for the kubeadm-certs secret" | base64 ;;
-        *"get secret/"*) printf "the user's" | base64 ;;
+            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf mark1; else printf '%s' "${former}"; fi ;;
+        "get node w1 "*Ready*) printf '%s' "${ready}" ;;
+        "get node w1 -o name") echo node/w1 ;;
         *) log "$*" ;;
         esac
     }
-    run_kubeadm() { log "kubeadm $*"; }`;
-  const closed = [
-    "-n kube-system delete secret kubeadm-certs --ignore-not-found",
-    "-n kube-system delete secret/bootstrap-token-abcdef --ignore-not-found",
-    "-n kube-system delete secret/bootstrap-token-certs0 --ignore-not-found",
-  ];
+    kubectl_admin() { case "$*" in "apply -f -") log apply; cat >>"$ROOT/applied" ;; *) log "$*" ;; esac; }`;
+  const closed = "-n kube-system delete secret bootstrap-token-abcdef --ignore-not-found";
 
   it("opens the door, waits for the joiner's own mark, and shuts it", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "admit", joiners, `${kubectl(3)}\napply`));
-    const upload = "kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print";
-    expect(logOf(root)).to.deep.equal(["apply", upload, ...closed]);
+    bashOk(stage(root, "admit", joiners, `${kubectl(4)}\napply`));
+    expect(logOf(root)).to.deep.equal(["apply", closed]);
     const secret = readFileSync(`${root}/applied`, "utf8");
     expect(secret)
       .to.match(/^ {2}name: bootstrap-token-abcdef$/m)
@@ -233,16 +233,27 @@ describe("stage admit", () => {
     expect(expiration - Date.now()).to.be.within(60_000, 91_000);
   });
 
-  it("uploads no certificates for workers, and leaves alone those of a control plane that joins beside them", () => {
-    const root = temporaryFolder();
-    bashOk(stage(root, "admit", { ...joiners, TK_KUBEADM_DOCUMENT: "" }, `${kubectl(3)}\napply`));
-    expect(logOf(root)).to.deep.equal(["apply", closed[1]]);
-  });
+  for (const [what, former, ready] of [
+    ["a machine of another mark", "mark-of-former-machine", "Unknown"],
+    ["an attempt that was killed after it was Ready", "", "True"],
+  ] as const) {
+    it(`forgets what the API has of ${what}, before it opens`, () => {
+      const root = temporaryFolder();
+      const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(6, former, ready)}\napply`));
+      expect(logOf(root)).to.deep.equal([
+        "delete node w1 --ignore-not-found --timeout=60s",
+        "delete pods -A --field-selector spec.nodeName=w1 --force --grace-period=0 --wait=false",
+        "apply",
+        closed,
+      ]);
+      expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("removed the Node w1");
+    });
+  }
 
   it("opens nothing when all have joined, and shuts what a killed run left open", () => {
     const root = temporaryFolder();
     const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(0)}\napply`));
-    expect(logOf(root)).to.deep.equal(closed);
+    expect(logOf(root)).to.deep.equal([closed]);
     expect(JSON.parse(stdout)).to.deep.equal({ changed: [] });
   });
 
@@ -257,15 +268,111 @@ describe("stage admit", () => {
       ),
     );
     expect(status).to.equal(1);
-    expect(stderr).to.match(/^tailkube: node1: admit: cp2 did not join within 1 s;/);
+    expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join within 1 s;/);
     expect(stderr).to.not.include("0123456789abcdef");
-    expect(logOf(root).slice(-3)).to.deep.equal(closed);
+    expect(logOf(root).at(-1)).to.equal(closed);
   });
 
   it("shuts the door when it is stopped", () => {
     const root = temporaryFolder();
     bash(stage(root, "admit", joiners, `${kubectl(99999)}\nsleep() { kill -TERM $$; command sleep 1; }\napply`));
-    expect(logOf(root).slice(-3)).to.deep.equal(closed);
+    expect(logOf(root).at(-1)).to.equal(closed);
+  });
+
+  it("ends the admission of a killed run, which would shut this one's door", () => {
+    const root = temporaryFolder();
+    bashOk(
+      stage(
+        root,
+        "admit",
+        joiners,
+        `bash -c 'exec 7>>"$0"; flock 7; echo $$ >"$0"; exec sleep 60' "$TK_RUN/admit.pid" &
+        old=$!
+        until [ -s "$TK_RUN/admit.pid" ]; do command sleep 0.05; done
+        ${kubectl(4)}
+        apply
+        if kill -0 $old 2>/dev/null; then wait $old || true; fi`,
+      ),
+    );
+    expect(logOf(root)).to.deep.equal(["apply", closed]);
+  });
+});
+
+describe("leaving the cluster", () => {
+  /** An API with the nodes cp1, w1 and w2, all of ours, and x, which is not; `more` answers come first. */
+  const cluster = (more = "") => `
+    kubectl_cluster() {
+        case "$*" in
+        ${more}
+        "get nodes -o "*) printf 'cp1=m1\\nw1=m2\\nw2=m3\\nx=\\n' ;;
+        "get node "*Ready*) printf True ;;
+        "get node cp"*labels*) printf '{"node-role.kubernetes.io/control-plane":""}' ;;
+        "get node "*labels*) printf '{}' ;;
+        "get node "*" -o name") : ;;
+        *"get pods -l component=etcd "*) printf 'cp1 cp2 ' ;;
+        *"exec etcd-cp1 "*"member list") printf '1a, started, cp1, https://100.64.0.1:2380\\n2b, started, cp2, https://100.64.0.2:2380\\n' ;;
+        *) log "$*" ;;
+        esac
+    }
+    kubectl() { log "kubectl $*"; }`;
+  const given = { TK_NODES: "cp1 w1", TK_DRAIN_SECONDS: "30" };
+
+  it("is for those whom this program brought in and nobody declares any more", () => {
+    expect(bashOk(stage(temporaryFolder(), "settle", given, `${cluster()}\ndeparted`))).to.equal("w2 ");
+  });
+
+  it("drains a worker, then forgets it", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "settle", given, `${cluster()}\ntake_out w2`));
+    const kubeconfig = `${root}/etc/kubernetes/admin.conf`;
+    expect(logOf(root)).to.deep.equal([
+      `kubectl --kubeconfig ${kubeconfig} drain w2 --ignore-daemonsets --delete-emptydir-data --timeout=30s`,
+      "delete node w2 --ignore-not-found --timeout=60s",
+      "delete pods -A --field-selector spec.nodeName=w2 --force --grace-period=0 --wait=false",
+    ]);
+  });
+
+  it("takes a control plane out of etcd as well, by another one", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "settle", given, `${cluster()}\ntake_out cp2`));
+    const etcd = logOf(root).filter((line) => line.includes("etcdctl"));
+    expect(etcd).to.have.lengthOf(1);
+    expect(etcd[0]).to.match(/exec etcd-cp1 -- etcdctl .* member remove 2b$/);
+  });
+
+  it("does not wait for the pods of a dead machine", () => {
+    const root = temporaryFolder();
+    const stdout = bashOk(
+      stage(root, "settle", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
+    );
+    expect(logOf(root)[0]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
+    expect((JSON.parse(stdout) as { changed: string[] }).changed[0]).to.equal("did not drain w2, which is not Ready");
+  });
+
+  it("says which pods and budgets hold a node, and leaves it as it was", () => {
+    const root = temporaryFolder();
+    const drain = String.raw`kubectl() {
+      echo 'error when evicting pods/"db-0" -n "shop" (will retry after 5s): Cannot evict pod as it would violate the pod'"'"'s disruption budget.' >&2
+      echo 'error when evicting pods/"db-0" -n "shop" (will retry after 5s): Cannot evict pod as it would violate the pod'"'"'s disruption budget.' >&2
+      echo 'error: unable to drain node "w2" due to error: drain did not complete within 30s' >&2
+      return 1
+    }`;
+    const budgets = `"get poddisruptionbudgets "*) printf 'shop db 0\\nweb front 1\\n' ;;`;
+    const { status, stderr } = bash(stage(root, "settle", given, `${cluster(budgets)}\n${drain}\ntake_out w2`));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /^tailkube: node1: settle: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
+    );
+    expect(logOf(root)).to.deep.equal(["uncordon w2"]);
+  });
+
+  it("says that a majority is missing when no other etcd answers", () => {
+    const noEtcd = `*"get pods -l component=etcd "*) : ;;`;
+    const { status, stderr } = bash(
+      stage(temporaryFolder(), "settle", given, `${cluster(noEtcd)}\nforget_etcd_member cp2`),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/no other control plane's etcd answers, so the member cp2 cannot be taken out/);
   });
 });
 
@@ -321,87 +428,187 @@ describe("follow_endpoint", () => {
   });
 });
 
-describe("stages init and join", () => {
-  /** A host on which kubeadm, kubectl and the way out only take notes. `failing`: the command at which it ends. */
-  const fakes = (failing = "") => `
-    ip() { case "$*" in *" show "*) : ;; *) log "ip $*" ;; esac; }
+describe("stages control-plane and join", () => {
+  /**
+   * A host on which kubeadm, kubectl and the way out only take notes. `answers`: whether a cluster is there;
+   * `failing`: the command at which it ends.
+   */
+  const fakes = ({ answers = false, failing = "", former = "", version = "1.36.3" } = {}) => `
+    ip() { case "$*" in *" show "*) [ ! -e "$ROOT/on-lo" ] || echo "1: lo inet 10.200.0.1/32" ;; *) log "ip $*" ;; esac; }
     reset_node() { log reset_node; rm -rf "$ROOT/etc/kubernetes"; rm -f "$SENTINEL"; }
-    run_kubeadm() { log "kubeadm $1"; mkdir -p "$ROOT/etc/kubernetes"; echo apiVersion: v1 >"$ROOT/etc/kubernetes/admin.conf"; [ "${failing}" != kubeadm ] || fail "kubeadm ended with 1"; }
-    api_ready() { log "api_ready $1"; }
-    kubectl_admin() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "$*" ;; esac; }
+    run_kubeadm() { log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"; mkdir -p "$ROOT/etc/kubernetes"; echo apiVersion: v1 >"$ROOT/etc/kubernetes/admin.conf"; : >"$ROOT/up"; [ "${failing}" != kubeadm ] || fail "kubeadm ended with 1"; }
+    api_ready() { ${answers ? ":" : '[ -e "$ROOT/up" ]'}; }
+    cluster_answers() { ${answers ? ":" : "false"}; }
+    install_endpoint() { log install_endpoint; }
+    install_etcd_command() { :; }
+    certificate_expiry() { printf 2027-11-21T00:00:00Z; }
+    etcd_restore() { log "etcd_restore $1"; }
+    unit_stop() { log "stop $1"; }
+    mint_credentials() { log mint_credentials; : >"$DISCOVERY"; }
+    cluster_version() { printf ${version}; }
+    forget_etcd_member() { log "forget_etcd_member $1"; }
+    forget_node() { log "forget_node $1"; }
+    mark_of() { printf '%s' "${former}"; }
+    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "$*" ;; esac; }
     kubectl_node() { printf 10.50.1.0/24; }
     follow_endpoint() { log follow_endpoint; }
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
     mark_joined() { log "mark_joined $1"; }
     apply`;
   const of = { TK_MARK: "mark1" };
-  const cpJoin = { ...of, TK_ROLE: "control-plane" };
+  const pem = (name: string) => `-----BEGIN ${name}-----\nbase64\n-----END ${name}-----`;
+  const plane = {
+    ...of,
+    TK_ROLE: "control-plane",
+    TK_FOUNDER: "mark1",
+    TK_KUBERNETES_VERSION: "1.36.3",
+    TK_INIT_DOCUMENT: "kind: Init",
+    TK_JOIN_DOCUMENT: "kind: Join",
+    TK_HOST_ENDPOINT: "#!/bin/bash",
+    TK_HOST_ETCD: "#!/bin/bash",
+    TK_RESTORE: "",
+    TK_CA_CRT: pem("CA"),
+    TK_CA_KEY: pem("CA KEY"),
+    TK_ETCD_CA_CRT: pem("ETCD"),
+    TK_ETCD_CA_KEY: pem("ETCD KEY"),
+    TK_FRONT_PROXY_CA_CRT: pem("FRONT"),
+    TK_FRONT_PROXY_CA_KEY: pem("FRONT KEY"),
+    TK_SA_PUB: pem("SA"),
+    TK_SA_KEY: pem("SA KEY"),
+  };
+  const founded = [
+    "install_endpoint",
+    "kubeadm init --skip-token-print --skip-certificate-key-print < Init",
+    "-n kube-system delete secret/bootstrap-token-x",
+    "follow_endpoint",
+    "advertise_pod_cidr",
+    "mark_joined mark1",
+    "install_endpoint",
+  ];
+  const joined = (root: string) => [
+    "stop tailkube-endpoint.service",
+    "mint_credentials",
+    "forget_etcd_member node1",
+    "forget_node node1",
+    `kubeadm init phase upload-config kubeadm --kubeconfig ${root}/run/tailkube/discovery.conf < Init`,
+    "kubeadm join < Join",
+    "follow_endpoint",
+    "advertise_pod_cidr",
+    "mark_joined mark1",
+    "install_endpoint",
+  ];
 
-  it("init: leaves no token behind, and its success mark comes last", () => {
+  it("the founder has the endpoint before kubeadm init, leaves no token behind, and its success mark comes last", () => {
     const root = temporaryFolder();
-    const stdout = bashOk(stage(root, "init", of, fakes()));
-    expect(logOf(root)).to.deep.equal([
-      "kubeadm init",
-      "api_ready 10.200.0.1",
-      "-n kube-system delete secret/bootstrap-token-x",
-      "follow_endpoint",
-      "advertise_pod_cidr",
-      "mark_joined mark1",
-    ]);
-    const { kubeconfig, seed, podCidr } = JSON.parse(stdout) as Record<string, string>;
-    expect(kubeconfig).to.equal("apiVersion: v1");
-    expect(seed).to.match(/^[0-9a-f]{64}$/);
-    expect(podCidr).to.equal("10.50.1.0/24");
-    expect(statSync(`${root}/var/lib/tailkube/join-seed`).mode & 0o777).to.equal(0o600);
+    const stdout = bashOk(stage(root, "control-plane", plane, fakes()));
+    expect(logOf(root)).to.deep.equal(founded);
+    expect(JSON.parse(stdout)).to.include({ kubeconfig: "apiVersion: v1", podCidr: "10.50.1.0/24" });
     expect(readFileSync(`${root}/var/lib/tailkube/joined`, "utf8")).to.equal("mark1\n");
   });
 
-  it("init: a second run changes nothing and says the same", () => {
+  it("any other joins, with the endpoint on its loopback only after that", () => {
     const root = temporaryFolder();
-    const first = JSON.parse(bashOk(stage(root, "init", of, fakes()))) as object;
-    const asked = logOf(root);
-    expect(JSON.parse(bashOk(stage(root, "init", of, fakes())))).to.deep.equal({ ...first, changed: [] });
-    expect(logOf(root)).to.deep.equal(asked);
+    write(`${root}/on-lo`, "");
+    bashOk(stage(root, "control-plane", { ...plane, TK_FOUNDER: "mark0" }, fakes({ answers: true })));
+    const [stopped, ...rest] = joined(root);
+    expect(logOf(root)).to.deep.equal([stopped, "ip address del 10.200.0.1/32 dev lo", ...rest]);
+    expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
   });
 
-  it("join: waits for the endpoint, then for its own API server if it is to have one", () => {
+  it("a founder that was made anew joins the cluster that it once founded", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "join", cpJoin, fakes()));
-    const calls = [
-      "api_ready 10.200.0.1",
-      "kubeadm join",
-      "api_ready 100.64.0.1",
-      "follow_endpoint",
+    bashOk(stage(root, "control-plane", plane, fakes({ answers: true })));
+    expect(logOf(root)).to.deep.equal(joined(root));
+  });
+
+  it("who is not the founder never founds, even if nobody answers", () => {
+    const root = temporaryFolder();
+    const { status, stderr } = bash(
+      stage(root, "control-plane", { ...plane, TK_FOUNDER: "mark0" }, `poll() { false; }\n${fakes()}`),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^tailkube: node1: control-plane: no API server answers at the endpoint/);
+    expect(logOf(root)).to.deep.equal(["stop tailkube-endpoint.service"]);
+  });
+
+  it("founds the cluster again from a snapshot, whoever founded it once, if nobody answers", () => {
+    const root = temporaryFolder();
+    const restoring = { ...plane, TK_FOUNDER: "mark0", TK_RESTORE: "/root/snapshot.db" };
+    bashOk(stage(root, "control-plane", restoring, fakes()));
+    expect(logOf(root).slice(0, 3)).to.deep.equal([
+      "etcd_restore /root/snapshot.db",
+      "install_endpoint",
+      "kubeadm init --skip-token-print --skip-certificate-key-print --ignore-preflight-errors=DirAvailable--var-lib-etcd < Init",
+    ]);
+    const there = temporaryFolder();
+    bashOk(stage(there, "control-plane", restoring, fakes({ answers: true })));
+    expect(logOf(there)).to.deep.equal(joined(there));
+  });
+
+  it("keeps what the cluster has of it where a killed attempt has marked it already", () => {
+    const root = temporaryFolder();
+    const joining = { ...plane, TK_FOUNDER: "mark0" };
+    bashOk(stage(root, "control-plane", joining, fakes({ answers: true, former: "mark1" })));
+    expect(logOf(root)).to.not.include("forget_node node1");
+  });
+
+  it("refuses to join a cluster of another version, or of another authority", () => {
+    const joining = { ...plane, TK_FOUNDER: "mark0" };
+    const other = bash(stage(temporaryFolder(), "control-plane", joining, fakes({ answers: true, version: "1.35.9" })));
+    expect(other.stderr).to.match(/the cluster runs Kubernetes 1\.35\.9, and 1\.36\.3 cannot join it\. Upgrade first/);
+    const foreign = fakes({ answers: true }).replace("cluster_answers() { :; }", "cluster_answers() { false; }");
+    expect(bash(stage(temporaryFolder(), "control-plane", joining, foreign)).stderr).to.match(
+      /another cluster answers at the endpoint 10\.200\.0\.1:6443/,
+    );
+  });
+
+  it("has the cluster's authorities, the keys for root alone", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "control-plane", plane, fakes()));
+    const pki = `${root}/etc/kubernetes/pki`;
+    expect(readFileSync(`${pki}/ca.crt`, "utf8")).to.equal(`${plane.TK_CA_CRT}\n`);
+    expect(readFileSync(`${pki}/etcd/ca.key`, "utf8")).to.equal(`${plane.TK_ETCD_CA_KEY}\n`);
+    for (const key of ["ca.key", "etcd/ca.key", "front-proxy-ca.key", "sa.key"]) {
+      expect(statSync(`${pki}/${key}`).mode & 0o777, key).to.equal(0o600);
+    }
+  });
+
+  it("a worker waits for the endpoint, joins, and says so", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "join", { ...of, TK_ROLE: "worker" }, fakes({ answers: true })));
+    expect(logOf(root)).to.deep.equal([
+      "kubeadm join < JoinConfiguration",
+      "token: abcdef.0123456789abcdef",
       "advertise_pod_cidr",
       "mark_joined mark1",
-    ];
-    expect(logOf(root)).to.deep.equal(calls);
-    const worker = temporaryFolder();
-    bashOk(stage(worker, "join", { ...of, TK_ROLE: "worker" }, fakes()));
-    expect(logOf(worker)).to.deep.equal(calls.filter((call) => call !== "api_ready 100.64.0.1"));
+    ]);
   });
 
-  it("join: never with the endpoint on its own loopback", () => {
-    const root = temporaryFolder();
-    const withEndpoint = fakes().replace('*" show "*) : ;;', '*" show "*) echo "1: lo inet 10.200.0.1/32" ;;');
-    bashOk(stage(root, "join", cpJoin, withEndpoint));
-    expect(logOf(root)[0]).to.equal("ip address del 10.200.0.1/32 dev lo");
-  });
-
-  for (const [name, more] of [
-    ["init", of],
-    ["join", cpJoin],
+  for (const [name, more, answers] of [
+    ["control-plane", plane, false],
+    ["join", { ...of, TK_ROLE: "worker" }, true],
   ] as const) {
+    it(`${name}: a second run joins no more and says the same`, () => {
+      const root = temporaryFolder();
+      const first = JSON.parse(bashOk(stage(root, name, more, fakes({ answers })))) as object;
+      const asked = logOf(root);
+      expect(JSON.parse(bashOk(stage(root, name, more, fakes({ answers: true }))))).to.deep.equal({
+        ...first,
+        changed: [],
+      });
+      expect(logOf(root)).to.deep.equal(name === "join" ? asked : [...asked, "install_endpoint"]);
+    });
+
     for (const failing of ["kubeadm", "advertise"]) {
       it(`${name}: what failed at ${failing} is reset and made anew by the next run`, () => {
         const root = temporaryFolder();
-        expect(bash(stage(root, name, more, fakes(failing))).status).to.equal(1);
+        expect(bash(stage(root, name, more, fakes({ answers, failing }))).status).to.equal(1);
         expect(existsSync(`${root}/var/lib/tailkube/joined`)).to.equal(false);
         const before = logOf(root).length;
-        bashOk(stage(root, name, more, fakes()));
+        bashOk(stage(root, name, more, `rm -f "$ROOT/up"\n${fakes({ answers })}`));
         const calls = logOf(root).slice(before);
         expect(calls[0]).to.equal("reset_node");
-        expect(calls).to.include(`kubeadm ${name}`);
+        expect(calls.some((call) => call.startsWith("kubeadm "))).to.equal(true);
         expect(existsSync(`${root}/var/lib/tailkube/joined`)).to.equal(true);
       });
     }
@@ -415,6 +622,35 @@ describe("stages init and join", () => {
       expect(logOf(root)).to.deep.equal([]);
     });
   }
+});
+
+describe("stage secrets", () => {
+  it("answers with authorities that kubeadm made, and leaves nothing of them", () => {
+    const root = temporaryFolder();
+    write(
+      `${root}/bin/kubeadm`,
+      '#!/bin/bash\ndir=$6; mkdir -p "$dir/etcd"\n' +
+        'case $4 in ca) f="ca.crt ca.key" ;; etcd-ca) f="etcd/ca.crt etcd/ca.key" ;; front-proxy-ca) f="front-proxy-ca.crt front-proxy-ca.key" ;; sa) f="sa.pub sa.key" ;; esac\n' +
+        'for i in $f; do printf "%s\\nend\\n" "$i" >"$dir/$i"; done\n',
+      0o755,
+    );
+    const answer = bashOk(stage(root, "secrets", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"));
+    const { seed, ...rest } = JSON.parse(answer) as Record<string, string>;
+    expect(seed).to.match(/^[0-9a-f]{64}$/);
+    expect(rest).to.deep.equal({
+      changed: [],
+      founder: "mark1",
+      caCrt: "ca.crt\nend",
+      caKey: "ca.key\nend",
+      etcdCaCrt: "etcd/ca.crt\nend",
+      etcdCaKey: "etcd/ca.key\nend",
+      frontProxyCaCrt: "front-proxy-ca.crt\nend",
+      frontProxyCaKey: "front-proxy-ca.key\nend",
+      saPub: "sa.pub\nend",
+      saKey: "sa.key\nend",
+    });
+    expect(existsSync(`${root}/run/tailkube/pki`)).to.equal(false);
+  });
 });
 
 describe("stage checks", () => {

@@ -65,7 +65,8 @@ make_images() {
   done
 
   ref=$(kubeadm_image etcd)
-  image_of_binaries "$out/etcd.tar" "$ref" "$plain_config" /usr/local/bin "$(item_path etcd)"/{etcd,etcdctl}
+  image_of_binaries "$out/etcd.tar" "$ref" "$plain_config" /usr/local/bin "$(item_path etcd)"/{etcd,etcdctl} \
+    "$(item_path etcdutl)/etcdutl"
   record_image "$out" etcd.tar "$ref" control-plane
 
   ref=$(kubeadm_image coredns)

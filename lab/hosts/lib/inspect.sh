@@ -28,7 +28,7 @@ host_snapshot() {
 
 # list_tree DIR PREFIX: newlines in names are printed as '?'.
 list_tree() {
-  local skip=(./proc ./sys ./dev ./run ./tmp ./opt/tailkube-bundle) prune=() path
+  local skip=(./proc ./sys ./dev ./run ./tmp ./opt/tailkube-{bundle,bundles,cache}) prune=() path
   # Mount points of the data directories: their content is listed from where it is.
   if [[ -z $2 ]]; then skip+=("${DATA_DIRS[@]/#/./var/lib/}"); fi
   for path in "${skip[@]}"; do prune+=(-path "$path" -o); done

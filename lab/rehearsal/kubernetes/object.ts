@@ -1,7 +1,7 @@
 /** Kubernetes objects, by server-side apply with kubectl. A `…Patch` changes an object of somebody else's. */
 import { randomBytes } from "crypto";
 import { Change, diffProps } from "../diff";
-import { Path } from "../paths";
+import { covers, parsePath, Path } from "../paths";
 import { dropNulls, readString } from "../providers/inputs";
 import type { Created, OperationContext, Performer } from "../providers/provider";
 import type { ResourceState } from "../state/deployment";
@@ -62,8 +62,10 @@ export class KubernetesObject implements Performer {
     return { ...withEncodedData(result), metadata };
   }
 
-  diff(old: ResourceState, inputs: Props): Change[] {
-    return diffProps(old.inputs ?? {}, inputs, (path) => this.needsReplacement(String(inputs.kind), path));
+  diff(old: ResourceState, inputs: Props, ignored: readonly string[] = []): Change[] {
+    const patterns = ignored.map(parsePath);
+    const changes = diffProps(old.inputs ?? {}, inputs, (path) => this.needsReplacement(String(inputs.kind), path));
+    return changes.filter(({ path }) => !patterns.some((pattern) => covers(pattern, path)));
   }
 
   /** Two objects cannot have one name. A generated name is another one for the replacement. */

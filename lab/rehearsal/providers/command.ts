@@ -2,7 +2,7 @@
 import { randomBytes } from "crypto";
 import { Change, diffProps } from "../diff";
 import type { ResourceState } from "../state/deployment";
-import { equal, Props, Secret, UNKNOWN, Value } from "../values";
+import { equal, Props, reveal, Secret, UNKNOWN, Value } from "../values";
 import { allowOnly, dropNulls, read, readBoolean, readString } from "./inputs";
 import { OutputLines } from "./outputLines";
 import type { Created, OperationContext, Performer } from "./provider";
@@ -51,14 +51,19 @@ export abstract class Command implements Performer {
   }
 
   /** Elements of `triggers` are declared as replacing by the SDK; setting or unsetting all of it is here. */
-  diff(old: ResourceState, inputs: Props): Change[] {
-    return diffProps(old.inputs ?? {}, inputs, (path) => path.length === 1 && path[0] === "triggers");
+  diff(old: ResourceState, inputs: Props, ignored: readonly string[] = []): Change[] {
+    // Of ignored paths the provider knows names of inputs only.
+    const news = { ...inputs, ...pick(old.outputs ?? {}, ignored) };
+    return diffProps(old.inputs ?? {}, news, (path) => path.length === 1 && path[0] === "triggers");
   }
 
+  /** The provider takes an update for one that may change what was said, unless all that it does is add inputs. */
   preview(inputs: Props, old?: ResourceState): Props {
-    const changed = !old || !equal(old.inputs ?? {}, inputs);
-    if (!changed) return { ...inputs, ...pick(old.outputs ?? {}, ["stdout", "stderr"]) };
-    return { ...inputs, stdout: UNKNOWN, stderr: UNKNOWN };
+    const { stdout = "", stderr = "", ...before } = old?.outputs ?? {};
+    const isUnknown = Object.values(inputs).some((value) => reveal(value) === UNKNOWN);
+    const isChanged = Object.keys(before).some((key) => !equal(before[key], inputs[key]));
+    if (!old || isUnknown || isChanged) return { ...inputs, stdout: UNKNOWN, stderr: UNKNOWN };
+    return { ...inputs, stdout, stderr };
   }
 
   async create(context: OperationContext, inputs: Props): Promise<Created> {
@@ -138,7 +143,7 @@ function trimNewline(text: string): string {
   return text.endsWith("\n") ? text.slice(0, -1) : text;
 }
 
-function pick(props: Props, keys: string[]): Props {
+function pick(props: Props, keys: readonly string[]): Props {
   const present = keys.filter((key) => props[key] !== undefined);
   return Object.fromEntries(present.map((key) => [key, props[key] as Value | Secret]));
 }

@@ -23,8 +23,11 @@ export interface Created {
 export interface Performer {
   /** The inputs as the provider keeps them, defaults filled in. Throws on an input that it does not perform. */
   check(inputs: Props, olds: Props | undefined, name: string): Props | Promise<Props>;
-  /** What changes, and what of it needs a new resource. Empty: nothing to do. */
-  diff(old: ResourceState, inputs: Props): Change[];
+  /**
+   * What changes, and what of it needs a new resource. Empty: nothing to do.
+   * @param ignored paths whose changes do not count, as far as the provider looks at them itself
+   */
+  diff(old: ResourceState, inputs: Props, ignored?: readonly string[]): Change[];
   /** Whether the old resource has to go before its replacement can come, when the program does not say. */
   deletesBeforeReplace?(old: ResourceState, inputs: Props): boolean;
   /** The outputs that are to be expected of a create, or of an update of `old`; unknown ones as UNKNOWN. */

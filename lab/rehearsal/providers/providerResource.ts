@@ -18,6 +18,8 @@ export class ProviderResource implements Performer {
   constructor(private readonly packageName: string) {}
 
   check(inputs: Props, _olds: Props | undefined, name: string): Props {
+    // Settings in the namespace `pulumi` are the CLI's.
+    if (this.packageName === "pulumi") return {};
     const set = Object.entries(dropNulls(inputs)).filter(([, value]) => !UNSET.includes(String(value)));
     const result = Object.fromEntries(set);
     allowOnly(result, [...COMMON, ...(INPUTS[this.packageName] ?? [])], `provider "${name}"`);

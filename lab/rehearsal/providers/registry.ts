@@ -8,7 +8,8 @@ import type { Performer } from "./provider";
 import { ProviderResource } from "./providerResource";
 import { RemoteCommand } from "./remoteCommand";
 
-const PACKAGES = ["command", "kubernetes"];
+/** `pulumi` is built into the engine; what it reads is not performed here. */
+const PACKAGES = ["command", "kubernetes", "pulumi"];
 
 /** Throws when the type is not performed, and says so. */
 export function assertPerformed(type: string): void {

@@ -1,6 +1,7 @@
 /** The ResourceMonitor service: where a program registers its resources. */
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
 import type {
+  ReadResourceRequest,
   RegisterResourceOutputsRequest,
   RegisterResourceRequest,
   ResourceInvokeRequest,
@@ -8,7 +9,7 @@ import type {
 } from "@pulumi/pulumi/proto/resource_pb";
 import type { Config } from "../config";
 import { Terminated } from "../executor";
-import { Goal, goalOf } from "../goal";
+import { Goal, goalOf, ReadGoal, readGoalOf } from "../goal";
 import type { ResourceState } from "../state/deployment";
 import { Props, rejectUnsupported, UNKNOWN } from "../values";
 import { Empty, grpc, resourceMessages, StatusError, Struct, unary } from "./protocol";
@@ -30,6 +31,7 @@ export interface MonitorOptions {
   dryRun: boolean;
   parallel: number;
   register(goal: Goal): Promise<ResourceState>;
+  read(wanted: ReadGoal): Promise<ResourceState>;
   registerOutputs(urn: string, outputs: Props): void;
   find(urn: string): ResourceState | undefined;
   /** The program asked for something that cannot be done; the run fails. */
@@ -50,6 +52,7 @@ export function monitorService(options: MonitorOptions): UntypedServiceImplement
       return response;
     }),
     registerResource: unary((request: RegisterResourceRequest) => register(options, request)),
+    readResource: unary((request: ReadResourceRequest) => read(options, request)),
     registerResourceOutputs: unary((request: RegisterResourceOutputsRequest) => {
       const outputs = (request.getOutputs()?.toJavaScript() ?? {}) as Props;
       for (const [key, value] of Object.entries(outputs)) rejectUnsupported(value, key);
@@ -59,7 +62,6 @@ export function monitorService(options: MonitorOptions): UntypedServiceImplement
     invoke: unary((request: ResourceInvokeRequest) => invoke(options, request)),
     signalAndWaitForShutdown: unary(() => new Empty()),
     call: unsupported("calls of methods"),
-    readResource: unsupported("reading of existing resources (`get`)"),
     existsResource: unsupported("asking whether resources exist"),
     registerStackTransform: unsupported("transforms"),
     registerStackInvokeTransform: unsupported("transforms of invokes"),
@@ -74,9 +76,21 @@ async function register(options: MonitorOptions, request: RegisterResourceReques
   const response = new resourceMessages.RegisterResourceResponse();
   response.setUrn(state.urn);
   response.setId(state.id === UNKNOWN ? "" : (state.id ?? ""));
-  response.setObject(Struct.fromJavaScript((state.outputs ?? {}) as Parameters<typeof Struct.fromJavaScript>[0]));
+  response.setObject(structOf(state.outputs ?? {}));
   response.setResult(resourceMessages.Result.SUCCESS);
   return response;
+}
+
+async function read(options: MonitorOptions, request: ReadResourceRequest): Promise<object> {
+  const state = await refusing(options, async () => options.read(readGoalOf(request)));
+  const response = new resourceMessages.ReadResourceResponse();
+  response.setUrn(state.urn);
+  response.setProperties(structOf(state.outputs ?? {}));
+  return response;
+}
+
+function structOf(props: Props): InstanceType<typeof Struct> {
+  return Struct.fromJavaScript(props as Parameters<typeof Struct.fromJavaScript>[0]);
 }
 
 /** The one function that the SDK itself needs: it turns a reference to a resource into the resource. */
@@ -90,8 +104,7 @@ function invoke(options: MonitorOptions, request: ResourceInvokeRequest): object
     const state = options.find(urn);
     if (!state) throw new Error(`unknown resource ${urn}`);
     const response = new resourceMessages.ResourceInvokeResponse();
-    const result = { urn, id: state.id ?? "", state: state.outputs ?? {} };
-    response.setReturn(Struct.fromJavaScript(result as Parameters<typeof Struct.fromJavaScript>[0]));
+    response.setReturn(structOf({ urn, id: state.id ?? "", state: state.outputs ?? {} }));
     return response;
   });
 }

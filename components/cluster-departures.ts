@@ -1,0 +1,39 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
+import { HostScript } from "./host-script";
+import { type Member, nodeVariables } from "./membership";
+
+export interface ClusterDeparturesArgs {
+  config: ClusterConfig;
+  /** The control plane on which it runs. */
+  on: Member;
+}
+
+/**
+ * Takes dead control planes that are declared no more out of the cluster before another one joins: kubeadm lets nobody in
+ * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (ClusterSettle).
+ * A first `up` does not run it.
+ */
+export class ClusterDepartures extends pulumi.ComponentResource {
+  constructor(name: string, args: ClusterDeparturesArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:cluster:Departures", name, {}, opts);
+    const { config } = args;
+    new HostScript(
+      `${name}-departures`,
+      {
+        host: args.on.host,
+        stage: "departures",
+        files: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
+        variables: {
+          ...nodeVariables(config, args.on),
+          TK_NODES: config.nodes.map((node) => node.name).join(" "),
+          TK_DRAIN_SECONDS: `${config.drainSeconds}`,
+        },
+        updateOnly: true,
+        timeoutSeconds: 300,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,91 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
+import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
+import { scriptText } from "../scripts/render";
+import type { ClusterSecretValues } from "./cluster-secrets";
+import { HostScript } from "./host-script";
+import { kubeadmSeconds, type Member, nodeDocument, nodeVariables } from "./membership";
+
+export interface ControlPlaneArgs {
+  config: ClusterConfig;
+  member: Member;
+  secrets: pulumi.Output<ClusterSecretValues>;
+  /** A snapshot of etcd on this host that a cluster without any control plane is made from; absolute path. */
+  restoreSnapshot?: string | undefined;
+}
+
+/** Where a joining control plane puts the credentials that it makes for itself; scripts/control-plane.sh has the same. */
+const discoveryKubeconfig = "/run/tailkube/discovery.conf";
+
+/**
+ * A control plane, whichever of them: it founds the cluster if the state says so and nobody answers at the endpoint, else
+ * it joins. The endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which talks to the
+ * API through it, but only after a join, for a joiner that had it would dial itself.
+ */
+export class ControlPlane extends pulumi.ComponentResource {
+  /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
+  public readonly kubeconfig: pulumi.Output<string>;
+  /** When the first of its certificates ended as they were when it joined, RFC 3339. */
+  public readonly certificateExpiry: pulumi.Output<string>;
+
+  constructor(name: string, args: ControlPlaneArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:controlplane:ControlPlane", name, {}, opts);
+    const { config, member, secrets } = args;
+    const document = (of: (node: ReturnType<typeof nodeDocument>) => string) =>
+      pulumi
+        .all([member.address, member.resolvConf])
+        .apply(([nodeIp, resolvConf]) => of(nodeDocument(member, nodeIp, resolvConf)));
+    const secret = (key: keyof ClusterSecretValues) => secrets.apply((values) => values[key]);
+    const script = new HostScript(
+      `${name}-control-plane`,
+      {
+        host: member.host,
+        stage: "control-plane",
+        files: ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh", "control-plane.sh"],
+        variables: {
+          ...nodeVariables(config, member),
+          TK_TAG: config.tailnet.tag,
+          TK_MARK: member.mark,
+          TK_FOUNDER: secret("founder"),
+          TK_KUBERNETES_VERSION: config.kubernetesVersion,
+          TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
+          TK_HOST_ETCD: scriptText("host/etcd.sh"),
+          TK_RESTORE: args.restoreSnapshot ?? "",
+          TK_INIT_DOCUMENT: document((node) =>
+            initConfiguration({
+              ...config,
+              // What the operator's machine calls this one.
+              certSANs: [member.node.host.address],
+              profile: config.hostProfile,
+              resolvConf: node.resolvConf!,
+              node,
+            }),
+          ),
+          TK_JOIN_DOCUMENT: document((node) =>
+            joinConfiguration({
+              endpoint: config.endpoint,
+              node,
+              discovery: { kubeConfigPath: discoveryKubeconfig },
+              profile: config.hostProfile,
+            }),
+          ),
+          TK_CA_CRT: secret("caCrt"),
+          TK_CA_KEY: secret("caKey"),
+          TK_ETCD_CA_CRT: secret("etcdCaCrt"),
+          TK_ETCD_CA_KEY: secret("etcdCaKey"),
+          TK_FRONT_PROXY_CA_CRT: secret("frontProxyCaCrt"),
+          TK_FRONT_PROXY_CA_KEY: secret("frontProxyCaKey"),
+          TK_SA_PUB: secret("saPub"),
+          TK_SA_KEY: secret("saKey"),
+        },
+        secretResult: true,
+        // kubeadm, then the API at the endpoint, the pod CIDR, and a former attempt's reset.
+        timeoutSeconds: kubeadmSeconds + 600,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.kubeconfig = script.result.apply((r) => r.kubeconfig ?? "");
+    this.certificateExpiry = pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? ""));
+    this.registerOutputs({ kubeconfig: this.kubeconfig });
+  }
+}

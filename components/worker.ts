@@ -1,0 +1,50 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../config/schema";
+import { bootstrapToken } from "../plan/admission";
+import { joinConfiguration } from "../plan/kubeadm";
+import { caCertHash } from "../plan/kubeconfig";
+import type { ClusterSecretValues } from "./cluster-secrets";
+import { HostScript } from "./host-script";
+import { kubeadmSeconds, type Member, nodeDocument, nodeVariables, workersPurpose } from "./membership";
+
+export interface WorkerArgs {
+  config: ClusterConfig;
+  member: Member;
+  secrets: pulumi.Output<ClusterSecretValues>;
+}
+
+/** `kubeadm join` of a worker, through the endpoint, with the token that the admission beside it makes valid. */
+export class Worker extends pulumi.ComponentResource {
+  constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:worker:Worker", name, {}, opts);
+    const { config, member } = args;
+    new HostScript(
+      `${name}-join`,
+      {
+        host: member.host,
+        stage: "join",
+        files: ["reset.sh", "node.sh", "join.sh"],
+        variables: {
+          ...nodeVariables(config, member),
+          TK_TAG: config.tailnet.tag,
+          TK_MARK: member.mark,
+          TK_KUBEADM_DOCUMENT: pulumi
+            .all([args.secrets, member.address, member.resolvConf])
+            .apply(([{ seed, caCrt }, nodeIp, resolvConf]) =>
+              joinConfiguration({
+                endpoint: config.endpoint,
+                node: nodeDocument(member, nodeIp, resolvConf),
+                discovery: { token: bootstrapToken(seed, workersPurpose), caCertHashes: [caCertHash(caCrt)] },
+                profile: config.hostProfile,
+                // The admission that makes the token valid starts at the same time.
+                discoveryTimeout: "3m0s",
+              }),
+            ),
+        },
+        timeoutSeconds: kubeadmSeconds + 500,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,79 @@
+/** Stacks that differ from the lab's own, and runs of the engine whose output is looked at. */
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import * as lab from "../lab/lab";
+
+export interface StackNode {
+  name: string;
+  role: string;
+  host: Record<string, unknown>;
+  labels?: Record<string, string>;
+}
+
+interface Stack {
+  config: Record<string, unknown>;
+}
+
+const own = () => parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as Stack;
+
+/** The nodes of the lab's own stack. */
+export const ownNodes = () => own().config["tailkube:nodes"] as StackNode[];
+
+/** Makes every further run of the engine use the lab's stack with these changes; keys without the project's name. */
+export function useStack(changes: Record<string, unknown>): void {
+  const stack = own();
+  for (const [key, value] of Object.entries(changes)) stack.config[`tailkube:${key}`] = value;
+  const folder = join(lab.state, "faults");
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, "Pulumi.dev.yaml");
+  writeFileSync(file, stringify(stack));
+  process.env.LAB_STACK_CONFIG = file;
+}
+
+/** Back to the lab's own stack. */
+export function useOwnStack(): void {
+  delete process.env.LAB_STACK_CONFIG;
+}
+
+export interface EngineRun {
+  code: number | null;
+  text: string;
+  seconds: number;
+}
+
+/** A run of the engine with its output on the terminal and in the result. It is killed after the bound, in seconds. */
+export function engine(args: readonly string[], seconds: number): Promise<EngineRun> {
+  const start = Date.now();
+  return new Promise((resolve, reject) => {
+    const child = spawn("lab/engine", args, { cwd: lab.root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+        process.stdout.write(chunk);
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, text, seconds: (Date.now() - start) / 1000 });
+    });
+  });
+}
+
+/** A run that has to end well. Resolves to the seconds it took. */
+export async function engineOk(args: readonly string[], seconds: number): Promise<number> {
+  const run = await engine(args, seconds);
+  if (run.code !== 0) throw new Error(`engine ${args.join(" ")} ended with ${run.code}: ${run.text.slice(-1500)}`);
+  return run.seconds;
+}
+
+/** Writes the administrator's kubeconfig anew: another control plane may be the first one now. */
+export function refreshKubeconfig(): void {
+  writeFileSync(join(lab.state, "kubeconfig"), lab.output("lab/engine", ["output", "directKubeconfig"]), {
+    mode: 0o600,
+  });
+}

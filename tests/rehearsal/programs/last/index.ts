@@ -1,0 +1,12 @@
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { lastOutputs } from "../../../../config/last";
+
+const last = lastOutputs();
+export const run = process.env.RUN;
+export const password = pulumi.secret(`swordfish-${run}`);
+export const before = last.get("run");
+export const passwordBefore = last.get("password");
+const work = new local.Command("work", { create: process.env.WORK, logging: "none" });
+/** Known only when the work is done. */
+export const done = process.env.REPORT && work.stdout;
