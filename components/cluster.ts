@@ -92,7 +92,7 @@ export class Cluster extends pulumi.ComponentResource {
     });
 
     const devices: TailnetNode[] = [];
-    const ready = new Map<string, { member: Member; needs: pulumi.Resource[] }>();
+    const ready = new Map<string, { member: Member; runtime: NodeRuntime; needs: pulumi.Resource[] }>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
       const device = new TailnetNode(
@@ -121,6 +121,7 @@ export class Cluster extends pulumi.ComponentResource {
         );
       }
       ready.set(node.name, {
+        runtime,
         needs: [device, runtime],
         member: {
           node,
@@ -144,7 +145,7 @@ export class Cluster extends pulumi.ComponentResource {
     const planes: pulumi.Resource[] = [];
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {
-      const { member, needs } = of(node);
+      const { member, runtime, needs } = of(node);
       const controlPlane = new ControlPlane(
         node.name,
         { config, member, secrets: clusterSecrets.values, restoreSnapshot },
@@ -152,8 +153,8 @@ export class Cluster extends pulumi.ComponentResource {
       );
       const version = new NodeVersion(
         node.name,
-        { config, member },
-        { parent: this, dependsOn: [controlPlane, ...planes] },
+        { config, member, installed: runtime.kubernetesVersion },
+        { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
       planes.push(controlPlane, version);
       expiries.push(
@@ -192,14 +193,18 @@ export class Cluster extends pulumi.ComponentResource {
           { parent: this, dependsOn: first },
         ),
       );
-      for (const { member, needs } of workerNodes) {
+      for (const { member, runtime, needs } of workerNodes) {
         const name = member.node.name;
         const worker = new Worker(
           name,
           { config, member, secrets: clusterSecrets.values },
           { parent: this, dependsOn: [first, ...needs] },
         );
-        const version = new NodeVersion(name, { config, member }, { parent: this, dependsOn: [worker, ...previous] });
+        const version = new NodeVersion(
+          name,
+          { config, member, installed: runtime.kubernetesVersion },
+          { parent: this, dependsOn: [runtime, worker, ...previous] },
+        );
         joined.push(worker, version);
         previous = [version];
       }

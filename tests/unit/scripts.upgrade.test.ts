@@ -738,13 +738,6 @@ describe("stage upgrade", () => {
     }
     expect(bash(stage(temporaryFolder(), files, {}, "kubectl_node() { :; }\ncluster_version")).status).to.equal(1);
   });
-
-  it("removal takes the snapshots away", () => {
-    const root = temporaryFolder();
-    write(`${root}/var/lib/tailkube/snapshots/auto-1.db`, "");
-    bashOk(stage(root, files, {}, 'own "$SNAPSHOTS"\nremove'));
-    expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
-  });
 });
 
 describe("the stages runtime and tailnet on a node that has joined", () => {
