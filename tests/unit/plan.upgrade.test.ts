@@ -3,9 +3,8 @@ import fc from "fast-check";
 import { compareVersions, upgradeProblems } from "../../plan/upgrade";
 
 const nodes = ["cp1", "w1"];
-const controlPlanes = ["cp1"];
 const problems = (from: string, to: string) =>
-  upgradeProblems({ kubernetes: from, nodes }, { kubernetes: to, cilium: "1.15.19", nodes, controlPlanes });
+  upgradeProblems({ kubernetes: from, nodes }, { kubernetes: to, cilium: "1.15.19", nodes });
 
 const patch = fc.nat(30);
 const minor = fc.integer({ min: 31, max: 60 });
@@ -13,10 +12,8 @@ const version = fc.tuple(minor, patch).map(([m, p]) => `1.${m}.${p}`);
 
 describe("upgradeProblems", () => {
   it("has none for a cluster that is still to be made, or whose last run said nothing", () => {
-    expect(upgradeProblems(undefined, { kubernetes: "1.36.3", cilium: "1.15.19", nodes, controlPlanes })).to.deep.equal(
-      [],
-    );
-    expect(upgradeProblems({}, { kubernetes: "1.36.3", cilium: "1.15.19", nodes, controlPlanes })).to.deep.equal([]);
+    expect(upgradeProblems(undefined, { kubernetes: "1.36.3", cilium: "1.15.19", nodes })).to.deep.equal([]);
+    expect(upgradeProblems({}, { kubernetes: "1.36.3", cilium: "1.15.19", nodes })).to.deep.equal([]);
   });
 
   it("lets a cluster go to any later patch and to any patch of the next minor", () => {
@@ -64,7 +61,7 @@ describe("upgradeProblems", () => {
 
   it("lets Cilium go one minor at a time, either way", () => {
     const of = (from: string, to: string) =>
-      upgradeProblems({ cilium: from }, { kubernetes: "1.36.3", cilium: to, nodes, controlPlanes });
+      upgradeProblems({ cilium: from }, { kubernetes: "1.36.3", cilium: to, nodes });
     expect(of("1.15.6", "1.15.19")).to.deep.equal([]);
     expect(of("1.15.19", "1.16.0")).to.deep.equal([]);
     expect(of("1.16.0", "1.15.19")).to.deep.equal([]);
@@ -76,10 +73,7 @@ describe("upgradeProblems", () => {
 
   it("adds no node in the run that upgrades, for it would be ahead of the API servers", () => {
     const of = (to: string, names: string[]) =>
-      upgradeProblems(
-        { kubernetes: "1.35.4", nodes },
-        { kubernetes: to, cilium: "1.15.19", nodes: names, controlPlanes },
-      );
+      upgradeProblems({ kubernetes: "1.35.4", nodes }, { kubernetes: to, cilium: "1.15.19", nodes: names });
     expect(of("1.36.3", ["cp1", "w2", "w1"])).to.deep.equal([
       'nodes[1].name: "w2" is refused. Allowed: the nodes that the cluster has, while it goes from Kubernetes 1.35.4 to 1.36.3. ' +
         "Add this node after the upgrade.",
