@@ -11,7 +11,7 @@ describe("only the API server of the primary stops", function () {
   faultSuite(this);
 
   /** Stops it for some seconds. What the worker, the sick host itself and its kubelet saw meanwhile. */
-  async function round(seconds: number, stop: (host: ControlPlane) => Fault = stopApiServer) {
+  async function round(what: string, seconds: number, stop: (host: ControlPlane) => Fault) {
     const sick = primary();
     const [healthy] = others(sick);
     const before = await readiness(healthy, sick);
@@ -26,6 +26,7 @@ describe("only the API server of the primary stops", function () {
     await stopped.undo();
     const [fromWorker, fromItself] = clients.map(({ samples }) => outage(samples(), stopped.at, end));
     const figures = {
+      what,
       sick,
       fromWorker: fromWorker!,
       fromItself: fromItself!,
@@ -39,10 +40,10 @@ describe("only the API server of the primary stops", function () {
 
   type Round = Awaited<ReturnType<typeof round>>;
 
-  function describeRound({ sick, fromWorker, fromItself, kubelet, silence, seconds }: Round): string {
+  function describeRound({ what, sick, fromWorker, fromItself, kubelet, silence, seconds }: Round): string {
     const seen = (from: string, { longest, failed, total, answeredBy }: Round["fromWorker"]) =>
       `${from} had no answer for ${longest} ms (${failed} of ${total} requests failed; answered by ${answeredBy.join(", ") || "nobody"})`;
-    return `API server of ${sick} stopped for ${seconds} s: ${seen(worker, fromWorker)}; ${seen(sick, fromItself)}; its node Ready: ${kubelet.ready}, its kubelet silent for ${(silence / 1000).toFixed(0)} s`;
+    return `API server of ${sick} ${what} for ${seconds} s: ${seen(worker, fromWorker)}; ${seen(sick, fromItself)}; its node Ready: ${kubelet.ready}, its kubelet silent for ${(silence / 1000).toFixed(0)} s`;
   }
 
   it("the API is back within 4 s, from a worker and from the sick host, and the sick host stays Ready", async () => {
@@ -50,7 +51,7 @@ describe("only the API server of the primary stops", function () {
     const rounds: Round[] = [];
     for (const seconds of [70, 20, 20]) {
       await settle();
-      rounds.push(await round(seconds));
+      rounds.push(await round("stopped", seconds, stopApiServer));
     }
     const [fromWorker, fromItself] = [
       median(rounds.map((one) => one.fromWorker.longest)),
@@ -68,7 +69,7 @@ describe("only the API server of the primary stops", function () {
 
   it("it hangs instead: the API is back within 10 s", async () => {
     // Each of two looks waits 2 s for an answer. The kubelet would restart a server that hangs for more than a minute.
-    const figures = await round(30, freezeApiServer);
+    const figures = await round("hung", 30, freezeApiServer);
     const { fromWorker, fromItself } = figures;
     expect(Math.max(fromWorker.longest, fromItself.longest), describeRound(figures)).to.be.at.most(10_000);
   });
@@ -77,7 +78,7 @@ describe("only the API server of the primary stops", function () {
     const plain = await plainRecipe();
     await lab.sleep(5);
     const seconds = 70;
-    const figures = await round(seconds);
+    const figures = await round("stopped, by the plain recipe,", seconds, stopApiServer);
     // Recovered before anything is said: a failure must not leave the endpoint with the sick host.
     await plain.undo();
     await settle();

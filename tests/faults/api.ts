@@ -48,6 +48,8 @@ export function request(
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let by = "unknown";
+    const fail = (error: Error) =>
+      reject(error.name === "AbortError" ? new Error(`no answer within ${milliseconds} ms`) : error);
     const sent = httpsRequest(
       {
         ...credentials(),
@@ -65,7 +67,7 @@ export function request(
         let text = "";
         response.setEncoding("utf8");
         response.on("data", (chunk: string) => (text += chunk));
-        response.on("error", reject);
+        response.on("error", fail);
         response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text, by }));
       },
     );
@@ -75,7 +77,7 @@ export function request(
         by = /DNS:(cp\d+)\b/.exec(names)?.[1] ?? by;
       }),
     );
-    sent.on("error", reject);
+    sent.on("error", fail);
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
