@@ -10,7 +10,9 @@ HOSTS_STATE=$STATE_DIR/hosts
 SSH_KEY=$STATE_DIR/ssh/id_ed25519
 CACHE_DIR=${TAILKUBE_CACHE:-$HOME/.cache/tailkube}
 
-ALL_HOSTS=(cp1 cp2 cp3 w1)
+# The ones that are meant where none is named; w2 is only there for who asks for it.
+DEFAULT_HOSTS=(cp1 cp2 cp3 w1)
+ALL_HOSTS=("${DEFAULT_HOSTS[@]}" w2)
 # What the hosts keep outside their overlay: containerd's snapshots are overlays themselves, and an overlay above an
 # overlay is refused.
 DATA_DIRS=(containerd kubelet etcd)
@@ -27,15 +29,16 @@ host_address() {
     cp2) echo 172.31.77.12 ;;
     cp3) echo 172.31.77.13 ;;
     w1) echo 172.31.77.21 ;;
+    w2) echo 172.31.77.22 ;;
     *) die "unknown host '$1': one of ${ALL_HOSTS[*]}" ;;
   esac
 }
 
-# Each host has another network manager, so that nothing works by luck with one of them only.
+# The default hosts have one network manager each, so that nothing works by luck with one of them only.
 host_network_manager() {
   case $1 in
     cp1) echo netplan ;;
-    cp2) echo ifupdown ;;
+    cp2 | w2) echo ifupdown ;;
     cp3) echo NetworkManager ;;
     w1) echo systemd-networkd ;;
   esac

@@ -15,7 +15,7 @@ host_create() {
   touch "$dir/created"
 }
 
-# The read-only layers, the upper first: the worker has a container runtime of its distribution, the others have none.
+# The read-only layers, the upper first: w1 has a container runtime of its distribution, the others have none.
 host_lower_dirs() {
   local dir
   dir=$(rootfs_dir)

@@ -10,6 +10,7 @@ hosts_down() {
   cgroup_kill || true
   wait_until 10 lab_cgroups_removed || true
   network_remove_all
+  faults_clear
   # Deepest first.
   lab_mounts | sort -r | while read -r name; do umount "$name" || umount -l "$name"; done
   limits_restore
@@ -45,6 +46,7 @@ lab_leftovers() {
   { grep -lF -- "$HOSTS_STATE/" /proc/[0-9]*/mountinfo 2>/dev/null || true; } | cut -d / -f 3 |
     xargs -r ps -o pid=,args= -p | sed 's/^/mount in the namespace of process /'
   network_namespaces | sed 's/^/network namespace /'
+  if command -v nft >/dev/null; then nft list tables 2>/dev/null | sed -n "s/^table bridge $FAULTS_TABLE\$/nftables &/p"; fi
   network_links | sed 's/^/interface /'
   cgroup_dirs | sed 's/^/cgroup /'
   if [[ -e $HOSTS_STATE ]]; then echo "directory $HOSTS_STATE"; fi

@@ -1,15 +1,15 @@
 # What a host looks like, as text that can be compared before and after.
 # shellcheck shell=bash
 
-# hosts_status NAME…: name, state, address, network manager, number of boots.
+# hosts_status NAME…: name, state, address, network manager, number of boots, faults.
 hosts_status() {
   local name state
   for name in "$@"; do
     state=stopped
     [[ -e $(host_dir "$name")/created ]] || state=absent
     if host_running "$name"; then state=$(host_system_state "$name"); fi
-    printf '%-4s %-9s %-13s %-17s boots %s\n' "$name" "${state:-starting}" "$(host_address "$name")" \
-      "$(host_network_manager "$name")" "$(host_boots "$name")"
+    printf '%-4s %-9s %-13s %-17s boots %-3s %s\n' "$name" "${state:-starting}" "$(host_address "$name")" \
+      "$(host_network_manager "$name")" "$(host_boots "$name")" "$(faults_of "$name")"
   done
 }
 

@@ -98,9 +98,14 @@ host_boots() { cat "$(host_dir "$1")/boots" 2>/dev/null || echo 0; }
 # host_wait NAME: wait until it is up and sshd answers; 1 after BOOT_SECONDS. A degraded host is up, with a warning.
 host_wait() {
   local state failed
-  wait_until "$BOOT_SECONDS" host_booted "$1" || {
+  wait_until "$BOOT_SECONDS" host_booted_or_gone "$1" || {
     progress "$1 is not up after $BOOT_SECONDS s; the end of its console ($(host_dir "$1")/console.log):"
     tail -n 15 "$(host_dir "$1")/console.log" || true
+    return 1
+  }
+  host_running "$1" || {
+    progress "$1 did not start; the end of $(host_dir "$1")/supervisor.log:"
+    tail -n 5 "$(host_dir "$1")/supervisor.log" || true
     return 1
   }
   state=$(host_system_state "$1")
@@ -110,10 +115,15 @@ host_wait() {
   fi
 }
 
-host_system_state() { host_exec "$1" systemctl is-system-running 2>/dev/null || true; }
+# A host that is short of memory may not answer.
+host_system_state() { host_exec "$1" timeout 10 systemctl is-system-running 2>/dev/null || true; }
+
+host_booted_or_gone() { ! host_running "$1" || host_booted "$1"; }
 
 host_booted() {
-  [[ $(host_system_state "$1") =~ ^(running|degraded)$ ]] && host_ssh_answers "$1"
+  [[ $(host_system_state "$1") =~ ^(running|degraded)$ ]] || return 1
+  # Nothing answers where the cable is out.
+  cable_is_out "$1" || host_ssh_answers "$1"
 }
 
 host_ssh_answers() {
@@ -125,7 +135,7 @@ host_ssh_answers() {
 # host_reboot NAME: from inside; the supervisor starts it again.
 host_reboot() {
   host_running "$1" || die "$1 is not running"
-  host_exec "$1" systemctl reboot || true
+  host_exec "$1" timeout 30 systemctl reboot || true
 }
 
 # host_wait_reboot NAME BOOTS: wait until it has booted more often than BOOTS times, and is up.

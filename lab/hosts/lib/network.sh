@@ -24,13 +24,41 @@ network_create() {
   # address on every host, as behind the NAT of VirtualBox.
   ip link add eth0 netns "$netns" address 52:54:00:12:34:56 type veth peer name uplink netns "$nat"
   ip link add "$netns" type veth peer name eth1 address "$(printf '52:54:00:4d:1f:%02x' "$last")" netns "$netns"
-  ip link set "$netns" master "$BRIDGE" up
+  ip link set "$netns" master "$BRIDGE"
+  network_plug "$1"
+  network_segment "$1"
+  network_delay "$1"
   # The gateway answers ARP, and "unreachable" to all that is sent through it: it forwards, but has no route.
   ip -n "$nat" link set lo up
   ip -n "$nat" address add 10.0.2.2/24 dev uplink
   ip -n "$nat" address add 10.0.2.3/24 dev uplink
   ip -n "$nat" link set uplink up
   ip netns exec "$nat" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+}
+
+# network_plug NAME: eth1 has a carrier if and only if the other end is up.
+network_plug() {
+  if cable_is_out "$1"; then ip link set "$(host_netns "$1")" down; else ip link set "$(host_netns "$1")" up; fi
+}
+
+# network_segment NAME: veths pass on up to 64 KB as one frame. Where frames are to be lost they have the size that they have
+# on a wire, or each loss would be one of forty packets in a row.
+network_segment() {
+  local segments=65535
+  [[ -z $(loss_percent) ]] || segments=1
+  ip -n "$(host_netns "$1")" link set eth1 gso_max_segs "$segments"
+}
+
+# network_delay NAME: the delay that is set, of what goes to the host.
+network_delay() {
+  local delay jitter link
+  link=$(host_netns "$1")
+  read -r delay jitter < <(delay_set) || true
+  if [[ -n $delay ]]; then
+    tc qdisc replace dev "$link" root netem delay "${delay}ms" "${jitter}ms"
+  elif [[ $(tc qdisc show dev "$link" root) == *netem* ]]; then
+    tc qdisc delete dev "$link" root
+  fi
 }
 
 network_remove() {
