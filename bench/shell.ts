@@ -43,18 +43,22 @@ export function command(words: readonly [string, ...string[]], options: CommandO
     const end = (signal: NodeJS.Signals) => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, signal);
     };
-    const interrupt = () => {
-      end("SIGINT");
-      reject(new Error("interrupted"));
+    let ended: string | undefined;
+    const interrupt = (signal: NodeJS.Signals) => {
+      ended = "was interrupted";
+      end(signal);
     };
-    process.once("SIGINT", interrupt);
-    const timer = setTimeout(() => end("SIGKILL"), options.seconds * 1000);
+    process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+    const timer = setTimeout(() => {
+      ended = `did not end within ${options.seconds} s`;
+      end("SIGKILL");
+    }, options.seconds * 1000);
     child.on("error", reject);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
-      process.removeListener("SIGINT", interrupt);
-      if (code === 0) return resolve();
-      const why = signal === "SIGKILL" ? `did not end within ${options.seconds} s` : `ended with ${code ?? signal}`;
+      process.removeListener("SIGINT", interrupt).removeListener("SIGTERM", interrupt);
+      if (code === 0 && ended === undefined) return resolve();
+      const why = ended ?? `ended with ${code ?? signal}`;
       reject(new Error(`${words.join(" ")} ${why}; ${path} ends:\n${tail(path)}`));
     });
   }).finally(() => closeSync(log));
