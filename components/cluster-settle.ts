@@ -11,6 +11,7 @@ export interface ClusterSettleArgs {
   config: ClusterConfig;
   /** The control plane on which it runs. */
   on: Member;
+  members: readonly Member[];
   /** What the release of Cilium is made of: readiness is waited for anew when it changes. */
   release: pulumi.Input<string>;
 }
@@ -32,6 +33,8 @@ export class ClusterSettle extends pulumi.ComponentResource {
         variables: {
           ...nodeVariables(config, args.on),
           TK_NODES: config.nodes.map((node) => node.name).join(" "),
+          // A machine that was replaced has a Node without labels, and is waited for.
+          TK_MARKS: pulumi.all(args.members.map((member) => member.mark)).apply((marks) => marks.join(" ")),
           TK_LABELS: labelLines(config.nodes),
           TK_TAINTS: taintLines(config.nodes),
           TK_RELEASE: args.release,

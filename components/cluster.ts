@@ -92,7 +92,7 @@ export class Cluster extends pulumi.ComponentResource {
     });
 
     const devices: TailnetNode[] = [];
-    const ready = new Map<string, { member: Member; needs: pulumi.Resource[] }>();
+    const ready = new Map<string, { member: Member; runtime: NodeRuntime; needs: pulumi.Resource[] }>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
       const device = new TailnetNode(
@@ -121,6 +121,7 @@ export class Cluster extends pulumi.ComponentResource {
         );
       }
       ready.set(node.name, {
+        runtime,
         needs: [device, runtime],
         member: {
           node,
@@ -144,7 +145,7 @@ export class Cluster extends pulumi.ComponentResource {
     const planes: pulumi.Resource[] = [];
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {
-      const { member, needs } = of(node);
+      const { member, runtime, needs } = of(node);
       const controlPlane = new ControlPlane(
         node.name,
         { config, member, secrets: clusterSecrets.values, restoreSnapshot },
@@ -152,8 +153,8 @@ export class Cluster extends pulumi.ComponentResource {
       );
       const version = new NodeVersion(
         node.name,
-        { config, member },
-        { parent: this, dependsOn: [controlPlane, ...planes] },
+        { config, member, installed: runtime.kubernetesVersion },
+        { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
       planes.push(controlPlane, version);
       expiries.push(
@@ -192,14 +193,18 @@ export class Cluster extends pulumi.ComponentResource {
           { parent: this, dependsOn: first },
         ),
       );
-      for (const { member, needs } of workerNodes) {
+      for (const { member, runtime, needs } of workerNodes) {
         const name = member.node.name;
         const worker = new Worker(
           name,
           { config, member, secrets: clusterSecrets.values },
           { parent: this, dependsOn: [first, ...needs] },
         );
-        const version = new NodeVersion(name, { config, member }, { parent: this, dependsOn: [worker, ...previous] });
+        const version = new NodeVersion(
+          name,
+          { config, member, installed: runtime.kubernetesVersion },
+          { parent: this, dependsOn: [runtime, worker, ...previous] },
+        );
         joined.push(worker, version);
         previous = [version];
       }
@@ -214,7 +219,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: steward.member, release },
+      { config, on: steward.member, members, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     if (config.checks) {
@@ -244,13 +249,13 @@ export class Cluster extends pulumi.ComponentResource {
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
       nodes: config.nodes.map((node) => node.name),
-      controlPlanes: controlPlanes(config.nodes).map((node) => node.name),
     };
+    const wantedPlanes = controlPlanes(config.nodes).map((node) => node.name);
     return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
       const running = runningCluster(versions, nodes);
       const problems = upgradeProblems(running, wanted);
       if (problems.length > 0) throw reported(new ConfigError(problems).message);
-      for (const warning of changeWarnings(running, wanted)) void pulumi.log.warn(warning, this);
+      for (const warning of changeWarnings(running, wantedPlanes)) void pulumi.log.warn(warning, this);
       return true;
     });
   }

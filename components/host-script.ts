@@ -28,9 +28,10 @@ export interface HostScriptArgs {
   secretResult?: boolean;
   /**
    * Only for a change of what was there before: a new resource connects nowhere, its result is empty, and the script runs
-   * when its inputs change, another machine among them. For what the stages of a new host have done already.
+   * when its inputs change, another machine among them. For what the stages of a new host have done already. `false` runs
+   * a new one, too.
    */
-  updateOnly?: boolean;
+  updateOnly?: pulumi.Input<boolean>;
   /** Run without root's rights if there is no way to them, for a script that reports just that. */
   rootOptional?: boolean;
 }
@@ -47,6 +48,7 @@ export class HostScript extends remote.Command {
   public readonly result: pulumi.Output<Record<string, string>>;
 
   constructor(name: string, args: HostScriptArgs, opts: pulumi.CustomResourceOptions) {
+    const hasUpdate = args.updateOnly !== undefined;
     const bash = `timeout --kill-after=10 ${args.timeoutSeconds} bash -s -- apply`;
     const command = asRoot(args.host.user, bash, args.rootOptional);
     const stdin = pulumi
@@ -58,19 +60,20 @@ export class HostScript extends remote.Command {
       name,
       {
         connection: args.host.connection,
-        ...(args.updateOnly ? { update: command } : { create: command }),
+        create: hasUpdate ? pulumi.output(args.updateOnly).apply((only) => (only ? undefined! : command)) : command,
+        update: hasUpdate ? command : undefined,
         stdin,
         logging: remote.Logging.None,
         addPreviousOutputInEnv: false,
         // A replaced one would not run, or is to outlast the machine.
-        triggers: args.updateOnly || opts.ignoreChanges !== undefined ? undefined : [args.host.identity],
+        triggers: hasUpdate || opts.ignoreChanges !== undefined ? undefined : [args.host.identity],
       },
       {
         ...opts,
         additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
       },
     );
-    this.result = this.stdout.apply((text) => (args.updateOnly && !text ? {} : parseResult(name, text)));
+    this.result = this.stdout.apply((text) => (hasUpdate && !text ? {} : parseResult(name, text)));
   }
 }
 

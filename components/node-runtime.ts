@@ -11,10 +11,13 @@ export interface NodeRuntimeArgs {
 
 /** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
 export class NodeRuntime extends pulumi.ComponentResource {
+  /** The version of Kubernetes on the host, with its `v`: on a node that has joined, the one that it has, not the wanted one. */
+  public readonly kubernetesVersion: pulumi.Output<string>;
+
   constructor(name: string, args: NodeRuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:node:Runtime", name, {}, opts);
     const { config } = args;
-    new HostScript(
+    const script = new HostScript(
       `${name}-runtime`,
       {
         host: args.host,
@@ -31,6 +34,7 @@ export class NodeRuntime extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
+    this.kubernetesVersion = script.result.apply((r) => r.kubeadm ?? "");
     this.registerOutputs();
   }
 }

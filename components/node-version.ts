@@ -9,6 +9,8 @@ import { containerdVariables } from "./node-runtime";
 export interface NodeVersionArgs {
   config: ClusterConfig;
   member: Member;
+  /** The version of Kubernetes on the host, with its `v`, as its runtime found or left it. */
+  installed: pulumi.Output<string>;
 }
 
 /** Bound on kubeadm, in seconds: it waits five minutes for each static pod, and puts all of them back if one does not come. */
@@ -60,7 +62,8 @@ export class NodeVersion extends pulumi.ComponentResource {
           TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
           TK_HOST_ETCD: isControlPlane ? scriptText("host/etcd.sh") : "",
         },
-        updateOnly: true,
+        // A run that failed before it came to this resource may have left another version than the one of now.
+        updateOnly: args.installed.apply((version) => version === `v${config.kubernetesVersion}`),
         timeoutSeconds: drainSeconds + kubeadmUpgradeSeconds + otherSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },

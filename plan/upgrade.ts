@@ -16,7 +16,6 @@ export interface WantedCluster {
   kubernetes: string;
   cilium: string;
   nodes: readonly string[];
-  controlPlanes: readonly string[];
 }
 
 /**
@@ -100,10 +99,14 @@ function joinerProblems(running: RunningCluster, wanted: WantedCluster): string[
   );
 }
 
-/** What a change of the nodes risks, a line each. */
-export function changeWarnings(running: RunningCluster | undefined, wanted: WantedCluster): string[] {
+/**
+ * What a change of the nodes risks, a line each.
+ *
+ * @param controlPlanes the names of the wanted ones.
+ */
+export function changeWarnings(running: RunningCluster | undefined, controlPlanes: readonly string[]): string[] {
   const before = running?.controlPlanes ?? [];
-  const stay = before.filter((name) => wanted.controlPlanes.includes(name));
+  const stay = before.filter((name) => controlPlanes.includes(name));
   const majority = Math.floor(before.length / 2) + 1;
   return stay.length >= majority || before.length === 0
     ? []

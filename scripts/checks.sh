@@ -83,7 +83,9 @@ EOF
     done
 }
 
-probes_running() { [ "$(kubectl_checks get pods --no-headers 2>/dev/null | awk '$3 == "Running"' | wc -l)" = "$(wc -w <<<"$TK_NODES")" ]; }
+probes_running() { [ "$(kubectl_checks get pods --no-headers 2>/dev/null | awk '$2 == "1/1" && $3 == "Running"' | wc -l)" = "$(wc -w <<<"$TK_NODES")" ]; }
+# A service knows of its pod a moment after the pod is ready; on a busy machine some seconds.
+probes_served() { [ "$(kubectl_checks get endpointslices -o 'jsonpath={range .items[*]}{.endpoints[*].conditions.ready}{"\n"}{end}' 2>/dev/null | grep -c true)" = "$(wc -w <<<"$TK_NODES")" ]; }
 
 advice() {
     case $1 in
@@ -103,9 +105,11 @@ check_paths() {
     forget_probes true
     probe_manifest | kubectl_admin apply -f - >/dev/null || fail "cannot start the probes in namespace $namespace"
     if ! poll "$TK_READY_SECONDS" probes_running; then
-        failed "probes that do not run: $(kubectl_checks get pods --no-headers 2>/dev/null | awk '$3 != "Running" {print $1 " is " $3}' | paste -sd';' -); try 'kubectl -n $namespace describe pods'"
+        failed "probes that do not run: $(kubectl_checks get pods --no-headers 2>/dev/null | awk '$2 != "1/1" || $3 != "Running" {print $1 " is " $3}' | paste -sd';' -); try 'kubectl -n $namespace describe pods'"
         return
     fi
+    # Should one be missing, the paths below show which.
+    poll 30 probes_served || true
     for node in $TK_NODES; do
         name=${node%%=*}
         peers+="$name=$(kubectl_checks get pod "$name" -o 'jsonpath={.status.podIP}')=$(kubectl_checks get service "$name" -o 'jsonpath={.spec.clusterIP}') "

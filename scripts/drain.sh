@@ -49,14 +49,17 @@ evictable_pods() {
 
 # evict UID NAMESPACE NAME: notes in HELD_BY what keeps the pod, or that nothing does.
 evict() {
-    local code
+    local code message
     code=$(node_request POST "/api/v1/namespaces/$2/pods/$3/eviction" application/json \
         "{\"apiVersion\":\"policy/v1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"$3\",\"namespace\":\"$2\"},\"deleteOptions\":{\"preconditions\":{\"uid\":\"$1\"}}}")
     case $code in
     # Or it is gone, or another one has its name.
     2* | 404 | 409) HELD_BY[$1]= ;;
     000) HELD_BY[$1]="the API does not answer" ;;
-    *) HELD_BY[$1]=$(answer_message) ;;
+    *)
+        message=$(answer_message)
+        HELD_BY[$1]=${message:-"the API answers with status $code"}
+        ;;
     esac
 }
 

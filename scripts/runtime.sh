@@ -78,9 +78,9 @@ After=tailkube-address.service containerd.service
 EOF
 }
 
-# containerd_version [BINARY]: without v and without the distribution's suffix.
-containerd_version() { "${1:-containerd}" --version 2>/dev/null | awk '{sub(/^v/, "", $3); sub(/[~+-].*/, "", $3); print $3}'; }
-containerd_major() { containerd_version | cut -d . -f 1; }
+# containerd_version BINARY: without v and without the distribution's suffix.
+containerd_version() { "$1" --version 2>/dev/null | awk '{sub(/^v/, "", $3); sub(/[~+-].*/, "", $3); print $3}'; }
+containerd_major() { containerd_version containerd | cut -d . -f 1; }
 containerd_answers() { timeout 5 ctr version; }
 
 kernel_settings() {

@@ -2,7 +2,7 @@
 # Stage settle, on the first control plane, after Cilium's release and all joins: nodes that are declared no more drained
 # and taken out, labels and taints as declared, Cilium and CoreDNS ready, pods that are older than the network restarted once.
 # Given (beside node.sh's): TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines), TK_NODES
-# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS.
+# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS. TK_MARKS and TK_RELEASE are there to run it again when they change.
 
 # identity KIND ITEM: what two items of one node differ in. A taint is its key and its effect, whatever its value.
 identity() {
@@ -61,6 +61,26 @@ restart_unmanaged_pods() {
     done < <(unmanaged_pods)
 }
 
+# Both pods of CoreDNS may be on one node, and its drain would leave the cluster without names until others are up. On the
+# only node there is they would hold up a drain for good.
+spread_dns_drains() {
+    local budget=tailkube-coredns
+    if [ "$(wc -w <<<"$TK_NODES")" = 1 ]; then
+        kubectl_admin -n kube-system delete poddisruptionbudget "$budget" --ignore-not-found >/dev/null
+    elif ! kubectl_admin -n kube-system get poddisruptionbudget "$budget" >/dev/null 2>&1; then
+        kubectl_admin apply -f - >/dev/null <<EOF
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: $budget, namespace: kube-system}
+spec:
+  selector: {matchLabels: {k8s-app: kube-dns}}
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+EOF
+        changed "drains evict one pod of CoreDNS at a time"
+    fi
+}
+
 apply() {
     local node
     for node in $(departed); do take_out "$node"; done
@@ -73,5 +93,6 @@ apply() {
     wait_for "$TK_READY_SECONDS" "not every node is Ready: see 'kubectl get nodes'" nodes_ready
     restart_unmanaged_pods
     wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns
+    spread_dns_drains
     result
 }

@@ -19,7 +19,7 @@ forget_kubeadm_copies() { rm -rf /etc/kubernetes/tmp/kubeadm-*; }
 is_control_plane() { [ "$TK_ROLE" = control-plane ]; }
 
 # older A B: whether version A comes before B; a pre-release comes before its release.
-older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "${1/-/\~}" "${2/-/\~}" | sort -V | head -n 1)" = "${1/-/\~}" ]; }
+older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | tr - '~' | sort -V | tr '~' - | head -n 1)" = "$1" ]; }
 minor() { cut -d . -f 2 <<<"$1"; }
 
 # Nodes may read it; it holds the version from the moment on that the first control plane has been upgraded.
@@ -32,7 +32,7 @@ kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Vers
 kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed 's/^v//'; }
 # What the Node object says comes from the kubelet that runs.
 running_kubelet() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>/dev/null | sed 's/^v//' | grep .; }
-tailscale_binary() { "${1:-tailscaled}" --version 2>/dev/null | head -n 1; }
+tailscale_version() { "$1" --version 2>/dev/null | head -n 1; }
 
 # outdated UNIT: whether its process is of a binary that is no longer the one on the disk.
 outdated() {
@@ -48,7 +48,7 @@ wanted_containerd() {
     if [ -z "$TK_BUNDLE" ]; then echo "$TK_CONTAINERD_VERSION"; elif ours runtime /usr/local/bin/containerd; then containerd_version "$TK_BUNDLE/bin/containerd"; fi
 }
 wanted_tailscale() {
-    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_binary "$TK_BUNDLE/bin/tailscaled"; fi
+    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
 }
 # Its configuration names the pause image, which changes with Kubernetes.
 wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' "$TK_CONTAINERD_V1"; else printf '%s' "$TK_CONTAINERD_V2"; fi; }
@@ -56,13 +56,13 @@ wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' 
 has_wanted_containerd() {
     local wanted
     wanted=$(wanted_containerd)
-    [ -z "$wanted" ] || [ "$(containerd_version)" = "$wanted" ] || return
+    [ -z "$wanted" ] || [ "$(containerd_version containerd)" = "$wanted" ] || return
     [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$(wanted_containerd_config)" ] && ! outdated containerd.service
 }
 has_wanted_tailscale() {
     local wanted
     wanted=$(wanted_tailscale)
-    { [ -z "$wanted" ] || [ "$(tailscale_binary)" = "$wanted" ]; } && ! outdated tailscaled.service
+    { [ -z "$wanted" ] || [ "$(tailscale_version tailscaled)" = "$wanted" ]; } && ! outdated tailscaled.service
 }
 has_wanted_static_pods() {
     local component
@@ -71,14 +71,12 @@ has_wanted_static_pods() {
         grep -qsE "^ *image: .*/$component:v${TK_KUBERNETES_VERSION//./\\.}\$" "/etc/kubernetes/manifests/$component.yaml" || return
     done
 }
-# What the host alone can tell.
-has_wanted_files() {
+has_wanted_binaries() {
     [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && [ "$(kubectl_binary)" = "$TK_KUBERNETES_VERSION" ] &&
-        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods && has_wanted_containerd && has_wanted_tailscale
+        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
 }
 has_wanted_kubernetes() {
-    [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ] &&
-        [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
+    has_wanted_binaries && [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ]
 }
 has_wanted_renewal() { ! is_control_plane || [ "$(cat "$RENEWED" 2>/dev/null)" = "$TK_CERTIFICATE_RENEWAL" ]; }
 
@@ -167,7 +165,7 @@ upgrade_tailscale() {
         note cilium
         TK_STAGE=tailnet install_tailscale
         if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
-        changed "tailscaled $(tailscale_binary)"
+        changed "tailscaled $(tailscale_version tailscaled)"
     fi
     wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" address_is_up
     wait_for 90 "no API server answers at the endpoint, by the tailnet" api_ready "$TK_ENDPOINT"
@@ -197,7 +195,7 @@ upgrade_containerd() {
     TK_STAGE=runtime install_containerd
     if [ -n "$RESUMED" ] || outdated containerd.service; then systemctl restart containerd.service; fi
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
-    changed "containerd $(containerd_version)"
+    changed "containerd $(containerd_version containerd)"
 }
 
 kubelet_ready() {
@@ -221,8 +219,6 @@ upgrade_kubernetes() {
     TK_STAGE=runtime install_kubernetes kubelet kubectl
     systemctl daemon-reload
     systemctl restart kubelet.service
-    # kubeadm has written its own idea of the kubelet's server.
-    follow_endpoint
     done_with apply
 }
 
@@ -238,7 +234,7 @@ wait_until_healthy() {
 report() {
     local expiry=
     if is_control_plane; then expiry=$(certificate_expiry) || exit; fi
-    result kubernetes "$(kubelet_binary)" containerd "$(containerd_version)" tailscale "$(tailscale_binary)" certificateExpiry "$expiry"
+    result kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
 }
 
 remember_renewal() {
@@ -257,7 +253,9 @@ apply() {
     trap 'if is_control_plane && systemctl is-enabled --quiet tailkube-endpoint.service; then systemctl start --no-block tailkube-endpoint.service; fi' EXIT
     if ! has_wanted_renewal && certificates_expired; then
         # There is no API to ask anything, and none before most of the control planes have been here.
-        has_wanted_files || fail "this control plane's certificates ended at $(certificate_expiry); renew them first, with a changed tailkube:certificateRenewal and unchanged versions"
+        if ! { has_wanted_binaries && has_wanted_containerd && has_wanted_tailscale; }; then
+            fail "this control plane's certificates ended at $(certificate_expiry); renew them first, with a changed tailkube:certificateRenewal and unchanged versions"
+        fi
         renew_certificates
         remember_renewal
         report
@@ -268,7 +266,7 @@ apply() {
     RESUMED=
     [ ! -e "$UPGRADING" ] || RESUMED=1
     guard "$cluster"
-    if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_files; then
+    if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon
         if ! has_wanted_renewal; then
@@ -291,11 +289,13 @@ apply() {
     withdraw_endpoint
     upgrade_tailscale
     upgrade_containerd
-    if noted apply || ! has_wanted_kubernetes || ! has_wanted_files; then
+    if noted apply || ! has_wanted_kubernetes; then
         upgrade_kubernetes "$cluster"
     elif ! has_wanted_renewal; then
         renew_certificates
     fi
+    # kubeadm has written its own idea of the kubelet's server.
+    follow_endpoint
     wait_until_healthy
     return_endpoint
     forget_kubeadm_copies

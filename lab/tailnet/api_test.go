@@ -137,8 +137,12 @@ func TestLoggedOutDeviceStays(t *testing.T) {
 		client.login(n, goodKey)
 		client.advertise(t, n, "10.200.0.1/32")
 	}
+	defer a.poll(t, n)()
 	was := apiDevicesOf(t, n)[0]
 	a.logout(n)
+	if is := apiDevicesOf(t, n)[0]; !was.ConnectedToControl || is.ConnectedToControl {
+		t.Errorf("online before its logout: %v, after: %v", was.ConnectedToControl, is.ConnectedToControl)
+	}
 	wantNames(t, n, "cp1", "cp2")
 	if routes := n.devices()[1].PrimaryRoutes; len(routes) != 1 {
 		t.Errorf("the other router carries %v", routes)

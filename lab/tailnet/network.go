@@ -52,7 +52,7 @@ type device struct {
 }
 
 func (d *device) online() bool {
-	return d.polls > 0 || time.Now().Before(d.onlineUntil)
+	return !d.LoggedOut && (d.polls > 0 || time.Now().Before(d.onlineUntil))
 }
 
 // baseName is the name that the device would have if it were the only one with its host name.

@@ -36,7 +36,7 @@ snapshot() {
     file=$1
     [ ! -e "$file" ] || fail "$file is there already; name another file"
     [ -d "$(dirname "$file")" ] || fail "the folder $(dirname "$file") does not exist"
-    mkdir -p -m 0700 /run/tailkube
+    (umask 077 && mkdir -p /run/tailkube)
     exec 8>/run/tailkube/etcd.lock
     flock -w 300 8 || fail "another snapshot is still being made"
     trap 'rm -f "$shared" "$shared.part" "$file.part"' EXIT

@@ -4,11 +4,13 @@
 self=$1 namespace=$2 mtu=$3 coredns=$4 peers=$5
 count=0
 
-# attempt COMMAND...: a path counts as broken when it fails three times in a row.
+# attempt COMMAND...: a path counts as broken when it fails three times in a row, within some seconds in which the last
+# agent has learnt of a new pod.
 attempt() {
-    for _ in 1 2 3; do
+    local pause
+    for pause in 2 4 0; do
         "$@" 2>/dev/null && return 0
-        sleep 1
+        sleep "$pause"
     done
     return 1
 }

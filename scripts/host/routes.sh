@@ -18,7 +18,7 @@ unset) rm -f -- "$declared/$2" ;;
 *) echo "usage: routes set NAME CIDR | unset NAME" >&2; exit 2 ;;
 esac
 
-advertised=$(tailscale debug prefs | tr -d ' \n\t' | sed -n 's/.*"AdvertiseRoutes":\[\([^]]*\)\].*/\1/p' | tr -d '"' | tr ',' '\n' | sort -u)
+advertised=$(timeout 10 tailscale debug prefs | tr -d ' \n\t' | sed -n 's/.*"AdvertiseRoutes":\[\([^]]*\)\].*/\1/p' | tr -d '"' | tr ',' '\n' | sort -u)
 ours=$(find "$declared" -type f -exec cat {} + | sort -u)
 before=$(sort -u "$record" 2>/dev/null || true)
 users=$(comm -23 <(printf '%s\n' "$advertised") <(printf '%s\n' "$before"))

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
-import { client, lease, others, primary, readiness, settle, worker } from "./cluster";
-import { faultSuite, plainRecipe, stopApiServer } from "./faults";
+import { client, type ControlPlane, lease, others, primary, readiness, settle, worker } from "./cluster";
+import { type Fault, faultSuite, freezeApiServer, plainRecipe, stopApiServer } from "./faults";
 import { median, outage } from "./outage";
 
 /** What a clients' request may cost when the endpoint moves, in milliseconds. */
@@ -11,13 +11,13 @@ describe("only the API server of the primary stops", function () {
   faultSuite(this);
 
   /** Stops it for some seconds. What the worker, the sick host itself and its kubelet saw meanwhile. */
-  async function round(seconds: number) {
+  async function round(seconds: number, stop: (host: ControlPlane) => Fault = stopApiServer) {
     const sick = primary();
     const [healthy] = others(sick);
     const before = await readiness(healthy, sick);
     const clients = [await client(worker, "read"), await client(sick, "read")];
     await lab.sleep(3);
-    const stopped = stopApiServer(sick);
+    const stopped = stop(sick);
     await lab.sleep(seconds);
     const end = Date.now();
     const after = await readiness(healthy, sick);
@@ -64,6 +64,13 @@ describe("only the API server of the primary stops", function () {
       // It renews its lease every 10 s.
       expect(silence, all).to.be.at.most(20_000);
     }
+  });
+
+  it("it hangs instead: the API is back within 10 s", async () => {
+    // Each of two looks waits 2 s for an answer. The kubelet would restart a server that hangs for more than a minute.
+    const figures = await round(30, freezeApiServer);
+    const { fromWorker, fromItself } = figures;
+    expect(Math.max(fromWorker.longest, fromItself.longest), describeRound(figures)).to.be.at.most(10_000);
   });
 
   it("by the plain recipe, without the watch, it does not come back", async () => {

@@ -1,8 +1,7 @@
 /** The faults, and how each is undone. What a test leaves undone is undone after it. */
 import { execFileSync } from "node:child_process";
 import * as lab from "../lab/lab";
-import { type ControlPlane, controlPlanes, ensureCluster, get, settle, stopClients } from "./cluster";
-import { endpoint } from "./api";
+import { type ControlPlane, controlPlanes, ensureCluster, others, settle, stopClients } from "./cluster";
 
 export interface Fault {
   /** When it happened, in milliseconds. */
@@ -76,22 +75,33 @@ export function stopApiServer(host: ControlPlane): Fault {
   });
 }
 
-/** Pulls a host's network cable. */
-export function pullCable(host: lab.HostName): Fault {
-  const link = (state: "up" | "down") => execFileSync("ip", ["link", "set", `tklab-${host}`, state]);
-  const at = Date.now();
-  link("down");
-  return fault(at, () => void link("up"));
+/** Runs a command of the lab's hosts to its end, without its progress; throws if it fails. */
+function hosts(...args: string[]): void {
+  execFileSync("lab/hosts/hosts", args, { cwd: lab.root, stdio: ["ignore", "ignore", "inherit"], timeout: 300_000 });
 }
 
-/** Cuts a host's power. */
-export async function killHost(host: lab.HostName): Promise<Fault> {
+/** Stops an API server's process, which keeps its connections and answers nothing, until `undo`. */
+export function freezeApiServer(host: ControlPlane): Fault {
+  const at = command(host, "date +%s%3N; pkill -STOP -x kube-apiserver");
+  return fault(Number(at), () => void command(host, "pkill -CONT -x kube-apiserver"));
+}
+
+/** Pulls a host's network cable. */
+export function pullCable(host: lab.HostName): Fault {
+  const at = Date.now();
+  hosts("cable", host, "out");
+  return fault(at, () => hosts("cable", host, "in"));
+}
+
+/** Cuts a host's power; `undo` boots it and waits until it is up. */
+export function killHost(host: lab.HostName): Fault {
   // Killed processes would close their connections in order, which a host without power does not.
-  const { at } = pullCable(host);
-  await lab.run("lab/hosts/hosts", ["kill", host], 60);
-  // A new boot has a new cable.
-  standing.clear();
-  return fault(at, () => lab.run("lab/hosts/hosts", ["start", host], 240));
+  const cable = pullCable(host);
+  hosts("kill", host);
+  return fault(cable.at, async () => {
+    await cable.undo();
+    await lab.run("lab/hosts/hosts", ["start", host], 240);
+  });
 }
 
 /** Reboots a host in order; `undo` waits until it is up. */
@@ -103,42 +113,30 @@ export function reboot(host: lab.HostName): Fault {
   return fault(at, () => rebooted);
 }
 
-/**
- * Cuts a control plane off from the others, not from the worker and the tailnet's server. The cut is made within the
- * tunnel: below it the tailnet's relay would find a way round.
- */
-export async function partition(host: ControlPlane): Promise<Fault> {
-  interface Node {
-    metadata: { name: string };
-    spec: { podCIDR: string };
-    status: { addresses: { type: string; address: string }[] };
-  }
-  const { items } = await get<{ items: Node[] }>(host, "/api/v1/nodes");
-  const theirs = items
-    .filter(({ metadata: { name } }) => name !== host && controlPlanes.some((other) => other === name))
-    .flatMap(({ spec, status }) => [status.addresses.find(({ type }) => type === "InternalIP")!.address, spec.podCIDR]);
-  // The endpoint in the tunnel is another's: a host's own is on its loopback.
-  const elements = [...theirs, `${endpoint}/32`].join(", ");
+/** Cuts a control plane off from the others, also by the relay; not from the worker and the tailnet's server. */
+export function partition(host: ControlPlane): Fault {
   const at = Date.now();
-  command(
-    host,
-    `nft -f - <<'END'
-table inet tailkube_faults {
-  set others { type ipv4_addr; flags interval; elements = { ${elements} } }
-  chain input { type filter hook input priority -300; iifname tailscale0 ip saddr @others drop; }
-  chain forward { type filter hook forward priority -300; ip saddr @others drop; ip daddr @others drop; }
-  chain output { type filter hook output priority -300; oifname tailscale0 ip daddr @others drop; }
-}
-END`,
-  );
-  return fault(at, () => void command(host, "nft delete table inet tailkube_faults"));
+  hosts("partition", host, "from", ...others(host), "relay");
+  return fault(at, () => hosts("partition", host, "off"));
 }
 
 /** Loses this share of the packets between all hosts, in percent. */
-export async function loss(percent: number): Promise<Fault> {
+export function loss(percent: number): Fault {
   const at = Date.now();
-  await lab.run("lab/hosts/hosts", ["loss", `${percent}`], 60);
-  return fault(at, () => lab.run("lab/hosts/hosts", ["loss", "0"], 60));
+  hosts("loss", `${percent}`);
+  return fault(at, () => hosts("loss", "off"));
+}
+
+/** Delays what every host receives, in milliseconds; undefined where the kernel cannot. */
+export function delay(milliseconds: number, jitter: number): Fault | undefined {
+  const at = Date.now();
+  try {
+    hosts("delay", `${milliseconds}`, `${jitter}`);
+  } catch (error) {
+    if ((error as { status?: number }).status === 3) return undefined;
+    throw error;
+  }
+  return fault(at, () => hosts("delay", "off"));
 }
 
 /**

@@ -36,7 +36,7 @@ describe("one control plane is cut off from the other two", function () {
   async function cut(host: ControlPlane) {
     const writing = await client(worker, "write");
     await lab.sleep(3);
-    const fault = await partition(host);
+    const fault = partition(host);
     await lab.sleep(seconds);
     const end = Date.now();
     const without = etcd(host);

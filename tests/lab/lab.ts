@@ -68,6 +68,14 @@ export function onHost(host: HostName, script: string): string {
   return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
 }
 
+/** Writes a file on a host, for root alone. */
+export function writeOnHost(host: HostName, path: string, content: Buffer): void {
+  execFileSync("lab/hosts/hosts", ["exec", host, "bash", "-c", `umask 077; cat >${path}`], {
+    cwd: root,
+    input: content,
+  });
+}
+
 /**
  * The longest time, in milliseconds, that the API did not answer at the endpoint as seen from a host, while it was asked
  * without a pause for that many seconds.

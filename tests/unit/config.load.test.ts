@@ -287,6 +287,31 @@ describe("loadConfig refuses", () => {
     { what: "a tag without its prefix", changes: { tailnetTag: "k8s" }, line: /^tailnetTag: "k8s" .* tag:k8s/ },
     { what: "a server that is no URL", changes: { tailnetLoginServer: "example.org" }, line: /^tailnetLoginServer: / },
     { what: "a relative bundle", changes: { bundle: "bundle" }, line: /^bundle: "bundle" .* absolute path/ },
+    {
+      what: "a version of Tailscale with its v",
+      changes: { tailscaleVersion: "v1.102.5" },
+      line: /^tailscaleVersion: "v1\.102\.5" is refused\. Allowed: a version without v such as 1\.102\.5\./,
+    },
+    {
+      what: "a version of containerd beside a bundle",
+      changes: { bundle: "/opt/b", containerdVersion: "2.2.1" },
+      line: 'containerdVersion: "2.2.1" is refused. Allowed: nothing beside bundle, whose own version counts. Remove one of the two.',
+    },
+    {
+      what: "a containerd that is too old for Kubernetes",
+      changes: { kubernetesVersion: "1.37.0", containerdVersion: "1.7.24" },
+      line: /^containerdVersion: "1\.7\.24" is refused\. Allowed: 2\.0 or newer, for Kubernetes 1\.37\.0\./,
+    },
+    {
+      what: "a drain of minus one second",
+      changes: { drainSeconds: -1 },
+      line: /^drainSeconds: "-1" is refused\. Allowed: seconds from 0 to 86400\./,
+    },
+    {
+      what: "a snapshot that is nowhere",
+      changes: { restoreSnapshot: "one.db" },
+      line: /^restoreSnapshot: "one\.db" is refused\. Allowed: an absolute path on the hosts/,
+    },
     { what: "yes for true", changes: { checks: "yes" }, line: /^checks: "yes" is refused\. Allowed: true or false\./ },
     {
       what: "a Cilium value against the network",

@@ -5,7 +5,6 @@ const wanted = (...controlPlanes: string[]) => ({
   kubernetes: "1.36.3",
   cilium: "1.15.19",
   nodes: [...controlPlanes, "w1"],
-  controlPlanes,
 });
 
 describe("the running cluster", () => {
@@ -40,18 +39,18 @@ describe("changes of the nodes", () => {
       ["cp2", "cp3", "cp4"],
       ["cp3", "cp1", "cp4", "cp5"],
     ]) {
-      expect(changeWarnings(running, wanted(...stay)), stay.join()).to.deep.equal([]);
+      expect(changeWarnings(running, stay), stay.join()).to.deep.equal([]);
     }
-    expect(changeWarnings(undefined, wanted("cp1"))).to.deep.equal([]);
-    expect(changeWarnings({ kubernetes: "1.36.3" }, wanted("cp1"))).to.deep.equal([]);
+    expect(changeWarnings(undefined, ["cp1"])).to.deep.equal([]);
+    expect(changeWarnings({ kubernetes: "1.36.3" }, ["cp1"])).to.deep.equal([]);
   });
 
   it("that leave etcd without its majority are said", () => {
-    expect(changeWarnings(running, wanted("cp3", "cp4"))).to.have.lengthOf(1);
-    expect(changeWarnings(running, wanted("cp3", "cp4"))[0]).to.match(
+    expect(changeWarnings(running, ["cp3", "cp4"])).to.have.lengthOf(1);
+    expect(changeWarnings(running, ["cp3", "cp4"])[0]).to.match(
       /^nodes: of the control planes cp1, cp2, cp3 only cp3 would stay, and etcd needs 2 of them/,
     );
-    expect(changeWarnings(running, wanted("cp9"))[0]).to.include("cp3 none would stay");
+    expect(changeWarnings(running, ["cp9"])[0]).to.include("cp3 none would stay");
   });
 });
 

@@ -6,6 +6,7 @@ import {
   type ClusterDocumentArgs,
   initConfiguration,
   joinConfiguration,
+  upgradeConfiguration,
   type NodeDocumentArgs,
 } from "../../plan/kubeadm";
 import { controlPlaneTaint } from "../../plan/nodes";
@@ -85,6 +86,15 @@ describe("kubeadm's documents", () => {
       "kubeadm-join-worker.yaml",
       joinConfiguration({ endpoint, node: worker, discovery, profile: unusual }),
     );
+  });
+
+  it("of an upgrade", () => {
+    expectGolden("kubeadm-upgrade.yaml", upgradeConfiguration(cluster));
+  });
+
+  it("of an upgrade to a pre-release, with an unusual host profile", () => {
+    const profile = { ...cluster, profile: unusual, kubernetesVersion: "1.37.0-rc.1" };
+    expectGolden("kubeadm-upgrade-profile.yaml", upgradeConfiguration(profile));
   });
 
   it("name one address in every place: node IP, advertise address", () => {

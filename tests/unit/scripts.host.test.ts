@@ -34,6 +34,7 @@ describe("host/routes.sh", () => {
       `${root}/bin/tailscale`,
       `#!/bin/bash
 cd ${root} || exit 1
+[ ! -e hung ] || sleep 60
 case "$1 $2" in
 "debug prefs")
     printf '{\\n\\t"ControlURL": "https://example.com",\\n\\t"AdvertiseRoutes": '
@@ -130,6 +131,18 @@ esac
     expect(advertised()).to.deep.equal(["192.168.7.0/24"]);
   });
 
+  it("does not wait for a tailscaled that never answers", () => {
+    const { root, ok, routes, advertised } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    // Time passes faster here.
+    write(`${root}/bin/timeout`, '#!/bin/bash\nexec /usr/bin/timeout 0.2 "${@:2}"\n', 0o755);
+    write(`${root}/hung`, "");
+    expect(routes("unset", "endpoint").status).to.equal(124);
+    bashOk(`rm ${root}/hung`);
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal([]);
+  });
+
   it("refuses anything else", () => {
     const { routes, calls } = host();
     const { status, stderr } = routes("list");
@@ -197,21 +210,22 @@ describe("host/endpoint.sh", () => {
       `${root}/looks`,
       looks.map(([local, endpoint]) => `${local ? "ok" : "-"} ${endpoint ? "ok" : "-"}\n`).join(""),
     );
-    write(
-      `${root}/bin/curl`,
-      `#!/bin/bash\nread -r local endpoint <<<"$(head -n 1 ${root}/looks)"\ncase $* in *//127.0.0.1:6443/readyz) printf %s "$local" ;; *//10.200.0.1:6443/readyz) printf %s "$endpoint" ;; esac\n`,
-      0o755,
-    );
-    const clock = `look=0
+    // Functions of the script's own shell: hundreds of looks are too many for commands.
+    const clock = `mapfile -t looks <${root}/looks
+      look=0
+      curl() {
+        local here elsewhere
+        read -r here elsewhere <<<"\${looks[look]}"
+        case $* in *//127.0.0.1:6443/readyz) printf %s "$here" ;; *//10.200.0.1:6443/readyz) printf %s "$elsewhere" ;; esac
+      }
       sleep() {
         SECONDS=$((SECONDS + 1))
         cd ${root}
-        if [ ! -s looks ]; then echo wait >>log; return; fi
+        if [ "$look" -ge "\${#looks[@]}" ]; then echo wait >>log; return; fi
         look=$((look + 1))
-        eval "case $look in $(cat meanwhile) esac"
-        sed -i 1d looks
+        eval "case $look in $(<meanwhile) esac"
         echo look >>log
-        [ -s looks ] || kill -TERM $$
+        [ "$look" -lt "\${#looks[@]}" ] || kill -TERM $$
       }\n`;
     const finished = bash(
       text.replace("set -euo pipefail", () => `set -euo pipefail\n${clock}`),

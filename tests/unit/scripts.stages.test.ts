@@ -153,6 +153,7 @@ describe("stage settle", () => {
         "get nodes --no-headers") printf 'cp1 Ready x\\nw1 Ready,SchedulingDisabled x\\n' ;;
         "get ciliumendpoints.cilium.io "*) echo 'kube-system coredns-1' ;;
         "get pods -A "*) printf 'kube-system coredns-1 <none>\\nkube-system etcd-cp1 true\\n' ;;
+        *"get poddisruptionbudget tailkube-coredns") : ;;
         *) log "$*" ;;
         esac
     }
@@ -170,6 +171,29 @@ describe("stage settle", () => {
       "label --overwrite node w1 rack=b2",
       "label --overwrite node w1 disk=ssd",
       "annotate --overwrite node w1 tailkube.dev/labels=rack=b2 disk=ssd",
+    ]);
+  });
+
+  it("lets a drain take one pod of CoreDNS at a time, where there is more than one node", () => {
+    const changes = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
+    const missing = `*"get poddisruptionbudget "*) false ;; "apply -f -") log apply; cat >"$ROOT/applied" ;;`;
+    const root = temporaryFolder();
+    bashOk(stage(root, "settle", changes, kubectl(missing)));
+    expect(logOf(root)).to.deep.equal(["apply"]);
+    expect(parseAllDocuments(readFileSync(`${root}/applied`, "utf8"))[0]!.toJS()).to.deep.equal({
+      apiVersion: "policy/v1",
+      kind: "PodDisruptionBudget",
+      metadata: { name: "tailkube-coredns", namespace: "kube-system" },
+      spec: {
+        selector: { matchLabels: { "k8s-app": "kube-dns" } },
+        maxUnavailable: 1,
+        unhealthyPodEvictionPolicy: "AlwaysAllow",
+      },
+    });
+    const single = temporaryFolder();
+    bashOk(stage(single, "settle", { ...changes, TK_NODES: "cp1" }, kubectl(missing)));
+    expect(logOf(single)).to.deep.equal([
+      "-n kube-system delete poddisruptionbudget tailkube-coredns --ignore-not-found",
     ]);
   });
 
