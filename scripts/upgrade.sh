@@ -175,15 +175,18 @@ upgrade_tailscale() {
     fi
 }
 
-cilium_pod() { kubectl_node -n kube-system get pods -l k8s-app=cilium --field-selector "spec.nodeName=$TK_NODE" -o 'jsonpath={.items[0].metadata.uid} {.items[0].metadata.name} {.items[0].status.conditions[?(@.type=="Ready")].status}' 2>/dev/null; }
+# "uid name readiness" of this node's pod of Cilium; nothing where there is none.
+cilium_pod() { kubectl_node -n kube-system get pods -l k8s-app=cilium --field-selector "spec.nodeName=$TK_NODE" -o 'jsonpath={range .items[*]}{.metadata.uid} {.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null; }
+# The old one may be listed beside the new one while it ends.
 cilium_restarted() {
-    local uid ready
-    read -r uid _ ready < <(cilium_pod) && [ "$uid" != "$1" ] && [ "$ready" = True ]
+    local pods
+    pods=$(cilium_pod) && ! grep -q "^$1 " <<<"$pods" && grep -q ' True$' <<<"$pods"
 }
 
 restart_cilium() {
-    local uid name
-    read -r uid name _ < <(cilium_pod) && [ -n "$uid" ] || return 0
+    local pods uid name
+    wait_for 90 "the API does not say which pod of Cilium is on this node" cilium_pod
+    pods=$(cilium_pod) && read -r uid name _ <<<"$pods" && [ -n "$uid" ] || return 0
     wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod "$name" --wait=false
     wait_for 300 "Cilium does not become ready on this node: see 'kubectl -n kube-system logs -l k8s-app=cilium'" cilium_restarted "$uid"
     changed "restarted Cilium on this node"

@@ -53,6 +53,48 @@ function stage(root: string, files: readonly string[], more: Record<string, stri
   );
 }
 
+describe("upgrade.sh, Cilium's pod on the node", () => {
+  /** Restarts it with a kubectl that prints what kubectl prints for the script's template; a new pod comes after it was deleted. */
+  function restarted(pods: { before: string; after: string }) {
+    const root = temporaryFolder();
+    write(
+      `${root}/bin/kubectl`,
+      `#!/bin/bash
+case "$*" in
+*" get pods "*'{range .items[*]}'*'{"\\n"}{end}'*)
+  if [ -e ${root}/deleted ]; then printf '${pods.after}'; else printf '${pods.before}'; fi ;;
+*" delete pod "*) echo "delete \${*: -2:1}" >>${root}/log; touch ${root}/deleted ;;
+*) exit 1 ;;
+esac`,
+      0o755,
+    );
+    const text = 'poll() { shift; "$@" >/dev/null 2>&1; }\nrestart_cilium; result';
+    const run = bash(
+      stage(root, ["reset.sh", "runtime.sh", "tailnet.sh", "node.sh", "upgrade.sh"], { TK_NODE: "w1" }, text),
+    );
+    return { log: logOf(root), ...run };
+  }
+
+  it("is deleted, and another one has to become ready", () => {
+    const run = restarted({ before: "u1 cilium-a True\\n", after: "u2 cilium-b True\\n" });
+    expect(run.status, run.stderr).to.equal(0);
+    expect(run.log).to.deep.equal(["delete cilium-a"]);
+    expect(changedBy(run.stdout)).to.deep.equal(["restarted Cilium on this node"]);
+  });
+
+  it("is not taken for the new one while it ends", () => {
+    const run = restarted({ before: "u1 cilium-a True\\n", after: "u1 cilium-a True\\nu2 cilium-b False\\n" });
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.include("Cilium does not become ready on this node");
+  });
+
+  it("is not missed where there is none", () => {
+    const run = restarted({ before: "", after: "" });
+    expect(run.status, run.stderr).to.equal(0);
+    expect(run.log).to.deep.equal([]);
+  });
+});
+
 describe("host/etcd.sh", () => {
   /** A host on whose containerd etcd runs; `tools` answer what is run inside of it. */
   function host(tools: { etcdctl?: string; etcdutl?: string } = {}, running = true) {
