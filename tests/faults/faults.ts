@@ -127,7 +127,10 @@ export function loss(percent: number): Fault {
   return fault(at, () => hosts("loss", "off"));
 }
 
-/** Delays what every host receives, in milliseconds; undefined where the kernel cannot. */
+/**
+ * Delays what every host receives, in milliseconds; where the kernel has no netem, by the lab's own means. Undefined where
+ * the kernel has not even what these need.
+ */
 export function delay(milliseconds: number, jitter: number): Fault | undefined {
   const at = Date.now();
   try {
