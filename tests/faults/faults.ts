@@ -51,6 +51,8 @@ export function command(host: lab.HostName, script: string, seconds = 60): strin
     cwd: lab.root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
+    // A snapshot of etcd in base64 comes this way.
+    maxBuffer: 1 << 28,
     timeout: seconds * 1000,
   });
 }
