@@ -45,6 +45,9 @@ function load() {
   }
 }
 
+// There, but not in the SDK's types: pulumi.Config asks it.
+const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret?: (key: string) => boolean };
+
 // Not pulumi.Config: its `get` warns of each secret, and it does not tell which keys there are.
 function stackSource(): ConfigSource {
   const prefix = `${pulumi.getProject()}:`;
@@ -60,6 +63,7 @@ function stackSource(): ConfigSource {
       return text === undefined || text === "" ? undefined : JSON.parse(text);
     },
     keys: () => [...all.keys()],
+    isEncrypted: (key) => isConfigSecret?.(`${prefix}${key}`) ?? true,
   };
 }
 
