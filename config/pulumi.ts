@@ -4,7 +4,9 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "./errors";
+import { refusalMarkdown } from "../plan/plan-markdown";
 import { type ConfigSource, loadConfig } from "./load";
+import { writePlanFile } from "./plan-file";
 import { reported } from "./report";
 import type { ClusterConfig } from "./schema";
 
@@ -41,7 +43,11 @@ function load() {
   try {
     return loadConfig(stackSource(), readProjectFile);
   } catch (error) {
-    throw error instanceof ConfigError ? reported(error.message) : error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    writePlanFile(refusalMarkdown(error.problems));
+    throw reported(error.message);
   }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../plan/preflight";
@@ -105,6 +106,31 @@ export interface RunArgs {
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
   plain?: string[];
+}
+
+export const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
+
+export function find(run: Run, name: string): Registered {
+  const found = custom(run).filter((r) => r.name === name);
+  expect(found, name).to.have.lengthOf(1);
+  return found[0]!;
+}
+
+/** Everything that the engine finishes before it begins with a resource. */
+export function before(run: Run, name: string): string[] {
+  const seen = new Set<string>();
+  const visit = (at: string) => {
+    for (const urn of find(run, at).dependencies) {
+      const other = urn.split("::").pop()!;
+      // The stack's own last outputs are read, not registered.
+      if (!seen.has(other) && !urn.includes("pulumi:pulumi:StackReference")) {
+        seen.add(other);
+        visit(other);
+      }
+    }
+  };
+  visit(name);
+  return [...seen];
 }
 
 /** The TK_… variables that a stage's stdin sets. */
