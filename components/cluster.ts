@@ -1,16 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
-import { ConfigError } from "../config/errors";
 import type { LastOutputs } from "../config/last";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { NodeConfig } from "../config/schema";
 import { operatorServer, withServer } from "../plan/kubeconfig";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
-import { changeWarnings, runningCluster, upgradeProblems } from "../plan/upgrade";
+import type { Applied } from "../plan/last-run";
 import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
+import { appliedOutput, permitted } from "./cluster-plan";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
@@ -18,7 +18,8 @@ import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
-import { fingerprint, SshHost } from "./ssh-host";
+import { fingerprint } from "../plan/machine";
+import { SshHost } from "./ssh-host";
 import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
 import { Worker } from "./worker";
@@ -70,6 +71,8 @@ export class Cluster extends pulumi.ComponentResource {
 
   /** What the cluster is at when all of it has been done: the next preview is judged by it. */
   public readonly versions: pulumi.Output<VersionsOutput>;
+  /** The rest of it. */
+  public readonly applied: pulumi.Output<Applied>;
 
   constructor(
     name: string,
@@ -78,12 +81,18 @@ export class Cluster extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
-    const permitted = this.permitted(config, last);
+    // No host is talked to, and no old machine cleaned, for what is refused.
+    const mayBegin = permitted(config, last, this);
     const hosts = config.nodes.map(
-      (node) => new SshHost(node.name, { node, config, privateKey: secrets.sshPrivateKey }, { parent: this }),
+      (node) =>
+        new SshHost(
+          node.name,
+          { node, config, privateKey: secrets.sshPrivateKey },
+          { parent: this, dependsOn: mayBegin },
+        ),
     );
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
-    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), permitted]).apply(([facts]) => {
+    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), mayBegin]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
       const report = preflightReport(all, config);
       if (report !== undefined) throw reported(report);
@@ -240,23 +249,7 @@ export class Cluster extends pulumi.ComponentResource {
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
     }));
-    this.registerOutputs({ nodes: this.nodes, versions: this.versions });
-  }
-
-  /** Fails, in the preview already, on what cannot become of the cluster that the last run has left. */
-  private permitted(config: ClusterConfig, last: LastOutputs): pulumi.Output<boolean> {
-    const wanted = {
-      kubernetes: config.kubernetesVersion,
-      cilium: config.cilium.version,
-      nodes: config.nodes.map((node) => node.name),
-    };
-    const wantedPlanes = controlPlanes(config.nodes).map((node) => node.name);
-    return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
-      const running = runningCluster(versions, nodes);
-      const problems = upgradeProblems(running, wanted);
-      if (problems.length > 0) throw reported(new ConfigError(problems).message);
-      for (const warning of changeWarnings(running, wantedPlanes)) void pulumi.log.warn(warning, this);
-      return true;
-    });
+    this.applied = appliedOutput(config, hosts, settled.done);
+    this.registerOutputs({ nodes: this.nodes, versions: this.versions, applied: this.applied });
   }
 }

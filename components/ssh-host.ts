@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { local, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../config/schema";
+import { machineName } from "../plan/machine";
 import type { HostFacts } from "../plan/preflight";
 import { requirementsScript } from "../plan/requirements";
 import { shellQuote } from "../scripts/render";
@@ -39,7 +39,8 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
     const { host } = args.node;
     this.name = args.node.name;
     this.user = host.user;
-    const hostKey = host.hostKey === undefined ? this.scanHostKey(name, args) : pulumi.output(host.hostKey);
+    const hostKey =
+      host.hostKey === undefined ? this.scanHostKey(name, args, opts?.dependsOn) : pulumi.output(host.hostKey);
     this.connection = pulumi.output({
       host: host.address,
       port: host.port,
@@ -49,8 +50,7 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
       dialErrorLimit,
       perDialTimeout,
     });
-    // Without the key's comment, which says nothing of the machine.
-    this.identity = hostKey.apply((key) => fingerprint([host.identity ?? "", key.split(" ").slice(0, 2).join(" ")]));
+    this.identity = hostKey.apply((key) => machineName(host.identity ?? "", key));
     this.factsScript = new HostScript(
       `${name}-facts`,
       {
@@ -66,7 +66,7 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
         timeoutSeconds: 60,
         rootOptional: true,
       },
-      { parent: this },
+      { parent: this, dependsOn: opts?.dependsOn },
     );
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.undo = new HostUndo(
@@ -78,13 +78,17 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
         identity: this.identity,
         privateKey: args.privateKey,
       },
-      { parent: this },
+      { parent: this, dependsOn: opts?.dependsOn },
     );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }
 
   // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
-  private scanHostKey(name: string, { node }: SshHostArgs): pulumi.Output<string> {
+  private scanHostKey(
+    name: string,
+    { node }: SshHostArgs,
+    dependsOn: pulumi.ResourceOptions["dependsOn"],
+  ): pulumi.Output<string> {
     const { address, port } = node.host;
     const scan = `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(address)} 2>/dev/null`;
     const key = new local.Command(
@@ -103,13 +107,8 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
         addPreviousOutputInEnv: false,
         triggers: [address, `${port}`, node.host.identity ?? ""],
       },
-      { parent: this },
+      { parent: this, dependsOn },
     );
     return key.stdout;
   }
-}
-
-/** A short, stable name for a list of texts: 16 hex digits of SHA-256. */
-export function fingerprint(parts: readonly string[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }

@@ -2,15 +2,20 @@
 import type { z } from "zod";
 import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
+import { unfitValues } from "../plan/cilium-unfit";
+import { untested } from "../plan/compatibility";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
-import { ConfigError, keyText, nearest, refused, unknownKey } from "./errors";
+import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
+import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "./errors";
+import { exposedSecrets } from "./exposed";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import {
   type ClusterConfig,
   emptyHostProfile,
   type HostProfile,
   hostProfileSchema,
+  newestKubernetesMinor,
   type NodeConfig,
   type Secrets,
   stackSchema,
@@ -27,6 +32,8 @@ export interface ConfigSource {
   getObject(key: string): unknown;
   /** All keys that are set, where the source knows: unknown ones are refused. */
   keys?(): readonly string[];
+  /** Whether the stack's file has a key's value encrypted, where the source knows: secrets in plain are refused. */
+  isEncrypted?(key: string): boolean;
 }
 
 export interface LoadedConfig {
@@ -46,29 +53,61 @@ export type ReadFile = (path: string) => string;
  */
 export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConfig {
   const problems: string[] = [];
-  const raw = readSource(source, problems);
+  const unreadable = new Set<string>();
+  const raw = readSource(source, problems, unreadable);
+  const exposed = exposedSecrets(raw, (key) => source.isEncrypted?.(key) ?? true);
+  problems.push(...exposed.values());
   const secrets = readSecrets(raw, readFile, problems);
   const hostProfile = readHostProfile(raw.hostProfile, readFile, problems);
   const parsed = stackSchema.safeParse(raw);
-  if (!parsed.success) {
-    problems.push(...parsed.error.issues.flatMap((issue) => issueLines(issue, raw, "")));
+  const issues = parsed.success ? [] : parsed.error.issues;
+  problems.push(
+    ...issues
+      .filter(({ path }) => !exposed.has(keyText(path)) && !unreadable.has(String(path[0])))
+      .flatMap((issue) => issueLines(issue, raw, "")),
+  );
+  // What is wrong by itself is left out, so that the rest can be held against each other all the same.
+  const wrong = new Set(issues.map(({ path }) => String(path[0])));
+  const sound = Object.fromEntries(Object.entries(raw).filter(([key]) => !wrong.has(key)));
+  const rest = parsed.success ? parsed : stackSchema.safeParse({ ...sound, nodes: sound.nodes ?? [] });
+  if (!rest.success) {
     throw new ConfigError(problems);
   }
-  const config = clusterConfig(parsed.data, hostProfile);
+  const config = clusterConfig(rest.data, hostProfile);
   problems.push(
-    ...nodeProblems(config),
-    ...networkProblems(config),
-    ...versionProblems(config),
-    ...contradictions(config, config.cilium.values),
-    ...contradictions(config, hostProfile.ciliumValues, `hostProfile (${parsed.data.hostProfile}): ciliumValues`),
+    ...ruleProblems(config, readFile, raw.hostProfile).filter(
+      (line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line)),
+    ),
   );
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
-  return { config, secrets, warnings: warnings(config) };
+  return {
+    config,
+    secrets,
+    warnings: [...warnings(config), ...hostKeyWarnings(config), ...untested(config, newestKubernetesMinor)],
+  };
 }
 
-function readSource(source: ConfigSource, problems: string[]): Record<string, unknown> {
+/** The problems between keys that are right by themselves. */
+function ruleProblems(config: ClusterConfig, readFile: ReadFile, profile: unknown): string[] {
+  return [
+    ...nodeProblems(config),
+    ...networkProblems(config),
+    ...serverProblems(config),
+    ...portProblems(config),
+    ...versionProblems(config),
+    ...chartProblems(config, readFile),
+    ...ciliumProblems(config, config.cilium.values),
+    ...ciliumProblems(config, config.hostProfile.ciliumValues, `hostProfile (${String(profile)}): ciliumValues`),
+  ];
+}
+
+function ciliumProblems(config: ClusterConfig, values: Record<string, unknown>, key = "ciliumValues"): string[] {
+  return [...contradictions(config, values, key), ...unfitValues(config, values, key)];
+}
+
+function readSource(source: ConfigSource, problems: string[], unreadable: Set<string>): Record<string, unknown> {
   const known = Object.keys(stackSchema.shape);
   for (const key of source.keys?.() ?? []) {
     if (!known.includes(key)) {
@@ -81,6 +120,7 @@ function readSource(source: ConfigSource, problems: string[]): Record<string, un
       const value = structuredKeys.has(key) ? source.getObject(key) : source.get(key);
       raw[key] = value === "" || value === null ? undefined : value;
     } catch {
+      unreadable.add(key);
       // The source's own error may quote the value.
       problems.push(`${key}: it is no JSON. Wanted: structure, as YAML in the stack's file. Correct it there.`);
     }
@@ -98,7 +138,7 @@ function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]):
     content = parse(readFile(path)) ?? {};
   } catch (error) {
     problems.push(
-      `hostProfile: ${JSON.stringify(path)} cannot be read (${firstLine(error)}). ` +
+      `hostProfile: ${valueText(path)} cannot be read (${firstLine(error)}). ` +
         "Wanted: the path of a YAML file, relative to the project. Correct the path or the file.",
     );
     return emptyHostProfile;

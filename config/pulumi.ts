@@ -4,7 +4,9 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "./errors";
+import { refusalMarkdown } from "../plan/plan-markdown";
 import { type ConfigSource, loadConfig } from "./load";
+import { writePlanFile } from "./plan-file";
 import { reported } from "./report";
 import type { ClusterConfig } from "./schema";
 
@@ -41,9 +43,16 @@ function load() {
   try {
     return loadConfig(stackSource(), readProjectFile);
   } catch (error) {
-    throw error instanceof ConfigError ? reported(error.message) : error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    writePlanFile(refusalMarkdown(error.problems));
+    throw reported(error.message);
   }
 }
+
+// There, but not in the SDK's types: pulumi.Config asks it.
+const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret?: (key: string) => boolean };
 
 // Not pulumi.Config: its `get` warns of each secret, and it does not tell which keys there are.
 function stackSource(): ConfigSource {
@@ -60,6 +69,7 @@ function stackSource(): ConfigSource {
       return text === undefined || text === "" ? undefined : JSON.parse(text);
     },
     keys: () => [...all.keys()],
+    isEncrypted: (key) => isConfigSecret?.(`${prefix}${key}`) ?? true,
   };
 }
 

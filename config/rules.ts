@@ -23,7 +23,7 @@ export function nodeProblems({ nodes }: Nodes): string[] {
   const firstWithAddress = new Map<string, number>();
   nodes.forEach((node, i) => {
     const name = node.name;
-    const address = `${node.host.address}:${node.host.port}`;
+    const address = `${node.host.address.toLowerCase()}:${node.host.port}`;
     const sameName = firstWithName.get(name);
     const sameAddress = firstWithAddress.get(address);
     if (sameName !== undefined) {
@@ -48,6 +48,7 @@ const special = new Map([
   ["0.0.0.0/8", "this network"],
   ["127.0.0.0/8", "loopback"],
   ["169.254.0.0/16", "link-local"],
+  ["172.17.0.0/16", "Docker's bridge wherever Docker is installed"],
   ["224.0.0.0/3", "multicast or reserved"],
 ]);
 

@@ -1,4 +1,5 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
+import { looksSecret } from "./errors";
 import type { Secrets } from "./schema";
 import type { ReadFile } from "./load";
 
@@ -84,6 +85,10 @@ function readSecret(
     return "";
   }
   let value = inConfig;
+  if (typeof file === "string" && looksSecret(file)) {
+    // Said by exposedSecrets, which does not quote it.
+    return "";
+  }
   if (typeof file === "string") {
     try {
       value = readFile(file);

@@ -93,7 +93,10 @@ function nest(path: string[], value: unknown): Values {
 }
 
 /** The value at a path, or the first thing on the way that is no object and so would replace it. Undefined if unset. */
-function lookUp(values: Values, path: string[]): { path: string[]; value: unknown } | undefined {
+export function lookUp(
+  values: Values,
+  path: readonly string[],
+): { path: readonly string[]; value: unknown } | undefined {
   let at: unknown = values;
   for (const [depth, key] of path.entries()) {
     if (!isValues(at)) {

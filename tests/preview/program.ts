@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../plan/preflight";
@@ -103,6 +104,33 @@ export interface RunArgs {
   preview?: boolean;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
+  /** Keys of secrets that the stack's file has in plain. */
+  plain?: string[];
+}
+
+export const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
+
+export function find(run: Run, name: string): Registered {
+  const found = custom(run).filter((r) => r.name === name);
+  expect(found, name).to.have.lengthOf(1);
+  return found[0]!;
+}
+
+/** Everything that the engine finishes before it begins with a resource. */
+export function before(run: Run, name: string): string[] {
+  const seen = new Set<string>();
+  const visit = (at: string) => {
+    for (const urn of find(run, at).dependencies) {
+      const other = urn.split("::").pop()!;
+      // The stack's own last outputs are read, not registered.
+      if (!seen.has(other) && !urn.includes("pulumi:pulumi:StackReference")) {
+        seen.add(other);
+        visit(other);
+      }
+    }
+  };
+  visit(name);
+  return [...seen];
 }
 
 /** The TK_… variables that a stage's stdin sets. */
@@ -113,10 +141,16 @@ export function variablesOf(stdin: string): Record<string, string> {
 }
 
 /** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
-export async function runProgram({ config = {}, facts = {}, preview = false, last = {} }: RunArgs = {}): Promise<Run> {
+export async function runProgram({
+  config = {},
+  facts = {},
+  preview = false,
+  last = {},
+  plain = [],
+}: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
-  const names = (values.nodes as { name: string }[]).map((node) => node.name);
+  const names = Array.isArray(values.nodes) ? (values.nodes as { name: string }[]).map((node) => node.name) : [];
   await pulumi.runtime.setMocks(
     {
       call: ({ token }) => {
@@ -149,7 +183,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
     preview,
   );
   recordRegistrations(resources);
-  setConfig(values);
+  setConfig(values, plain);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
   const start = performance.now();
@@ -170,14 +204,15 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
   return { resources, outputs, errors, milliseconds };
 }
 
-function setConfig(values: Record<string, unknown>): void {
+function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const source = sourceOf(values);
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
-  pulumi.runtime.setAllConfig(Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])), [
-    "tailkube:sshPrivateKey",
-    "tailkube:tailnetAuthKey",
-    "tailkube:tailnetApiKey",
-  ]);
+  pulumi.runtime.setAllConfig(
+    Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
+    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey"]
+      .filter((key) => !plainKeys.includes(key))
+      .map((key) => `tailkube:${key}`),
+  );
 }
 
 /** Runs something; what it throws, and what is thrown beside it, ends in `errors` as it would in Pulumi's own runner. */
