@@ -3,7 +3,9 @@ import type { StackConfig } from "../config/pulumi";
 import { ConfigError } from "../config/errors";
 import type { LastOutputs } from "../config/last";
 import type { ClusterConfig, NodeConfig } from "../config/schema";
+import { tailnetUnderlay } from "../plan/cilium";
 import { operatorServer, withServer } from "../plan/kubeconfig";
+import { lanUnderlay } from "../plan/lan";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
 import { changeWarnings, runningCluster, upgradeProblems } from "../plan/upgrade";
@@ -14,6 +16,7 @@ import { ClusterDepartures } from "./cluster-departures";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
+import { LanNode } from "./lan-node";
 import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
@@ -27,11 +30,11 @@ import { Worker } from "./worker";
 export interface NodeOutput {
   name: string;
   role: string;
-  /** Node IP: the tailnet address. */
+  /** Node IP: the address in the node network. */
   address: string;
   /** Where the operator's machine reaches the host. */
   host: string;
-  /** The device's stable ID in the tailnet. */
+  /** The device's stable ID in the tailnet; empty in a lan. */
   deviceId: string;
 }
 
@@ -51,7 +54,7 @@ export interface VersionsOutput {
 /**
  * The whole cluster, and the only place that knows its order:
  *
- * hosts are checked, all of them, before one is changed → tailnet and runtime on each → the cluster's authorities are made →
+ * hosts are checked, all of them, before one is changed → node network and runtime on each → the cluster's authorities are made →
  * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
  * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
  * that are declared no more are taken out, and the whole is checked.
@@ -91,17 +94,26 @@ export class Cluster extends pulumi.ComponentResource {
       return hosts[0]!.factsScript as pulumi.Resource;
     });
 
-    const devices: TailnetNode[] = [];
+    const isLan = config.nodeNetwork === "lan";
+    const underlay = isLan
+      ? pulumi.all(hosts.map((host) => host.facts)).apply((all) =>
+          lanUnderlay(
+            all.map((facts, i) => ({ node: config.nodes[i]!, facts })),
+            config,
+          ),
+        )
+      : tailnetUnderlay(config);
+
+    const devices: (TailnetNode | LanNode)[] = [];
     const ready = new Map<string, { member: Member; runtime: NodeRuntime; needs: pulumi.Resource[] }>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
-      const device = new TailnetNode(
-        node.name,
-        { host, config, authKey: secrets.tailnetAuthKey },
-        // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
-        // of another's scripts, so that a new node leaves those of the others as they are.
-        { parent: this, dependsOn: [host.undo, checked] },
-      );
+      // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
+      // of another's scripts, so that a new node leaves those of the others as they are.
+      const afterChecks = { parent: this, dependsOn: [host.undo, checked] };
+      const device = isLan
+        ? new LanNode(node.name, { node, host, config }, afterChecks)
+        : new TailnetNode(node.name, { host, config, authKey: secrets.tailnetAuthKey! }, afterChecks);
       // One after the other on a host: both may use its package manager.
       const runtime = new NodeRuntime(
         node.name,
@@ -109,7 +121,7 @@ export class Cluster extends pulumi.ComponentResource {
         { parent: this, dependsOn: device },
       );
       devices.push(device);
-      if (secrets.tailnetApiKey !== undefined) {
+      if (!isLan && secrets.tailnetApiKey !== undefined) {
         new TailnetDevice(
           node.name,
           {
@@ -212,7 +224,7 @@ export class Cluster extends pulumi.ComponentResource {
 
     const cilium = new Cilium(
       "cilium",
-      { config, kubeconfig: this.directKubeconfig },
+      { config, underlay, kubeconfig: this.directKubeconfig },
       { parent: this, dependsOn: first, deletedWith: clusterSecrets.script },
     );
     const members = config.nodes.map((node) => of(node).member);
@@ -225,7 +237,7 @@ export class Cluster extends pulumi.ComponentResource {
     if (config.checks) {
       new ClusterChecks(
         "cluster",
-        { config, on: steward.member, members, release },
+        { config, underlay, on: steward.member, members, release },
         { parent: this, dependsOn: settled },
       );
     }

@@ -4,7 +4,7 @@ import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
 import { scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { kubeadmSeconds, type Member, nodeDocument, nodeVariables } from "./membership";
+import { endpointAdvice, kubeadmSeconds, type Member, nodeDocument, nodeVariables } from "./membership";
 
 export interface ControlPlaneArgs {
   config: ClusterConfig;
@@ -19,8 +19,8 @@ const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 
 /**
  * A control plane, whichever of them: it founds the cluster if the state says so and nobody answers at the endpoint, else
- * it joins. The endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which talks to the
- * API through it, but only after a join, for a joiner that had it would dial itself.
+ * it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
+ * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
 export class ControlPlane extends pulumi.ComponentResource {
   /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
@@ -44,7 +44,7 @@ export class ControlPlane extends pulumi.ComponentResource {
         files: ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh", "control-plane.sh"],
         variables: {
           ...nodeVariables(config, member),
-          TK_TAG: config.tailnet.tag,
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_FOUNDER: secret("founder"),
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
@@ -64,6 +64,7 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_JOIN_DOCUMENT: document((node) =>
             joinConfiguration({
               endpoint: config.endpoint,
+              apiServerPort: config.apiServerPort,
               node,
               discovery: { kubeConfigPath: discoveryKubeconfig },
               profile: config.hostProfile,

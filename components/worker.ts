@@ -5,7 +5,7 @@ import { joinConfiguration } from "../plan/kubeadm";
 import { caCertHash } from "../plan/kubeconfig";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { kubeadmSeconds, type Member, nodeDocument, nodeVariables, workersPurpose } from "./membership";
+import { endpointAdvice, kubeadmSeconds, type Member, nodeDocument, nodeVariables, workersPurpose } from "./membership";
 
 export interface WorkerArgs {
   config: ClusterConfig;
@@ -26,7 +26,7 @@ export class Worker extends pulumi.ComponentResource {
         files: ["reset.sh", "node.sh", "join.sh"],
         variables: {
           ...nodeVariables(config, member),
-          TK_TAG: config.tailnet.tag,
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_KUBEADM_DOCUMENT: pulumi
             .all([args.secrets, member.address, member.resolvConf])

@@ -5,6 +5,7 @@ import { contradictions } from "../plan/cilium";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { ConfigError, keyText, nearest, refused, unknownKey } from "./errors";
+import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import {
   type ClusterConfig,
@@ -56,6 +57,7 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   }
   const config = clusterConfig(parsed.data, hostProfile);
   problems.push(
+    ...nodeNetworkProblems(parsed.data),
     ...nodeProblems(config),
     ...networkProblems(config),
     ...versionProblems(config),
@@ -118,8 +120,12 @@ function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]):
   return parsed.data;
 }
 
+/** Of a tailnet: an address that no common private network has. */
+const defaultEndpoint = "10.200.0.1";
+
 function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterConfig {
   const ssh = { user: values.sshUser, port: values.sshPort };
+  const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
   const nodes = values.nodes.map((node): NodeConfig => ({
     name: node.name,
@@ -128,14 +134,17 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     // The schema has refused every label that is no text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
+    ...(isLan && { lan: lanSelection(node, values) }),
   }));
   return {
     clusterName: values.clusterName,
     nodes,
-    endpoint: { address: values.endpoint, port: values.endpointPort },
+    nodeNetwork: values.nodeNetwork,
+    endpoint: { address: values.endpoint ?? defaultEndpoint, port: values.endpointPort },
+    apiServerPort: isLan ? values.apiServerPort : values.endpointPort,
     podCidr: values.podCidr,
     serviceCidr: values.serviceCidr,
-    podRouting: values.podRouting,
+    podRouting: values.podRouting ?? (isLan ? "vxlan" : "native"),
     tunnelPort: values.tunnelPort,
     kubernetesVersion: values.kubernetesVersion,
     ...(values.tailscaleVersion !== undefined && { tailscaleVersion: values.tailscaleVersion }),

@@ -13,7 +13,7 @@ export interface StackConfig {
   config: ClusterConfig;
   secrets: {
     sshPrivateKey: pulumi.Output<string>;
-    tailnetAuthKey: pulumi.Output<string>;
+    tailnetAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;
   };
 }
@@ -31,7 +31,7 @@ export function loadStackConfig(): StackConfig {
     config,
     secrets: {
       sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
-      tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey),
+      ...(secrets.tailnetAuthKey !== undefined && { tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey) }),
       ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
     },
   };

@@ -50,16 +50,21 @@ const tailnetApiKey: SecretKind = {
 
 /**
  * The secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
- * given twice, unreadable or of the wrong kind. Only the API's key may be missing.
+ * given twice, unreadable or of the wrong kind. Only the API's key may be missing, and in a lan the tailnet's are not looked at.
  */
 export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
+  // ssh refuses a key whose last line does not end.
+  const ssh = { sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n` };
+  // A stack that was one of a tailnet may still name the tailnet's.
+  if (raw.nodeNetwork === "lan") {
+    return ssh;
+  }
   const apiKey =
     raw.tailnetApiKey === undefined && raw.tailnetApiKeyFile === undefined
       ? undefined
       : readSecret("tailnetApiKey", tailnetApiKey, raw, readFile, problems);
   return {
-    // ssh refuses a key whose last line does not end.
-    sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n`,
+    ...ssh,
     tailnetAuthKey: readSecret("tailnetAuthKey", tailnetAuthKey, raw, readFile, problems),
     ...(apiKey !== undefined && { tailnetApiKey: apiKey }),
   };

@@ -65,13 +65,15 @@ export const certificateExpiry = "2027-11-21T12:00:00Z";
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
 /** What the scripts answer, as far as the program looks at it. */
-function answer(name: string, position: number, { facts = {}, config = {} }: RunArgs): object {
+function answer(name: string, position: number, stdin: string, { facts = {}, config = {} }: RunArgs): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
       return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+    case "lan":
+      return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
       // A new host has what is wanted.
       return { changed: [], kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}` };
@@ -135,8 +137,9 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
         }
         if (type === "command:remote:Command") {
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
-          const { create } = inputs as { create?: string };
-          const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts }))}\n`;
+          const { create, stdin } = inputs as { create?: string; stdin: string };
+          const stdout =
+            create === undefined ? "" : `${JSON.stringify(answer(name, position, stdin, { config, facts }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };

@@ -195,7 +195,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a mistyped key of a node",
       changes: withNode(0, { taint: [] }),
-      line: "nodes[0].taint: there is no such key. Allowed: name, role, host, labels, taints. Did you mean taints?",
+      line: "nodes[0].taint: there is no such key. Allowed: name, role, host, labels, taints, nodeIp, nodeInterface, checksumOffload. Did you mean taints?",
     },
     {
       what: "a mistyped key of a host",

@@ -14,7 +14,7 @@ const anyText = () => fc.oneof(shellText(), shellSyntax());
 /** The files of each stage, as the components name them. */
 const stages: Record<string, string[]> = {
   facts: ["facts.sh"],
-  tailnet: ["tailnet.sh"],
+  tailnet: ["network.sh", "tailnet.sh"],
   runtime: ["reset.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
   "control-plane": [
@@ -32,7 +32,9 @@ const stages: Record<string, string[]> = {
   departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
   settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
   checks: ["reset.sh", "node.sh", "checks.sh"],
-  undo: ["reset.sh", "runtime.sh", "tailnet.sh", "undo.sh"],
+  undo: ["reset.sh", "runtime.sh", "network.sh", "tailnet.sh", "undo.sh"],
+  lan: ["network.sh", "lan.sh"],
+  "undo-lan": ["reset.sh", "runtime.sh", "network.sh", "lan.sh", "undo.sh"],
 };
 
 const lastLine = 'main "$1" </dev/null\n';
