@@ -22,8 +22,11 @@ import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint, SshHost } from "./ssh-host";
+import { TailnetApi } from "./tailnet-api";
+import { TailnetAuthKey } from "./tailnet-auth-key";
 import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
+import { TailnetRoutes } from "./tailnet-routes";
 import { Worker } from "./worker";
 
 /** A node of the outputs. */
@@ -104,8 +107,23 @@ export class Cluster extends pulumi.ComponentResource {
         )
       : tailnetUnderlay(config);
 
+    const approval = config.tailnet.routeApproval;
+    const apiKey = secrets.tailnetOauthClientSecret ?? secrets.tailnetApiKey;
+    const api =
+      !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
+        ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
+        : undefined;
+    const authKey = (node: NodeConfig, host: SshHost) =>
+      secrets.tailnetAuthKey ??
+      new TailnetAuthKey(
+        node.name,
+        { api: api!, config, node: node.name, identity: host.identity },
+        { parent: this, dependsOn: checked },
+      ).key;
+
     const devices: (TailnetNode | LanNode)[] = [];
-    const ready = new Map<string, { member: Member; runtime: NodeRuntime; needs: pulumi.Resource[] }>();
+    type Ready = { member: Member; device: TailnetNode | LanNode; runtime: NodeRuntime; needs: pulumi.Resource[] };
+    const ready = new Map<string, Ready>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
       // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
@@ -113,7 +131,7 @@ export class Cluster extends pulumi.ComponentResource {
       const afterChecks = { parent: this, dependsOn: [host.undo, checked] };
       const device = isLan
         ? new LanNode(node.name, { node, host, config }, afterChecks)
-        : new TailnetNode(node.name, { host, config, authKey: secrets.tailnetAuthKey! }, afterChecks);
+        : new TailnetNode(node.name, { host, config, authKey: authKey(node, host) }, afterChecks);
       // One after the other on a host: both may use its package manager.
       const runtime = new NodeRuntime(
         node.name,
@@ -121,19 +139,20 @@ export class Cluster extends pulumi.ComponentResource {
         { parent: this, dependsOn: device },
       );
       devices.push(device);
-      if (!isLan && secrets.tailnetApiKey !== undefined) {
+      if (!isLan && apiKey !== undefined) {
         new TailnetDevice(
           node.name,
           {
             deviceId: device.deviceId,
             node: node.name,
-            api: { url: config.tailnet.api, key: secrets.tailnetApiKey },
+            api: { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId },
           },
           { parent: this },
         );
       }
       ready.set(node.name, {
         runtime,
+        device,
         needs: [device, runtime],
         member: {
           node,
@@ -147,6 +166,21 @@ export class Cluster extends pulumi.ComponentResource {
       });
     });
     const of = (node: NodeConfig) => ready.get(node.name)!;
+    // The node, and what others have to wait for before they reach it or its pods by the tailnet.
+    const reachable = (node: NodeConfig, joined: ControlPlane | Worker): pulumi.Resource[] => {
+      const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
+      const routes = config.podRouting === "native" ? [...endpoint, joined.podCidr] : endpoint;
+      return api === undefined || approval !== "devices" || routes.length === 0
+        ? [joined]
+        : [
+            joined,
+            new TailnetRoutes(
+              node.name,
+              { api, deviceId: of(node).device.deviceId, routes },
+              { parent: this, dependsOn: joined },
+            ),
+          ];
+    };
 
     const steward = of(controlPlanes(config.nodes)[0]!);
     const clusterSecrets = new ClusterSecrets(
@@ -168,17 +202,18 @@ export class Cluster extends pulumi.ComponentResource {
         { config, member, installed: runtime.kubernetesVersion },
         { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
-      planes.push(controlPlane, version);
+      const reached = reachable(node, controlPlane);
+      planes.push(...reached, version);
       expiries.push(
         pulumi
           .all([controlPlane.certificateExpiry, version.certificateExpiry])
           .apply(([joined, upgraded]) => ({ name: node.name, expires: upgraded || joined })),
       );
-      return controlPlane;
+      return { controlPlane, reached };
     };
     const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
-    const first = plane(firstPlane!, config.restoreSnapshot);
-    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: first }));
+    const { controlPlane: first, reached: founded } = plane(firstPlane!, config.restoreSnapshot);
+    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: founded }));
     otherPlanes.forEach((node) => plane(node));
     this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
@@ -202,7 +237,7 @@ export class Cluster extends pulumi.ComponentResource {
             joiners: workerNodes.map(({ member }) => member),
             secrets: clusterSecrets.values,
           },
-          { parent: this, dependsOn: first },
+          { parent: this, dependsOn: founded },
         ),
       );
       for (const { member, runtime, needs } of workerNodes) {
@@ -210,14 +245,14 @@ export class Cluster extends pulumi.ComponentResource {
         const worker = new Worker(
           name,
           { config, member, secrets: clusterSecrets.values },
-          { parent: this, dependsOn: [first, ...needs] },
+          { parent: this, dependsOn: [...founded, ...needs] },
         );
         const version = new NodeVersion(
           name,
           { config, member, installed: runtime.kubernetesVersion },
           { parent: this, dependsOn: [runtime, worker, ...previous] },
         );
-        joined.push(worker, version);
+        joined.push(...reachable(member.node, worker), version);
         previous = [version];
       }
     }
@@ -225,7 +260,7 @@ export class Cluster extends pulumi.ComponentResource {
     const cilium = new Cilium(
       "cilium",
       { config, underlay, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: first, deletedWith: clusterSecrets.script },
+      { parent: this, dependsOn: founded, deletedWith: clusterSecrets.script },
     );
     const members = config.nodes.map((node) => of(node).member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);

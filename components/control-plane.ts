@@ -25,6 +25,8 @@ const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 export class ControlPlane extends pulumi.ComponentResource {
   /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
   public readonly kubeconfig: pulumi.Output<string>;
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
   /** When the first of its certificates ended as they were when it joined, RFC 3339. */
   public readonly certificateExpiry: pulumi.Output<string>;
 
@@ -86,6 +88,7 @@ export class ControlPlane extends pulumi.ComponentResource {
       { parent: this, dependsOn: opts?.dependsOn },
     );
     this.kubeconfig = script.result.apply((r) => r.kubeconfig ?? "");
+    this.podCidr = pulumi.unsecret(script.result.apply((r) => r.podCidr ?? ""));
     this.certificateExpiry = pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? ""));
     this.registerOutputs({ kubeconfig: this.kubeconfig });
   }

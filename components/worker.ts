@@ -15,10 +15,13 @@ export interface WorkerArgs {
 
 /** `kubeadm join` of a worker, through the endpoint, with the token that the admission beside it makes valid. */
 export class Worker extends pulumi.ComponentResource {
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
+
   constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:worker:Worker", name, {}, opts);
     const { config, member } = args;
-    new HostScript(
+    const script = new HostScript(
       `${name}-join`,
       {
         host: member.host,
@@ -45,6 +48,7 @@ export class Worker extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
+    this.podCidr = script.result.apply((r) => r.podCidr ?? "");
     this.registerOutputs();
   }
 }

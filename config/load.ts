@@ -19,6 +19,7 @@ import {
   structuredKeys,
 } from "./schema";
 import { readSecrets } from "./secrets";
+import { readPolicy, routeApproval, tailnetApiProblems } from "./tailnet";
 
 /** Where config comes from. Keys are without the project's namespace. */
 export interface ConfigSource {
@@ -50,13 +51,15 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   const raw = readSource(source, problems);
   const secrets = readSecrets(raw, readFile, problems);
   const hostProfile = readHostProfile(raw.hostProfile, readFile, problems);
+  const policy = readPolicy(raw, readFile, problems);
   const parsed = stackSchema.safeParse(raw);
   if (!parsed.success) {
     problems.push(...parsed.error.issues.flatMap((issue) => issueLines(issue, raw, "")));
     throw new ConfigError(problems);
   }
-  const config = clusterConfig(parsed.data, hostProfile);
+  const config = clusterConfig(parsed.data, hostProfile, policy);
   problems.push(
+    ...tailnetApiProblems(raw),
     ...nodeNetworkProblems(parsed.data),
     ...nodeProblems(config),
     ...networkProblems(config),
@@ -123,7 +126,11 @@ function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]):
 /** Of a tailnet: an address that no common private network has. */
 const defaultEndpoint = "10.200.0.1";
 
-function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterConfig {
+function clusterConfig(
+  values: StackValues,
+  hostProfile: HostProfile,
+  policy: Record<string, unknown> | undefined,
+): ClusterConfig {
   const ssh = { user: values.sshUser, port: values.sshPort };
   const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
@@ -162,6 +169,9 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
       tag: values.tailnetTag,
       mtu: values.tailnetMtu,
       api: values.tailnetApi.replace(/\/+$/, ""),
+      ...(values.tailnetOauthClientId !== undefined && { oauthClientId: values.tailnetOauthClientId }),
+      routeApproval: routeApproval(values),
+      ...(policy !== undefined && { policy }),
     },
     ssh,
     ...(values.bundle !== undefined && { bundle: values.bundle }),

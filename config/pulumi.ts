@@ -15,6 +15,7 @@ export interface StackConfig {
     sshPrivateKey: pulumi.Output<string>;
     tailnetAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;
+    tailnetOauthClientSecret?: pulumi.Output<string>;
   };
 }
 
@@ -33,6 +34,9 @@ export function loadStackConfig(): StackConfig {
       sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
       ...(secrets.tailnetAuthKey !== undefined && { tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey) }),
       ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
+      ...(secrets.tailnetOauthClientSecret !== undefined && {
+        tailnetOauthClientSecret: pulumi.secret(secrets.tailnetOauthClientSecret),
+      }),
     },
   };
 }

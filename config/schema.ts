@@ -113,6 +113,12 @@ export interface ClusterConfig {
     mtu: number;
     /** URL of the API by which devices are deleted, without a slash at the end. */
     api: string;
+    /** Of the OAuth client whose secret is among the secrets. */
+    oauthClientId?: string;
+    /** Who approves the nodes' routes: somebody else, the program for each device, or the policy that the program owns. */
+    routeApproval: "none" | "devices" | "policy";
+    /** The user's part of that policy, parsed. */
+    policy?: Record<string, unknown>;
   };
   /** What a node's host has where it names nothing itself. */
   ssh: { user: string; port: number };
@@ -131,10 +137,12 @@ export interface ClusterConfig {
 /** In plain; `config/pulumi.ts` turns them into Pulumi secrets at once. */
 export interface Secrets {
   sshPrivateKey: string;
-  /** Absent in a lan. */
+  /** Absent in a lan, and where the program makes the keys. */
   tailnetAuthKey?: string;
-  /** Access token of the tailnet's API. Absent: no device is deleted by it. */
+  /** Access token of the tailnet's API. Absent, as the next one: no device is deleted by it. */
   tailnetApiKey?: string;
+  /** Secret of an OAuth client of the tailnet's API. */
+  tailnetOauthClientSecret?: string;
 }
 
 export const emptyHostProfile: HostProfile = {
@@ -154,6 +162,8 @@ export const oldestKubernetesMinor = 31;
 export const newestKubernetesMinor = 36;
 /** Oldest Cilium minor (of 1.x) whose chart has the values that plan/cilium.ts sets. */
 export const oldestCiliumMinor = 15;
+/** Tailscale's own coordination server. */
+export const tailscaleLoginServer = "https://controlplane.tailscale.com";
 /** IPv6's least MTU and Tailscale's default (https://tailscale.com/kb/1023). Bytes. */
 export const smallestTailnetMtu = 1280;
 
@@ -345,8 +355,8 @@ export const stackSchema = z.object({
   ciliumVersion: version(oldestCiliumMinor, "1.15.19").default("1.15.19"),
   ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
   ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
-  tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, "a URL such as https://controlplane.tailscale.com").default(
-    "https://controlplane.tailscale.com",
+  tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, `a URL such as ${tailscaleLoginServer}`).default(
+    tailscaleLoginServer,
   ),
   tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s").default("tag:k8s"),
   tailnetMtu: wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
@@ -357,6 +367,11 @@ export const stackSchema = z.object({
   ),
   tailnetApiKey: z.string().optional(),
   tailnetApiKeyFile: z.string().optional(),
+  tailnetOauthClientId: text(/^[A-Za-z0-9]+$/, "the ID of an OAuth client, letters and digits").optional(),
+  tailnetOauthClientSecret: z.string().optional(),
+  tailnetOauthClientSecretFile: z.string().optional(),
+  tailnetRouteApproval: choice(["none", "devices", "policy"]).optional(),
+  tailnetPolicyFile: z.string().optional(),
   sshUser: userName().default("root"),
   sshPort: port().default(22),
   sshPrivateKey: z.string().optional(),

@@ -1,6 +1,7 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
 import type { Secrets } from "./schema";
 import type { ReadFile } from "./load";
+import { makesAuthKeys } from "./tailnet";
 
 /** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */
 interface SecretKind {
@@ -48,9 +49,22 @@ const tailnetApiKey: SecretKind = {
   },
 };
 
+const tailnetOauthClientSecret: SecretKind = {
+  wanted: "the secret of an OAuth client of the tailnet",
+  problem(value) {
+    if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
+      return "it has characters that no client secret has. Give the secret alone.";
+    }
+    return /^tskey-(auth|api)-/.test(value)
+      ? "it is no client secret, but another kind of key. Make an OAuth client in the admin console."
+      : undefined;
+  },
+};
+
 /**
  * The secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
- * given twice, unreadable or of the wrong kind. Only the API's key may be missing, and in a lan the tailnet's are not looked at.
+ * given twice, unreadable or of the wrong kind. Those of the tailnet's API may be missing, and
+ * the auth key where they can make one; in a lan the tailnet's are not looked at.
  */
 export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
   // ssh refuses a key whose last line does not end.
@@ -59,14 +73,15 @@ export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, pr
   if (raw.nodeNetwork === "lan") {
     return ssh;
   }
-  const apiKey =
-    raw.tailnetApiKey === undefined && raw.tailnetApiKeyFile === undefined
-      ? undefined
-      : readSecret("tailnetApiKey", tailnetApiKey, raw, readFile, problems);
+  const read = (key: string, kind: SecretKind) => readSecret(key, kind, raw, readFile, problems);
+  const given = (key: string) => raw[key] !== undefined || raw[`${key}File`] !== undefined;
   return {
     ...ssh,
-    tailnetAuthKey: readSecret("tailnetAuthKey", tailnetAuthKey, raw, readFile, problems),
-    ...(apiKey !== undefined && { tailnetApiKey: apiKey }),
+    ...(!makesAuthKeys(raw) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
+    ...(given("tailnetApiKey") && { tailnetApiKey: read("tailnetApiKey", tailnetApiKey) }),
+    ...(given("tailnetOauthClientSecret") && {
+      tailnetOauthClientSecret: read("tailnetOauthClientSecret", tailnetOauthClientSecret),
+    }),
   };
 }
 

@@ -24,6 +24,7 @@ export interface Registered {
   ignoreChanges: string[];
   additionalSecretOutputs: string[];
   deletedWith: string;
+  retainOnDelete: boolean;
   /** URN and ID, `::` between. */
   provider: string;
 }
@@ -64,6 +65,9 @@ export const certificateExpiry = "2027-11-21T12:00:00Z";
 /** The nodes' tailnet addresses, by their order in the config. */
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
+/** The auth key that Tailscale's API makes for a resource of that name. */
+export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
+
 /** What the scripts answer, as far as the program looks at it. */
 function answer(name: string, position: number, stdin: string, { facts = {}, config = {} }: RunArgs): object {
   const node = name.slice(0, name.lastIndexOf("-"));
@@ -81,6 +85,8 @@ function answer(name: string, position: number, stdin: string, { facts = {}, con
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
       return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
+    case "join":
+      return { changed: [], podCidr: `10.50.${position}.0/24` };
     default:
       return { changed: [] };
   }
@@ -132,6 +138,9 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
         if (preview) {
           return { id: undefined, state: {} };
         }
+        if (type === "tailscale:index/tailnetKey:TailnetKey") {
+          return { id, state: { ...inputs, key: madeKey(name) } };
+        }
         if (type === "command:local:Command") {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
@@ -180,6 +189,7 @@ function setConfig(values: Record<string, unknown>): void {
     "tailkube:sshPrivateKey",
     "tailkube:tailnetAuthKey",
     "tailkube:tailnetApiKey",
+    "tailkube:tailnetOauthClientSecret",
   ]);
 }
 
@@ -214,6 +224,7 @@ interface Request {
   getIgnorechangesList(): string[];
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
+  getRetainondelete(): boolean;
   getProvider(): string;
 }
 
@@ -237,6 +248,7 @@ export function recordRegistrations(registered: Registered[]): void {
       ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
+      retainOnDelete: request.getRetainondelete(),
       provider: request.getProvider(),
     });
     return register(request, callback);

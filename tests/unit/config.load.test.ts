@@ -40,6 +40,7 @@ describe("loadConfig", () => {
         tag: "tag:k8s",
         mtu: 1280,
         api: "https://api.tailscale.com",
+        routeApproval: "none",
       },
       ssh: { user: "root", port: 22 },
       hostProfile: emptyHostProfile,
