@@ -3,8 +3,6 @@ import * as tailscale from "@pulumi/tailscale";
 import type { StackConfig } from "../config/pulumi";
 import { tailnetPolicy } from "../plan/tailnet-policy";
 
-export interface TailnetApiArgs extends StackConfig {}
-
 /**
  * Tailscale's API, by which the program makes auth keys and approves routes, and the policy of the tailnet where the user
  * lets the program own it.
@@ -14,7 +12,7 @@ export class TailnetApi extends pulumi.ComponentResource {
   /** What has to be there before a device logs in: a key may only have a tag that the policy knows. */
   public readonly policy: pulumi.Resource[];
 
-  constructor(name: string, { config, secrets }: TailnetApiArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:tailnet:Api", name, {}, opts);
     const { tailnet } = config;
     this.provider = new tailscale.Provider(
