@@ -6,6 +6,7 @@ import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { tailnetUnderlay } from "../plan/cilium";
 import { operatorServer, withServer } from "../plan/kubeconfig";
 import { lanUnderlay } from "../plan/lan";
+import { nodeNetworkProblems } from "../plan/node-network";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
 import { changeWarnings, runningCluster, upgradeProblems } from "../plan/upgrade";
@@ -300,7 +301,7 @@ export class Cluster extends pulumi.ComponentResource {
     const wantedPlanes = controlPlanes(config.nodes).map((node) => node.name);
     return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
       const running = runningCluster(versions, nodes);
-      const problems = upgradeProblems(running, wanted);
+      const problems = [...upgradeProblems(running, wanted), ...nodeNetworkProblems(nodes, config.nodeNetwork)];
       if (problems.length > 0) throw reported(new ConfigError(problems).message);
       for (const warning of changeWarnings(running, wantedPlanes)) void pulumi.log.warn(warning, this);
       return true;

@@ -95,7 +95,7 @@ advice() {
     elif [ "$TK_POD_ROUTING" = native ]; then
         echo "is $3's pod CIDR approved as a route in the tailnet, and does the policy let the pod CIDR through? 'tailscale status' and 'ip route show table 52' on $2 show what it accepts"
     elif [[ $4 == *"itself answers"* ]]; then
-        echo "UDP $TK_TUNNEL_PORT is lost between $2 and $3: open it both ways in firewalls and security groups, or choose another port with tailkube:tunnelPort; if it is open, try checksumOffload: false on both. 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end"
+        echo "UDP $TK_TUNNEL_PORT is lost between $2 and $3: open it both ways in firewalls and security groups, or choose another port with tailkube:tunnelPort.$([ "$TK_NODE_NETWORK" != lan ] || echo " If it is open, try checksumOffload: false on both.") 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end"
     else
         echo "is UDP $TK_TUNNEL_PORT open between $2 and $3? 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end, tailkube:tunnelPort changes the port"
     fi ;;

@@ -116,7 +116,7 @@ describe("renderStdin", () => {
     for (const [stage, files] of Object.entries(stages)) {
       const text = renderStdin({ node: "n", stage, files, variables: {} }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const expected = stage === "facts" ? "main " : stage === "undo" ? "apply remove main " : "apply main ";
+      const expected = stage === "facts" ? "main " : stage.startsWith("undo") ? "apply remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

@@ -751,6 +751,29 @@ describe("stage checks", () => {
     });
   }
 
+  const advice = (network: string, routing: string, kind: string, detail: string) =>
+    bashOk(
+      stage(
+        temporaryFolder(),
+        "checks",
+        { ...given, TK_NODE_NETWORK: network, TK_POD_ROUTING: routing, TK_UNDERLAY_MTU: "1500" },
+        `advice ${kind} w1 w2 "${detail}"`,
+      ),
+    );
+
+  it("names the tunnel's port and the path that lost it, where the node itself answers", () => {
+    const silent = "no answer from the pod at 10.50.2.9";
+    const lost = `${silent}, though w2 itself answers at 172.31.77.22`;
+    expect(advice("lan", "vxlan", "pod", lost))
+      .to.match(/^UDP 8472 is lost between w1 and w2: open it both ways/)
+      .and.include("checksumOffload: false");
+    expect(advice("tailnet", "vxlan", "pod", lost)).to.not.include("checksumOffload");
+    expect(advice("lan", "vxlan", "pod", silent)).to.match(/^is UDP 8472 open between w1 and w2\?/);
+    expect(advice("lan", "native", "pod", silent)).to.match(/^are both on one network segment/);
+    expect(advice("tailnet", "native", "pod", silent)).to.match(/approved as a route in the tailnet/);
+    expect(advice("lan", "vxlan", "mtu", "")).to.include("pass 1500 bytes");
+  });
+
   it("probes from a pod on each node, with that machine's own tools", () => {
     const text = bashOk(stage(temporaryFolder(), "checks", given, `${kubectl()}\nprobe_manifest`));
     const objects = parseAllDocuments(text).map((document) => {
