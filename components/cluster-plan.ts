@@ -7,6 +7,7 @@ import type { ClusterConfig } from "../config/schema";
 import { hostWarnings } from "../plan/compatibility";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../plan/last-run";
 import { fateOf, memberProblems } from "../plan/members";
+import { nodeNetworkProblems } from "../plan/node-network";
 import { controlPlanes } from "../plan/nodes";
 import { planMarkdown, refusalMarkdown } from "../plan/plan-markdown";
 import { planText } from "../plan/plan-text";
@@ -26,7 +27,11 @@ export function permitted(
   return pulumi.all([last.get("versions"), last.get("nodes"), last.get("applied")]).apply((outputs) => {
     const [versions, nodes, applied] = outputs;
     const before = lastRun({ versions, nodes, applied });
-    const problems = [...upgradeProblems(before, wantedOf(config)), ...memberProblems(config, before)];
+    const problems = [
+      ...upgradeProblems(before, wantedOf(config)),
+      ...memberProblems(config, before),
+      ...nodeNetworkProblems(nodes, config.nodeNetwork),
+    ];
     if (problems.length > 0) {
       writePlanFile(refusalMarkdown(problems));
       throw reported(new ConfigError(problems).message);

@@ -2,7 +2,9 @@ import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
 import type { LastOutputs } from "../config/last";
 import type { NodeConfig } from "../config/schema";
+import { tailnetUnderlay } from "../plan/cilium";
 import { operatorServer, withServer } from "../plan/kubeconfig";
+import { lanUnderlay } from "../plan/lan";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
 import type { Applied } from "../plan/last-run";
@@ -14,25 +16,29 @@ import { appliedOutput, permitted } from "./cluster-plan";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
+import { LanNode } from "./lan-node";
 import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint } from "../plan/machine";
 import { SshHost } from "./ssh-host";
+import { TailnetApi } from "./tailnet-api";
+import { TailnetAuthKey } from "./tailnet-auth-key";
 import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
+import { TailnetRoutes } from "./tailnet-routes";
 import { Worker } from "./worker";
 
 /** A node of the outputs. */
 export interface NodeOutput {
   name: string;
   role: string;
-  /** Node IP: the tailnet address. */
+  /** Node IP: the address in the node network. */
   address: string;
   /** Where the operator's machine reaches the host. */
   host: string;
-  /** The device's stable ID in the tailnet. */
+  /** The device's stable ID in the tailnet; empty in a lan. */
   deviceId: string;
 }
 
@@ -52,7 +58,7 @@ export interface VersionsOutput {
 /**
  * The whole cluster, and the only place that knows its order:
  *
- * hosts are checked, all of them, before one is changed → tailnet and runtime on each → the cluster's authorities are made →
+ * hosts are checked, all of them, before one is changed → node network and runtime on each → the cluster's authorities are made →
  * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
  * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
  * that are declared no more are taken out, and the whole is checked.
@@ -100,17 +106,41 @@ export class Cluster extends pulumi.ComponentResource {
       return hosts[0]!.factsScript as pulumi.Resource;
     });
 
-    const devices: TailnetNode[] = [];
-    const ready = new Map<string, { member: Member; runtime: NodeRuntime; needs: pulumi.Resource[] }>();
+    const isLan = config.nodeNetwork === "lan";
+    const underlay = isLan
+      ? pulumi.all(hosts.map((host) => host.facts)).apply((all) =>
+          lanUnderlay(
+            all.map((facts, i) => ({ node: config.nodes[i]!, facts })),
+            config,
+          ),
+        )
+      : tailnetUnderlay(config);
+
+    const approval = config.tailnet.routeApproval;
+    const apiKey = secrets.tailnetOauthClientSecret ?? secrets.tailnetApiKey;
+    const api =
+      !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
+        ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
+        : undefined;
+    const authKey = (node: NodeConfig, host: SshHost) =>
+      secrets.tailnetAuthKey ??
+      new TailnetAuthKey(
+        node.name,
+        { api: api!, config, node: node.name, identity: host.identity },
+        { parent: this, dependsOn: checked },
+      ).key;
+
+    const devices: (TailnetNode | LanNode)[] = [];
+    type Ready = { member: Member; device: TailnetNode | LanNode; runtime: NodeRuntime; needs: pulumi.Resource[] };
+    const ready = new Map<string, Ready>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
-      const device = new TailnetNode(
-        node.name,
-        { host, config, authKey: secrets.tailnetAuthKey },
-        // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
-        // of another's scripts, so that a new node leaves those of the others as they are.
-        { parent: this, dependsOn: [host.undo, checked] },
-      );
+      // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
+      // of another's scripts, so that a new node leaves those of the others as they are.
+      const afterChecks = { parent: this, dependsOn: [host.undo, checked] };
+      const device = isLan
+        ? new LanNode(node.name, { node, host, config }, afterChecks)
+        : new TailnetNode(node.name, { host, config, authKey: authKey(node, host) }, afterChecks);
       // One after the other on a host: both may use its package manager.
       const runtime = new NodeRuntime(
         node.name,
@@ -118,19 +148,20 @@ export class Cluster extends pulumi.ComponentResource {
         { parent: this, dependsOn: device },
       );
       devices.push(device);
-      if (secrets.tailnetApiKey !== undefined) {
+      if (!isLan && apiKey !== undefined) {
         new TailnetDevice(
           node.name,
           {
             deviceId: device.deviceId,
             node: node.name,
-            api: { url: config.tailnet.api, key: secrets.tailnetApiKey },
+            api: { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId },
           },
           { parent: this },
         );
       }
       ready.set(node.name, {
         runtime,
+        device,
         needs: [device, runtime],
         member: {
           node,
@@ -144,6 +175,21 @@ export class Cluster extends pulumi.ComponentResource {
       });
     });
     const of = (node: NodeConfig) => ready.get(node.name)!;
+    // The node, and what others have to wait for before they reach it or its pods by the tailnet.
+    const reachable = (node: NodeConfig, joined: ControlPlane | Worker): pulumi.Resource[] => {
+      const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
+      const routes = config.podRouting === "native" ? [...endpoint, joined.podCidr] : endpoint;
+      return api === undefined || approval !== "devices" || routes.length === 0
+        ? [joined]
+        : [
+            joined,
+            new TailnetRoutes(
+              node.name,
+              { api, deviceId: of(node).device.deviceId, routes },
+              { parent: this, dependsOn: joined },
+            ),
+          ];
+    };
 
     const steward = of(controlPlanes(config.nodes)[0]!);
     const clusterSecrets = new ClusterSecrets(
@@ -165,17 +211,18 @@ export class Cluster extends pulumi.ComponentResource {
         { config, member, installed: runtime.kubernetesVersion },
         { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
-      planes.push(controlPlane, version);
+      const reached = reachable(node, controlPlane);
+      planes.push(...reached, version);
       expiries.push(
         pulumi
           .all([controlPlane.certificateExpiry, version.certificateExpiry])
           .apply(([joined, upgraded]) => ({ name: node.name, expires: upgraded || joined })),
       );
-      return controlPlane;
+      return { controlPlane, reached };
     };
     const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
-    const first = plane(firstPlane!, config.restoreSnapshot);
-    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: first }));
+    const { controlPlane: first, reached: founded } = plane(firstPlane!, config.restoreSnapshot);
+    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: founded }));
     otherPlanes.forEach((node) => plane(node));
     this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
@@ -199,7 +246,7 @@ export class Cluster extends pulumi.ComponentResource {
             joiners: workerNodes.map(({ member }) => member),
             secrets: clusterSecrets.values,
           },
-          { parent: this, dependsOn: first },
+          { parent: this, dependsOn: founded },
         ),
       );
       for (const { member, runtime, needs } of workerNodes) {
@@ -207,22 +254,22 @@ export class Cluster extends pulumi.ComponentResource {
         const worker = new Worker(
           name,
           { config, member, secrets: clusterSecrets.values },
-          { parent: this, dependsOn: [first, ...needs] },
+          { parent: this, dependsOn: [...founded, ...needs] },
         );
         const version = new NodeVersion(
           name,
           { config, member, installed: runtime.kubernetesVersion },
           { parent: this, dependsOn: [runtime, worker, ...previous] },
         );
-        joined.push(worker, version);
+        joined.push(...reachable(member.node, worker), version);
         previous = [version];
       }
     }
 
     const cilium = new Cilium(
       "cilium",
-      { config, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: first, deletedWith: clusterSecrets.script },
+      { config, underlay, kubeconfig: this.directKubeconfig },
+      { parent: this, dependsOn: founded, deletedWith: clusterSecrets.script },
     );
     const members = config.nodes.map((node) => of(node).member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
@@ -234,7 +281,7 @@ export class Cluster extends pulumi.ComponentResource {
     if (config.checks) {
       new ClusterChecks(
         "cluster",
-        { config, on: steward.member, members, release },
+        { config, underlay, on: steward.member, members, release },
         { parent: this, dependsOn: settled },
       );
     }

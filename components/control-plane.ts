@@ -4,7 +4,7 @@ import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
 import { scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { kubeadmSeconds, type Member, nodeDocument, nodeVariables } from "./membership";
+import { endpointAdvice, kubeadmSeconds, type Member, nodeDocument, nodeVariables } from "./membership";
 
 export interface ControlPlaneArgs {
   config: ClusterConfig;
@@ -19,12 +19,14 @@ const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 
 /**
  * A control plane, whichever of them: it founds the cluster if the state says so and nobody answers at the endpoint, else
- * it joins. The endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which talks to the
- * API through it, but only after a join, for a joiner that had it would dial itself.
+ * it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
+ * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
 export class ControlPlane extends pulumi.ComponentResource {
   /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
   public readonly kubeconfig: pulumi.Output<string>;
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
   /** When the first of its certificates ended as they were when it joined, RFC 3339. */
   public readonly certificateExpiry: pulumi.Output<string>;
 
@@ -44,7 +46,7 @@ export class ControlPlane extends pulumi.ComponentResource {
         files: ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh", "control-plane.sh"],
         variables: {
           ...nodeVariables(config, member),
-          TK_TAG: config.tailnet.tag,
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_FOUNDER: secret("founder"),
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
@@ -64,6 +66,7 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_JOIN_DOCUMENT: document((node) =>
             joinConfiguration({
               endpoint: config.endpoint,
+              apiServerPort: config.apiServerPort,
               node,
               discovery: { kubeConfigPath: discoveryKubeconfig },
               profile: config.hostProfile,
@@ -85,6 +88,7 @@ export class ControlPlane extends pulumi.ComponentResource {
       { parent: this, dependsOn: opts?.dependsOn },
     );
     this.kubeconfig = script.result.apply((r) => r.kubeconfig ?? "");
+    this.podCidr = pulumi.unsecret(script.result.apply((r) => r.podCidr ?? ""));
     this.certificateExpiry = pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? ""));
     this.registerOutputs({ kubeconfig: this.kubeconfig });
   }

@@ -3,11 +3,11 @@ import type { ClusterConfig, NodeConfig } from "../config/schema";
 import type { NodeDocumentArgs } from "../plan/kubeadm";
 import type { ScriptTarget } from "./host-script";
 
-/** A node on its way into the cluster: a host that is in the tailnet and has its runtime. */
+/** A node on its way into the cluster: a host that is in the node network and has its runtime. */
 export interface Member {
   node: NodeConfig;
   host: ScriptTarget;
-  /** The node IP: the host's tailnet address. */
+  /** The node IP: the host's address in the node network. */
   address: pulumi.Output<string>;
   /** The resolv.conf that the kubelet hands to pods; absolute path. */
   resolvConf: pulumi.Output<string>;
@@ -28,13 +28,22 @@ export const joinSeconds = 900;
 /** The variables of scripts/node.sh. */
 export function nodeVariables(config: ClusterConfig, member: Member): Record<string, pulumi.Input<string>> {
   return {
+    TK_NODE_NETWORK: config.nodeNetwork,
     TK_ENDPOINT: config.endpoint.address,
     TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    TK_API_PORT: `${config.apiServerPort}`,
     TK_ROLE: member.node.role,
     TK_NODE_IP: member.address,
     TK_POD_ROUTING: config.podRouting,
     TK_KUBEADM_SECONDS: `${kubeadmSeconds}`,
   };
+}
+
+/** What to look at when a node hears nothing from the endpoint. */
+export function endpointAdvice({ nodeNetwork, endpoint, tailnet }: ClusterConfig): string {
+  return nodeNetwork === "tailnet"
+    ? `Is the route ${endpoint.address}/32 approved in the tailnet, and does its policy let ${tailnet.tag} reach it?`
+    : "Does it lead to a control plane whose API server runs, and does no firewall stand between?";
 }
 
 export function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {

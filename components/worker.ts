@@ -5,7 +5,7 @@ import { joinConfiguration } from "../plan/kubeadm";
 import { caCertHash } from "../plan/kubeconfig";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { kubeadmSeconds, type Member, nodeDocument, nodeVariables, workersPurpose } from "./membership";
+import { endpointAdvice, kubeadmSeconds, type Member, nodeDocument, nodeVariables, workersPurpose } from "./membership";
 
 export interface WorkerArgs {
   config: ClusterConfig;
@@ -15,10 +15,13 @@ export interface WorkerArgs {
 
 /** `kubeadm join` of a worker, through the endpoint, with the token that the admission beside it makes valid. */
 export class Worker extends pulumi.ComponentResource {
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
+
   constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:worker:Worker", name, {}, opts);
     const { config, member } = args;
-    new HostScript(
+    const script = new HostScript(
       `${name}-join`,
       {
         host: member.host,
@@ -26,7 +29,7 @@ export class Worker extends pulumi.ComponentResource {
         files: ["reset.sh", "node.sh", "join.sh"],
         variables: {
           ...nodeVariables(config, member),
-          TK_TAG: config.tailnet.tag,
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_KUBEADM_DOCUMENT: pulumi
             .all([args.secrets, member.address, member.resolvConf])
@@ -45,6 +48,7 @@ export class Worker extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
+    this.podCidr = script.result.apply((r) => r.podCidr ?? "");
     this.registerOutputs();
   }
 }

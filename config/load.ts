@@ -9,6 +9,7 @@ import { requirementIds } from "../plan/requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
 import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "./errors";
 import { exposedSecrets } from "./exposed";
+import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import {
   type ClusterConfig,
@@ -23,6 +24,7 @@ import {
   structuredKeys,
 } from "./schema";
 import { readSecrets } from "./secrets";
+import { readPolicy, routeApproval, tailnetApiProblems } from "./tailnet";
 
 /** Where config comes from. Keys are without the project's namespace. */
 export interface ConfigSource {
@@ -59,6 +61,7 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   problems.push(...exposed.values());
   const secrets = readSecrets(raw, readFile, problems);
   const hostProfile = readHostProfile(raw.hostProfile, readFile, problems);
+  const policy = readPolicy(raw, readFile, problems);
   const parsed = stackSchema.safeParse(raw);
   const issues = parsed.success ? [] : parsed.error.issues;
   problems.push(
@@ -73,11 +76,13 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   if (!rest.success) {
     throw new ConfigError(problems);
   }
-  const config = clusterConfig(rest.data, hostProfile);
+  const config = clusterConfig(rest.data, hostProfile, policy);
   problems.push(
-    ...ruleProblems(config, readFile, raw.hostProfile).filter(
-      (line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line)),
-    ),
+    ...[
+      ...tailnetApiProblems(raw),
+      ...nodeNetworkProblems(rest.data),
+      ...ruleProblems(config, readFile, raw.hostProfile),
+    ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
   );
   if (problems.length > 0) {
     throw new ConfigError(problems);
@@ -158,8 +163,16 @@ function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]):
   return parsed.data;
 }
 
-function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterConfig {
+/** Of a tailnet: an address that no common private network has. */
+const defaultEndpoint = "10.200.0.1";
+
+function clusterConfig(
+  values: StackValues,
+  hostProfile: HostProfile,
+  policy: Record<string, unknown> | undefined,
+): ClusterConfig {
   const ssh = { user: values.sshUser, port: values.sshPort };
+  const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
   const nodes = values.nodes.map((node): NodeConfig => ({
     name: node.name,
@@ -168,14 +181,17 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     // The schema has refused every label that is no text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
+    ...(isLan && { lan: lanSelection(node, values) }),
   }));
   return {
     clusterName: values.clusterName,
     nodes,
-    endpoint: { address: values.endpoint, port: values.endpointPort },
+    nodeNetwork: values.nodeNetwork,
+    endpoint: { address: values.endpoint ?? defaultEndpoint, port: values.endpointPort },
+    apiServerPort: isLan ? values.apiServerPort : values.endpointPort,
     podCidr: values.podCidr,
     serviceCidr: values.serviceCidr,
-    podRouting: values.podRouting,
+    podRouting: values.podRouting ?? (isLan ? "vxlan" : "native"),
     tunnelPort: values.tunnelPort,
     kubernetesVersion: values.kubernetesVersion,
     ...(values.tailscaleVersion !== undefined && { tailscaleVersion: values.tailscaleVersion }),
@@ -193,6 +209,9 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
       tag: values.tailnetTag,
       mtu: values.tailnetMtu,
       api: values.tailnetApi.replace(/\/+$/, ""),
+      ...(values.tailnetOauthClientId !== undefined && { oauthClientId: values.tailnetOauthClientId }),
+      routeApproval: routeApproval(values),
+      ...(policy !== undefined && { policy }),
     },
     ssh,
     ...(values.bundle !== undefined && { bundle: values.bundle }),

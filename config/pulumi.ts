@@ -15,8 +15,9 @@ export interface StackConfig {
   config: ClusterConfig;
   secrets: {
     sshPrivateKey: pulumi.Output<string>;
-    tailnetAuthKey: pulumi.Output<string>;
+    tailnetAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;
+    tailnetOauthClientSecret?: pulumi.Output<string>;
   };
 }
 
@@ -33,8 +34,11 @@ export function loadStackConfig(): StackConfig {
     config,
     secrets: {
       sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
-      tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey),
+      ...(secrets.tailnetAuthKey !== undefined && { tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey) }),
       ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
+      ...(secrets.tailnetOauthClientSecret !== undefined && {
+        tailnetOauthClientSecret: pulumi.secret(secrets.tailnetOauthClientSecret),
+      }),
     },
   };
 }

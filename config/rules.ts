@@ -8,7 +8,7 @@ import { type ClusterConfig, newestKubernetesMinor } from "./schema";
 
 type Nodes = Pick<ClusterConfig, "nodes">;
 type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "tailscaleVersion" | "containerdVersion">;
-type Networks = Pick<ClusterConfig, "nodes" | "endpoint" | "podCidr" | "serviceCidr">;
+type Networks = Pick<ClusterConfig, "nodeNetwork" | "nodes" | "endpoint" | "podCidr" | "serviceCidr">;
 
 /** Names and addresses are unique, and there is a control plane. */
 export function nodeProblems({ nodes }: Nodes): string[] {
@@ -53,9 +53,10 @@ const special = new Map([
 ]);
 
 /** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
-export function networkProblems({ nodes, endpoint, podCidr, serviceCidr }: Networks): string[] {
+export function networkProblems({ nodeNetwork, nodes, endpoint, podCidr, serviceCidr }: Networks): string[] {
+  const isLan = nodeNetwork === "lan";
   const ours = [
-    { key: "endpoint", network: `${endpoint.address}/32` },
+    ...(isIPv4(endpoint.address) ? [{ key: "endpoint", network: `${endpoint.address}/32` }] : []),
     { key: "podCidr", network: podCidr },
     { key: "serviceCidr", network: serviceCidr },
   ];
@@ -69,7 +70,9 @@ export function networkProblems({ nodes, endpoint, podCidr, serviceCidr }: Netwo
         problems.push(clash(one, `range ${range}`, `it is ${name}`));
       }
     }
-    if (overlap(one.network, tailnetRange)) {
+    // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
+    const isTheirs = isLan && one.key === "endpoint";
+    if (overlap(one.network, tailnetRange) && !isTheirs) {
       problems.push(clash(one, `the tailnet's range ${tailnetRange}`, "Tailscale drops what others send from there"));
     }
     for (const other of ours.slice(i + 1)) {
@@ -78,13 +81,13 @@ export function networkProblems({ nodes, endpoint, podCidr, serviceCidr }: Netwo
       }
     }
     for (const host of hosts) {
-      if (overlap(one.network, host.network)) {
+      if (overlap(one.network, host.network) && !isTheirs) {
         problems.push(clash(one, `${host.key} ${host.network.slice(0, -3)}`, "the host could not be reached any more"));
       }
     }
   });
   for (const host of hosts) {
-    if (contains(tailnetRange, host.network)) {
+    if (contains(tailnetRange, host.network) && !isLan) {
       problems.push(
         clash(host, `the tailnet's range ${tailnetRange}`, "a host leaves the tailnet on destroy, and SSH with it"),
       );

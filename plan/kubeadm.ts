@@ -8,7 +8,7 @@ import { merge } from "./merge";
 
 export interface NodeDocumentArgs {
   name: string;
-  /** The node's tailnet address: node IP, advertise address, and with it etcd's URLs and the certificates' SANs. */
+  /** Node IP, advertise address, and with it etcd's URLs and the certificates' SANs. */
   nodeIp: string;
   labels: Record<string, string>;
   /** Taken as it is: an empty list means no taint, on a control plane too. */
@@ -23,6 +23,8 @@ export interface ClusterDocumentArgs {
   kubernetesVersion: string;
   clusterName: string;
   endpoint: { address: string; port: number };
+  /** The port that each API server listens on; absent: the endpoint's. */
+  apiServerPort?: number;
   podCidr: string;
   serviceCidr: string;
   /** Further names and addresses of every API server's certificate; kubeadm adds the endpoint and the node's own. */
@@ -44,6 +46,8 @@ export type Discovery =
 
 export interface JoinDocumentArgs {
   endpoint: { address: string; port: number };
+  /** As in ClusterDocumentArgs; of no meaning for a worker. */
+  apiServerPort?: number;
   node: NodeDocumentArgs;
   discovery: Discovery;
   profile: HostProfile;
@@ -156,9 +160,9 @@ export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVer
   ]);
 }
 
-// The endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
-function localEndpoint(a: { endpoint: { port: number }; node: NodeDocumentArgs }): object {
-  return { advertiseAddress: a.node.nodeIp, bindPort: a.endpoint.port };
+// Without a balancer the endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
+function localEndpoint(a: Pick<JoinDocumentArgs, "endpoint" | "apiServerPort" | "node">): object {
+  return { advertiseAddress: a.node.nodeIp, bindPort: a.apiServerPort ?? a.endpoint.port };
 }
 
 function nodeRegistration(node: NodeDocumentArgs, profile: HostProfile): object {

@@ -20,17 +20,19 @@ export function withServer(kubeconfig: string, server: string): string {
  * The URL by which the operator's machine reaches the API server.
  *
  * @param hostAddress where that machine reaches the first control plane by SSH.
- * @param nodeAddress the first control plane's tailnet address.
+ * @param nodeAddress the first control plane's node IP.
  */
 export function operatorServer(
-  config: Pick<ClusterConfig, "endpoint" | "operatorEndpoint">,
+  config: Pick<ClusterConfig, "endpoint" | "operatorEndpoint"> & { apiServerPort?: number },
   hostAddress: string,
   nodeAddress: string,
 ): string {
   const address = { host: hostAddress, tailnet: nodeAddress, endpoint: config.endpoint.address }[
     config.operatorEndpoint
   ];
-  return `https://${address}:${config.endpoint.port}`;
+  const isBalanced = config.operatorEndpoint === "endpoint" || config.apiServerPort === undefined;
+  const port = isBalanced ? config.endpoint.port : config.apiServerPort;
+  return `https://${address}:${port}`;
 }
 
 /**

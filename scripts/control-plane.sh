@@ -2,7 +2,7 @@
 # Stage control-plane: makes this host one of the cluster's control planes, whichever. It has the cluster's authorities
 # from the stack's state, so it needs no other host's help: it founds the cluster or joins the one that is there.
 # Given (beside node.sh's, endpoint.sh's and etcd.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
-# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_TAG, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
+# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
 # TK_FRONT_PROXY_CA_CRT, TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
 PKI=/etc/kubernetes/pki
@@ -47,7 +47,7 @@ found_cluster() {
     install_endpoint
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
     changed "kubeadm init"
-    wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
+    wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
     delete_tokens
 }
 
@@ -74,8 +74,8 @@ cluster_version() { kubectl_cluster -n kube-system get configmap kubeadm-config 
 join_cluster() {
     local version
     withdraw_endpoint
-    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. Is the route $TK_ENDPOINT/32 approved in the tailnet, and does its policy let ${TK_TAG:-this node} reach it? If every control plane is lost, see docs/disaster.md" api_ready "$TK_ENDPOINT"
-    cluster_answers || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint, or take the other cluster's route out of the tailnet"
+    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/disaster.md" endpoint_ready
+    cluster_answers || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint, or take the other cluster away from it"
     mint_credentials
     # shellcheck disable=SC2034  # members.sh reads it
     KUBECONFIG_ADMIN=$DISCOVERY
@@ -87,12 +87,12 @@ join_cluster() {
     TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join
     rm -f "$DISCOVERY"
     changed "kubeadm join"
-    wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+    wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
 }
 
 # Only who the state says has founded the cluster, or who has its snapshot, and only while nobody answers: a founder that
 # was made anew joins.
-may_found() { { [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ]; } && ! api_ready "$TK_ENDPOINT"; }
+may_found() { { [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ]; } && ! endpoint_ready; }
 
 apply() {
     # What a run has left that was killed in the middle of kubeadm.

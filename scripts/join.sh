@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so kubeadm's own discovery waits for them.
-# Given (beside node.sh's): TK_KUBEADM_DOCUMENT (secret), TK_KUBEADM_SECONDS, TK_MARK, TK_TAG.
+# Given (beside node.sh's): TK_KUBEADM_DOCUMENT (secret), TK_KUBEADM_SECONDS, TK_MARK, TK_ENDPOINT_ADVICE.
 
 apply() {
     # A run that was killed in the middle of kubeadm has left it.
@@ -10,7 +10,7 @@ apply() {
     if [ ! -e "$SENTINEL" ]; then
         reset_failed_attempt
         own "$SENTINEL"
-        wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. Is the route $TK_ENDPOINT/32 approved in the tailnet, and does its policy let ${TK_TAG:-this node} reach it?" api_ready "$TK_ENDPOINT"
+        wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
         run_kubeadm join
         changed "kubeadm join"
         advertise_pod_cidr

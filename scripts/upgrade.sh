@@ -61,6 +61,8 @@ has_wanted_containerd() {
 }
 has_wanted_tailscale() {
     local wanted
+    # A tailscaled on a host of a lan is somebody else's.
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     wanted=$(wanted_tailscale)
     { [ -z "$wanted" ] || [ "$(tailscale_version tailscaled)" = "$wanted" ]; } && ! outdated tailscaled.service
 }
@@ -148,7 +150,7 @@ withdraw_endpoint() {
     other_api_ready || return 0
     systemctl stop tailkube-endpoint.service
     changed "withdrew the endpoint"
-    wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
+    wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
 }
 
 has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
@@ -160,6 +162,7 @@ return_endpoint() {
 }
 
 upgrade_tailscale() {
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     if ! has_wanted_tailscale; then
         # tailscaled makes tailscale0 anew, and Cilium's programs are on the former one.
         note cilium
@@ -168,7 +171,7 @@ upgrade_tailscale() {
         changed "tailscaled $(tailscale_version tailscaled)"
     fi
     wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" address_is_up
-    wait_for 90 "no API server answers at the endpoint, by the tailnet" api_ready "$TK_ENDPOINT"
+    wait_for 90 "no API server answers at the endpoint, by the tailnet" endpoint_ready
     if noted cilium; then
         restart_cilium
         done_with cilium
@@ -205,7 +208,7 @@ kubelet_ready() {
     [ "$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion} {.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = "v$TK_KUBERNETES_VERSION True" ]
 }
 
-api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_ENDPOINT_PORT" get --raw /version 2>/dev/null | grep -qF "\"v$TK_KUBERNETES_VERSION\""; }
+api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_API_PORT" get --raw /version 2>/dev/null | grep -qF "\"v$TK_KUBERNETES_VERSION\""; }
 
 upgrade_kubernetes() {
     local cluster=$1
@@ -229,7 +232,7 @@ upgrade_kubernetes() {
 wait_until_healthy() {
     wait_for 300 "the node does not become Ready at $TK_KUBERNETES_VERSION: see 'kubectl describe node $TK_NODE' and 'journalctl -u kubelet' on it" kubelet_ready
     is_control_plane || return 0
-    wait_for 300 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+    wait_for 300 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
     wait_for 60 "the API server of this control plane is not at $TK_KUBERNETES_VERSION" api_at_version
     wait_for 120 "etcd's member on this control plane is not healthy" etcd_healthy
 }

@@ -652,8 +652,8 @@ describe("what stops the program", () => {
   it("hosts that the config does not fit: one error, as it is, and no host is touched", async () => {
     const run = await runProgram({
       facts: {
-        cp2: { interfaces: [{ name: "eth1", addresses: ["10.50.1.1/24"] }] },
-        w1: { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"] }] },
+        cp2: { interfaces: [{ name: "eth1", addresses: ["10.50.1.1/24"], mtu: 1500 }] },
+        w1: { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"], mtu: 1500 }] },
       },
     });
     expect(run.errors).to.have.lengthOf(1);

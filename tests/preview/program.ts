@@ -25,6 +25,7 @@ export interface Registered {
   ignoreChanges: string[];
   additionalSecretOutputs: string[];
   deletedWith: string;
+  retainOnDelete: boolean;
   /** URN and ID, `::` between. */
   provider: string;
 }
@@ -65,14 +66,19 @@ export const certificateExpiry = "2027-11-21T12:00:00Z";
 /** The nodes' tailnet addresses, by their order in the config. */
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
+/** The auth key that Tailscale's API makes for a resource of that name. */
+export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
+
 /** What the scripts answer, as far as the program looks at it. */
-function answer(name: string, position: number, { facts = {}, config = {} }: RunArgs): object {
+function answer(name: string, position: number, stdin: string, { facts = {}, config = {} }: RunArgs): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
       return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+    case "lan":
+      return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
       // A new host has what is wanted.
       return { changed: [], kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}` };
@@ -80,6 +86,8 @@ function answer(name: string, position: number, { facts = {}, config = {} }: Run
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
       return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
+    case "join":
+      return { changed: [], podCidr: `10.50.${position}.0/24` };
     default:
       return { changed: [] };
   }
@@ -164,13 +172,17 @@ export async function runProgram({
         if (preview) {
           return { id: undefined, state: {} };
         }
+        if (type === "tailscale:index/tailnetKey:TailnetKey") {
+          return { id, state: { ...inputs, key: madeKey(name) } };
+        }
         if (type === "command:local:Command") {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
         if (type === "command:remote:Command") {
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
-          const { create } = inputs as { create?: string };
-          const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts }))}\n`;
+          const { create, stdin } = inputs as { create?: string; stdin: string };
+          const stdout =
+            create === undefined ? "" : `${JSON.stringify(answer(name, position, stdin, { config, facts }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
@@ -209,7 +221,7 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey"]
+    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
       .filter((key) => !plainKeys.includes(key))
       .map((key) => `tailkube:${key}`),
   );
@@ -246,6 +258,7 @@ interface Request {
   getIgnorechangesList(): string[];
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
+  getRetainondelete(): boolean;
   getProvider(): string;
 }
 
@@ -269,6 +282,7 @@ export function recordRegistrations(registered: Registered[]): void {
       ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
+      retainOnDelete: request.getRetainondelete(),
       provider: request.getProvider(),
     });
     return register(request, callback);

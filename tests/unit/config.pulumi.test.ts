@@ -39,7 +39,7 @@ describe("loadStackConfig", () => {
     const { config, secrets } = loadStackConfig();
     expect(config.nodes).to.have.lengthOf(4);
     for (const [secret, value] of [
-      [secrets.tailnetAuthKey, authKey],
+      [secrets.tailnetAuthKey!, authKey],
       [secrets.sshPrivateKey, `${privateKey}\n`],
       [secrets.tailnetApiKey!, apiKey],
     ] as const) {

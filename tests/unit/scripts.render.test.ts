@@ -14,7 +14,7 @@ const anyText = () => fc.oneof(shellText(), shellSyntax());
 /** The files of each stage, as the components name them. */
 const stages: Record<string, string[]> = {
   facts: ["facts.sh"],
-  tailnet: ["tailnet.sh"],
+  tailnet: ["network.sh", "tailnet.sh"],
   runtime: ["reset.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
   "control-plane": [
@@ -32,7 +32,9 @@ const stages: Record<string, string[]> = {
   departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
   settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
   checks: ["reset.sh", "node.sh", "checks.sh"],
-  undo: ["reset.sh", "runtime.sh", "tailnet.sh", "undo.sh"],
+  undo: ["reset.sh", "runtime.sh", "network.sh", "tailnet.sh", "undo.sh"],
+  lan: ["network.sh", "lan.sh"],
+  "undo-lan": ["reset.sh", "runtime.sh", "network.sh", "lan.sh", "undo.sh"],
 };
 
 const lastLine = 'main "$1" </dev/null\n';
@@ -114,7 +116,7 @@ describe("renderStdin", () => {
     for (const [stage, files] of Object.entries(stages)) {
       const text = renderStdin({ node: "n", stage, files, variables: {} }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const expected = stage === "facts" ? "main " : stage === "undo" ? "apply remove main " : "apply main ";
+      const expected = stage === "facts" ? "main " : stage.startsWith("undo") ? "apply remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

@@ -7,13 +7,16 @@ import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, wit
 afterEach(removeTemporaryFolders);
 
 const variables = {
+  TK_NODE_NETWORK: "tailnet",
   TK_ENDPOINT: "10.200.0.1",
   TK_ENDPOINT_PORT: "6443",
+  TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.1",
   TK_POD_ROUTING: "native",
   TK_KUBEADM_SECONDS: "5",
   TK_KUBEADM_DOCUMENT: "kind: JoinConfiguration\ntoken: abcdef.0123456789abcdef",
   TK_TAG: "tag:k8s",
+  TK_ENDPOINT_ADVICE: "Is the route approved?",
 };
 
 /**
@@ -22,7 +25,8 @@ const variables = {
  */
 function stage(root: string, name: string, more: Record<string, string>, text: string): string {
   const shared: Record<string, string[]> = {
-    tailnet: [],
+    tailnet: ["network.sh"],
+    lan: ["network.sh"],
     secrets: [],
     "control-plane": ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh"],
     admit: ["reset.sh", "node.sh", "members.sh"],
@@ -747,6 +751,29 @@ describe("stage checks", () => {
     });
   }
 
+  const advice = (network: string, routing: string, kind: string, detail: string) =>
+    bashOk(
+      stage(
+        temporaryFolder(),
+        "checks",
+        { ...given, TK_NODE_NETWORK: network, TK_POD_ROUTING: routing, TK_UNDERLAY_MTU: "1500" },
+        `advice ${kind} w1 w2 "${detail}"`,
+      ),
+    );
+
+  it("names the tunnel's port and the path that lost it, where the node itself answers", () => {
+    const silent = "no answer from the pod at 10.50.2.9";
+    const lost = `${silent}, though w2 itself answers at 172.31.77.22`;
+    expect(advice("lan", "vxlan", "pod", lost))
+      .to.match(/^UDP 8472 is lost between w1 and w2: open it both ways/)
+      .and.include("checksumOffload: false");
+    expect(advice("tailnet", "vxlan", "pod", lost)).to.not.include("checksumOffload");
+    expect(advice("lan", "vxlan", "pod", silent)).to.match(/^is UDP 8472 open between w1 and w2\?/);
+    expect(advice("lan", "native", "pod", silent)).to.match(/^are both on one network segment/);
+    expect(advice("tailnet", "native", "pod", silent)).to.match(/approved as a route in the tailnet/);
+    expect(advice("lan", "vxlan", "mtu", "")).to.include("pass 1500 bytes");
+  });
+
   it("probes from a pod on each node, with that machine's own tools", () => {
     const text = bashOk(stage(temporaryFolder(), "checks", given, `${kubectl()}\nprobe_manifest`));
     const objects = parseAllDocuments(text).map((document) => {
@@ -845,7 +872,7 @@ esac
 });
 
 describe("host/probe.sh", () => {
-  const peers = "a=10.50.1.9=10.96.0.11 b=10.50.2.9=10.96.0.12";
+  const peers = "a=10.50.1.9=10.96.0.11=192.0.2.1 b=10.50.2.9=10.96.0.12=192.0.2.2";
 
   /** The probe on node a, with the network replaced by three answers. */
   function probe(network: { tcp?: string; dns?: string; udp?: string; ping?: string } = {}): string[] {
@@ -880,6 +907,15 @@ describe("host/probe.sh", () => {
     ]);
     expect(probe({ udp: "echo ' 54 4b 81 83'" })).to.deep.equal([
       "failed dns a b CoreDNS at 10.50.2.5 does not answer",
+      "done 8",
+    ]);
+  });
+
+  it("says whether the node of a silent pod answers: then it is the pods' network that is broken", () => {
+    const tcp = 'case "$*" in *10.50.2.9*) : ;; *10.96.0.11*) echo a ;; *10.96.0.12*) echo b ;; esac';
+    const ping = 'case "$*" in *"-s 36 192.0.2.2"*|*"-s 1252 "*) : ;; *) false ;; esac';
+    expect(probe({ tcp, ping })).to.deep.equal([
+      "failed pod a b no answer from the pod at 10.50.2.9, though b itself answers at 192.0.2.2",
       "done 8",
     ]);
   });

@@ -10,8 +10,10 @@ const logOf = (root: string) =>
 const changedBy = (stdout: string) => (JSON.parse(stdout) as { changed: string[] }).changed;
 
 const given = {
+  TK_NODE_NETWORK: "tailnet",
   TK_ENDPOINT: "10.200.0.1",
   TK_ENDPOINT_PORT: "6443",
+  TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.1",
   TK_ROLE: "control-plane",
   TK_POD_ROUTING: "native",
