@@ -18,6 +18,7 @@ import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
+import { SecretsEncryption } from "./secrets-encryption";
 import { fingerprint, SshHost } from "./ssh-host";
 import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
@@ -143,6 +144,7 @@ export class Cluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: steward.needs },
     );
     const planes: pulumi.Resource[] = [];
+    const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {
       const { member, runtime, needs } = of(node);
@@ -153,10 +155,14 @@ export class Cluster extends pulumi.ComponentResource {
       );
       const version = new NodeVersion(
         node.name,
-        { config, member, installed: runtime.kubernetesVersion },
+        { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
         { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
       planes.push(controlPlane, version);
+      encryption.set(
+        node,
+        pulumi.all([controlPlane.encryption, version.encryption]).apply(([joined, changed]) => changed || joined),
+      );
       expiries.push(
         pulumi
           .all([controlPlane.certificateExpiry, version.certificateExpiry])
@@ -177,22 +183,28 @@ export class Cluster extends pulumi.ComponentResource {
       );
 
     const joined: pulumi.Resource[] = [...planes];
+    for (const [node, state] of encryption) {
+      // When the last of them can read what the first one will encrypt.
+      const args = { config, member: of(node).member, secrets: clusterSecrets.values, state };
+      joined.push(new SecretsEncryption(node.name, args, { parent: this, dependsOn: planes }));
+    }
     // One node at a time, so each waits for the one before it, and workers for all control planes.
     let previous: pulumi.Resource[] = planes;
     const workerNodes = workers(config.nodes).map(of);
     if (workerNodes.length > 0) {
-      joined.push(
-        new Admission(
-          "workers",
-          {
-            config,
-            by: steward.member,
-            joiners: workerNodes.map(({ member }) => member),
-            secrets: clusterSecrets.values,
-          },
-          { parent: this, dependsOn: first },
-        ),
+      const admission = new Admission(
+        "workers",
+        {
+          config,
+          by: steward.member,
+          joiners: workerNodes.map(({ member }) => member),
+          secrets: clusterSecrets.values,
+        },
+        { parent: this, dependsOn: first },
       );
+      joined.push(admission);
+      // It declares whose certificates are approved, and a changed kubelet asks for one.
+      previous = [...planes, admission];
       for (const { member, runtime, needs } of workerNodes) {
         const name = member.node.name;
         const worker = new Worker(
@@ -202,7 +214,7 @@ export class Cluster extends pulumi.ComponentResource {
         );
         const version = new NodeVersion(
           name,
-          { config, member, installed: runtime.kubernetesVersion },
+          { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
           { parent: this, dependsOn: [runtime, worker, ...previous] },
         );
         joined.push(worker, version);
@@ -219,7 +231,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: steward.member, members, release },
+      { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     if (config.checks) {

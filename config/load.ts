@@ -158,6 +158,7 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     ...(values.bundle !== undefined && { bundle: values.bundle }),
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
+    security: values.security,
     checks: values.checks,
   };
 }
