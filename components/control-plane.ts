@@ -48,6 +48,8 @@ export class ControlPlane extends pulumi.ComponentResource {
           "endpoint.sh",
           "etcd.sh",
           "certificates.sh",
+          "node-security.sh",
+          "cluster-notes.sh",
           "security.sh",
           "approver.sh",
           "control-plane.sh",

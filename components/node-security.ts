@@ -32,10 +32,14 @@ function securityName(config: ClusterConfig, role: Role): string {
   return createHash("sha256").update(JSON.stringify(wanted)).digest("hex").slice(0, 16);
 }
 
-/** The variables of scripts/security.sh on any node. */
+/** The variables of scripts/node-security.sh. */
 export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record<string, string> {
   return { TK_SECURITY: securityName(config, role) };
 }
+
+/** It tells nothing of the key. */
+const keyName = (secrets: pulumi.Output<ClusterSecretValues>) =>
+  pulumi.unsecret(secrets.apply(({ seed }) => encryptionKey(seed).name));
 
 /** The name of the key for Secrets, and whether it is used. */
 export function encryptionVariables(
@@ -43,12 +47,21 @@ export function encryptionVariables(
   secrets: pulumi.Output<ClusterSecretValues>,
 ): Record<string, pulumi.Input<string>> {
   return {
-    TK_ENCRYPTION_KEY: secrets.apply(({ seed }) => encryptionKey(seed).name),
+    TK_ENCRYPTION_KEY: keyName(secrets),
     TK_ENCRYPTS: config.security.secretsEncryption ? "1" : "",
   };
 }
 
-/** The variables of scripts/security.sh on a control plane. */
+/** The variables of scripts/node-security.sh and scripts/security.sh on a worker, which has no API server. */
+export function workerSecurityVariables(config: ClusterConfig): Record<string, string> {
+  const none = ["ENCRYPTION_KEY", "ENCRYPTION", "ENCRYPTION_READ", "AUTHENTICATION", "ADMISSION", "AUDIT_POLICY"];
+  return {
+    ...nodeSecurityVariables(config, "worker"),
+    ...Object.fromEntries(none.map((name) => [`TK_${name}`, ""])),
+  };
+}
+
+/** The variables of scripts/node-security.sh and scripts/security.sh on a control plane. */
 export function controlPlaneSecurityVariables(
   config: ClusterConfig,
   secrets: pulumi.Output<ClusterSecretValues>,
@@ -57,7 +70,7 @@ export function controlPlaneSecurityVariables(
     secrets.apply(({ seed }) => encryptionConfiguration(encryptionKey(seed), encrypts));
   return {
     ...nodeSecurityVariables(config, "control-plane"),
-    ...encryptionVariables(config, secrets),
+    TK_ENCRYPTION_KEY: keyName(secrets),
     TK_ENCRYPTION: encryption(config.security.secretsEncryption),
     TK_ENCRYPTION_READ: encryption(false),
     TK_AUTHENTICATION: authenticationConfiguration(config) ?? "",

@@ -6,7 +6,7 @@ import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
 import { type Member, nodeVariables } from "./membership";
 import { containerdVariables } from "./node-runtime";
-import { clusterDocument, controlPlaneSecurityVariables, nodeSecurityVariables } from "./node-security";
+import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables } from "./node-security";
 
 export interface NodeVersionArgs {
   config: ClusterConfig;
@@ -51,6 +51,8 @@ export class NodeVersion extends pulumi.ComponentResource {
           "drain.sh",
           "etcd.sh",
           "certificates.sh",
+          "node-security.sh",
+          "cluster-notes.sh",
           "security.sh",
           "secure.sh",
           "upgrade.sh",
@@ -67,12 +69,8 @@ export class NodeVersion extends pulumi.ComponentResource {
           TK_DRAIN_SECONDS: `${drainSeconds}`,
           // A worker has none, and is not to be looked at when it changes.
           TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
-          ...(isControlPlane
-            ? {
-                ...controlPlaneSecurityVariables(config, args.secrets),
-                TK_CLUSTER_DOCUMENT: clusterDocument(config, member),
-              }
-            : nodeSecurityVariables(config, "worker")),
+          ...(isControlPlane ? controlPlaneSecurityVariables(config, args.secrets) : workerSecurityVariables(config)),
+          TK_CLUSTER_DOCUMENT: isControlPlane ? clusterDocument(config, member) : "",
           TK_HOST_ETCD: isControlPlane ? scriptText("host/etcd.sh") : "",
         },
         // A run that failed before it came to this resource may have left another version than the one of now.

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/schema";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { type Member, nodeVariables } from "./membership";
+import type { Member } from "./membership";
 import { controlPlaneSecurityVariables } from "./node-security";
 
 export interface SecretsEncryptionArgs {
@@ -27,8 +27,8 @@ export class SecretsEncryption extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "encryption",
-        files: ["reset.sh", "node.sh", "security.sh", "encryption.sh"],
-        variables: { ...nodeVariables(config, member), ...controlPlaneSecurityVariables(config, secrets) },
+        files: ["cluster-notes.sh", "security.sh", "encryption.sh"],
+        variables: controlPlaneSecurityVariables(config, secrets),
         updateOnly: args.state.apply((state) => state !== "reading"),
         timeoutSeconds: 300,
       },

@@ -31,7 +31,7 @@ export class Worker extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "join",
-        files: ["reset.sh", "node.sh", "security.sh", "join.sh"],
+        files: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
         variables: {
           ...nodeVariables(config, member),
           ...nodeSecurityVariables(config, "worker"),

@@ -2,7 +2,7 @@
 # Stage admit, on a control plane that is in: opens the door for the named workers, waits until each says that it has
 # joined, and shuts it again whatever happened. The token's value is known to both sides beforehand; that it is valid at
 # all lasts only as long as this script.
-# Given (beside node.sh's and security.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_JOIN_SECONDS.
+# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_JOIN_SECONDS.
 
 waiting_for() {
     local joiner

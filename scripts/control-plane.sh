@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Stage control-plane: makes this host one of the cluster's control planes, whichever. It has the cluster's authorities
 # from the stack's state, so it needs no other host's help: it founds the cluster or joins the one that is there.
-# Given (beside node.sh's, endpoint.sh's, etcd.sh's, security.sh's and approver.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
+# Given (beside node.sh's, endpoint.sh's, etcd.sh's, node-security.sh's, security.sh's and approver.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
 # TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_TAG, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
 # TK_FRONT_PROXY_CA_CRT, TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
@@ -85,7 +85,7 @@ join_cluster() {
     version=$(cluster_version)
     [ "$version" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes ${version:-of an unknown version}, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
     forget_former_self
-    install_security_files "$(safe_encryption)"
+    install_safe_security_files
     # A new machine may be called by another address, and kubeadm takes the names for its certificate from there.
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init phase upload-config kubeadm --kubeconfig "$DISCOVERY"
     TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
-# Given (beside node.sh's and security.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
+# Given (beside node.sh's and node-security.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
 # TK_MARK, TK_TAG.
 
 # Named in TK_KUBEADM_DOCUMENT.

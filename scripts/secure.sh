@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The way of a node that has joined to another hardening, one node at a time, in the stage upgrade. After node.sh,
-# certificates.sh and security.sh.
+# certificates.sh, node-security.sh, cluster-notes.sh and security.sh.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), on control planes TK_CLUSTER_DOCUMENT.
 
 kubeadm_init_phase() { TK_KUBEADM_DOCUMENT=$TK_CLUSTER_DOCUMENT run_kubeadm init phase "$@"; }
@@ -14,7 +14,14 @@ secure_static_pod() {
     before=$(running_container "$pod") || true
     (umask 077 && cp "$manifest" "$former")
     kubeadm_init_phase control-plane "$1"
-    if cmp -s "$former" "$manifest"; then return 0; fi
+    if cmp -s "$former" "$manifest"; then
+        # Not all of its files are read anew by themselves, and who knows since when they are as they are.
+        if [ "$1" = apiserver ]; then
+            restart_static_pod kube-apiserver
+            wait_for 240 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+        fi
+        return 0
+    fi
     if ! poll 240 came_back "$pod" "$before"; then
         # The kubelet passes over names with a dot.
         cp "$former" "/etc/kubernetes/manifests/.$pod.tailkube" && mv "/etc/kubernetes/manifests/.$pod.tailkube" "$manifest"
@@ -36,7 +43,7 @@ secure_kubelet() {
 
 secure_node() {
     if is_control_plane; then
-        install_security_files "$(safe_encryption)"
+        install_safe_security_files
         declare_nodes "$TK_NODE=$TK_NODE_IP"
         kubeadm_init_phase upload-config all
         # Before the API server that insists on it.

@@ -1,28 +1,12 @@
 # shellcheck shell=bash
-# What a node is hardened by beside what kubeadm's documents say: the files that API servers read, the declared nodes, the
-# kubelet's serving certificate, the modes of files. After node.sh.
-# Given: TK_SECURITY (names all that is wanted), and on control planes TK_ENCRYPTION_KEY (its name), TK_ENCRYPTION and
-# TK_ENCRYPTION_READ (EncryptionConfigurations, secret: as wanted, and the one that reads what is encrypted and writes in
-# plain), TK_AUTHENTICATION, TK_AUDIT_POLICY, TK_ADMISSION (a file each, or empty).
+# The files that a control plane's API server reads beside its certificates. After cluster-notes.sh.
+# Given: TK_ENCRYPTION_KEY (its name), TK_ENCRYPTION and TK_ENCRYPTION_READ (EncryptionConfigurations, secret: as wanted,
+# and the one that reads what is encrypted and writes in plain), TK_AUTHENTICATION, TK_AUDIT_POLICY, TK_ADMISSION (a file
+# each, or empty).
 
 # Named in kubeadm's documents.
 SECURITY_FILES=/etc/kubernetes/tailkube
 AUDIT_LOGS=/var/log/kubernetes/audit
-KUBELET=/var/lib/kubelet
-# What this node was secured by last.
-SECURED=$TK_STATE/secured
-
-kubectl_security() { kubectl --request-timeout=20s --kubeconfig "${KUBECONFIG_ADMIN:-/etc/kubernetes/admin.conf}" "$@"; }
-
-has_wanted_security() { [ "$(cat "$SECURED" 2>/dev/null)" = "$TK_SECURITY" ]; }
-remember_security() {
-    own "$SECURED"
-    printf '%s\n' "$TK_SECURITY" >"$SECURED"
-}
-
-# cluster_note NAME: what the cluster remembers of itself, on a namespace that no node may change.
-cluster_note() { kubectl_security get namespace kube-system -o "jsonpath={.metadata.annotations.tailkube\.dev/$1}"; }
-write_cluster_note() { kubectl_security annotate --overwrite namespace kube-system "tailkube.dev/$1=$2" >/dev/null; }
 
 # security_file NAME TEXT: for root alone, for one of them holds the key; none for an empty text.
 security_file() {
@@ -56,37 +40,11 @@ safe_encryption() {
     if [ "$known" = "$TK_ENCRYPTION_KEY" ]; then printf '%s' "$TK_ENCRYPTION"; else printf '%s' "$TK_ENCRYPTION_READ"; fi
 }
 
+install_safe_security_files() {
+    local encryption
+    encryption=$(safe_encryption) || exit
+    install_security_files "$encryption"
+}
+
 # wanted, or reading: able to read what is encrypted, but not to encrypt yet.
 encryption_state() { if [ "$(cat "$SECURITY_FILES/encryption.yaml" 2>/dev/null)" = "$TK_ENCRYPTION" ]; then echo wanted; else echo reading; fi; }
-
-# declare_nodes "NAME=IP"...: whose serving certificates may be approved.
-declare_nodes() {
-    local node data=
-    for node in "$@"; do data+="\"${node%%=*}\":\"${node#*=}\","; done
-    [ -n "$data" ] || return 0
-    kubectl_security -n kube-system create configmap tailkube-nodes >/dev/null 2>&1 || true
-    poll 30 kubectl_security -n kube-system patch configmap tailkube-nodes --type merge -p "{\"data\":{${data%,}}}" || fail "cannot declare $* in the ConfigMap kube-system/tailkube-nodes"
-}
-
-wants_serving_certificate() { grep -qs '^serverTLSBootstrap: true' "$KUBELET/config.yaml"; }
-
-# Without it the kubelet answers nobody: no logs, no exec, no metrics.
-obtain_serving_certificate() {
-    local end=$((SECONDS + 240))
-    wants_serving_certificate || return 0
-    until [ -e "$KUBELET/pki/kubelet-server-current.pem" ]; do
-        [ "$SECONDS" -lt "$end" ] || fail "the kubelet has no serving certificate after 240 s: see 'kubectl get csr' and, on a control plane, 'journalctl -t tailkube'"
-        # On a worker it is the control planes' to approve.
-        if [ -x "$TK_LIB/approve" ]; then "$TK_LIB/approve" >/dev/null 2>&1 || true; fi
-        sleep 1
-    done
-}
-
-# Of files that kubeadm and packages leave readable to everybody.
-tighten_modes() {
-    local file
-    # shellcheck disable=SC2046  # paths of units have no spaces
-    for file in "$KUBELET/config.yaml" $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
-        [ ! -f "$file" ] || [ "$(stat -c %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
-    done
-}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
 # workers; and how it is hardened. After reset.sh, runtime.sh, tailnet.sh, node.sh, drain.sh, etcd.sh, certificates.sh,
-# security.sh and secure.sh.
+# node-security.sh, cluster-notes.sh, security.sh and secure.sh.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
 #
 # A run that is killed leaves its notes behind, and the next one goes through all steps again: each looks first.
@@ -296,7 +296,7 @@ apply() {
     upgrade_tailscale
     upgrade_containerd
     # What the cluster's document asks of the new API server has to be there before it starts.
-    if is_control_plane; then install_security_files "$(safe_encryption)"; fi
+    if is_control_plane; then install_safe_security_files; fi
     if noted apply || ! has_wanted_kubernetes; then
         upgrade_kubernetes "$cluster"
     elif ! has_wanted_renewal; then

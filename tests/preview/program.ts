@@ -30,9 +30,8 @@ export interface Registered {
 
 export const unknown = "<unknown>";
 
-/** A certificate authority as kubeadm makes one, and the hash that joiners pin it by; `openssl` worked it out. */
+/** A certificate authority as kubeadm makes one. */
 export const caCertificate = readFileSync(join(__dirname, "ca.crt"), "utf8");
-export const caHash = "sha256:975dff0efb0593f251335e7985d8f164659d3d0b2ec70e66e1e61613537eea85";
 
 export const joinSeed = "5eed".repeat(16);
 /** What else the state keeps of a cluster's authorities. */
@@ -65,7 +64,7 @@ export const certificateExpiry = "2027-11-21T12:00:00Z";
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
 /** What the scripts answer, as far as the program looks at it. */
-function answer(name: string, position: number, { facts = {}, config = {} }: RunArgs): object {
+function answer(name: string, position: number, { facts = {}, config = {}, encryption = {} }: RunArgs): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
     case "facts":
@@ -78,7 +77,13 @@ function answer(name: string, position: number, { facts = {}, config = {} }: Run
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
-      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
+      return {
+        changed: [],
+        kubeconfig,
+        podCidr: "10.50.0.0/24",
+        certificateExpiry,
+        encryption: encryption[node.replace(/-control$/, "")] ?? "wanted",
+      };
     default:
       return { changed: [] };
   }
@@ -101,6 +106,8 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
+  encryption?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
 }
@@ -113,7 +120,13 @@ export function variablesOf(stdin: string): Record<string, string> {
 }
 
 /** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
-export async function runProgram({ config = {}, facts = {}, preview = false, last = {} }: RunArgs = {}): Promise<Run> {
+export async function runProgram({
+  config = {},
+  facts = {},
+  encryption = {},
+  preview = false,
+  last = {},
+}: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
   const names = (values.nodes as { name: string }[]).map((node) => node.name);
@@ -136,7 +149,8 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
         if (type === "command:remote:Command") {
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
           const { create } = inputs as { create?: string };
-          const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts }))}\n`;
+          const stdout =
+            create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts, encryption }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
