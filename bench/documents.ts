@@ -99,6 +99,7 @@ function nodeDocument({ name, role, labels, taints }: NodeConfig): NodeDocumentA
 function initDocument(config: ClusterConfig, { token, certificateKey }: PlainSecrets): string {
   const text = initConfiguration({
     ...config,
+    security: undefined,
     certSANs: controlPlanes(config.nodes).map(({ host }) => host.address),
     profile: config.hostProfile,
     resolvConf,

@@ -22,6 +22,7 @@ import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint } from "../plan/machine";
+import { SecretsEncryption } from "./secrets-encryption";
 import { SshHost } from "./ssh-host";
 import { TailnetApi } from "./tailnet-api";
 import { TailnetAuthKey } from "./tailnet-auth-key";
@@ -198,6 +199,7 @@ export class Cluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: steward.needs },
     );
     const planes: pulumi.Resource[] = [];
+    const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {
       const { member, runtime, needs } = of(node);
@@ -208,11 +210,15 @@ export class Cluster extends pulumi.ComponentResource {
       );
       const version = new NodeVersion(
         node.name,
-        { config, member, installed: runtime.kubernetesVersion },
+        { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
         { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
       const reached = reachable(node, controlPlane);
       planes.push(...reached, version);
+      encryption.set(
+        node,
+        pulumi.all([controlPlane.encryption, version.encryption]).apply(([joined, changed]) => changed || joined),
+      );
       expiries.push(
         pulumi
           .all([controlPlane.certificateExpiry, version.certificateExpiry])
@@ -233,22 +239,28 @@ export class Cluster extends pulumi.ComponentResource {
       );
 
     const joined: pulumi.Resource[] = [...planes];
+    for (const [node, state] of encryption) {
+      // When the last of them can read what the first one will encrypt.
+      const args = { config, member: of(node).member, secrets: clusterSecrets.values, state };
+      joined.push(new SecretsEncryption(node.name, args, { parent: this, dependsOn: planes }));
+    }
     // One node at a time, so each waits for the one before it, and workers for all control planes.
     let previous: pulumi.Resource[] = planes;
     const workerNodes = workers(config.nodes).map(of);
     if (workerNodes.length > 0) {
-      joined.push(
-        new Admission(
-          "workers",
-          {
-            config,
-            by: steward.member,
-            joiners: workerNodes.map(({ member }) => member),
-            secrets: clusterSecrets.values,
-          },
-          { parent: this, dependsOn: founded },
-        ),
+      const admission = new Admission(
+        "workers",
+        {
+          config,
+          by: steward.member,
+          joiners: workerNodes.map(({ member }) => member),
+          secrets: clusterSecrets.values,
+        },
+        { parent: this, dependsOn: founded },
       );
+      joined.push(admission);
+      // It declares whose certificates are approved, and a changed kubelet asks for one.
+      previous = [...planes, admission];
       for (const { member, runtime, needs } of workerNodes) {
         const name = member.node.name;
         const worker = new Worker(
@@ -258,7 +270,7 @@ export class Cluster extends pulumi.ComponentResource {
         );
         const version = new NodeVersion(
           name,
-          { config, member, installed: runtime.kubernetesVersion },
+          { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
           { parent: this, dependsOn: [runtime, worker, ...previous] },
         );
         joined.push(...reachable(member.node, worker), version);
@@ -275,7 +287,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: steward.member, members, release },
+      { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     if (config.checks) {

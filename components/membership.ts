@@ -18,6 +18,8 @@ export interface Member {
   mark: pulumi.Output<string>;
 }
 
+/** Where a joiner puts the credentials that it joins by; scripts/control-plane.sh and scripts/join.sh have the same. */
+export const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 /** Bound on one run of kubeadm, in seconds: image pulls on a slow line and a slow disk's etcd included. */
 export const kubeadmSeconds = 600;
 /** What the workers' bootstrap token is derived for. */

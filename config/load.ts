@@ -217,6 +217,7 @@ function clusterConfig(
     ...(values.bundle !== undefined && { bundle: values.bundle }),
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
+    security: values.security,
     checks: values.checks,
   };
 }

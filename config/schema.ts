@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { isNetwork, isIPv4, networkOf } from "../plan/cidr";
 import { isInterfacePattern } from "../plan/interfaces";
+import { type SecurityConfig, securitySchema } from "./security";
 
 export type Role = "control-plane" | "worker";
 
@@ -130,6 +131,7 @@ export interface ClusterConfig {
    * tailnet address (in a tailnet), or the endpoint.
    */
   operatorEndpoint: "host" | "tailnet" | "endpoint";
+  security: SecurityConfig;
   /** Whether the cluster is checked at the end of `up`. */
   checks: boolean;
 }
@@ -326,7 +328,7 @@ const node = z.strictObject(
 );
 
 /** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
-export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues"]);
+export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "security"]);
 
 /** What a user writes, key by key. Defaults are those that Pulumi.yaml names. */
 export const stackSchema = z.object({
@@ -379,6 +381,7 @@ export const stackSchema = z.object({
   bundle: hostPath("/opt/tailkube-bundle").optional(),
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
+  security: securitySchema,
   checks: yesOrNo().default(true),
 });
 

@@ -4,7 +4,9 @@
  */
 import { Document, parse, visit } from "yaml";
 import type { HostProfile, Role, Taint } from "../config/schema";
+import type { SecurityConfig } from "../config/security";
 import { merge } from "./merge";
+import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "./security";
 
 export interface NodeDocumentArgs {
   name: string;
@@ -32,6 +34,8 @@ export interface ClusterDocumentArgs {
   profile: HostProfile;
   /** The file that kubelets hand to pods as resolv.conf: an absolute path. */
   resolvConf: string;
+  /** Absent: as kubeadm leaves it. Its files have to be on the control plane before (plan/security-files.ts). */
+  security?: SecurityConfig | undefined;
 }
 
 /** How a joiner finds the cluster and is let in. */
@@ -86,6 +90,7 @@ function initDocument(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): obje
 }
 
 function clusterDocument(a: ClusterDocumentArgs): object {
+  const hardening = hardeningOf(a);
   return {
     apiVersion,
     kind: "ClusterConfiguration",
@@ -93,7 +98,14 @@ function clusterDocument(a: ClusterDocumentArgs): object {
     kubernetesVersion: `v${a.kubernetesVersion}`,
     controlPlaneEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
     networking: { dnsDomain: "cluster.local", podSubnet: a.podCidr, serviceSubnet: a.serviceCidr },
-    apiServer: { certSANs: unique([a.endpoint.address, ...a.certSANs]) },
+    apiServer: {
+      certSANs: unique([a.endpoint.address, ...a.certSANs]),
+      ...(hardening && apiServerHardening(hardening)),
+    },
+    ...(hardening && {
+      controllerManager: controllerManagerHardening(hardening),
+      scheduler: schedulerHardening(hardening),
+    }),
     // No SANs here: they would go into every member's certificates. kubeadm puts each member's own name and advertise
     // address into its own (GetEtcdServerAltNames, GetEtcdPeerAltNames).
     etcd: { local: { dataDir: "/var/lib/etcd" } },
@@ -103,11 +115,17 @@ function clusterDocument(a: ClusterDocumentArgs): object {
 }
 
 function kubeletDocument(a: ClusterDocumentArgs): object {
+  const hardening = hardeningOf(a);
+  const own = { cgroupDriver: "systemd", resolvConf: a.resolvConf, ...(hardening && kubeletHardening(hardening)) };
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
-    ...merge({ cgroupDriver: "systemd", resolvConf: a.resolvConf }, a.profile.kubelet),
+    ...merge(own, a.profile.kubelet),
   };
+}
+
+function hardeningOf({ security, kubernetesVersion }: ClusterDocumentArgs) {
+  return security && { security, kubernetesVersion };
 }
 
 /**

@@ -9,6 +9,7 @@ remove() {
     local stage
     if [ -e "$TK_STATE/owned.control-plane" ] || [ -e "$TK_STATE/owned.join" ]; then
         unit_stop tailkube-endpoint.service
+        unit_stop tailkube-approve.timer
         reset_node
         # The notes of an upgrade that was killed, and etcd's snapshots.
         rm -rf "$TK_STATE/upgrading" "$TK_STATE/snapshots"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
-# workers. After reset.sh, runtime.sh, tailnet.sh, node.sh, drain.sh, etcd.sh and certificates.sh.
+# workers; and how it is hardened. After reset.sh, runtime.sh, tailnet.sh, node.sh, drain.sh, etcd.sh, certificates.sh,
+# node-security.sh, cluster-notes.sh, security.sh and secure.sh.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
 #
 # A run that is killed leaves its notes behind, and the next one goes through all steps again: each looks first.
@@ -238,9 +239,12 @@ wait_until_healthy() {
 }
 
 report() {
-    local expiry=
-    if is_control_plane; then expiry=$(certificate_expiry) || exit; fi
-    result kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
+    local expiry='' encryption=''
+    if is_control_plane; then
+        expiry=$(certificate_expiry) || exit
+        encryption=$(encryption_state)
+    fi
+    result encryption "$encryption" kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
 }
 
 remember_renewal() {
@@ -275,11 +279,13 @@ apply() {
     if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon
-        if ! has_wanted_renewal; then
+        if ! has_wanted_renewal || ! has_wanted_security; then
             wait_for 60 "not all of etcd's members are healthy, and the API might go away; nothing was changed. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
             withdraw_endpoint
-            renew_certificates
+            if ! has_wanted_security; then secure_node; fi
+            if ! has_wanted_renewal; then renew_certificates; fi
             return_endpoint
+            forget_kubeadm_copies
             remember_renewal
         fi
         report
@@ -295,6 +301,8 @@ apply() {
     withdraw_endpoint
     upgrade_tailscale
     upgrade_containerd
+    # What the cluster's document asks of the new API server has to be there before it starts.
+    if is_control_plane; then install_safe_security_files; fi
     if noted apply || ! has_wanted_kubernetes; then
         upgrade_kubernetes "$cluster"
     elif ! has_wanted_renewal; then
@@ -303,6 +311,12 @@ apply() {
     # kubeadm has written its own idea of the kubelet's server.
     follow_endpoint
     wait_until_healthy
+    if ! has_wanted_security; then
+        secure_node
+        follow_endpoint
+    fi
+    # kubeadm has written the kubelet's configuration anew.
+    tighten_modes
     return_endpoint
     forget_kubeadm_copies
     # kubeadm renews the certificates with each upgrade.

@@ -32,9 +32,8 @@ export interface Registered {
 
 export const unknown = "<unknown>";
 
-/** A certificate authority as kubeadm makes one, and the hash that joiners pin it by; `openssl` worked it out. */
+/** A certificate authority as kubeadm makes one. */
 export const caCertificate = readFileSync(join(__dirname, "ca.crt"), "utf8");
-export const caHash = "sha256:975dff0efb0593f251335e7985d8f164659d3d0b2ec70e66e1e61613537eea85";
 
 export const joinSeed = "5eed".repeat(16);
 /** What else the state keeps of a cluster's authorities. */
@@ -70,7 +69,12 @@ export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
 
 /** What the scripts answer, as far as the program looks at it. */
-function answer(name: string, position: number, stdin: string, { facts = {}, config = {} }: RunArgs): object {
+function answer(
+  name: string,
+  position: number,
+  stdin: string,
+  { facts = {}, config = {}, encryption = {} }: RunArgs,
+): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
     case "facts":
@@ -85,7 +89,13 @@ function answer(name: string, position: number, stdin: string, { facts = {}, con
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
-      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
+      return {
+        changed: [],
+        kubeconfig,
+        podCidr: "10.50.0.0/24",
+        certificateExpiry,
+        encryption: encryption[node.replace(/-control$/, "")] ?? "wanted",
+      };
     case "join":
       return { changed: [], podCidr: `10.50.${position}.0/24` };
     default:
@@ -110,6 +120,8 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
+  encryption?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
@@ -152,6 +164,7 @@ export function variablesOf(stdin: string): Record<string, string> {
 export async function runProgram({
   config = {},
   facts = {},
+  encryption = {},
   preview = false,
   last = {},
   plain = [],
@@ -182,7 +195,9 @@ export async function runProgram({
           const position = names.findIndex((node) => name.startsWith(`${node}-`));
           const { create, stdin } = inputs as { create?: string; stdin: string };
           const stdout =
-            create === undefined ? "" : `${JSON.stringify(answer(name, position, stdin, { config, facts }))}\n`;
+            create === undefined
+              ? ""
+              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };

@@ -140,6 +140,7 @@ describe("undo.sh", () => {
   it("takes away every stage, the newest first", () => {
     expect(undone("tailnet", "runtime", "control-plane")).to.deep.equal([
       "stop tailkube-endpoint.service",
+      "stop tailkube-approve.timer",
       "reset_node",
       "files of upgrade",
       "files of control-plane",

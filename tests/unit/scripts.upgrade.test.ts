@@ -29,6 +29,14 @@ const given = {
   TK_CERTIFICATE_RENEWAL: "",
   TK_DRAIN_SECONDS: "30",
   TK_HOST_ETCD: "exit 1",
+  TK_SECURITY: "secured",
+  TK_CLUSTER_DOCUMENT: "kind: ClusterConfiguration",
+  TK_ENCRYPTION_KEY: "key-1",
+  TK_ENCRYPTION: "encrypts: a-key",
+  TK_ENCRYPTION_READ: "reads: a-key",
+  TK_AUTHENTICATION: "",
+  TK_ADMISSION: "",
+  TK_AUDIT_POLICY: "",
 };
 
 /** The stage's files with the host's folders moved below `root`, and then some more bash. */
@@ -393,6 +401,10 @@ describe("stage upgrade", () => {
     "drain.sh",
     "etcd.sh",
     "certificates.sh",
+    "node-security.sh",
+    "cluster-notes.sh",
+    "security.sh",
+    "secure.sh",
     "upgrade.sh",
   ];
 
@@ -406,6 +418,8 @@ describe("stage upgrade", () => {
     /** Whether another control plane's API server is ready. */
     others?: boolean;
     variables?: Record<string, string>;
+    /** What it was secured by. */
+    secured?: string;
     /** Bash before `apply`. */
     text?: string;
     root?: string;
@@ -421,6 +435,10 @@ describe("stage upgrade", () => {
     state("endpoint", role === "control-plane" ? "active" : "");
     for (const name of ["kubelet", "kubectl", "kubeadm", "running"]) state(name, kubelet);
     write(`${root}/etc/containerd/config.toml`, "version = 3\n");
+    if (isNew) {
+      write(`${root}/var/lib/tailkube/secured`, `${host.secured ?? "secured"}\n`);
+      write(`${root}/etc/kubernetes/tailkube/encryption.yaml`, `${given.TK_ENCRYPTION}\n`, 0o600);
+    }
     if (!existsSync(`${root}/var/lib/tailkube/joined`)) write(`${root}/var/lib/tailkube/joined`, "mark\n");
     if (role === "control-plane") {
       for (const name of ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]) {
@@ -439,6 +457,9 @@ describe("stage upgrade", () => {
       tailscale_version() { echo 1.102.5; }
       outdated() { return 1; }
       certificate_expiry() { echo 2099-01-01T00:00:00Z; }
+      kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
+      tighten_modes() { :; }
+      secure_node() { log "secure with $(s cluster)"; printf '%s\\n' "$TK_SECURITY" >"$SECURED"; }
       install_kubernetes() {
         local binary
         log "install $TK_STAGE $*"
@@ -514,6 +535,7 @@ describe("stage upgrade", () => {
     expect(log).to.deep.equal(wholeControlPlane("upgrade apply --yes"));
     expect(JSON.parse(stdout)).to.deep.equal({
       changed: ["withdrew the endpoint", "kubeadm upgrade to 1.36.3"],
+      encryption: "wanted",
       kubernetes: "1.36.3",
       containerd: "2.2.1",
       tailscale: "1.102.5",
@@ -559,6 +581,47 @@ describe("stage upgrade", () => {
     const again = upgrade({ root });
     expect(again.status).to.equal(0);
     expect(again.log.slice(log.length)).to.deep.equal(["uncordon", end]);
+  });
+
+  it("a node that was hardened by something else: without a drain, and a control plane without the endpoint", () => {
+    const plane = upgrade({ cluster: "1.36.3", secured: "" });
+    expect(plane.log).to.deep.equal([
+      "uncordon",
+      "stop tailkube-endpoint.service",
+      "secure with 1.36.3",
+      "start tailkube-endpoint.service",
+      end,
+    ]);
+    expect(upgrade({ role: "worker", cluster: "1.36.3", secured: "" }).log).to.deep.equal([
+      "uncordon",
+      "secure with 1.36.3",
+    ]);
+    expect(upgrade({ root: plane.root }).log.slice(plane.log.length)).to.deep.equal(["uncordon", end]);
+  });
+
+  it("hardens at the new version, and has the files of the new API server there before it starts", () => {
+    const text = `eval "$(declare -f run_kubeadm | sed '1s/run_kubeadm/old_kubeadm/')"
+      run_kubeadm() { old_kubeadm "$@"; log "policy: $(cat "$SECURITY_FILES/audit-policy.yaml")"; }`;
+    const { log, status } = upgrade({ secured: "", variables: { TK_AUDIT_POLICY: "kind: Policy" }, text });
+    expect(status).to.equal(0);
+    const steps = log.filter((line) => /^(kubeadm|policy|secure|start tailkube)/.test(line));
+    expect(steps).to.deep.equal([
+      "kubeadm upgrade apply --yes",
+      "policy: kind: Policy",
+      "secure with 1.36.3",
+      "start tailkube-endpoint.service",
+    ]);
+  });
+
+  it("does not harden while a member of etcd is missing", () => {
+    const { log, status, stderr } = upgrade({
+      cluster: "1.36.3",
+      secured: "",
+      text: 'whole_etcd() { false; }\nwait_for() { poll 0 "${@:3}" || fail "$2"; }',
+    });
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/not all of etcd's members are healthy, and the API might go away; nothing was changed/);
+    expect(log).to.deep.equal(["uncordon", end]);
   });
 
   it("keeps the endpoint where no other control plane could have it", () => {
