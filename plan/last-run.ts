@@ -70,6 +70,7 @@ export function nodeSoftware(config: ClusterConfig): Record<string, string> {
     containerdVersion: config.containerdVersion ?? "",
     bundle: config.bundle ?? "",
     "containerd.restrictOomScoreAdj": `${config.hostProfile.containerd.restrictOomScoreAdj}`,
+    security: fingerprint([JSON.stringify(config.security)]),
     certificateRenewal: config.certificateRenewal,
   };
 }
