@@ -28,11 +28,6 @@ export function fateOf(node: Pick<NodeConfig, "name" | "host">, last: Pick<LastR
   return (before.reached !== undefined && before.reached !== reached) || before.isPinned === true ? "unsure" : "stays";
 }
 
-/** Nodes that are to be made members in this run, in the order of the config. */
-export function joiners(nodes: readonly NodeConfig[], last: LastRun | undefined): NodeConfig[] {
-  return nodes.filter((node) => ["new", "replaced"].includes(fateOf(node, last)));
-}
-
 /** Members that are declared no more. */
 export function leavers(nodes: readonly NodeConfig[], last: LastRun | undefined): Member[] {
   return (last?.members ?? []).filter(({ name }) => !nodes.some((node) => node.name === name));
