@@ -33,4 +33,11 @@ tighten_modes() {
     for file in "$KUBELET/config.yaml" $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
         [ ! -f "$file" ] || [ "$(stat -c %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
     done
+    # kubeadm makes the folder for root alone, but takes one that is there, such as a disk's mount point, as it is.
+    if [ "$TK_ROLE" = control-plane ] && [ "$(stat -c %a "$ETCD_DATA")" != 700 ]; then
+        own "$ETCD_MODE"
+        [ -s "$ETCD_MODE" ] || stat -c %a "$ETCD_DATA" >"$ETCD_MODE"
+        chmod 0700 "$ETCD_DATA"
+        changed "mode 700 of $ETCD_DATA"
+    fi
 }

@@ -4,6 +4,9 @@
 KUBEADM_LOG=/var/log/tailkube-kubeadm.log
 # Written last, when everything that the stage promises is true. admin.conf is no such sign: a half-failed init leaves it.
 SENTINEL=$TK_STATE/joined
+ETCD_DATA=/var/lib/etcd
+# The mode that its folder had before it was narrowed.
+ETCD_MODE=$TK_STATE/etcd-mode
 
 # reset_node: away with everything that kubeadm, the kubelet and Cilium left, from a half-made node as from a whole one.
 reset_node() {
@@ -31,7 +34,11 @@ reset_node() {
     rm -rf /etc/kubernetes
     find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || true
     # A worker has none of ours: what is there is somebody else's.
-    [ "${TK_ROLE:-control-plane}" = worker ] || find /var/lib/etcd -mindepth 1 -delete 2>/dev/null || true
+    [ "${TK_ROLE:-control-plane}" = worker ] || find "$ETCD_DATA" -mindepth 1 -delete 2>/dev/null || true
+    if [ -s "$ETCD_MODE" ]; then
+        chmod "$(cat "$ETCD_MODE")" "$ETCD_DATA"
+        rm -f "$ETCD_MODE"
+    fi
     rm -rf /var/lib/cni
     rm -f "$SENTINEL"
     find /var/log/pods /var/log/containers -mindepth 1 -delete 2>/dev/null || true

@@ -144,7 +144,8 @@ function node(root: string, text: string, more: Record<string, string> = {}, kno
   const script = files
     .map(scriptText)
     .join("\n")
-    .replace(/\/(etc\/kubernetes|var\/lib\/kubelet|var\/log)\b/g, `${root}/$1`);
+    .replace(/\/(etc\/kubernetes|var\/lib\/kubelet|var\/lib\/etcd|var\/log)\b/g, `${root}/$1`);
+  mkdirSync(`${root}/var/lib/etcd`, { recursive: true, mode: 0o700 });
   for (const folder of ["etc/kubernetes/manifests", "var/lib/kubelet/pki", "var/log", "run/tailkube"]) {
     mkdirSync(`${root}/${folder}`, { recursive: true });
   }
@@ -183,6 +184,34 @@ function node(root: string, text: string, more: Record<string, string> = {}, kno
 }
 
 const changedBy = (stdout: string) => (JSON.parse(stdout) as { changed: string[] }).changed;
+
+describe("the folder of etcd's data", () => {
+  const data = (root: string) => `${root}/var/lib/etcd`;
+  const mode = (root: string) => (statSync(data(root)).mode & 0o777).toString(8);
+  // What would look for processes and devices of this machine.
+  const without =
+    'reset_cilium() { :; }; timeout() { :; }; systemctl() { return 1; }; ip() { :; }; PATH=/usr/bin:/bin; rm() { case "$*" in *" /var/"*) ;; *) command rm "$@" ;; esac; }';
+
+  it("is root's alone, and as it was when the node has left", () => {
+    const root = temporaryFolder();
+    mkdirSync(data(root), { recursive: true, mode: 0o755 });
+    const run = bashOk(node(root, `tighten_modes; tighten_modes; result`));
+    expect(changedBy(run)).to.include(`mode 700 of ${data(root)}`);
+    expect(mode(root)).to.equal("700");
+    write(`${data(root)}/member/db`, "data");
+    bashOk(node(root, `${without}; find() { case "$1" in ${root}/*) command find "$@" ;; esac; }; reset_node`));
+    expect(mode(root)).to.equal("755");
+    expect(existsSync(`${data(root)}/member`)).to.equal(false);
+    expect(existsSync(`${root}/var/lib/tailkube/etcd-mode`)).to.equal(false);
+  });
+
+  it("of a worker is somebody else's", () => {
+    const root = temporaryFolder();
+    mkdirSync(data(root), { recursive: true, mode: 0o755 });
+    bashOk(node(root, "tighten_modes", { TK_ROLE: "worker" }));
+    expect(mode(root)).to.equal("755");
+  });
+});
 
 describe("secure_node", () => {
   const steps = [
