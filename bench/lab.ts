@@ -10,17 +10,33 @@ const hosts = ["cp1", "cp2", "cp3", "w1"];
 /** The host of the one more worker. */
 export const further = "w2";
 
+/** As kubeadm leaves a cluster by itself, which is what the plain script makes. */
+const unhardened = {
+  secretsEncryption: false,
+  auditLog: false,
+  anonymousRequests: "all",
+  kubeletServingCertificates: false,
+  seccompDefault: false,
+  podPidsLimit: 0,
+  serviceExternalIPs: true,
+  eventRateLimit: false,
+  profiling: true,
+  extendedTokens: true,
+};
+
 export interface StackOptions {
   /** Whether `up` ends with the program's checks. */
   checks: boolean;
   /** Whether the further worker belongs to the cluster. */
   more: boolean;
+  /** Whether the cluster is hardened, as it is by default. */
+  hardened: boolean;
 }
 
 /** Makes the lab's stack with these changes the one that is used from now on. Returns its file. */
-export function chooseStack({ checks, more }: StackOptions): string {
+export function chooseStack({ checks, more, hardened }: StackOptions): string {
   const worker = { name: further, role: "worker", host: { kind: "ssh", address: addressOf(further) } };
-  useStack({ checks, nodes: [...ownNodes(), ...(more ? [worker] : [])] });
+  useStack({ checks, ...(!hardened && { security: unhardened }), nodes: [...ownNodes(), ...(more ? [worker] : [])] });
   return process.env.LAB_STACK_CONFIG!;
 }
 
@@ -89,7 +105,7 @@ export function clusterShape(options: Pick<StackOptions, "more">): string {
 
 /** A cluster that the program made, with its checks and the further worker, for what is measured on one that is there. */
 export async function someCluster(): Promise<StackOptions> {
-  const options = { checks: true, more: true };
+  const options = { checks: true, more: true, hardened: true };
   say("a cluster to measure on");
   await artifacts();
   await newHosts();
