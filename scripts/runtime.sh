@@ -141,6 +141,9 @@ install_containerd() {
         : >"$TK_STATE/cni-before"
     fi
     if install_text /etc/containerd/config.toml 0644 "$config"; then restart=restart; fi
+    # A shutdown waits for every container that does not heed SIGTERM: 90 s by systemd's default, and as long as the kubelet
+    # gives a pod by this.
+    if install_text /etc/systemd/system/cri-containerd-.scope.d/50-tailkube.conf 0644 $'[Scope]\nTimeoutStopSec=30'; then systemctl daemon-reload; fi
     unit_start containerd.service $restart
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
 }
