@@ -55,6 +55,8 @@ export function fixedSettings(config: ClusterConfig): Record<string, string> {
     clusterName: config.clusterName,
     endpoint: config.endpoint.address,
     endpointPort: `${config.endpoint.port}`,
+    // In a tailnet it is the endpoint's.
+    ...(config.nodeNetwork === "lan" && { apiServerPort: `${config.apiServerPort}` }),
     podCidr: config.podCidr,
     serviceCidr: config.serviceCidr,
     podRouting: config.podRouting,

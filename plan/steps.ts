@@ -23,6 +23,8 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
   const joining = config.nodes.filter(isJoining);
   const leaving = leavers(config.nodes, last);
   const endpoint = `${config.endpoint.address}:${config.endpoint.port}`;
+  // In a lan the endpoint is elsewhere, and stays there.
+  const isTailnet = config.nodeNetwork === "tailnet";
 
   if (joining.length > 0) {
     hosts.push(
@@ -59,7 +61,7 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
         nodes: [name],
         resource: `${name}-runtime`,
         after: old === undefined ? hosts : [...hosts, old],
-        does: "gets the tailnet, containerd and kubelet",
+        does: `gets ${isTailnet ? "the tailnet, " : ""}containerd and kubelet`,
       }),
     );
   }
@@ -98,8 +100,8 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
         resource: `${node.name}-control-plane`,
         after,
         does: isFounder
-          ? `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}; the endpoint ${endpoint} is on it`
-          : `joins as a control plane through ${endpoint}, and then has the endpoint, too`,
+          ? `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isTailnet ? `; the endpoint ${endpoint} is on it` : ""}`
+          : `joins as a control plane through ${endpoint}${isTailnet ? ", and then has the endpoint, too" : ""}`,
       });
       planes.push(joined);
       if (i === 0) first = joined;

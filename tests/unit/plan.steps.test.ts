@@ -31,6 +31,18 @@ describe("the plan", () => {
     expect(plan.steps.filter(({ disturbs }) => disturbs !== undefined)).to.deep.equal([]);
   });
 
+  it("of a lan speaks of no tailnet and of no endpoint on the nodes", () => {
+    const lan = configOf({
+      nodeNetwork: "lan",
+      nodeCidr: "192.0.2.0/24",
+      endpoint: "192.0.2.11",
+      tailnetAuthKey: undefined,
+    });
+    const told = planOf(lan, undefined).steps.map(({ does }) => does);
+    expect(told).to.include("gets containerd and kubelet").and.to.include("founds the cluster");
+    expect(told.join("; ")).to.not.match(/tailnet|endpoint/);
+  });
+
   it("of an unchanged cluster is empty", () => {
     const plan = of({});
     expect(plan.steps).to.deep.equal([]);
