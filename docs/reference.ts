@@ -31,7 +31,8 @@ export function sectionsOf(schema: z.ZodType, path = ""): Section[] {
     override: ({ zodSchema, jsonSchema }) => {
       Object.assign(jsonSchema, {
         allowed: allowedBy(zodSchema, jsonSchema),
-        isRequired: !z.safeParse(zodSchema, undefined).success,
+        // Of several kinds of an object one may be meant where none is named: the words of the key say so.
+        isRequired: jsonSchema.const === undefined && !z.safeParse(zodSchema, undefined).success,
       });
     },
   });
@@ -98,8 +99,15 @@ export function referenceTables(all: readonly Section[], words: ReadonlyMap<stri
 
 function keyCell(path: string, section: string, known: ReadonlySet<string>): string {
   const key = `\`${section === "" ? path : path.slice(section.length + 1)}\``;
-  const target = [...known].find((one) => one === path || one === `${path}[]` || one.startsWith(`${path}[`));
-  return target === undefined ? key : `[${key}](#${slug(target)})`;
+  const target = [path, `${path}[]`].find((one) => known.has(one));
+  if (target !== undefined) {
+    return `[${key}](#${slug(target)})`;
+  }
+  const kinds = [...known].flatMap((one) => {
+    const kind = one.startsWith(`${path}[`) ? /^\[(\w+)\]$/.exec(one.slice(path.length))?.[1] : undefined;
+    return kind === undefined ? [] : [`[${kind}](#${slug(one)})`];
+  });
+  return kinds.length === 0 ? key : `${key}: ${kinds.join(", ")}`;
 }
 
 /** GitHub's name of a heading's anchor. */

@@ -87,6 +87,8 @@ describe("sectionsOf", () => {
       ["host[a]", ["host[a].kind: a", "host[a].at: a place"]],
       ["host[b]", ["host[b].kind: b"]],
     ]);
+    const words = new Map(["host", "host[a].kind", "host[a].at", "host[b].kind"].map((path) => [path, "It is."]));
+    expect(referenceTables(sectionsOf(kinds), words)).to.include("| `host`: [a](#hosta), [b](#hostb) | required |");
   });
 
   it("insists that a schema says what is allowed", () => {
