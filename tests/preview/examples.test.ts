@@ -1,0 +1,88 @@
+/** Each stack in examples/ through the whole program. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { utils } from "ssh2";
+import { parse } from "yaml";
+import type { HostFacts } from "../../plan/preflight";
+import { type Run, runProgram } from "./program";
+
+/** Control planes and workers of each. */
+const expected: Readonly<Record<string, readonly [number, number]>> = {
+  "Pulumi.ec2.yaml": [3, 2],
+  "Pulumi.home.yaml": [3, 2],
+  "Pulumi.lan.yaml": [3, 2],
+  "Pulumi.single.yaml": [1, 0],
+};
+
+interface ExampleNode {
+  name: string;
+  host: { address?: string };
+  nodeInterface?: string;
+}
+
+const folder = join(__dirname, "../../examples");
+const read = (file: string) => readFileSync(join(folder, file), "utf8");
+const count = ({ resources }: Run, type: string) => resources.filter((one) => one.type === type).length;
+// Of a kind that every host takes.
+const { private: sshPrivateKey } = utils.generateKeyPairSync("ed25519");
+
+/** A stack's config as its file has it, with the secrets that no file has in clear. */
+function configOf(text: string): { nodes: ExampleNode[] } & Record<string, unknown> {
+  const { config } = parse(text) as { config: Record<string, unknown> };
+  const values = Object.fromEntries(
+    Object.entries(config).map(([key, value]) => {
+      expect(key).to.match(/^tailkube:/);
+      return [key.replace("tailkube:", ""), value];
+    }),
+  );
+  return { ...(values as { nodes: ExampleNode[] }), sshPrivateKey };
+}
+
+/** Hosts whose interfaces have the addresses that the config has for them. */
+function factsOf(nodes: readonly ExampleNode[]): Record<string, Partial<HostFacts>> {
+  return Object.fromEntries(
+    nodes
+      .filter(({ host }) => /^[\d.]+$/.test(host.address ?? ""))
+      .map(({ name, host, nodeInterface = "eth0" }) => [
+        name,
+        { interfaces: [{ name: nodeInterface.replace("+", "3s0"), addresses: [`${host.address}/24`], mtu: 1500 }] },
+      ]),
+  );
+}
+
+describe("the examples", () => {
+  const files = readdirSync(folder);
+
+  it("are stacks of this project, and those that are expected", () => {
+    expect(files).to.include.members(["Pulumi.home.yaml", "Pulumi.lan.yaml", "Pulumi.single.yaml"]);
+    expect(Object.keys(expected)).to.include.members(files);
+  });
+
+  for (const file of files) {
+    const [controlPlanes, workers] = expected[file] ?? [0, 0];
+    const hasNodes = (run: Run) => {
+      expect(run.errors).to.deep.equal([]);
+      expect(count(run, "tailkube:controlplane:ControlPlane")).to.equal(controlPlanes);
+      expect(count(run, "tailkube:worker:Worker")).to.equal(workers);
+      expect(count(run, "tailkube:cluster:Checks")).to.equal(1);
+    };
+
+    it(`${file}: a preview with no host in reach`, async () => {
+      hasNodes(await runProgram({ config: configOf(read(file)), preview: true }));
+    });
+
+    it(`${file}: the same with the lines that are commented out`, async () => {
+      const text = read(file).replace(/^( *)# (?=tailkube:)/gm, "$1");
+      hasNodes(await runProgram({ config: configOf(text), preview: true }));
+    });
+
+    it(`${file}: a run`, async () => {
+      const config = configOf(read(file));
+      const run = await runProgram({ config, facts: factsOf(config.nodes) });
+      hasNodes(run);
+      const made = run.outputs.nodes as { name: string }[];
+      expect(made.map(({ name }) => name)).to.deep.equal(config.nodes.map(({ name }) => name));
+    });
+  }
+});
