@@ -18,7 +18,8 @@ import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
-import { fingerprint, SshHost } from "./ssh-host";
+import { fingerprint } from "./host";
+import { makeHosts } from "./hosts";
 import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
 import { Worker } from "./worker";
@@ -79,9 +80,7 @@ export class Cluster extends pulumi.ComponentResource {
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
     const permitted = this.permitted(config, last);
-    const hosts = config.nodes.map(
-      (node) => new SshHost(node.name, { node, config, privateKey: secrets.sshPrivateKey }, { parent: this }),
-    );
+    const hosts = makeHosts(config, secrets.sshPrivateKey, { parent: this });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
     const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), permitted]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
@@ -100,7 +99,7 @@ export class Cluster extends pulumi.ComponentResource {
         { host, config, authKey: secrets.tailnetAuthKey },
         // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
         // of another's scripts, so that a new node leaves those of the others as they are.
-        { parent: this, dependsOn: [host.undo, checked] },
+        { parent: this, dependsOn: [host.end, checked] },
       );
       // One after the other on a host: both may use its package manager.
       const runtime = new NodeRuntime(
@@ -171,10 +170,8 @@ export class Cluster extends pulumi.ComponentResource {
     this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
     this.directKubeconfig = pulumi
-      .all([first.kubeconfig, steward.member.address])
-      .apply(([kubeconfig, address]) =>
-        withServer(kubeconfig, operatorServer(config, steward.member.node.host.address, address)),
-      );
+      .all([first.kubeconfig, steward.member.address, steward.member.host.address])
+      .apply(([kubeconfig, address, host]) => withServer(kubeconfig, operatorServer(config, host, address)));
 
     const joined: pulumi.Resource[] = [...planes];
     // One node at a time, so each waits for the one before it, and workers for all control planes.
@@ -230,10 +227,12 @@ export class Cluster extends pulumi.ComponentResource {
       );
     }
 
-    this.nodes = pulumi.all(devices.map((device) => pulumi.all([device.address, device.deviceId]))).apply((all) =>
-      all.map(([address, deviceId], i) => {
-        const { name: node, role, host } = config.nodes[i]!;
-        return { name: node, role, address, host: host.address, deviceId };
+    this.nodes = pulumi.all(
+      devices.map((device, i) => {
+        const { name: node, role } = config.nodes[i]!;
+        return pulumi
+          .all([device.address, hosts[i]!.address, device.deviceId])
+          .apply(([address, host, deviceId]) => ({ name: node, role, address, host, deviceId }));
       }),
     );
     this.versions = settled.done.apply(() => ({

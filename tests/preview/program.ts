@@ -24,6 +24,8 @@ export interface Registered {
   ignoreChanges: string[];
   additionalSecretOutputs: string[];
   deletedWith: string;
+  /** A changed one replaces the resource; undefined if it has none. */
+  replacementTrigger: unknown;
   /** URN and ID, `::` between. */
   provider: string;
 }
@@ -42,6 +44,8 @@ export const authorityKeys = Object.fromEntries(
     `-----BEGIN ${name}-----\n${Buffer.from(name).toString("base64")}\n-----END ${name}-----`,
   ]),
 );
+/** What a machine on EC2 answers that it has made for itself. */
+export const ownHostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOwnKeyOfAMachineThatWasMade";
 export const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleHostKeyOfTheFirstContact";
 
 const kubeconfig = stringify({
@@ -68,6 +72,8 @@ export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 function answer(name: string, position: number, { facts = {}, config = {} }: RunArgs): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
+    case "boot":
+      return { changed: [], hostKey: ownHostKey };
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
@@ -105,6 +111,23 @@ export interface RunArgs {
   last?: Record<string, unknown>;
 }
 
+/** What AWS answers to look-ups. */
+function lookUp(token: string, inputs: Record<string, unknown>): Record<string, unknown> {
+  switch (token) {
+    case "aws:ec2/getAmi:getAmi": {
+      const names = (inputs.filters as { name: string; values: string[] }[]).find(({ name }) => name === "name")!;
+      return { id: `newest of ${names.values[0]} by ${(inputs.owners as string[])[0]}` };
+    }
+    case "aws:index/getAvailabilityZones:getAvailabilityZones":
+      return { names: ["a", "b", "c", "d"].map((zone) => `eu-central-1${zone}`) };
+    default:
+      throw new Error(`the program calls ${token}`);
+  }
+}
+
+/** The nodes' addresses on EC2, by their order in the config. */
+export const publicAddress = (position: number) => `203.0.113.${position + 1}`;
+
 /** The TK_… variables that a stage's stdin sets. */
 export function variablesOf(stdin: string): Record<string, string> {
   const head = stdin.slice(0, stdin.indexOf("\n# shellcheck shell=bash\n"));
@@ -119,9 +142,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
   const names = (values.nodes as { name: string }[]).map((node) => node.name);
   await pulumi.runtime.setMocks(
     {
-      call: ({ token }) => {
-        throw new Error(`the program calls ${token}`);
-      },
+      call: ({ token, inputs }) => lookUp(token, inputs as Record<string, unknown>),
       newResource: ({ type, name, inputs, custom }) => {
         const id = custom ? `${name}-id` : undefined;
         if (type === "pulumi:pulumi:StackReference") {
@@ -133,8 +154,17 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
         if (type === "command:local:Command") {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
+        const position = names.findIndex((node) => name.startsWith(`${node}-`));
+        if (type === "aws:ec2/eipAssociation:EipAssociation") {
+          return { id, state: { ...inputs, publicIp: publicAddress(position) } };
+        }
+        if (type === "aws:ec2/instance:Instance") {
+          return { id, state: { ...inputs, privateIp: `10.20.0.${position + 1}` } };
+        }
+        if (type === "aws:ec2/keyPair:KeyPair") {
+          return { id, state: { ...inputs, keyName: `${name}-made-up` } };
+        }
         if (type === "command:remote:Command") {
-          const position = names.findIndex((node) => name.startsWith(`${node}-`));
           const { create } = inputs as { create?: string };
           const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
@@ -211,6 +241,7 @@ interface Request {
   getIgnorechangesList(): string[];
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
+  getReplacementTrigger(): { toJavaScript(): unknown } | undefined;
   getProvider(): string;
 }
 
@@ -234,6 +265,7 @@ export function recordRegistrations(registered: Registered[]): void {
       ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
+      replacementTrigger: request.getReplacementTrigger()?.toJavaScript(),
       provider: request.getProvider(),
     });
     return register(request, callback);

@@ -1,0 +1,183 @@
+/** Hosts of kind ec2: the shape of their config, what stands in for keys left out, and rules between keys. */
+import { z } from "zod";
+import { architectureOf, defaultInstanceType, ec2Images } from "../plan/ec2-image";
+import { authorizedKey } from "../plan/ssh-key";
+import { refused, valueText } from "./errors";
+import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
+import type { ClusterConfig } from "./schema";
+
+export type Architecture = "amd64" | "arm64";
+export type Ec2Os = "debian" | "ubuntu";
+
+/** A machine that the program makes. What is here counts when it is made: a machine that is there stays as it is. */
+export interface Ec2HostConfig {
+  kind: "ec2";
+  /** The image's own login user. */
+  user: string;
+  port: number;
+  instanceType: string;
+  architecture: Architecture;
+  os: Ec2Os;
+  /** Size of the root volume in GiB. */
+  rootVolumeGib: number;
+  /** A subnet of the VPC given. Absent: the VPC's subnets take turns. */
+  subnetId?: string;
+  /** Any text; a changed one has the machine made anew. */
+  identity?: string;
+}
+
+export interface Ec2Config {
+  region: string;
+  /** A VPC that is there, with subnets of it. Absent: both are made. */
+  given?: { vpcId: string; subnetIds: string[] };
+  /** IPv4 network of a VPC that is made. */
+  vpcCidr: string;
+  /** IPv4 networks from which SSH, and the API for Cilium's installation, are allowed. */
+  operatorCidrs: string[];
+  /** Whether the world may send to Tailscale's UDP port: direct paths from hosts elsewhere. */
+  openTailscalePort: boolean;
+  /** By which of its addresses the operator's machine reaches a host. */
+  operatorAddress: "public" | "private";
+}
+
+const gib = () => wholeNumber(10, 16384, "GiB");
+const instanceType = () => text(/^[a-z0-9-]+\.[a-z0-9-]+$/, "an instance type such as t3.medium or t4g.medium");
+const subnetId = () => text(/^subnet-[0-9a-f]+$/, "the ID of a subnet such as subnet-0123456789abcdef0");
+
+const machine = {
+  instanceType: instanceType().optional(),
+  architecture: choice(["amd64", "arm64"]).optional(),
+  os: choice(["debian", "ubuntu"]).optional(),
+  rootVolumeGib: gib().optional(),
+};
+
+/** What a user writes as `host` of a node; what is left out is as in `ec2`. */
+export const ec2HostSchema = z.strictObject(
+  {
+    kind: z.literal("ec2"),
+    ...machine,
+    subnetId: subnetId().optional(),
+    identity: z.string({ error: "a text" }).optional(),
+  },
+  { error: "an object with kind: ec2" },
+);
+
+/** What a user writes as `ec2`. */
+export const ec2Schema = z.strictObject(
+  {
+    region: text(/^[a-z]{2,}(-[a-z]+)+-\d+$/, "a region of AWS such as eu-central-1"),
+    // From /8 on: a shorter prefix is most of the internet, and opens SSH to it.
+    operatorCidrs: z
+      .array(network(8, 32, "198.51.100.7/32"), { error: "a list of IPv4 networks such as [198.51.100.7/32]" })
+      .min(1, { error: "at least one IPv4 network that this machine's connections come from" }),
+    vpcId: text(/^vpc-[0-9a-f]+$/, "the ID of a VPC such as vpc-0123456789abcdef0").optional(),
+    subnetIds: z
+      .array(subnetId(), { error: "a list of IDs of subnets" })
+      .min(1, { error: "at least one ID of a subnet" })
+      .optional(),
+    // AWS's own bounds of a VPC are /16 and /28; its subnets need room.
+    vpcCidr: network(16, 24, "10.20.0.0/16").optional(),
+    openTailscalePort: yesOrNo().default(false),
+    operatorAddress: choice(["public", "private"]).default("public"),
+    ...machine,
+  },
+  { error: "an object with region, operatorCidrs and, where wanted, other keys" },
+);
+
+type Ec2Values = z.output<typeof ec2Schema>;
+type Ec2HostValues = z.output<typeof ec2HostSchema>;
+
+export function ec2Config(values: Ec2Values | undefined): Ec2Config | undefined {
+  if (values === undefined) return undefined;
+  const { vpcId, subnetIds } = values;
+  return {
+    region: values.region,
+    ...(vpcId !== undefined && { given: { vpcId, subnetIds: subnetIds ?? [] } }),
+    vpcCidr: values.vpcCidr ?? "10.20.0.0/16",
+    operatorCidrs: values.operatorCidrs,
+    openTailscalePort: values.openTailscalePort,
+    operatorAddress: values.operatorAddress,
+  };
+}
+
+/** A node's machine, with what its host leaves out from `ec2`, and what that leaves out from here. */
+export function ec2Host(host: Ec2HostValues, shared: Ec2Values | undefined): Ec2HostConfig {
+  const os = host.os ?? shared?.os ?? "debian";
+  // A type of its own speaks for the architecture: an architecture for all others is not meant for it.
+  const own = host.instanceType !== undefined ? architectureOf(host.instanceType) : undefined;
+  const type = host.instanceType ?? (host.architecture === undefined ? shared?.instanceType : undefined);
+  const architecture =
+    host.architecture ?? own ?? shared?.architecture ?? (type === undefined ? "amd64" : architectureOf(type));
+  return {
+    kind: "ec2",
+    user: ec2Images[os].user,
+    port: 22,
+    instanceType: type ?? defaultInstanceType[architecture],
+    architecture,
+    os,
+    rootVolumeGib: host.rootVolumeGib ?? shared?.rootVolumeGib ?? 20,
+    ...(host.subnetId !== undefined && { subnetId: host.subnetId }),
+    ...(host.identity !== undefined && { identity: host.identity }),
+  };
+}
+
+/** A line for every problem of hosts of kind ec2. `values` is what the user wrote as `ec2`. */
+export function ec2Problems(
+  { nodes }: Pick<ClusterConfig, "nodes">,
+  values: Ec2Values | undefined,
+  sshPrivateKey: string,
+): string[] {
+  const problems: string[] = [];
+  const hosts = nodes.flatMap(({ host }, i) => (host.kind === "ec2" ? [{ host, key: `nodes[${i}].host` }] : []));
+  if (hosts.length > 0 && values === undefined) {
+    problems.push(
+      `ec2: not set. Wanted: an object with region and operatorCidrs, for ${hosts[0]!.key}.kind is ec2. Set it in the stack's config.`,
+    );
+  }
+  for (const { host, key } of hosts) {
+    if (architectureOf(host.instanceType) !== host.architecture) {
+      problems.push(
+        refused(
+          `${key}.instanceType`,
+          host.instanceType,
+          `a type of architecture ${host.architecture}, such as ${defaultInstanceType[host.architecture]}`,
+          "Choose another type, or set architecture to that of this one.",
+        ),
+      );
+    }
+    if (host.subnetId !== undefined && values !== undefined && values.vpcId === undefined) {
+      problems.push(
+        `${key}.subnetId: ${valueText(host.subnetId)} is refused. Allowed: nothing where the VPC is made with its subnets. ` +
+          "Remove it, or set ec2.vpcId and ec2.subnetIds.",
+      );
+    }
+  }
+  const type = hosts.length > 0 ? authorizedKey(sshPrivateKey)?.split(" ")[0] : "ssh-ed25519";
+  if (type !== "ssh-ed25519" && type !== "ssh-rsa") {
+    problems.push(
+      `sshPrivateKey: ${type === undefined ? "its format is unknown" : `it is of type ${type}`}. Wanted: for hosts of kind ec2 ` +
+        "an ed25519 or RSA key, for EC2 takes no others. Make one: ssh-keygen -t ed25519.",
+    );
+  }
+  if (values === undefined) return problems;
+  const { vpcId, subnetIds, vpcCidr, operatorAddress } = values;
+  if ((vpcId === undefined) !== (subnetIds === undefined)) {
+    const [missing, there] = vpcId === undefined ? ["vpcId", "subnetIds"] : ["subnetIds", "vpcId"];
+    problems.push(
+      `ec2.${missing}: not set. Wanted: both vpcId and subnetIds for a VPC that is there, or none of them. Set it, or remove ec2.${there}.`,
+    );
+  }
+  if (vpcId !== undefined && vpcCidr !== undefined) {
+    problems.push(
+      `ec2.vpcCidr: ${valueText(vpcCidr)} is refused. Allowed: nothing beside ec2.vpcId, for a VPC that is there has its network. ` +
+        "Remove one of the two.",
+    );
+  }
+  if (vpcId === undefined && operatorAddress === "private") {
+    problems.push(
+      'ec2.operatorAddress: "private" is refused. Allowed: public where the VPC is made, for nothing leads into it from outside. ' +
+        "Set ec2.vpcId and ec2.subnetIds, or remove it.",
+    );
+  }
+  return problems;
+}
