@@ -18,6 +18,10 @@ export interface Registered {
   inputs: Record<string, unknown>;
   /** Top-level inputs that are secret, or hold a secret. */
   secretInputs: string[];
+  /** Outputs in plain, as far as the mocks make any or the component registers them. */
+  outputs: Record<string, unknown>;
+  /** Of a component's outputs those that are secret, or hold a secret. */
+  secretOutputs: string[];
   /** URNs that the engine waits for, explicit and by inputs. */
   dependencies: string[];
   deleteBeforeReplace: boolean;
@@ -94,6 +98,8 @@ export interface Run {
   resources: Registered[];
   /** Exports of index.ts, resolved; without a preview only. */
   outputs: Record<string, unknown>;
+  /** Those of the exports that are secret. */
+  secretOutputs: string[];
   /** What the program was ended by, each error once. */
   errors: Error[];
   /** How long it took from the start of the program to the answer to its last request. */
@@ -168,7 +174,9 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
           const { create } = inputs as { create?: string };
           const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
-          const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
+          const resource = resources.find((r) => r.name === name && r.type === type)!;
+          resource.outputs = { ...resource.inputs, stdout, stderr: "" };
+          const isSecret = resource.additionalSecretOutputs.includes("stdout");
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
         }
         return { id, state: inputs };
@@ -182,6 +190,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
   setConfig(values);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
+  const secretOutputs: string[] = [];
   const start = performance.now();
   let milliseconds = 0;
   const exported = await catching(errors, async () => {
@@ -195,9 +204,10 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
   if (exported !== undefined && errors.length === 0 && !preview) {
     for (const [name, output] of Object.entries(exported).filter(([key]) => key !== "default")) {
       outputs[name] = await new Promise((resolve) => void output.apply(resolve));
+      if (await pulumi.isSecret(output)) secretOutputs.push(name);
     }
   }
-  return { resources, outputs, errors, milliseconds };
+  return { resources, outputs, secretOutputs, errors, milliseconds };
 }
 
 function setConfig(values: Record<string, unknown>): void {
@@ -230,6 +240,11 @@ async function catching<T>(errors: Error[], run: () => Promise<T>): Promise<T | 
   }
 }
 
+interface OutputsRequest {
+  getUrn(): string;
+  getOutputs(): { toJavaScript(): Record<string, unknown> } | undefined;
+}
+
 interface Request {
   getType(): string;
   getName(): string;
@@ -249,6 +264,7 @@ interface Request {
 export function recordRegistrations(registered: Registered[]): void {
   const monitor = pulumi.runtime.getMonitor() as unknown as {
     registerResource(request: Request, callback: unknown): unknown;
+    registerResourceOutputs(request: OutputsRequest, callback: unknown): unknown;
   };
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = (request, callback) => {
@@ -259,7 +275,9 @@ export function recordRegistrations(registered: Registered[]): void {
       parent: request.getParent(),
       custom: request.getCustom(),
       inputs: plain(inputs) as Record<string, unknown>,
-      secretInputs: Object.keys(inputs).filter((key) => JSON.stringify(inputs[key]).includes(specialSecretSig)),
+      secretInputs: secretKeys(inputs),
+      outputs: {},
+      secretOutputs: [],
       dependencies: request.getDependenciesList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
       ignoreChanges: request.getIgnorechangesList(),
@@ -270,6 +288,19 @@ export function recordRegistrations(registered: Registered[]): void {
     });
     return register(request, callback);
   };
+  const registerOutputs = monitor.registerResourceOutputs.bind(monitor);
+  monitor.registerResourceOutputs = (request, callback) => {
+    const [type, name] = request.getUrn().split("::").slice(-2);
+    const outputs = request.getOutputs()!.toJavaScript();
+    // A type has those of its parents before it.
+    const component = registered.find((r) => r.name === name && type!.split("$").pop() === r.type);
+    Object.assign(component ?? {}, { outputs: plain(outputs), secretOutputs: secretKeys(outputs) });
+    return registerOutputs(request, callback);
+  };
+}
+
+function secretKeys(values: Record<string, unknown>): string[] {
+  return Object.keys(values).filter((key) => JSON.stringify(values[key])?.includes(specialSecretSig));
 }
 
 /** Inputs as sent, with secrets in plain. */
