@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
+import { type Ec2HostConfig, ec2HostSchema, ec2Schema } from "../../config/ec2";
 import { ConfigError } from "../../config/errors";
-import type { Ec2HostConfig } from "../../config/ec2";
 import { configOf } from "./config.fixtures";
 import { keyPair, onEc2 } from "./ec2.fixtures";
 
@@ -69,6 +71,13 @@ describe("hosts of kind ec2", () => {
   it("may stand beside bare ones, whose `kind` may be left out", () => {
     const w2 = { name: "w2", role: "worker", host: { address: "192.0.2.22" } };
     expect(hostsOf({ ...stack, nodes: [...nodes, w2] }).map(({ kind }) => kind)).to.include.members(["ssh", "ec2"]);
+  });
+
+  it("are told of in docs/ec2.md, key by key", () => {
+    const page = readFileSync(join(__dirname, "../../docs/ec2.md"), "utf8");
+    const rows = [...page.matchAll(/^\| (`[^|]*`) *\|/gm)].flatMap(([, keys]) => keys!.replaceAll("`", "").split(","));
+    const keys = [ec2Schema, ec2HostSchema].flatMap(({ shape }) => Object.keys(shape));
+    expect(rows).to.have.members([...new Set(keys)].filter((key) => key !== "kind"));
   });
 
   it("are no part of a stack of bare hosts: nothing of the default is left there", () => {
