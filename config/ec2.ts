@@ -1,10 +1,7 @@
-/** Hosts of kind ec2: the shape of their config, what stands in for keys left out, and rules between keys. */
+/** Hosts of kind ec2: the shape of their config, and what stands in for keys left out. */
 import { z } from "zod";
 import { architectureOf, defaultInstanceType, ec2Images } from "../plan/ec2-image";
-import { authorizedKey } from "../plan/ssh-key";
-import { refused, valueText } from "./errors";
 import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
-import type { ClusterConfig } from "./schema";
 
 export type Architecture = "amd64" | "arm64";
 export type Ec2Os = "debian" | "ubuntu";
@@ -84,7 +81,7 @@ export const ec2Schema = z.strictObject(
   { error: "an object with region, operatorCidrs and, where wanted, other keys" },
 );
 
-type Ec2Values = z.output<typeof ec2Schema>;
+export type Ec2Values = z.output<typeof ec2Schema>;
 type Ec2HostValues = z.output<typeof ec2HostSchema>;
 
 export function ec2Config(values: Ec2Values | undefined): Ec2Config | undefined {
@@ -119,65 +116,4 @@ export function ec2Host(host: Ec2HostValues, shared: Ec2Values | undefined): Ec2
     ...(host.subnetId !== undefined && { subnetId: host.subnetId }),
     ...(host.identity !== undefined && { identity: host.identity }),
   };
-}
-
-/** A line for every problem of hosts of kind ec2. `values` is what the user wrote as `ec2`. */
-export function ec2Problems(
-  { nodes }: Pick<ClusterConfig, "nodes">,
-  values: Ec2Values | undefined,
-  sshPrivateKey: string,
-): string[] {
-  const problems: string[] = [];
-  const hosts = nodes.flatMap(({ host }, i) => (host.kind === "ec2" ? [{ host, key: `nodes[${i}].host` }] : []));
-  if (hosts.length > 0 && values === undefined) {
-    problems.push(
-      `ec2: not set. Wanted: an object with region and operatorCidrs, for ${hosts[0]!.key}.kind is ec2. Set it in the stack's config.`,
-    );
-  }
-  for (const { host, key } of hosts) {
-    if (architectureOf(host.instanceType) !== host.architecture) {
-      problems.push(
-        refused(
-          `${key}.instanceType`,
-          host.instanceType,
-          `a type of architecture ${host.architecture}, such as ${defaultInstanceType[host.architecture]}`,
-          "Choose another type, or set architecture to that of this one.",
-        ),
-      );
-    }
-    if (host.subnetId !== undefined && values !== undefined && values.vpcId === undefined) {
-      problems.push(
-        `${key}.subnetId: ${valueText(host.subnetId)} is refused. Allowed: nothing where the VPC is made with its subnets. ` +
-          "Remove it, or set ec2.vpcId and ec2.subnetIds.",
-      );
-    }
-  }
-  const type = hosts.length > 0 ? authorizedKey(sshPrivateKey)?.split(" ")[0] : "ssh-ed25519";
-  if (type !== "ssh-ed25519" && type !== "ssh-rsa") {
-    problems.push(
-      `sshPrivateKey: ${type === undefined ? "its format is unknown" : `it is of type ${type}`}. Wanted: for hosts of kind ec2 ` +
-        "an ed25519 or RSA key, for EC2 takes no others. Make one: ssh-keygen -t ed25519.",
-    );
-  }
-  if (values === undefined) return problems;
-  const { vpcId, subnetIds, vpcCidr, operatorAddress } = values;
-  if ((vpcId === undefined) !== (subnetIds === undefined)) {
-    const [missing, there] = vpcId === undefined ? ["vpcId", "subnetIds"] : ["subnetIds", "vpcId"];
-    problems.push(
-      `ec2.${missing}: not set. Wanted: both vpcId and subnetIds for a VPC that is there, or none of them. Set it, or remove ec2.${there}.`,
-    );
-  }
-  if (vpcId !== undefined && vpcCidr !== undefined) {
-    problems.push(
-      `ec2.vpcCidr: ${valueText(vpcCidr)} is refused. Allowed: nothing beside ec2.vpcId, for a VPC that is there has its network. ` +
-        "Remove one of the two.",
-    );
-  }
-  if (vpcId === undefined && operatorAddress === "private") {
-    problems.push(
-      'ec2.operatorAddress: "private" is refused. Allowed: public where the VPC is made, for nothing leads into it from outside. ' +
-        "Set ec2.vpcId and ec2.subnetIds, or remove it.",
-    );
-  }
-  return problems;
 }

@@ -4,7 +4,8 @@ import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
-import { ec2Config, ec2Host, ec2Problems } from "./ec2";
+import { ec2Config, ec2Host } from "./ec2";
+import { ec2Problems } from "./ec2-rules";
 import { ConfigError, keyText, nearest, refused, unknownKey } from "./errors";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import {

@@ -153,6 +153,11 @@ describe("wrong hosts of kind ec2", () => {
       changed({}, { instanceType: "t3.medium", architecture: "arm64" }),
       /^nodes\[0\]\.host\.instanceType: "t3\.medium" is refused\. Allowed: a type of architecture arm64, such as t4g\.medium\./,
     ],
+    [
+      "a type of another architecture for all",
+      changed({ instanceType: "t3.medium", architecture: "arm64" }),
+      /^ec2\.instanceType: "t3\.medium" is refused\. Allowed: a type of architecture arm64, such as t4g\.medium\./,
+    ],
     ["a type that is none", changed({ instanceType: "large" }), /^ec2\.instanceType: "large" is refused\./],
     [
       "a disk too small",
@@ -205,6 +210,7 @@ describe("wrong hosts of kind ec2", () => {
       changed({}, {}, { sshPrivateKey: keyPair("ecdsa").privateKey }),
       /^sshPrivateKey: it is of type ecdsa-sha2-nistp256\. Wanted: for hosts of kind ec2 an ed25519 or RSA key/,
     ],
+    ["no key", changed({}, {}, { sshPrivateKey: undefined }), /^sshPrivateKey: not set\./],
     [
       "a key that cannot be read",
       changed({}, {}, { sshPrivateKey: "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----" }),
