@@ -14,3 +14,5 @@ export const nodes = cluster.nodes;
 export const certificates = cluster.certificates;
 /** What the cluster is at. */
 export const versions = cluster.versions;
+/** What else the last run has made: the next preview tells by it what will change. */
+export const applied = cluster.applied;

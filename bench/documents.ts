@@ -46,7 +46,7 @@ export function writeDocuments(stackFile: string, { more = false } = {}): void {
   const write = (name: string, text: string) => writeFileSync(join(plainDirectory, name), text, { mode: 0o600 });
   write("settings", settings(config));
   write("nodes", config.nodes.map(({ name, role, host }) => `${name} ${role} ${labAddress(host)}\n`).join(""));
-  write("authkey", secrets.tailnetAuthKey);
+  write("authkey", secrets.tailnetAuthKey ?? "");
   const joinSecrets = {
     token: `${randomBytes(3).toString("hex")}.${randomBytes(8).toString("hex")}`,
     certificateKey: randomBytes(32).toString("hex"),
@@ -104,6 +104,7 @@ function nodeDocument({ name, role, labels, taints }: NodeConfig): NodeDocumentA
 function initDocument(config: ClusterConfig, { token, certificateKey }: PlainSecrets): string {
   const text = initConfiguration({
     ...config,
+    security: undefined,
     certSANs: controlPlanes(config.nodes).map(({ host }) => labAddress(host)),
     profile: config.hostProfile,
     resolvConf,

@@ -28,12 +28,15 @@ export class Admission extends pulumi.ComponentResource {
       {
         host: args.by.host,
         stage: "admit",
-        files: ["reset.sh", "node.sh", "members.sh", "admit.sh"],
+        files: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
         variables: {
           ...nodeVariables(args.config, args.by),
           TK_JOINERS: pulumi
             .all(args.joiners.map((joiner) => joiner.mark))
             .apply((marks) => marks.map((mark, i) => `${args.joiners[i]!.node.name}=${mark}`).join(" ")),
+          TK_JOINER_ADDRESSES: pulumi
+            .all(args.joiners.map((joiner) => joiner.address))
+            .apply((addresses) => addresses.map((address, i) => `${args.joiners[i]!.node.name}=${address}`).join(" ")),
           TK_TOKEN_ID: token.apply((t) => t.split(".")[0]!),
           TK_TOKEN_SECRET: token.apply((t) => t.split(".")[1]!),
           TK_JOIN_SECONDS: `${joinSeconds}`,

@@ -1,15 +1,16 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/schema";
-import { ciliumValues } from "../plan/cilium";
+import { ciliumValues, type Underlay } from "../plan/cilium";
 
 export interface CiliumArgs {
   config: ClusterConfig;
+  underlay: pulumi.Input<Underlay>;
   /** The administrator's kubeconfig with a server that this machine reaches. */
   kubeconfig: pulumi.Output<string>;
 }
 
-/** Cilium as a Helm release, pinned to the tailnet's interface. Its readiness is the stage settle's to wait for. */
+/** Cilium as a Helm release, pinned to the node network's interfaces. Its readiness is the stage settle's to wait for. */
 export class Cilium extends pulumi.ComponentResource {
   public readonly release: kubernetes.helm.v3.Release;
 
@@ -33,7 +34,9 @@ export class Cilium extends pulumi.ComponentResource {
         chart: config.cilium.chart ?? "cilium",
         version: config.cilium.version,
         ...(config.cilium.chart === undefined ? { repositoryOpts: { repo: "https://helm.cilium.io" } } : {}),
-        values: ciliumValues({ config, nodeCount: config.nodes.length }),
+        values: pulumi
+          .output(args.underlay)
+          .apply((underlay) => ciliumValues({ config, nodeCount: config.nodes.length, underlay })),
         // Waited for by name, with what is wrong, by the next stage; and an interrupted wait would leave the release
         // pending, a state that Helm refuses to go on from.
         skipAwait: true,

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/schema";
-import { podMtu } from "../plan/cilium";
+import { podMtu, type Underlay } from "../plan/cilium";
 import { pauseImage } from "../plan/containerd";
 import { controlPlanes } from "../plan/nodes";
 import { scriptText } from "../scripts/render";
@@ -9,6 +9,7 @@ import { type Member, nodeVariables } from "./membership";
 
 export interface ClusterChecksArgs {
   config: ClusterConfig;
+  underlay: pulumi.Input<Underlay>;
   /** The control plane on which they run. */
   on: Member;
   members: readonly Member[];
@@ -27,6 +28,7 @@ export class ClusterChecks extends pulumi.ComponentResource {
   constructor(name: string, args: ClusterChecksArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Checks", name, {}, opts);
     const { config } = args;
+    const underlay = pulumi.output(args.underlay);
     new HostScript(
       `${name}-checks`,
       {
@@ -42,7 +44,8 @@ export class ClusterChecks extends pulumi.ComponentResource {
             .map((node) => node.name)
             .join(" "),
           TK_PAUSE_IMAGE: pauseImage(config.kubernetesVersion),
-          TK_POD_MTU: `${podMtu(config)}`,
+          TK_POD_MTU: underlay.apply((under) => `${podMtu(config, under)}`),
+          TK_UNDERLAY_MTU: underlay.apply(({ mtu }) => `${mtu}`),
           TK_TUNNEL_PORT: `${config.tunnelPort}`,
           TK_RELEASE: args.release,
           TK_READY_SECONDS: `${probeSeconds}`,

@@ -1,8 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/schema";
 import { labelLines, taintLines } from "../plan/nodes";
+import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
 import { type Member, nodeVariables } from "./membership";
+import { encryptionVariables } from "./node-security";
 
 /** Bound on each wait for readiness, in seconds: Cilium's images on a slow line. */
 export const readySeconds = 600;
@@ -12,11 +14,12 @@ export interface ClusterSettleArgs {
   /** The control plane on which it runs. */
   on: Member;
   members: readonly Member[];
+  secrets: pulumi.Output<ClusterSecretValues>;
   /** What the release of Cilium is made of: readiness is waited for anew when it changes. */
   release: pulumi.Input<string>;
 }
 
-/** Nodes that are declared no more out; labels and taints as declared; then Cilium, every node and CoreDNS ready, and pods older than the network restarted. */
+/** Nodes that are declared no more out; labels and taints as declared; then Cilium, every node and CoreDNS ready, pods older than the network restarted, and Secrets stored as wanted. */
 export class ClusterSettle extends pulumi.ComponentResource {
   /** Known when it is done. */
   public readonly done: pulumi.Output<boolean>;
@@ -29,9 +32,10 @@ export class ClusterSettle extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "settle",
-        files: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
+        files: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
         variables: {
           ...nodeVariables(config, args.on),
+          ...encryptionVariables(config, args.secrets),
           TK_NODES: config.nodes.map((node) => node.name).join(" "),
           // A machine that was replaced has a Node without labels, and is waited for.
           TK_MARKS: pulumi.all(args.members.map((member) => member.mark)).apply((marks) => marks.join(" ")),
@@ -42,7 +46,7 @@ export class ClusterSettle extends pulumi.ComponentResource {
           TK_DRAIN_SECONDS: `${config.drainSeconds}`,
         },
         // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
-        timeoutSeconds: 3 * readySeconds + 120 + 5 * config.drainSeconds,
+        timeoutSeconds: 3 * readySeconds + 360 + 5 * config.drainSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

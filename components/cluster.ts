@@ -1,38 +1,46 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
-import { ConfigError } from "../config/errors";
 import type { LastOutputs } from "../config/last";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { NodeConfig } from "../config/schema";
+import { tailnetUnderlay } from "../plan/cilium";
 import { operatorServer, withServer } from "../plan/kubeconfig";
+import { lanUnderlay } from "../plan/lan";
 import { controlPlanes, workers } from "../plan/nodes";
 import { preflightReport, preflightWarnings } from "../plan/preflight";
-import { changeWarnings, runningCluster, upgradeProblems } from "../plan/upgrade";
+import type { Applied } from "../plan/last-run";
 import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
+import { appliedOutput, permitted } from "./cluster-plan";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
+import { LanNode } from "./lan-node";
 import type { Member } from "./membership";
 import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
-import { fingerprint } from "./host";
+import { fingerprint } from "../plan/machine";
+import type { Host } from "./host";
 import { makeHosts } from "./hosts";
+import { SecretsEncryption } from "./secrets-encryption";
+import { TailnetApi } from "./tailnet-api";
+import { TailnetAuthKey } from "./tailnet-auth-key";
 import { TailnetDevice } from "./tailnet-device";
 import { TailnetNode } from "./tailnet-node";
+import { TailnetRoutes } from "./tailnet-routes";
 import { Worker } from "./worker";
 
 /** A node of the outputs. */
 export interface NodeOutput {
   name: string;
   role: string;
-  /** Node IP: the tailnet address. */
+  /** Node IP: the address in the node network. */
   address: string;
   /** Where the operator's machine reaches the host. */
   host: string;
-  /** The device's stable ID in the tailnet. */
+  /** The device's stable ID in the tailnet; empty in a lan. */
   deviceId: string;
 }
 
@@ -52,7 +60,7 @@ export interface VersionsOutput {
 /**
  * The whole cluster, and the only place that knows its order:
  *
- * hosts are checked, all of them, before one is changed → tailnet and runtime on each → the cluster's authorities are made →
+ * hosts are checked, all of them, before one is changed → node network and runtime on each → the cluster's authorities are made →
  * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
  * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
  * that are declared no more are taken out, and the whole is checked.
@@ -71,6 +79,8 @@ export class Cluster extends pulumi.ComponentResource {
 
   /** What the cluster is at when all of it has been done: the next preview is judged by it. */
   public readonly versions: pulumi.Output<VersionsOutput>;
+  /** The rest of it. */
+  public readonly applied: pulumi.Output<Applied>;
 
   constructor(
     name: string,
@@ -79,10 +89,11 @@ export class Cluster extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
-    const permitted = this.permitted(config, last);
-    const hosts = makeHosts(config, secrets.sshPrivateKey, { parent: this });
+    // No host is talked to, none is made or cleaned, for what is refused.
+    const mayBegin = permitted(config, last, this);
+    const hosts = makeHosts(config, secrets.sshPrivateKey, { parent: this, dependsOn: mayBegin });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
-    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), permitted]).apply(([facts]) => {
+    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), mayBegin]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
       const report = preflightReport(all, config);
       if (report !== undefined) throw reported(report);
@@ -90,17 +101,41 @@ export class Cluster extends pulumi.ComponentResource {
       return hosts[0]!.factsScript as pulumi.Resource;
     });
 
-    const devices: TailnetNode[] = [];
-    const ready = new Map<string, { member: Member; runtime: NodeRuntime; needs: pulumi.Resource[] }>();
+    const isLan = config.nodeNetwork === "lan";
+    const underlay = isLan
+      ? pulumi.all(hosts.map((host) => host.facts)).apply((all) =>
+          lanUnderlay(
+            all.map((facts, i) => ({ node: config.nodes[i]!, facts })),
+            config,
+          ),
+        )
+      : tailnetUnderlay(config);
+
+    const approval = config.tailnet.routeApproval;
+    const apiKey = secrets.tailnetOauthClientSecret ?? secrets.tailnetApiKey;
+    const api =
+      !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
+        ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
+        : undefined;
+    const authKey = (node: NodeConfig, host: Host) =>
+      secrets.tailnetAuthKey ??
+      new TailnetAuthKey(
+        node.name,
+        { api: api!, config, node: node.name, identity: host.identity },
+        { parent: this, dependsOn: checked },
+      ).key;
+
+    const devices: (TailnetNode | LanNode)[] = [];
+    type Ready = { member: Member; device: TailnetNode | LanNode; runtime: NodeRuntime; needs: pulumi.Resource[] };
+    const ready = new Map<string, Ready>();
     config.nodes.forEach((node, i) => {
       const host = hosts[i]!;
-      const device = new TailnetNode(
-        node.name,
-        { host, config, authKey: secrets.tailnetAuthKey },
-        // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
-        // of another's scripts, so that a new node leaves those of the others as they are.
-        { parent: this, dependsOn: [host.end, checked] },
-      );
+      // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
+      // of another's scripts, so that a new node leaves those of the others as they are.
+      const afterChecks = { parent: this, dependsOn: [host.end, checked] };
+      const device = isLan
+        ? new LanNode(node.name, { node, host, config }, afterChecks)
+        : new TailnetNode(node.name, { host, config, authKey: authKey(node, host) }, afterChecks);
       // One after the other on a host: both may use its package manager.
       const runtime = new NodeRuntime(
         node.name,
@@ -108,19 +143,20 @@ export class Cluster extends pulumi.ComponentResource {
         { parent: this, dependsOn: device },
       );
       devices.push(device);
-      if (secrets.tailnetApiKey !== undefined) {
+      if (!isLan && apiKey !== undefined) {
         new TailnetDevice(
           node.name,
           {
             deviceId: device.deviceId,
             node: node.name,
-            api: { url: config.tailnet.api, key: secrets.tailnetApiKey },
+            api: { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId },
           },
           { parent: this },
         );
       }
       ready.set(node.name, {
         runtime,
+        device,
         needs: [device, runtime],
         member: {
           node,
@@ -134,6 +170,21 @@ export class Cluster extends pulumi.ComponentResource {
       });
     });
     const of = (node: NodeConfig) => ready.get(node.name)!;
+    // The node, and what others have to wait for before they reach it or its pods by the tailnet.
+    const reachable = (node: NodeConfig, joined: ControlPlane | Worker): pulumi.Resource[] => {
+      const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
+      const routes = config.podRouting === "native" ? [...endpoint, joined.podCidr] : endpoint;
+      return api === undefined || approval !== "devices" || routes.length === 0
+        ? [joined]
+        : [
+            joined,
+            new TailnetRoutes(
+              node.name,
+              { api, deviceId: of(node).device.deviceId, routes },
+              { parent: this, dependsOn: joined },
+            ),
+          ];
+    };
 
     const steward = of(controlPlanes(config.nodes)[0]!);
     const clusterSecrets = new ClusterSecrets(
@@ -142,6 +193,7 @@ export class Cluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: steward.needs },
     );
     const planes: pulumi.Resource[] = [];
+    const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {
       const { member, runtime, needs } = of(node);
@@ -152,20 +204,25 @@ export class Cluster extends pulumi.ComponentResource {
       );
       const version = new NodeVersion(
         node.name,
-        { config, member, installed: runtime.kubernetesVersion },
+        { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
         { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
       );
-      planes.push(controlPlane, version);
+      const reached = reachable(node, controlPlane);
+      planes.push(...reached, version);
+      encryption.set(
+        node,
+        pulumi.all([controlPlane.encryption, version.encryption]).apply(([joined, changed]) => changed || joined),
+      );
       expiries.push(
         pulumi
           .all([controlPlane.certificateExpiry, version.certificateExpiry])
           .apply(([joined, upgraded]) => ({ name: node.name, expires: upgraded || joined })),
       );
-      return controlPlane;
+      return { controlPlane, reached };
     };
     const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
-    const first = plane(firstPlane!, config.restoreSnapshot);
-    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: first }));
+    const { controlPlane: first, reached: founded } = plane(firstPlane!, config.restoreSnapshot);
+    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: founded }));
     otherPlanes.forEach((node) => plane(node));
     this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
@@ -174,55 +231,61 @@ export class Cluster extends pulumi.ComponentResource {
       .apply(([kubeconfig, address, host]) => withServer(kubeconfig, operatorServer(config, host, address)));
 
     const joined: pulumi.Resource[] = [...planes];
+    for (const [node, state] of encryption) {
+      // When the last of them can read what the first one will encrypt.
+      const args = { config, member: of(node).member, secrets: clusterSecrets.values, state };
+      joined.push(new SecretsEncryption(node.name, args, { parent: this, dependsOn: planes }));
+    }
     // One node at a time, so each waits for the one before it, and workers for all control planes.
     let previous: pulumi.Resource[] = planes;
     const workerNodes = workers(config.nodes).map(of);
     if (workerNodes.length > 0) {
-      joined.push(
-        new Admission(
-          "workers",
-          {
-            config,
-            by: steward.member,
-            joiners: workerNodes.map(({ member }) => member),
-            secrets: clusterSecrets.values,
-          },
-          { parent: this, dependsOn: first },
-        ),
+      const admission = new Admission(
+        "workers",
+        {
+          config,
+          by: steward.member,
+          joiners: workerNodes.map(({ member }) => member),
+          secrets: clusterSecrets.values,
+        },
+        { parent: this, dependsOn: founded },
       );
+      joined.push(admission);
+      // It declares whose certificates are approved, and a changed kubelet asks for one.
+      previous = [...planes, admission];
       for (const { member, runtime, needs } of workerNodes) {
         const name = member.node.name;
         const worker = new Worker(
           name,
           { config, member, secrets: clusterSecrets.values },
-          { parent: this, dependsOn: [first, ...needs] },
+          { parent: this, dependsOn: [...founded, ...needs] },
         );
         const version = new NodeVersion(
           name,
-          { config, member, installed: runtime.kubernetesVersion },
+          { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
           { parent: this, dependsOn: [runtime, worker, ...previous] },
         );
-        joined.push(worker, version);
+        joined.push(...reachable(member.node, worker), version);
         previous = [version];
       }
     }
 
     const cilium = new Cilium(
       "cilium",
-      { config, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: first, deletedWith: clusterSecrets.script },
+      { config, underlay, kubeconfig: this.directKubeconfig },
+      { parent: this, dependsOn: founded, deletedWith: clusterSecrets.script },
     );
     const members = config.nodes.map((node) => of(node).member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: steward.member, members, release },
+      { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     if (config.checks) {
       new ClusterChecks(
         "cluster",
-        { config, on: steward.member, members, release },
+        { config, underlay, on: steward.member, members, release },
         { parent: this, dependsOn: settled },
       );
     }
@@ -239,23 +302,7 @@ export class Cluster extends pulumi.ComponentResource {
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
     }));
-    this.registerOutputs({ nodes: this.nodes, versions: this.versions });
-  }
-
-  /** Fails, in the preview already, on what cannot become of the cluster that the last run has left. */
-  private permitted(config: ClusterConfig, last: LastOutputs): pulumi.Output<boolean> {
-    const wanted = {
-      kubernetes: config.kubernetesVersion,
-      cilium: config.cilium.version,
-      nodes: config.nodes.map((node) => node.name),
-    };
-    const wantedPlanes = controlPlanes(config.nodes).map((node) => node.name);
-    return pulumi.all([last.get("versions"), last.get("nodes")]).apply(([versions, nodes]) => {
-      const running = runningCluster(versions, nodes);
-      const problems = upgradeProblems(running, wanted);
-      if (problems.length > 0) throw reported(new ConfigError(problems).message);
-      for (const warning of changeWarnings(running, wantedPlanes)) void pulumi.log.warn(warning, this);
-      return true;
-    });
+    this.applied = appliedOutput(config, hosts, settled.done);
+    this.registerOutputs({ nodes: this.nodes, versions: this.versions, applied: this.applied });
   }
 }

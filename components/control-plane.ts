@@ -4,7 +4,15 @@ import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
 import { scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { kubeadmSeconds, type Member, nodeDocument, nodeVariables } from "./membership";
+import {
+  discoveryKubeconfig,
+  endpointAdvice,
+  kubeadmSeconds,
+  type Member,
+  nodeDocument,
+  nodeVariables,
+} from "./membership";
+import { controlPlaneSecurityVariables } from "./node-security";
 
 export interface ControlPlaneArgs {
   config: ClusterConfig;
@@ -14,19 +22,20 @@ export interface ControlPlaneArgs {
   restoreSnapshot?: string | undefined;
 }
 
-/** Where a joining control plane puts the credentials that it makes for itself; scripts/control-plane.sh has the same. */
-const discoveryKubeconfig = "/run/tailkube/discovery.conf";
-
 /**
  * A control plane, whichever of them: it founds the cluster if the state says so and nobody answers at the endpoint, else
- * it joins. The endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which talks to the
- * API through it, but only after a join, for a joiner that had it would dial itself.
+ * it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
+ * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
 export class ControlPlane extends pulumi.ComponentResource {
   /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
   public readonly kubeconfig: pulumi.Output<string>;
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
   /** When the first of its certificates ended as they were when it joined, RFC 3339. */
   public readonly certificateExpiry: pulumi.Output<string>;
+  /** What it did with Secrets when it joined: `wanted`, or `reading`, if not all others could read encrypted ones yet. */
+  public readonly encryption: pulumi.Output<string>;
 
   constructor(name: string, args: ControlPlaneArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:controlplane:ControlPlane", name, {}, opts);
@@ -41,15 +50,29 @@ export class ControlPlane extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "control-plane",
-        files: ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh", "control-plane.sh"],
+        files: [
+          "reset.sh",
+          "node.sh",
+          "members.sh",
+          "endpoint.sh",
+          "etcd.sh",
+          "certificates.sh",
+          "node-security.sh",
+          "cluster-notes.sh",
+          "security.sh",
+          "approver.sh",
+          "control-plane.sh",
+        ],
         variables: {
           ...nodeVariables(config, member),
-          TK_TAG: config.tailnet.tag,
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_FOUNDER: secret("founder"),
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
           TK_HOST_ETCD: scriptText("host/etcd.sh"),
+          TK_HOST_APPROVE: config.security.kubeletServingCertificates ? scriptText("host/approve.sh") : "",
+          ...controlPlaneSecurityVariables(config, secrets),
           TK_RESTORE: args.restoreSnapshot ?? "",
           TK_INIT_DOCUMENT: document((node, host) =>
             initConfiguration({
@@ -64,6 +87,7 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_JOIN_DOCUMENT: document((node) =>
             joinConfiguration({
               endpoint: config.endpoint,
+              apiServerPort: config.apiServerPort,
               node,
               discovery: { kubeConfigPath: discoveryKubeconfig },
               profile: config.hostProfile,
@@ -79,13 +103,15 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_SA_KEY: secret("saKey"),
         },
         secretResult: true,
-        // kubeadm, then the API at the endpoint, the pod CIDR, and a former attempt's reset.
-        timeoutSeconds: kubeadmSeconds + 600,
+        // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate, and a former attempt's reset.
+        timeoutSeconds: kubeadmSeconds + 840,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
     this.kubeconfig = script.result.apply((r) => r.kubeconfig ?? "");
+    this.podCidr = pulumi.unsecret(script.result.apply((r) => r.podCidr ?? ""));
     this.certificateExpiry = pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? ""));
+    this.encryption = pulumi.unsecret(script.result.apply((r) => r.encryption ?? ""));
     this.registerOutputs({ kubeconfig: this.kubeconfig });
   }
 }

@@ -5,10 +5,11 @@ import type { Ec2Config, Ec2HostConfig } from "../config/ec2";
 import { reported } from "../config/report";
 import { userData } from "../plan/cloud-init";
 import { ec2Architecture, ec2Images } from "../plan/ec2-image";
+import { fingerprint } from "../plan/machine";
 import type { HostFacts } from "../plan/preflight";
 import { derivedHostKey } from "../plan/ssh-key";
 import type { Ec2Network } from "./ec2-network";
-import { factsScript, fingerprint, type Host, type HostArgs, patience } from "./host";
+import { factsScript, type Host, type HostArgs, patience } from "./host";
 import { HostScript } from "./host-script";
 
 export interface Ec2HostArgs extends HostArgs {

@@ -29,7 +29,7 @@ export class HostUndo extends local.Command {
     const script = renderStdin({
       node: node.name,
       stage: "undo",
-      files: ["reset.sh", "runtime.sh", "tailnet.sh", "undo.sh"],
+      files: ["reset.sh", "runtime.sh", "network.sh", `${config.nodeNetwork}.sh`, "undo.sh"],
       variables: { TK_ROLE: node.role, TK_BUNDLE: config.bundle ?? "" },
     });
     super(

@@ -1,6 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { types } from "@pulumi/command";
-import { createHash } from "node:crypto";
 import type { ClusterConfig, NodeConfig } from "../config/schema";
 import type { HostFacts } from "../plan/preflight";
 import { requirementsScript } from "../plan/requirements";
@@ -51,9 +50,4 @@ export function factsScript(
     },
     opts,
   );
-}
-
-/** A short, stable name for a list of texts: 16 hex digits of SHA-256. */
-export function fingerprint(parts: readonly string[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }

@@ -4,11 +4,11 @@ import type { NodeDocumentArgs } from "../plan/kubeadm";
 import type { Host } from "./host";
 import type { ScriptTarget } from "./host-script";
 
-/** A node on its way into the cluster: a host that is in the tailnet and has its runtime. */
+/** A node on its way into the cluster: a host that is in the node network and has its runtime. */
 export interface Member {
   node: NodeConfig;
   host: ScriptTarget & Pick<Host, "address">;
-  /** The node IP: the host's tailnet address. */
+  /** The node IP: the host's address in the node network. */
   address: pulumi.Output<string>;
   /** The resolv.conf that the kubelet hands to pods; absolute path. */
   resolvConf: pulumi.Output<string>;
@@ -19,6 +19,8 @@ export interface Member {
   mark: pulumi.Output<string>;
 }
 
+/** Where a joiner puts the credentials that it joins by; scripts/control-plane.sh and scripts/join.sh have the same. */
+export const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 /** Bound on one run of kubeadm, in seconds: image pulls on a slow line and a slow disk's etcd included. */
 export const kubeadmSeconds = 600;
 /** What the workers' bootstrap token is derived for. */
@@ -29,13 +31,22 @@ export const joinSeconds = 900;
 /** The variables of scripts/node.sh. */
 export function nodeVariables(config: ClusterConfig, member: Member): Record<string, pulumi.Input<string>> {
   return {
+    TK_NODE_NETWORK: config.nodeNetwork,
     TK_ENDPOINT: config.endpoint.address,
     TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    TK_API_PORT: `${config.apiServerPort}`,
     TK_ROLE: member.node.role,
     TK_NODE_IP: member.address,
     TK_POD_ROUTING: config.podRouting,
     TK_KUBEADM_SECONDS: `${kubeadmSeconds}`,
   };
+}
+
+/** What to look at when a node hears nothing from the endpoint. */
+export function endpointAdvice({ nodeNetwork, endpoint, tailnet }: ClusterConfig): string {
+  return nodeNetwork === "tailnet"
+    ? `Is the route ${endpoint.address}/32 approved in the tailnet, and does its policy let ${tailnet.tag} reach it?`
+    : "Does it lead to a control plane whose API server runs, and does no firewall stand between?";
 }
 
 export function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {

@@ -2,15 +2,18 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/schema";
 import { upgradeConfiguration } from "../plan/kubeadm";
 import { scriptText } from "../scripts/render";
+import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
 import { type Member, nodeVariables } from "./membership";
 import { containerdVariables } from "./node-runtime";
+import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables } from "./node-security";
 
 export interface NodeVersionArgs {
   config: ClusterConfig;
   member: Member;
   /** The version of Kubernetes on the host, with its `v`, as its runtime found or left it. */
   installed: pulumi.Output<string>;
+  secrets: pulumi.Output<ClusterSecretValues>;
 }
 
 /** Bound on kubeadm, in seconds: it waits five minutes for each static pod, and puts all of them back if one does not come. */
@@ -19,13 +22,15 @@ const kubeadmUpgradeSeconds = 1500;
 const otherSeconds = 3600;
 
 /**
- * The versions that a node runs once it has joined: Kubernetes, containerd, Tailscale, and on control planes the age of the
- * certificates. Nothing runs when it is made, for a new node has them from its runtime; a change drains the node, upgrades
+ * The versions that a node runs once it has joined: Kubernetes, containerd, Tailscale, on control planes the age of the
+ * certificates, and what the node is hardened by. Nothing runs when it is made, for a new node has them from its runtime; a change drains the node, upgrades
  * it, waits until it is healthy and gives it back. One node goes at a time: each `dependsOn` the one before it.
  */
 export class NodeVersion extends pulumi.ComponentResource {
   /** When the first of this control plane's certificates ends, RFC 3339; empty on workers and before the first change. */
   public readonly certificateExpiry: pulumi.Output<string>;
+  /** What this control plane does with Secrets since the last change: `wanted` or `reading`; empty as above. */
+  public readonly encryption: pulumi.Output<string>;
 
   constructor(name: string, args: NodeVersionArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:node:Version", name, {}, opts);
@@ -46,6 +51,10 @@ export class NodeVersion extends pulumi.ComponentResource {
           "drain.sh",
           "etcd.sh",
           "certificates.sh",
+          "node-security.sh",
+          "cluster-notes.sh",
+          "security.sh",
+          "secure.sh",
           "upgrade.sh",
         ],
         variables: {
@@ -60,6 +69,8 @@ export class NodeVersion extends pulumi.ComponentResource {
           TK_DRAIN_SECONDS: `${drainSeconds}`,
           // A worker has none, and is not to be looked at when it changes.
           TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
+          ...(isControlPlane ? controlPlaneSecurityVariables(config, args.secrets) : workerSecurityVariables(config)),
+          TK_CLUSTER_DOCUMENT: isControlPlane ? clusterDocument(config, member) : "",
           TK_HOST_ETCD: isControlPlane ? scriptText("host/etcd.sh") : "",
         },
         // A run that failed before it came to this resource may have left another version than the one of now.
@@ -69,6 +80,7 @@ export class NodeVersion extends pulumi.ComponentResource {
       { parent: this, dependsOn: opts?.dependsOn },
     );
     this.certificateExpiry = upgrade.result.apply((r) => r.certificateExpiry ?? "");
+    this.encryption = upgrade.result.apply((r) => r.encryption ?? "");
     this.registerOutputs();
   }
 }

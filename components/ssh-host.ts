@@ -1,9 +1,10 @@
 import { local, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { SshHostConfig } from "../config/schema";
+import { machineName } from "../plan/machine";
 import type { HostFacts } from "../plan/preflight";
 import { shellQuote } from "../scripts/render";
-import { factsScript, fingerprint, type Host, type HostArgs, patience } from "./host";
+import { factsScript, type Host, type HostArgs, patience } from "./host";
 import type { HostScript } from "./host-script";
 import { HostUndo } from "./host-undo";
 
@@ -28,7 +29,8 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     this.name = args.node.name;
     this.user = host.user;
     this.address = pulumi.output(host.address);
-    const hostKey = host.hostKey === undefined ? this.scanHostKey(name, host) : pulumi.output(host.hostKey);
+    const hostKey =
+      host.hostKey === undefined ? this.scanHostKey(name, host, opts?.dependsOn) : pulumi.output(host.hostKey);
     this.connection = pulumi.output({
       host: host.address,
       port: host.port,
@@ -37,9 +39,8 @@ export class SshHost extends pulumi.ComponentResource implements Host {
       hostKey,
       ...patience,
     });
-    // Without the key's comment, which says nothing of the machine.
-    this.identity = hostKey.apply((key) => fingerprint([host.identity ?? "", key.split(" ").slice(0, 2).join(" ")]));
-    this.factsScript = factsScript(this, args, { parent: this });
+    this.identity = hostKey.apply((key) => machineName(host.identity ?? "", key));
+    this.factsScript = factsScript(this, args, { parent: this, dependsOn: opts?.dependsOn });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.end = new HostUndo(
       `${name}-undo`,
@@ -51,13 +52,17 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         identity: this.identity,
         privateKey: args.privateKey,
       },
-      { parent: this },
+      { parent: this, dependsOn: opts?.dependsOn },
     );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }
 
   // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
-  private scanHostKey(name: string, { address, port, identity }: SshHostConfig): pulumi.Output<string> {
+  private scanHostKey(
+    name: string,
+    { address, port, identity }: SshHostConfig,
+    dependsOn: pulumi.ResourceOptions["dependsOn"],
+  ): pulumi.Output<string> {
     const scan = `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(address)} 2>/dev/null`;
     const key = new local.Command(
       `${name}-host-key`,
@@ -75,7 +80,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         addPreviousOutputInEnv: false,
         triggers: [address, `${port}`, identity ?? ""],
       },
-      { parent: this },
+      { parent: this, dependsOn },
     );
     return key.stdout;
   }

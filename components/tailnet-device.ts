@@ -7,8 +7,8 @@ export interface TailnetDeviceArgs {
   deviceId: pulumi.Output<string>;
   /** Node name, for messages. */
   node: string;
-  /** The tailnet's API: its URL, and an access token that may delete devices. */
-  api: { url: string; key: pulumi.Output<string> };
+  /** The tailnet's API: its URL, and an access token that may delete devices, or the secret of the OAuth client. */
+  api: { url: string; key: pulumi.Output<string>; oauthClientId?: string };
 }
 
 /**
@@ -23,7 +23,12 @@ export class TailnetDevice extends pulumi.ComponentResource {
       `${name}-device`,
       {
         delete: scriptText("operator/tailnet-device.sh"),
-        environment: { TK_API: args.api.url, TK_DEVICE: args.deviceId, TK_NODE: args.node },
+        environment: {
+          TK_API: args.api.url,
+          TK_DEVICE: args.deviceId,
+          TK_NODE: args.node,
+          ...(args.api.oauthClientId !== undefined && { TK_OAUTH_CLIENT: args.api.oauthClientId }),
+        },
         stdin: pulumi.secret(args.api.key),
         logging: local.Logging.Stderr,
         addPreviousOutputInEnv: false,

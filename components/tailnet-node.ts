@@ -24,7 +24,7 @@ export class TailnetNode extends pulumi.ComponentResource {
       {
         host,
         stage: "tailnet",
-        files: ["tailnet.sh"],
+        files: ["network.sh", "tailnet.sh"],
         variables: {
           TK_AUTH_KEY: args.authKey,
           TK_LOGIN_SERVER: config.tailnet.loginServer,

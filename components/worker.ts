@@ -2,10 +2,19 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/schema";
 import { bootstrapToken } from "../plan/admission";
 import { joinConfiguration } from "../plan/kubeadm";
-import { caCertHash } from "../plan/kubeconfig";
+import { joinKubeconfig } from "../plan/kubeconfig";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { kubeadmSeconds, type Member, nodeDocument, nodeVariables, workersPurpose } from "./membership";
+import {
+  discoveryKubeconfig,
+  endpointAdvice,
+  kubeadmSeconds,
+  type Member,
+  nodeDocument,
+  nodeVariables,
+  workersPurpose,
+} from "./membership";
+import { nodeSecurityVariables } from "./node-security";
 
 export interface WorkerArgs {
   config: ClusterConfig;
@@ -15,36 +24,40 @@ export interface WorkerArgs {
 
 /** `kubeadm join` of a worker, through the endpoint, with the token that the admission beside it makes valid. */
 export class Worker extends pulumi.ComponentResource {
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
+
   constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:worker:Worker", name, {}, opts);
     const { config, member } = args;
-    new HostScript(
+    const script = new HostScript(
       `${name}-join`,
       {
         host: member.host,
         stage: "join",
-        files: ["reset.sh", "node.sh", "join.sh"],
+        files: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
         variables: {
           ...nodeVariables(config, member),
-          TK_TAG: config.tailnet.tag,
+          ...nodeSecurityVariables(config, "worker"),
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
-          TK_KUBEADM_DOCUMENT: pulumi
-            .all([args.secrets, member.address, member.resolvConf])
-            .apply(([{ seed, caCrt }, nodeIp, resolvConf]) =>
-              joinConfiguration({
-                endpoint: config.endpoint,
-                node: nodeDocument(member, nodeIp, resolvConf),
-                discovery: { token: bootstrapToken(seed, workersPurpose), caCertHashes: [caCertHash(caCrt)] },
-                profile: config.hostProfile,
-                // The admission that makes the token valid starts at the same time.
-                discoveryTimeout: "3m0s",
-              }),
-            ),
+          TK_DISCOVERY: args.secrets.apply(({ seed, caCrt }) =>
+            joinKubeconfig(config, caCrt, bootstrapToken(seed, workersPurpose)),
+          ),
+          TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
+            joinConfiguration({
+              endpoint: config.endpoint,
+              node: nodeDocument(member, nodeIp, resolvConf),
+              discovery: { kubeConfigPath: discoveryKubeconfig },
+              profile: config.hostProfile,
+            }),
+          ),
         },
-        timeoutSeconds: kubeadmSeconds + 500,
+        timeoutSeconds: kubeadmSeconds + 740,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
+    this.podCidr = script.result.apply((r) => r.podCidr ?? "");
     this.registerOutputs();
   }
 }

@@ -24,9 +24,20 @@ export function keyText(path: readonly PropertyKey[]): string {
   }, "");
 }
 
-/** A value for a message, cut where it is long. */
+/** Texts that are secret under any key: Tailscale's keys, private keys, a password in a URL. */
+const secretTexts = [/\btskey-[a-z]+-[A-Za-z0-9]/, /-----BEGIN [A-Z ]*PRIVATE KEY-----/, /\w:\/\/[^/\s:@]*:[^/\s@]+@/];
+
+/** Whether a text can be told to hold a secret by its looks. */
+export function looksSecret(text: string): boolean {
+  return secretTexts.some((pattern) => pattern.test(text));
+}
+
+/** A value for a message, cut where it is long. One that looks like a secret is not shown. */
 export function valueText(value: unknown): string {
   const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
+  if (looksSecret(text)) {
+    return "a secret, not shown here,";
+  }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 

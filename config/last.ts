@@ -3,6 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 
 /** The outputs that the current stack had before this run. */
 export interface LastOutputs {
+  /** What reads them, to be waited for. */
+  readonly reference: pulumi.Resource;
   /** The output of that name, secret only if it was; undefined if the stack had none. */
   get(name: string): pulumi.Output<unknown>;
 }
@@ -21,8 +23,10 @@ export interface LastOutputs {
  */
 export function lastOutputs(opts?: pulumi.CustomResourceOptions): LastOutputs {
   const name = `${organization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-  const { outputs, secretOutputNames } = new pulumi.StackReference("last", { name }, opts);
+  const reference = new pulumi.StackReference("last", { name }, opts);
+  const { outputs, secretOutputNames } = reference;
   return {
+    reference,
     get: (output) => {
       // All outputs together are secret as soon as one of them is. Not StackReference.getOutput: it fails without outputs.
       const found = pulumi.unsecret(

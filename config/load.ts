@@ -2,17 +2,23 @@
 import { z } from "zod";
 import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
+import { unfitValues } from "../plan/cilium-unfit";
+import { untested } from "../plan/compatibility";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
+import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
 import { ec2Config, ec2Host } from "./ec2";
 import { ec2Problems } from "./ec2-rules";
-import { ConfigError, keyText, nearest, refused, unknownKey } from "./errors";
+import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "./errors";
+import { exposedSecrets } from "./exposed";
+import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import {
   type ClusterConfig,
   emptyHostProfile,
   type HostProfile,
   hostProfileSchema,
+  newestKubernetesMinor,
   type NodeConfig,
   type Secrets,
   stackSchema,
@@ -20,6 +26,7 @@ import {
   structuredKeys,
 } from "./schema";
 import { readSecrets } from "./secrets";
+import { readPolicy, routeApproval, tailnetApiProblems } from "./tailnet";
 
 /** Where config comes from. Keys are without the project's namespace. */
 export interface ConfigSource {
@@ -29,6 +36,8 @@ export interface ConfigSource {
   getObject(key: string): unknown;
   /** All keys that are set, where the source knows: unknown ones are refused. */
   keys?(): readonly string[];
+  /** Whether the stack's file has a key's value encrypted, where the source knows: secrets in plain are refused. */
+  isEncrypted?(key: string): boolean;
 }
 
 export interface LoadedConfig {
@@ -48,30 +57,65 @@ export type ReadFile = (path: string) => string;
  */
 export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConfig {
   const problems: string[] = [];
-  const raw = readSource(source, problems);
+  const unreadable = new Set<string>();
+  const raw = readSource(source, problems, unreadable);
+  const exposed = exposedSecrets(raw, (key) => source.isEncrypted?.(key) ?? true);
+  problems.push(...exposed.values());
   const secrets = readSecrets(raw, readFile, problems);
   const hostProfile = readHostProfile(raw.hostProfile, readFile, problems);
+  const policy = readPolicy(raw, readFile, problems);
   const parsed = stackSchema.safeParse(raw);
-  if (!parsed.success) {
-    problems.push(...parsed.error.issues.flatMap((issue) => issueLines(issue, raw, "")));
+  const issues = parsed.success ? [] : parsed.error.issues;
+  problems.push(
+    ...issues
+      .filter(({ path }) => !exposed.has(keyText(path)) && !unreadable.has(String(path[0])))
+      .flatMap((issue) => issueLines(issue, raw, "")),
+  );
+  // What is wrong by itself is left out, so that the rest can be held against each other all the same.
+  const wrong = new Set(issues.map(({ path }) => String(path[0])));
+  const sound = Object.fromEntries(Object.entries(raw).filter(([key]) => !wrong.has(key)));
+  const rest = parsed.success ? parsed : stackSchema.safeParse({ ...sound, nodes: sound.nodes ?? [] });
+  if (!rest.success) {
     throw new ConfigError(problems);
   }
-  const config = clusterConfig(parsed.data, hostProfile);
+  const config = clusterConfig(rest.data, hostProfile, policy);
   problems.push(
-    ...nodeProblems(config),
-    ...networkProblems(config),
-    ...versionProblems(config),
-    ...ec2Problems(config, parsed.data.ec2, secrets.sshPrivateKey),
-    ...contradictions(config, config.cilium.values),
-    ...contradictions(config, hostProfile.ciliumValues, `hostProfile (${parsed.data.hostProfile}): ciliumValues`),
+    ...[
+      ...tailnetApiProblems(raw),
+      ...nodeNetworkProblems(rest.data),
+      ...ec2Problems(config, rest.data.ec2, secrets.sshPrivateKey),
+      ...ruleProblems(config, readFile, raw.hostProfile),
+    ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
   );
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
-  return { config, secrets, warnings: warnings(config) };
+  return {
+    config,
+    secrets,
+    warnings: [...warnings(config), ...hostKeyWarnings(config), ...untested(config, newestKubernetesMinor)],
+  };
 }
 
-function readSource(source: ConfigSource, problems: string[]): Record<string, unknown> {
+/** The problems between keys that are right by themselves. */
+function ruleProblems(config: ClusterConfig, readFile: ReadFile, profile: unknown): string[] {
+  return [
+    ...nodeProblems(config),
+    ...networkProblems(config),
+    ...serverProblems(config),
+    ...portProblems(config),
+    ...versionProblems(config),
+    ...chartProblems(config, readFile),
+    ...ciliumProblems(config, config.cilium.values),
+    ...ciliumProblems(config, config.hostProfile.ciliumValues, `hostProfile (${String(profile)}): ciliumValues`),
+  ];
+}
+
+function ciliumProblems(config: ClusterConfig, values: Record<string, unknown>, key = "ciliumValues"): string[] {
+  return [...contradictions(config, values, key), ...unfitValues(config, values, key)];
+}
+
+function readSource(source: ConfigSource, problems: string[], unreadable: Set<string>): Record<string, unknown> {
   const known = Object.keys(stackSchema.shape);
   for (const key of source.keys?.() ?? []) {
     if (!known.includes(key)) {
@@ -84,6 +128,7 @@ function readSource(source: ConfigSource, problems: string[]): Record<string, un
       const value = structuredKeys.has(key) ? source.getObject(key) : source.get(key);
       raw[key] = value === "" || value === null ? undefined : value;
     } catch {
+      unreadable.add(key);
       // The source's own error may quote the value.
       problems.push(`${key}: it is no JSON. Wanted: structure, as YAML in the stack's file. Correct it there.`);
     }
@@ -101,7 +146,7 @@ function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]):
     content = parse(readFile(path)) ?? {};
   } catch (error) {
     problems.push(
-      `hostProfile: ${JSON.stringify(path)} cannot be read (${firstLine(error)}). ` +
+      `hostProfile: ${valueText(path)} cannot be read (${firstLine(error)}). ` +
         "Wanted: the path of a YAML file, relative to the project. Correct the path or the file.",
     );
     return emptyHostProfile;
@@ -121,8 +166,16 @@ function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]):
   return parsed.data;
 }
 
-function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterConfig {
+/** Of a tailnet: an address that no common private network has. */
+const defaultEndpoint = "10.200.0.1";
+
+function clusterConfig(
+  values: StackValues,
+  hostProfile: HostProfile,
+  policy: Record<string, unknown> | undefined,
+): ClusterConfig {
   const ssh = { user: values.sshUser, port: values.sshPort };
+  const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
   const nodes = values.nodes.map((node): NodeConfig => ({
     name: node.name,
@@ -134,15 +187,18 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
     // The schema has refused every label that is no text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
+    ...(isLan && { lan: lanSelection(node, values) }),
   }));
   const ec2 = ec2Config(values.ec2);
   return {
     clusterName: values.clusterName,
     nodes,
-    endpoint: { address: values.endpoint, port: values.endpointPort },
+    nodeNetwork: values.nodeNetwork,
+    endpoint: { address: values.endpoint ?? defaultEndpoint, port: values.endpointPort },
+    apiServerPort: isLan ? values.apiServerPort : values.endpointPort,
     podCidr: values.podCidr,
     serviceCidr: values.serviceCidr,
-    podRouting: values.podRouting,
+    podRouting: values.podRouting ?? (isLan ? "vxlan" : "native"),
     tunnelPort: values.tunnelPort,
     kubernetesVersion: values.kubernetesVersion,
     ...(values.tailscaleVersion !== undefined && { tailscaleVersion: values.tailscaleVersion }),
@@ -160,12 +216,16 @@ function clusterConfig(values: StackValues, hostProfile: HostProfile): ClusterCo
       tag: values.tailnetTag,
       mtu: values.tailnetMtu,
       api: values.tailnetApi.replace(/\/+$/, ""),
+      ...(values.tailnetOauthClientId !== undefined && { oauthClientId: values.tailnetOauthClientId }),
+      routeApproval: routeApproval(values),
+      ...(policy !== undefined && { policy }),
     },
     ssh,
     ...(ec2 !== undefined && { ec2 }),
     ...(values.bundle !== undefined && { bundle: values.bundle }),
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
+    security: values.security,
     checks: values.checks,
   };
 }

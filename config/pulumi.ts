@@ -4,7 +4,9 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "./errors";
+import { refusalMarkdown } from "../plan/plan-markdown";
 import { type ConfigSource, loadConfig } from "./load";
+import { writePlanFile } from "./plan-file";
 import { reported } from "./report";
 import type { ClusterConfig } from "./schema";
 
@@ -13,8 +15,9 @@ export interface StackConfig {
   config: ClusterConfig;
   secrets: {
     sshPrivateKey: pulumi.Output<string>;
-    tailnetAuthKey: pulumi.Output<string>;
+    tailnetAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;
+    tailnetOauthClientSecret?: pulumi.Output<string>;
   };
 }
 
@@ -31,8 +34,11 @@ export function loadStackConfig(): StackConfig {
     config,
     secrets: {
       sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
-      tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey),
+      ...(secrets.tailnetAuthKey !== undefined && { tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey) }),
       ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
+      ...(secrets.tailnetOauthClientSecret !== undefined && {
+        tailnetOauthClientSecret: pulumi.secret(secrets.tailnetOauthClientSecret),
+      }),
     },
   };
 }
@@ -41,9 +47,16 @@ function load() {
   try {
     return loadConfig(stackSource(), readProjectFile);
   } catch (error) {
-    throw error instanceof ConfigError ? reported(error.message) : error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    writePlanFile(refusalMarkdown(error.problems));
+    throw reported(error.message);
   }
 }
+
+// There, but not in the SDK's types: pulumi.Config asks it.
+const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret?: (key: string) => boolean };
 
 // Not pulumi.Config: its `get` warns of each secret, and it does not tell which keys there are.
 function stackSource(): ConfigSource {
@@ -60,6 +73,7 @@ function stackSource(): ConfigSource {
       return text === undefined || text === "" ? undefined : JSON.parse(text);
     },
     keys: () => [...all.keys()],
+    isEncrypted: (key) => isConfigSecret?.(`${prefix}${key}`) ?? true,
   };
 }
 

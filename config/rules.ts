@@ -8,7 +8,7 @@ import { type ClusterConfig, newestKubernetesMinor } from "./schema";
 
 type Nodes = Pick<ClusterConfig, "nodes">;
 type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "tailscaleVersion" | "containerdVersion">;
-type Networks = Pick<ClusterConfig, "nodes" | "ec2" | "endpoint" | "podCidr" | "serviceCidr">;
+type Networks = Pick<ClusterConfig, "nodeNetwork" | "nodes" | "ec2" | "endpoint" | "podCidr" | "serviceCidr">;
 
 /** Names and addresses are unique, and there is a control plane. */
 export function nodeProblems({ nodes }: Nodes): string[] {
@@ -25,7 +25,7 @@ export function nodeProblems({ nodes }: Nodes): string[] {
     const name = node.name;
     // EC2 gives each machine an address of its own.
     const given = node.host.kind === "ssh" ? node.host.address : undefined;
-    const address = `${given}:${node.host.port}`;
+    const address = `${given?.toLowerCase()}:${node.host.port}`;
     const sameName = firstWithName.get(name);
     const sameAddress = given === undefined ? undefined : firstWithAddress.get(address);
     if (sameName !== undefined) {
@@ -50,13 +50,15 @@ const special = new Map([
   ["0.0.0.0/8", "this network"],
   ["127.0.0.0/8", "loopback"],
   ["169.254.0.0/16", "link-local"],
+  ["172.17.0.0/16", "Docker's bridge wherever Docker is installed"],
   ["224.0.0.0/3", "multicast or reserved"],
 ]);
 
 /** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
-export function networkProblems({ nodes, ec2, endpoint, podCidr, serviceCidr }: Networks): string[] {
+export function networkProblems({ nodeNetwork, nodes, ec2, endpoint, podCidr, serviceCidr }: Networks): string[] {
+  const isLan = nodeNetwork === "lan";
   const ours = [
-    { key: "endpoint", network: `${endpoint.address}/32` },
+    ...(isIPv4(endpoint.address) ? [{ key: "endpoint", network: `${endpoint.address}/32` }] : []),
     { key: "podCidr", network: podCidr },
     { key: "serviceCidr", network: serviceCidr },
   ];
@@ -75,7 +77,9 @@ export function networkProblems({ nodes, ec2, endpoint, podCidr, serviceCidr }: 
         problems.push(clash(one, `range ${range}`, `it is ${name}`));
       }
     }
-    if (overlap(one.network, tailnetRange)) {
+    // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
+    const isTheirs = isLan && one.key === "endpoint";
+    if (overlap(one.network, tailnetRange) && !isTheirs) {
       problems.push(clash(one, `the tailnet's range ${tailnetRange}`, "Tailscale drops what others send from there"));
     }
     for (const other of ours.slice(i + 1)) {
@@ -84,13 +88,13 @@ export function networkProblems({ nodes, ec2, endpoint, podCidr, serviceCidr }: 
       }
     }
     for (const host of hosts) {
-      if (overlap(one.network, host.network)) {
+      if (overlap(one.network, host.network) && !isTheirs) {
         problems.push(clash(one, `${host.key} ${shortText(host.network)}`, "the host could not be reached any more"));
       }
     }
   });
   for (const host of hosts) {
-    if (overlap(tailnetRange, host.network)) {
+    if (overlap(tailnetRange, host.network) && !isLan) {
       problems.push(
         clash(host, `the tailnet's range ${tailnetRange}`, "a host leaves the tailnet on destroy, and SSH with it"),
       );

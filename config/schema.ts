@@ -4,9 +4,11 @@
  */
 import { z } from "zod";
 import { isIPv4 } from "../plan/cidr";
+import { isInterfacePattern } from "../plan/interfaces";
 import { isValues } from "../plan/merge";
 import { type Ec2Config, type Ec2HostConfig, ec2HostSchema, ec2Schema } from "./ec2";
 import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
+import { type SecurityConfig, securitySchema } from "./security";
 
 export type Role = "control-plane" | "worker";
 
@@ -32,6 +34,16 @@ export interface SshHostConfig {
   identity?: string;
 }
 
+/** What picks the node IP out of a host's addresses in a lan; all that is given has to hold. */
+export interface LanSelection {
+  /** The address itself. */
+  address?: string;
+  /** The network that it is in. */
+  cidr?: string;
+  /** The interface that has it: its name, or the beginning of its name and `+`. */
+  interface?: string;
+}
+
 export interface NodeConfig {
   /** DNS label; the Kubernetes node's name and the tailnet device's host name. */
   name: string;
@@ -40,6 +52,11 @@ export interface NodeConfig {
   labels: Record<string, string>;
   /** What the node is registered with, kubeadm's defaults filled in (see `defaultTaints` in plan/nodes.ts). */
   taints: Taint[];
+  /** With nodeNetwork lan only, and then always. */
+  lan?: LanSelection & {
+    /** Whether the interface may leave checksums to its NIC. */
+    checksumOffload: boolean;
+  };
 }
 
 /** What an unusual kind of host needs to differ in. The empty profile (`emptyHostProfile`) changes nothing. */
@@ -62,11 +79,18 @@ export interface HostProfile {
 export interface ClusterConfig {
   clusterName: string;
   nodes: NodeConfig[];
-  /** The API endpoint: an IPv4 address that every control plane has on its loopback, and the API server's port. */
+  /** Which network the nodes' addresses are of: the tailnet's, or the hosts' own. */
+  nodeNetwork: "tailnet" | "lan";
+  /**
+   * Where nodes reach the API. In a tailnet an IPv4 address that every control plane has on its loopback; in a lan what the
+   * user says leads to a control plane, an IPv4 address or a DNS name.
+   */
   endpoint: { address: string; port: number };
+  /** The port that each API server listens on: the endpoint's, but behind a balancer. */
+  apiServerPort: number;
   podCidr: string;
   serviceCidr: string;
-  /** `native`: each node's pod network is a route in the tailnet. `vxlan`: pods are tunnelled. */
+  /** `native`: each node's pod network is a route, in a tailnet the tailnet's. `vxlan`: pods are tunnelled. */
   podRouting: "native" | "vxlan";
   /** UDP port of the tunnel; used with `podRouting: vxlan` only. */
   tunnelPort: number;
@@ -95,6 +119,12 @@ export interface ClusterConfig {
     mtu: number;
     /** URL of the API by which devices are deleted, without a slash at the end. */
     api: string;
+    /** Of the OAuth client whose secret is among the secrets. */
+    oauthClientId?: string;
+    /** Who approves the nodes' routes: somebody else, the program for each device, or the policy that the program owns. */
+    routeApproval: "none" | "devices" | "policy";
+    /** The user's part of that policy, parsed. */
+    policy?: Record<string, unknown>;
   };
   /** What a node's host has where it names nothing itself. */
   ssh: { user: string; port: number };
@@ -105,9 +135,10 @@ export interface ClusterConfig {
   hostProfile: HostProfile;
   /**
    * The address by which the operator's machine reaches the API server: the first control plane's SSH address, its
-   * tailnet address, or the endpoint.
+   * tailnet address (in a tailnet), or the endpoint.
    */
   operatorEndpoint: "host" | "tailnet" | "endpoint";
+  security: SecurityConfig;
   /** Whether the cluster is checked at the end of `up`. */
   checks: boolean;
 }
@@ -115,9 +146,12 @@ export interface ClusterConfig {
 /** In plain; `config/pulumi.ts` turns them into Pulumi secrets at once. */
 export interface Secrets {
   sshPrivateKey: string;
-  tailnetAuthKey: string;
-  /** Access token of the tailnet's API. Absent: no device is deleted by it. */
+  /** Absent in a lan, and where the program makes the keys. */
+  tailnetAuthKey?: string;
+  /** Access token of the tailnet's API. Absent, as the next one: no device is deleted by it. */
   tailnetApiKey?: string;
+  /** Secret of an OAuth client of the tailnet's API. */
+  tailnetOauthClientSecret?: string;
 }
 
 export const emptyHostProfile: HostProfile = {
@@ -137,6 +171,8 @@ export const oldestKubernetesMinor = 31;
 export const newestKubernetesMinor = 36;
 /** Oldest Cilium minor (of 1.x) whose chart has the values that plan/cilium.ts sets. */
 export const oldestCiliumMinor = 15;
+/** Tailscale's own coordination server. */
+export const tailscaleLoginServer = "https://controlplane.tailscale.com";
 /** IPv6's least MTU and Tailscale's default (https://tailscale.com/kb/1023). Bytes. */
 export const smallestTailnetMtu = 1280;
 
@@ -172,8 +208,11 @@ function hostPath(example: string) {
 }
 
 const port = () => wholeNumber(1, 65535, "a port");
+const interfaceText = "the name of an interface such as eth1, or how names begin and a plus sign, such as enp+";
+const interfacePattern = () => z.string({ error: interfaceText }).refine(isInterfacePattern, { error: interfaceText });
 const freeForm = (allowed: string) => z.record(z.string(), z.unknown(), { error: allowed });
 const hostAddress = "an IPv4 address or a DNS name";
+const isHostAddress = (text: string) => (/^[\d.]+$/.test(text) ? isIPv4(text) : dnsName.test(text));
 const userName = () => text(/^[a-z_][a-z0-9_.-]{0,31}$/i, "a user name such as root or admin");
 
 const taint = z.strictObject(
@@ -188,9 +227,7 @@ const taint = z.strictObject(
 const sshHost = z.strictObject(
   {
     kind: z.literal("ssh"),
-    address: z.string({ error: hostAddress }).refine((a) => (/^[\d.]+$/.test(a) ? isIPv4(a) : dnsName.test(a)), {
-      error: hostAddress,
-    }),
+    address: z.string({ error: hostAddress }).refine(isHostAddress, { error: hostAddress }),
     user: userName().optional(),
     port: port().optional(),
     hostKey: text(
@@ -257,6 +294,8 @@ function mayKubeletSet(key: string): boolean {
   return kubeletLabels.has(key) || below("node.kubernetes.io") || below("kubelet.kubernetes.io");
 }
 
+const nodeIpText = "an IPv4 address that the host has, such as 192.168.1.11";
+
 const node = z.strictObject(
   {
     name: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
@@ -264,24 +303,34 @@ const node = z.strictObject(
     host,
     labels: labels.default({}),
     taints: z.array(taint, { error: "a list of taints" }).optional(),
+    nodeIp: z.string({ error: nodeIpText }).refine(isIPv4, { error: nodeIpText }).optional(),
+    nodeInterface: interfacePattern().optional(),
+    checksumOffload: yesOrNo().optional(),
   },
   { error: "an object with name, role and host" },
 );
 
 /** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
-export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2"]);
+export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2", "security"]);
 
 /** What a user writes, key by key. Defaults are those that Pulumi.yaml names. */
 export const stackSchema = z.object({
   clusterName: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'").default("tailkube"),
   nodes: z.array(node, { error: "a list of nodes, each with name, role and host" }),
-  endpoint: z.string().refine(isIPv4, { error: "an IPv4 address such as 10.200.0.1" }).default("10.200.0.1"),
+  nodeNetwork: choice(["tailnet", "lan"]).default("tailnet"),
+  nodeCidr: network(1, 30, "192.168.1.0/24").optional(),
+  nodeInterface: interfacePattern().optional(),
+  checksumOffload: yesOrNo().default(true),
+  // A name is for a lan alone; see config/lan.ts.
+  endpoint: z.string().refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1" }).optional(),
   endpointPort: port().default(6443),
-  // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's /24 a node: PodSubnetNodeMaskMaxDiff = 16.
+  apiServerPort: port().default(6443),
+  // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
+  // /24 a node: PodSubnetNodeMaskMaxDiff = 16.
   podCidr: network(8, 24, "10.50.0.0/16").default("10.50.0.0/16"),
   // MaximumBitsForServiceSubnet = 20, MinimumAddressesInServiceSubnet = 10.
   serviceCidr: network(12, 28, "10.96.0.0/12").default("10.96.0.0/12"),
-  podRouting: choice(["native", "vxlan"]).default("native"),
+  podRouting: choice(["native", "vxlan"]).optional(),
   tunnelPort: port().default(8472),
   kubernetesVersion: version(oldestKubernetesMinor, "1.36.3").default("1.36.3"),
   tailscaleVersion: release("1.102.5").optional(),
@@ -292,8 +341,8 @@ export const stackSchema = z.object({
   ciliumVersion: version(oldestCiliumMinor, "1.15.19").default("1.15.19"),
   ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
   ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
-  tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, "a URL such as https://controlplane.tailscale.com").default(
-    "https://controlplane.tailscale.com",
+  tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, `a URL such as ${tailscaleLoginServer}`).default(
+    tailscaleLoginServer,
   ),
   tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s").default("tag:k8s"),
   tailnetMtu: wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
@@ -304,6 +353,11 @@ export const stackSchema = z.object({
   ),
   tailnetApiKey: z.string().optional(),
   tailnetApiKeyFile: z.string().optional(),
+  tailnetOauthClientId: text(/^[A-Za-z0-9]+$/, "the ID of an OAuth client, letters and digits").optional(),
+  tailnetOauthClientSecret: z.string().optional(),
+  tailnetOauthClientSecretFile: z.string().optional(),
+  tailnetRouteApproval: choice(["none", "devices", "policy"]).optional(),
+  tailnetPolicyFile: z.string().optional(),
   sshUser: userName().default("root"),
   sshPort: port().default(22),
   sshPrivateKey: z.string().optional(),
@@ -316,6 +370,7 @@ export const stackSchema = z.object({
   bundle: hostPath("/opt/tailkube-bundle").optional(),
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
+  security: securitySchema,
   checks: yesOrNo().default(true),
 });
 

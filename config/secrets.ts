@@ -1,6 +1,8 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
+import { looksSecret } from "./errors";
 import type { Secrets } from "./schema";
 import type { ReadFile } from "./load";
+import { makesAuthKeys } from "./tailnet";
 
 /** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */
 interface SecretKind {
@@ -48,20 +50,39 @@ const tailnetApiKey: SecretKind = {
   },
 };
 
+const tailnetOauthClientSecret: SecretKind = {
+  wanted: "the secret of an OAuth client of the tailnet",
+  problem(value) {
+    if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
+      return "it has characters that no client secret has. Give the secret alone.";
+    }
+    return /^tskey-(auth|api)-/.test(value)
+      ? "it is no client secret, but another kind of key. Make an OAuth client in the admin console."
+      : undefined;
+  },
+};
+
 /**
  * The secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
- * given twice, unreadable or of the wrong kind. Only the API's key may be missing.
+ * given twice, unreadable or of the wrong kind. Those of the tailnet's API may be missing, and
+ * the auth key where they can make one; in a lan the tailnet's are not looked at.
  */
 export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
-  const apiKey =
-    raw.tailnetApiKey === undefined && raw.tailnetApiKeyFile === undefined
-      ? undefined
-      : readSecret("tailnetApiKey", tailnetApiKey, raw, readFile, problems);
+  // ssh refuses a key whose last line does not end.
+  const ssh = { sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n` };
+  // A stack that was one of a tailnet may still name the tailnet's.
+  if (raw.nodeNetwork === "lan") {
+    return ssh;
+  }
+  const read = (key: string, kind: SecretKind) => readSecret(key, kind, raw, readFile, problems);
+  const given = (key: string) => raw[key] !== undefined || raw[`${key}File`] !== undefined;
   return {
-    // ssh refuses a key whose last line does not end.
-    sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n`,
-    tailnetAuthKey: readSecret("tailnetAuthKey", tailnetAuthKey, raw, readFile, problems),
-    ...(apiKey !== undefined && { tailnetApiKey: apiKey }),
+    ...ssh,
+    ...(!makesAuthKeys(raw) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
+    ...(given("tailnetApiKey") && { tailnetApiKey: read("tailnetApiKey", tailnetApiKey) }),
+    ...(given("tailnetOauthClientSecret") && {
+      tailnetOauthClientSecret: read("tailnetOauthClientSecret", tailnetOauthClientSecret),
+    }),
   };
 }
 
@@ -84,6 +105,10 @@ function readSecret(
     return "";
   }
   let value = inConfig;
+  if (typeof file === "string" && looksSecret(file)) {
+    // Said by exposedSecrets, which does not quote it.
+    return "";
+  }
   if (typeof file === "string") {
     try {
       value = readFile(file);

@@ -1,33 +1,52 @@
-/** Values of the Cilium chart: what holds pods, services and the endpoint on the tailnet. */
+/** Values of the Cilium chart: what holds pods, services and the endpoint on the node network. */
 import type { ClusterConfig } from "../config/schema";
 import { isValues, merge, type Values } from "./merge";
 
 /** Bytes that VXLAN puts around a pod's packet: Ethernet, IPv4, UDP and its own header. */
 const vxlanOverhead = 50;
 
-/** The MTU of pods in bytes: tailscale0's, less what the tunnel needs. A packet of this size passes, a larger one not. */
-export function podMtu({ podRouting, tailnet }: Pick<ClusterConfig, "podRouting" | "tailnet">): number {
-  return podRouting === "native" ? tailnet.mtu : tailnet.mtu - vxlanOverhead;
+/** The interfaces that carry what goes from node to node. */
+export interface Underlay {
+  /** Names, or beginnings of names and `+`. */
+  devices: readonly string[];
+  /** The smallest of their MTUs, in bytes. */
+  mtu: number;
 }
 
 /** The interface that Tailscale makes. */
-export const tailnetInterface = "tailscale0";
+export function tailnetUnderlay({ tailnet }: Pick<ClusterConfig, "tailnet">): Underlay {
+  return { devices: ["tailscale0"], mtu: tailnet.mtu };
+}
 
-type PinnedArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet">;
+/** The MTU of pods in bytes: what the tunnel leaves of the interfaces'. A packet of this size passes, a larger one not. */
+export function podMtu(
+  config: Pick<ClusterConfig, "podRouting" | "tailnet">,
+  underlay: Pick<Underlay, "mtu"> = tailnetUnderlay(config),
+): number {
+  return config.podRouting === "native" ? underlay.mtu : underlay.mtu - vxlanOverhead;
+}
+
+type PinnedArgs = Pick<ClusterConfig, "nodeNetwork" | "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet">;
 
 /** A value that the network stands on, and what a user changes instead of it, if anything. */
 interface Pin {
   path: string[];
+  /** Undefined where only the hosts can say. */
   value: unknown;
   instead?: string;
 }
 
-function pins({ endpoint, podCidr, podRouting, tunnelPort, tailnet }: PinnedArgs): Pin[] {
+// `underlay` is not known in a lan before the hosts were looked at.
+function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] {
+  const { endpoint, podCidr, podRouting, tunnelPort } = config;
+  const isLan = config.nodeNetwork === "lan";
+  const devices = underlay && underlay.devices.length === 1 ? underlay.devices[0] : underlay?.devices;
   return [
     // Auto-detection takes any interface with an address, and the smallest MTU of all of them (cilium/cilium#14339).
-    { path: ["devices"], value: tailnetInterface },
-    { path: ["nodePort", "directRoutingDevice"], value: tailnetInterface },
-    { path: ["MTU"], value: tailnet.mtu, instead: "tailnetMtu" },
+    { path: ["devices"], value: devices, ...(isLan && { instead: "nodeInterface" }) },
+    // Of several, each host has but one; Cilium takes the one with the node IP.
+    ...(Array.isArray(devices) ? [] : [{ path: ["nodePort", "directRoutingDevice"], value: devices }]),
+    { path: ["MTU"], value: underlay?.mtu, instead: isLan ? "the interfaces' MTU on the hosts" : "tailnetMtu" },
     // There is no kube-proxy that would make the API's service address work before Cilium does.
     { path: ["kubeProxyReplacement"], value: true },
     { path: ["k8sServiceHost"], value: endpoint.address, instead: "endpoint" },
@@ -40,14 +59,16 @@ function pins({ endpoint, podCidr, podRouting, tunnelPort, tailnet }: PinnedArgs
       ? [
           { path: ["routingMode"], value: "native", instead: "podRouting" },
           { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "podCidr" },
-          // The routes are the tailnet's: tailscale0 has no neighbours to route to directly.
-          { path: ["autoDirectNodeRoutes"], value: false },
+          // The routes are the tailnet's: tailscale0 has no neighbours to route to directly. In a lan each node is one.
+          { path: ["autoDirectNodeRoutes"], value: isLan },
         ]
       : [
           { path: ["routingMode"], value: "tunnel", instead: "podRouting" },
           { path: ["tunnelProtocol"], value: "vxlan" },
           { path: ["tunnelPort"], value: tunnelPort, instead: "tunnelPort" },
         ]),
+    // Agents read their configuration when they start: without it a changed port or MTU would come to pass with the next reboot.
+    ...(isLan ? [{ path: ["rollOutCiliumPods"], value: true }] : []),
   ];
 }
 
@@ -56,10 +77,11 @@ function pins({ endpoint, podCidr, podRouting, tunnelPort, tailnet }: PinnedArgs
  * pinned value has been refused when the config was loaded.
  *
  * @param a.nodeCount declared nodes of both roles.
+ * @param a.underlay of a lan, where the hosts alone can say; absent: the tailnet's.
  */
-export function ciliumValues(a: { config: ClusterConfig; nodeCount: number }): Values {
-  const { config, nodeCount } = a;
-  const pinned = pins(config).reduce((values, pin) => merge(values, nest(pin.path, pin.value)), {});
+export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; underlay?: Underlay }): Values {
+  const { config, nodeCount, underlay = tailnetUnderlay(config) } = a;
+  const pinned = pins(config, underlay).reduce((values, pin) => merge(values, nest(pin.path, pin.value)), {});
   // The operator's replicas repel each other: one more than there are nodes never starts, and the release never ends.
   const defaults: Values = { operator: { replicas: Math.min(2, nodeCount) } };
   // Images of a bundle are imported from files, and the registry's digest is not among their names.
@@ -74,15 +96,17 @@ export function ciliumValues(a: { config: ClusterConfig; nodeCount: number }): V
  * @param key the config key that the values stand under, for the message.
  */
 export function contradictions(config: PinnedArgs, values: Values, key = "ciliumValues"): string[] {
-  return pins(config).flatMap(({ path, value, instead }) => {
+  const underlay = config.nodeNetwork === "lan" ? undefined : tailnetUnderlay(config);
+  return pins(config, underlay).flatMap(({ path, value, instead }) => {
     const found = lookUp(values, path);
-    if (found === undefined || String(found.value) === String(value)) {
+    if (found === undefined || (value !== undefined && String(found.value) === String(value))) {
       return [];
     }
     const at = [key, ...found.path].join(".");
     const todo = instead ? `change ${instead} instead` : "remove it";
+    const allowed = value === undefined ? "what the hosts' interfaces say" : JSON.stringify(value);
     return [
-      `${at}: ${JSON.stringify(found.value)} is refused. Allowed: ${JSON.stringify(value)} ` +
+      `${at}: ${JSON.stringify(found.value)} is refused. Allowed: ${allowed} ` +
         `for ${path.join(".")}, which the cluster's network depends on; ${todo}.`,
     ];
   });
@@ -93,7 +117,10 @@ function nest(path: string[], value: unknown): Values {
 }
 
 /** The value at a path, or the first thing on the way that is no object and so would replace it. Undefined if unset. */
-function lookUp(values: Values, path: string[]): { path: string[]; value: unknown } | undefined {
+export function lookUp(
+  values: Values,
+  path: readonly string[],
+): { path: readonly string[]; value: unknown } | undefined {
   let at: unknown = values;
   for (const [depth, key] of path.entries()) {
     if (!isValues(at)) {

@@ -4,11 +4,13 @@
  */
 import { Document, parse, visit } from "yaml";
 import type { HostProfile, Role, Taint } from "../config/schema";
+import type { SecurityConfig } from "../config/security";
 import { merge } from "./merge";
+import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "./security";
 
 export interface NodeDocumentArgs {
   name: string;
-  /** The node's tailnet address: node IP, advertise address, and with it etcd's URLs and the certificates' SANs. */
+  /** Node IP, advertise address, and with it etcd's URLs and the certificates' SANs. */
   nodeIp: string;
   labels: Record<string, string>;
   /** Taken as it is: an empty list means no taint, on a control plane too. */
@@ -23,6 +25,8 @@ export interface ClusterDocumentArgs {
   kubernetesVersion: string;
   clusterName: string;
   endpoint: { address: string; port: number };
+  /** The port that each API server listens on; absent: the endpoint's. */
+  apiServerPort?: number;
   podCidr: string;
   serviceCidr: string;
   /** Further names and addresses of every API server's certificate; kubeadm adds the endpoint and the node's own. */
@@ -30,6 +34,8 @@ export interface ClusterDocumentArgs {
   profile: HostProfile;
   /** The file that kubelets hand to pods as resolv.conf: an absolute path. */
   resolvConf: string;
+  /** Absent: as kubeadm leaves it. Its files have to be on the control plane before (plan/security-files.ts). */
+  security?: SecurityConfig | undefined;
 }
 
 /** How a joiner finds the cluster and is let in. */
@@ -44,6 +50,8 @@ export type Discovery =
 
 export interface JoinDocumentArgs {
   endpoint: { address: string; port: number };
+  /** As in ClusterDocumentArgs; of no meaning for a worker. */
+  apiServerPort?: number;
   node: NodeDocumentArgs;
   discovery: Discovery;
   profile: HostProfile;
@@ -82,6 +90,7 @@ function initDocument(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): obje
 }
 
 function clusterDocument(a: ClusterDocumentArgs): object {
+  const hardening = hardeningOf(a);
   return {
     apiVersion,
     kind: "ClusterConfiguration",
@@ -89,7 +98,14 @@ function clusterDocument(a: ClusterDocumentArgs): object {
     kubernetesVersion: `v${a.kubernetesVersion}`,
     controlPlaneEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
     networking: { dnsDomain: "cluster.local", podSubnet: a.podCidr, serviceSubnet: a.serviceCidr },
-    apiServer: { certSANs: unique([a.endpoint.address, ...a.certSANs]) },
+    apiServer: {
+      certSANs: unique([a.endpoint.address, ...a.certSANs]),
+      ...(hardening && apiServerHardening(hardening)),
+    },
+    ...(hardening && {
+      controllerManager: controllerManagerHardening(hardening),
+      scheduler: schedulerHardening(hardening),
+    }),
     // No SANs here: they would go into every member's certificates. kubeadm puts each member's own name and advertise
     // address into its own (GetEtcdServerAltNames, GetEtcdPeerAltNames).
     etcd: { local: { dataDir: "/var/lib/etcd" } },
@@ -99,11 +115,17 @@ function clusterDocument(a: ClusterDocumentArgs): object {
 }
 
 function kubeletDocument(a: ClusterDocumentArgs): object {
+  const hardening = hardeningOf(a);
+  const own = { cgroupDriver: "systemd", resolvConf: a.resolvConf, ...(hardening && kubeletHardening(hardening)) };
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
-    ...merge({ cgroupDriver: "systemd", resolvConf: a.resolvConf }, a.profile.kubelet),
+    ...merge(own, a.profile.kubelet),
   };
+}
+
+function hardeningOf({ security, kubernetesVersion }: ClusterDocumentArgs) {
+  return security && { security, kubernetesVersion };
 }
 
 /**
@@ -156,9 +178,9 @@ export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVer
   ]);
 }
 
-// The endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
-function localEndpoint(a: { endpoint: { port: number }; node: NodeDocumentArgs }): object {
-  return { advertiseAddress: a.node.nodeIp, bindPort: a.endpoint.port };
+// Without a balancer the endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
+function localEndpoint(a: Pick<JoinDocumentArgs, "endpoint" | "apiServerPort" | "node">): object {
+  return { advertiseAddress: a.node.nodeIp, bindPort: a.apiServerPort ?? a.endpoint.port };
 }
 
 function nodeRegistration(node: NodeDocumentArgs, profile: HostProfile): object {

@@ -1,5 +1,4 @@
 /** kubeconfig files: whom they trust, and by which address they reach the API server. */
-import { createHash, X509Certificate } from "node:crypto";
 import { parse, stringify } from "yaml";
 import type { ClusterConfig } from "../config/schema";
 
@@ -20,26 +19,48 @@ export function withServer(kubeconfig: string, server: string): string {
  * The URL by which the operator's machine reaches the API server.
  *
  * @param hostAddress where that machine reaches the first control plane by SSH.
- * @param nodeAddress the first control plane's tailnet address.
+ * @param nodeAddress the first control plane's node IP.
  */
 export function operatorServer(
-  config: Pick<ClusterConfig, "endpoint" | "operatorEndpoint">,
+  config: Pick<ClusterConfig, "endpoint" | "operatorEndpoint"> & { apiServerPort?: number },
   hostAddress: string,
   nodeAddress: string,
 ): string {
   const address = { host: hostAddress, tailnet: nodeAddress, endpoint: config.endpoint.address }[
     config.operatorEndpoint
   ];
-  return `https://${address}:${config.endpoint.port}`;
+  const isBalanced = config.operatorEndpoint === "endpoint" || config.apiServerPort === undefined;
+  const port = isBalanced ? config.endpoint.port : config.apiServerPort;
+  return `https://${address}:${port}`;
 }
 
 /**
- * What a joiner pins the cluster's certificate authority by: `sha256:` and the hex SHA-256 of the CA certificate's
- * SubjectPublicKeyInfo, as in https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-join.
+ * A kubeconfig for a worker's join: a token that is valid for as long as the worker is let in, and the authority itself, so
+ * that nothing has to be asked of the cluster before it is trusted.
  *
- * @param certificate PEM. Throws if it is none.
+ * @param certificate the cluster's authority, PEM.
+ * @param token a bootstrap token.
  */
-export function caCertHash(certificate: string): string {
-  const key = new X509Certificate(certificate).publicKey.export({ type: "spki", format: "der" });
-  return `sha256:${createHash("sha256").update(key).digest("hex")}`;
+export function joinKubeconfig(
+  { endpoint }: Pick<ClusterConfig, "endpoint">,
+  certificate: string,
+  token: string,
+): string {
+  const name = "join";
+  return stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [
+      {
+        name,
+        cluster: {
+          server: `https://${endpoint.address}:${endpoint.port}`,
+          "certificate-authority-data": Buffer.from(certificate).toString("base64"),
+        },
+      },
+    ],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    "current-context": name,
+  }).trimEnd();
 }

@@ -1,6 +1,8 @@
 /** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
 import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { networkOf, overlap } from "./cidr";
+import { isOwnInterface } from "./interfaces";
+import { lanProblems } from "./lan";
 
 /** What the facts script prints as JSON of a host that is fit. */
 export interface HostFacts {
@@ -17,8 +19,8 @@ export interface HostFacts {
   networkManagers: string[];
   /** Version, or empty where there is none. */
   containerd: string;
-  /** Addresses with their prefix lengths. */
-  interfaces: { name: string; addresses: string[] }[];
+  /** Addresses with their prefix lengths; MTU in bytes. */
+  interfaces: { name: string; addresses: string[]; mtu: number }[];
   /** The path that kubelet should hand to pods as resolv.conf. */
   resolvConf: string;
 }
@@ -29,18 +31,16 @@ export interface NodeFacts {
   facts: HostFacts;
 }
 
-/** Interfaces that the cluster itself makes or uses: their addresses are no neighbour's. lxcbr0 is LXC's own, not Cilium's. */
-const ownInterface = /^(lo$|tailscale|cilium|lxc(?!br))/;
-
 /** Networks of the cluster that a host has a use of its own for, a line each. The cure is in the config. */
 export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfig): string[] {
   const ours = [
-    { key: "endpoint", network: `${config.endpoint.address}/32` },
+    // In a lan it is in the hosts' own network, or a name.
+    ...(config.nodeNetwork === "tailnet" ? [{ key: "endpoint", network: `${config.endpoint.address}/32` }] : []),
     { key: "podCidr", network: config.podCidr },
     { key: "serviceCidr", network: config.serviceCidr },
   ];
   return facts.interfaces
-    .filter((nic) => !ownInterface.test(nic.name))
+    .filter((nic) => !isOwnInterface(nic.name))
     .flatMap((nic) =>
       nic.addresses.flatMap((address) => {
         const network = networkOf(address);
@@ -84,7 +84,10 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
 
 /** All problems that only the facts of the hosts show, in one text; undefined if there is none. */
 export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig): string | undefined {
-  const problems = all.flatMap((one) => networkProblems(one, config));
+  const problems = [
+    ...all.flatMap((one) => networkProblems(one, config)),
+    ...(config.nodeNetwork === "lan" ? lanProblems(all, config) : []),
+  ];
   return problems.length === 0
     ? undefined
     : ["The config does not fit the hosts. Nothing has been changed on any of them.", ...problems].join("\n  - ");

@@ -83,7 +83,7 @@ export function leastContainerd(kubernetesVersion: string): string {
 /** Ports that must be free on a node's host: TCP, or UDP where `/udp` follows. */
 export function neededPorts(node: NodeConfig, config: ClusterConfig): string[] {
   const tcp =
-    node.role === "control-plane" ? [...everyNodesPorts, ...controlPlanesPorts, config.endpoint.port] : everyNodesPorts;
+    node.role === "control-plane" ? [...everyNodesPorts, ...controlPlanesPorts, config.apiServerPort] : everyNodesPorts;
   return [...tcp.map(String), ...(config.podRouting === "vxlan" ? [`${config.tunnelPort}/udp`] : [])];
 }
 
@@ -93,7 +93,7 @@ function isKernelVerified({ hostProfile }: ClusterConfig): boolean {
 }
 
 function kernelRequirement(config: ClusterConfig): Requirement {
-  const wanted = `the kernel is $kernel; wanted is ${leastKernel} or newer, for Cilium's NodePort on tailscale0`;
+  const wanted = `the kernel is $kernel; wanted is ${leastKernel} or newer, for Cilium's NodePort${config.nodeNetwork === "tailnet" ? " on tailscale0" : ""}`;
   // kubeadm's SystemVerification (k8s.io/system-validators, validators/types_unix.go): the long-term ones of 5.x, and all newer.
   return isKernelVerified(config)
     ? {
@@ -116,6 +116,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
   const { kubelet, skipHostChecks } = config.hostProfile;
   const minor = Number(config.kubernetesVersion.split(".")[1]);
   const oldestContainerd = leastContainerd(config.kubernetesVersion);
+  const isLan = config.nodeNetwork === "lan";
   const smaller = node.role === "worker" ? "Give it more." : "Give it more, or make it a worker.";
   const all: (Requirement | undefined)[] = [
     {
@@ -138,15 +139,18 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
     kernelRequirement(config),
     {
       id: "kernel-features",
-      test: '[ -z "$missing_kernel" ]',
-      problem:
-        "the kernel $kernel lacks ${missing_kernel% }, which Cilium and Tailscale need. Boot the distribution's generic kernel.",
+      test: isLan
+        ? 'missing_kernel=${missing_kernel/CONFIG_TUN /}; [ -z "$missing_kernel" ]'
+        : '[ -z "$missing_kernel" ]',
+      problem: `the kernel $kernel lacks \${missing_kernel% }, which Cilium${isLan ? " needs" : " and Tailscale need"}. Boot the distribution's generic kernel.`,
     },
-    {
-      id: "tun",
-      test: '[ "$tun" = true ]',
-      problem: "/dev/net/tun is missing, which Tailscale needs. Load the module tun, or pass the device in.",
-    },
+    isLan
+      ? undefined
+      : {
+          id: "tun",
+          test: '[ "$tun" = true ]',
+          problem: "/dev/net/tun is missing, which Tailscale needs. Load the module tun, or pass the device in.",
+        },
     {
       id: "systemd",
       test: `[ "$systemd" -ge ${leastSystemd} ]`,
@@ -222,6 +226,14 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       test: '[ -z "$missing_tools" ]',
       problem: "these commands are missing: ${missing_tools% }. Install the packages that hold them.",
     },
+    config.bundle !== undefined && node.lan?.checksumOffload === false
+      ? {
+          id: "tools",
+          test: "command -v ethtool >/dev/null",
+          problem:
+            "the command ethtool is missing, which checksumOffload: false needs. Install the package that holds it.",
+        }
+      : undefined,
     {
       id: "containerd",
       test: `[ -z "$containerd" ] || { [[ $containerd == [0-9]* ]] && version_at_least "$containerd" ${oldestContainerd}; }`,

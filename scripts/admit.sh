@@ -2,7 +2,7 @@
 # Stage admit, on a control plane that is in: opens the door for the named workers, waits until each says that it has
 # joined, and shuts it again whatever happened. The token's value is known to both sides beforehand; that it is valid at
 # all lasts only as long as this script.
-# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_JOIN_SECONDS.
+# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_JOIN_SECONDS.
 
 waiting_for() {
     local joiner
@@ -64,10 +64,17 @@ apply() {
     printf '%s\n' "$$" >"$TK_RUN/admit.pid"
     if ! all_joined; then
         forget_former_machines
+    fi
+    # Also of those that are in, should the cluster be older than the declaration. A word for each is meant.
+    # shellcheck disable=SC2086
+    declare_nodes $TK_JOINER_ADDRESSES
+    if ! all_joined; then
         trap 'close_admission || true' EXIT
         open_admission
         while missing=$(waiting_for) && [ -n "$missing" ]; do
             [ "$SECONDS" -lt "$end" ] || fail "${missing% } did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
+            # A joiner says that it has joined when its kubelet has its serving certificate.
+            if [ -x "$TK_LIB/approve" ]; then "$TK_LIB/approve" >/dev/null 2>&1 || true; fi
             sleep 1
         done
         changed "admitted $TK_JOINERS"

@@ -54,6 +54,6 @@ renew_certificates() {
     restart_static_pod kube-controller-manager
     restart_static_pod kube-scheduler
     if [ -z "$expired" ]; then
-        wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+        wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
     fi
 }

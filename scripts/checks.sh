@@ -3,7 +3,7 @@
 # pair of nodes work? The probes need no image but the pause image that every node has: they run the host's own bash,
 # socat, getent and ping, mounted read-only, inside a pod's network.
 # Given (beside node.sh's): TK_NODES ("name=ip" words), TK_CONTROL_PLANES (names), TK_PAUSE_IMAGE, TK_POD_MTU (bytes),
-# TK_TUNNEL_PORT, TK_READY_SECONDS, TK_PROBE (text of scripts/host/probe.sh).
+# TK_UNDERLAY_MTU (bytes; of the interfaces that carry it), TK_TUNNEL_PORT, TK_READY_SECONDS, TK_PROBE (text of scripts/host/probe.sh).
 
 namespace=tailkube-checks
 FAILURES=()
@@ -26,8 +26,8 @@ check_addresses() {
     for node in $TK_NODES; do
         name=${node%%=*} ip=${node#*=}
         [[ " $TK_CONTROL_PLANES " == *" $name "* ]] || continue
-        [ "$(kubectl_admin --server "https://$ip:$TK_ENDPOINT_PORT" get --raw /readyz 2>/dev/null)" = ok ] ||
-            failed "$name: its API server does not answer at https://$ip:$TK_ENDPOINT_PORT under a certificate for that address"
+        [ "$(kubectl_admin --server "https://$ip:$TK_API_PORT" get --raw /readyz 2>/dev/null)" = ok ] ||
+            failed "$name: its API server does not answer at https://$ip:$TK_API_PORT under a certificate for that address"
         kubectl_admin get endpointslices -n default -l kubernetes.io/service-name=kubernetes -o 'jsonpath={.items[*].endpoints[*].addresses[*]}' | grep -qwF "$ip" ||
             failed "$name: its API server does not advertise $ip (endpoints of service default/kubernetes)"
     done
@@ -87,16 +87,25 @@ probes_running() { [ "$(kubectl_checks get pods --no-headers 2>/dev/null | awk '
 # A service knows of its pod a moment after the pod is ready; on a busy machine some seconds.
 probes_served() { [ "$(kubectl_checks get endpointslices -o 'jsonpath={range .items[*]}{.endpoints[*].conditions.ready}{"\n"}{end}' 2>/dev/null | grep -c true)" = "$(wc -w <<<"$TK_NODES")" ]; }
 
+# advice KIND FROM TO DETAIL: what to try.
 advice() {
     case $1 in
-    pod) if [ "$TK_POD_ROUTING" = native ]; then
+    pod) if [ "$TK_NODE_NETWORK-$TK_POD_ROUTING" = lan-native ]; then
+        echo "are both on one network segment, and does its switch or hypervisor let addresses of pods through? 'ip route' on $2 shows the route to $3's pod CIDR; tailkube:podRouting vxlan does without"
+    elif [ "$TK_POD_ROUTING" = native ]; then
         echo "is $3's pod CIDR approved as a route in the tailnet, and does the policy let the pod CIDR through? 'tailscale status' and 'ip route show table 52' on $2 show what it accepts"
+    elif [[ $4 == *"itself answers"* ]]; then
+        echo "UDP $TK_TUNNEL_PORT is lost between $2 and $3: open it both ways in firewalls and security groups, or choose another port with tailkube:tunnelPort.$([ "$TK_NODE_NETWORK" != lan ] || echo " If it is open, try checksumOffload: false on both.") 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end"
     else
-        echo "is UDP $TK_TUNNEL_PORT open between the two? 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end, tailkube:tunnelPort changes the port"
+        echo "is UDP $TK_TUNNEL_PORT open between $2 and $3? 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end, tailkube:tunnelPort changes the port"
     fi ;;
     service) echo "'cilium-dbg service list' in the agent on $2 shows the service's backends" ;;
     dns) echo "'kubectl -n kube-system logs -l k8s-app=kube-dns'; a CoreDNS pod on another node is reached by the path between the nodes" ;;
-    mtu) echo "is tailscale0's MTU on both nodes what tailkube:tailnetMtu says ('ip link show tailscale0')?" ;;
+    mtu) if [ "$TK_NODE_NETWORK" = lan ]; then
+        echo "do the interfaces of both nodes and all switches between them pass $TK_UNDERLAY_MTU bytes? Set what they do pass as the MTU of the nodes' interfaces"
+    else
+        echo "is tailscale0's MTU on both nodes what tailkube:tailnetMtu says ('ip link show tailscale0')?"
+    fi ;;
     esac
 }
 
@@ -112,7 +121,7 @@ check_paths() {
     poll 30 probes_served || true
     for node in $TK_NODES; do
         name=${node%%=*}
-        peers+="$name=$(kubectl_checks get pod "$name" -o 'jsonpath={.status.podIP}')=$(kubectl_checks get service "$name" -o 'jsonpath={.spec.clusterIP}') "
+        peers+="$name=$(kubectl_checks get pod "$name" -o 'jsonpath={.status.podIP}')=$(kubectl_checks get service "$name" -o 'jsonpath={.spec.clusterIP}')=${node#*=} "
     done
     coredns=$(kubectl_admin -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={range .items[*]}{.spec.nodeName}={.status.podIP} {end}')
     for node in $TK_NODES; do
@@ -124,7 +133,7 @@ check_paths() {
         name=${node%%=*}
         grep -q '^done ' "$TK_RUN/probe.$name" || failed "$name: the probe could not be run there through the kubelet: $(log_tail "$TK_RUN/probe.$name.err" 2)"
         while read -r line kind from to detail; do
-            [ "$line" = failed ] && failed "$kind from $from to $to: $detail; $(advice "$kind" "$from" "$to")"
+            [ "$line" = failed ] && failed "$kind from $from to $to: $detail; $(advice "$kind" "$from" "$to" "$detail")"
         done <"$TK_RUN/probe.$name"
         count=$(awk '$1 == "done" {print $2}' "$TK_RUN/probe.$name")
         # A probe that did not run has counted nothing.

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Stage control-plane: makes this host one of the cluster's control planes, whichever. It has the cluster's authorities
 # from the stack's state, so it needs no other host's help: it founds the cluster or joins the one that is there.
-# Given (beside node.sh's, endpoint.sh's and etcd.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
-# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_TAG, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
+# Given (beside node.sh's, endpoint.sh's, etcd.sh's, node-security.sh's, security.sh's and approver.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
+# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
 # TK_FRONT_PROXY_CA_CRT, TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
 PKI=/etc/kubernetes/pki
@@ -43,12 +43,15 @@ found_cluster() {
         etcd_restore "$TK_RESTORE"
         options=(--ignore-preflight-errors=DirAvailable--var-lib-etcd)
     fi
+    # It is alone, so nobody has to learn to read what it encrypts.
+    install_security_files "$TK_ENCRYPTION"
     # kubeadm talks to the API through the endpoint.
     install_endpoint
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
     changed "kubeadm init"
-    wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
+    wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
     delete_tokens
+    wait_for 30 "the API does not take a note on the namespace kube-system" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
 }
 
 # By the authority itself: a certificate of the administrators' group that is good for an hour and lives in /run.
@@ -74,25 +77,28 @@ cluster_version() { kubectl_cluster -n kube-system get configmap kubeadm-config 
 join_cluster() {
     local version
     withdraw_endpoint
-    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. Is the route $TK_ENDPOINT/32 approved in the tailnet, and does its policy let ${TK_TAG:-this node} reach it? If every control plane is lost, see docs/disaster.md" api_ready "$TK_ENDPOINT"
-    cluster_answers || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint, or take the other cluster's route out of the tailnet"
+    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/disaster.md" endpoint_ready
+    cluster_answers || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint, or take the other cluster away from it"
     mint_credentials
     # shellcheck disable=SC2034  # members.sh reads it
     KUBECONFIG_ADMIN=$DISCOVERY
     version=$(cluster_version)
     [ "$version" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes ${version:-of an unknown version}, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
     forget_former_self
+    install_safe_security_files
     # A new machine may be called by another address, and kubeadm takes the names for its certificate from there.
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init phase upload-config kubeadm --kubeconfig "$DISCOVERY"
     TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join
     rm -f "$DISCOVERY"
+    # shellcheck disable=SC2034  # members.sh reads it
+    KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
     changed "kubeadm join"
-    wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+    wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
 }
 
 # Only who the state says has founded the cluster, or who has its snapshot, and only while nobody answers: a founder that
 # was made anew joins.
-may_found() { { [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ]; } && ! api_ready "$TK_ENDPOINT"; }
+may_found() { { [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ]; } && ! endpoint_ready; }
 
 apply() {
     # What a run has left that was killed in the middle of kubeadm.
@@ -104,12 +110,18 @@ apply() {
         own "$SENTINEL"
         install_pki
         if may_found; then found_cluster; else join_cluster; fi
+        tighten_modes
         follow_endpoint
+        install_approver
+        declare_nodes "$TK_NODE=$TK_NODE_IP"
         advertise_pod_cidr
+        obtain_serving_certificate
+        remember_security
         mark_joined "$TK_MARK"
         write_sentinel "$TK_MARK"
     fi
     install_endpoint
     install_etcd_command
-    result kubeconfig "$(cat /etc/kubernetes/admin.conf)" podCidr "$(pod_cidr)" certificateExpiry "$(certificate_expiry)"
+    install_approver
+    result encryption "$(encryption_state)" kubeconfig "$(cat /etc/kubernetes/admin.conf)" podCidr "$(pod_cidr)" certificateExpiry "$(certificate_expiry)"
 }

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# The API endpoint on this control plane's loopback and advertised, while its API server is ready.
-# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_HOST_ENDPOINT (text of scripts/host/endpoint.sh).
+# The API endpoint on this control plane's loopback and advertised, while its API server is ready. In a lan the endpoint is the
+# user's own business.
+# Given: TK_NODE_NETWORK, TK_ENDPOINT, TK_ENDPOINT_PORT, TK_HOST_ENDPOINT (text of scripts/host/endpoint.sh).
 
 endpoint_unit() {
     cat <<'UNIT'
@@ -28,6 +29,7 @@ has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; 
 
 install_endpoint() {
     local restart=
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     if install_text "$TK_LIB/endpoint" 0755 "$TK_HOST_ENDPOINT"; then restart=restart; fi
     if install_text "$TK_ETC/endpoint.env" 0644 "$(printf 'TAILKUBE_ENDPOINT=%s\nTAILKUBE_ENDPOINT_PORT=%s' "$TK_ENDPOINT" "$TK_ENDPOINT_PORT")"; then restart=restart; fi
     if install_text /etc/systemd/system/tailkube-endpoint.service 0644 "$(endpoint_unit)"; then
@@ -40,6 +42,7 @@ install_endpoint() {
 
 # A joiner that had the endpoint on its own loopback would talk to its own, closed port, and wait in silence.
 withdraw_endpoint() {
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     unit_stop tailkube-endpoint.service
     if has_endpoint; then ip address del "$TK_ENDPOINT/32" dev lo; fi
 }

@@ -37,17 +37,17 @@ ports_taken() {
 }
 
 interfaces_json() {
-    local name separator='' addresses
+    local name separator='' addresses mtu
     printf '['
-    while read -r name; do
+    while read -r name mtu; do
         mapfile -t addresses < <(ip -o addr show dev "$name" 2>/dev/null | awk '{print $4}')
         printf '%s{"name":' "$separator"
         json_string "$name"
         printf ',"addresses":'
         json_list "${addresses[@]}"
-        printf '}'
+        printf ',"mtu":%d}' "$mtu"
         separator=,
-    done < <(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}')
+    done < <(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); match($0, / mtu [0-9]+/); print $2, substr($0, RSTART + 5, RLENGTH - 5)}')
     printf ']'
 }
 

@@ -1,19 +1,32 @@
 # shellcheck shell=bash
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
-# plane waits for it, so kubeadm's own discovery waits for them.
-# Given (beside node.sh's): TK_KUBEADM_DOCUMENT (secret), TK_KUBEADM_SECONDS, TK_MARK, TK_TAG.
+# plane waits for it, so it waits for them before kubeadm starts.
+# Given (beside node.sh's and node-security.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
+# TK_MARK, TK_ENDPOINT_ADVICE.
+
+# Named in TK_KUBEADM_DOCUMENT.
+DISCOVERY=$TK_RUN/discovery.conf
+
+admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
 
 apply() {
-    # A run that was killed in the middle of kubeadm has left it.
-    rm -f "$TK_RUN/kubeadm.yaml"
+    # What a run has left that was killed in the middle of kubeadm.
+    rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
+    trap 'rm -f "$DISCOVERY"' EXIT
     refuse_other_stack
     if [ ! -e "$SENTINEL" ]; then
         reset_failed_attempt
         own "$SENTINEL"
-        wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. Is the route $TK_ENDPOINT/32 approved in the tailnet, and does its policy let ${TK_TAG:-this node} reach it?" api_ready "$TK_ENDPOINT"
+        wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
+        (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
+        wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
         run_kubeadm join
+        rm -f "$DISCOVERY"
         changed "kubeadm join"
+        tighten_modes
         advertise_pod_cidr
+        obtain_serving_certificate
+        remember_security
         mark_joined "$TK_MARK"
         write_sentinel "$TK_MARK"
     fi

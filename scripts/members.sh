@@ -47,6 +47,8 @@ forget_etcd_member() {
 # lease go with it.
 forget_node() {
     local error
+    # Nor are certificates for its name and its former address approved any more.
+    kubectl_cluster -n kube-system patch configmap tailkube-nodes --type merge -p "{\"data\":{\"$1\":null}}" >/dev/null 2>&1 || true
     kubectl_cluster get node "$1" -o name >/dev/null 2>&1 || return 0
     error=$(kubectl_cluster delete node "$1" --ignore-not-found --timeout=60s 2>&1 >/dev/null) || fail "cannot remove the Node $1: $(tail -n 1 <<<"$error")"
     # Nobody is left to say that they have ended; kubeadm would take a dead etcd's mirror pod for a member.

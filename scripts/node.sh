@@ -1,15 +1,17 @@
 # shellcheck shell=bash
 # What the stages that make a host a node of the cluster share: kubeadm, and the node's pod route. After reset.sh.
-# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_NODE_IP, TK_ROLE, TK_POD_ROUTING.
+# Given: TK_NODE_NETWORK (tailnet or lan), TK_ENDPOINT (in a lan it may be a DNS name), TK_ENDPOINT_PORT, TK_API_PORT (of each
+# API server), TK_NODE_IP, TK_ROLE, TK_POD_ROUTING.
 
 # kubectl's cache of what the API offers would stay in root's home.
 export KUBECACHEDIR=$TK_RUN/kube-cache
 
 kubectl_node() { kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/kubelet.conf "$@"; }
 kubectl_admin() { kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-# api_ready ADDRESS: asked without credentials (/readyz is open to anybody), for a joiner has none yet; kubectl would
-# ask the terminal for a user name.
-api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:$TK_ENDPOINT_PORT/readyz")" = ok ]; }
+# api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials (/readyz is open
+# to anybody), for a joiner has none yet; kubectl would ask the terminal for a user name.
+api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
+endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 
 # What the last run of kubeadm calls errors, in one line; its last lines if it names none.
 kubeadm_errors() {
@@ -30,23 +32,25 @@ run_kubeadm() {
     [ "$status" = 0 ] || fail "kubeadm $1 failed: $(kubeadm_errors); more in $KUBEADM_LOG on the host"
 }
 
-# kubeadm points a control plane's kubelet at its own API server. By the endpoint it reaches that one, too, as long as it is
-# ready, and another one when it is not.
+# kubeadm points a control plane's kubelet at its own API server. By an endpoint on the loopback it reaches that one, too, as
+# long as it is ready, and another one when it is not. Behind somebody's balancer it would reach any, also one that is still
+# older than itself in an upgrade; there it stays with its own.
 follow_endpoint() {
     local config=/etc/kubernetes/kubelet.conf server="https://$TK_ENDPOINT:$TK_ENDPOINT_PORT"
-    if ! grep -qF "server: $server" "$config"; then
+    if [ "$TK_NODE_NETWORK" = tailnet ] && ! grep -qF "server: $server" "$config"; then
         sed -i "s#^\( *server: \).*#\1$server#" "$config"
         systemctl restart kubelet
     fi
-    wait_for 90 "the kubelet's identity reaches no API server at the endpoint" kubectl_node get node "$TK_NODE"
+    wait_for 90 "the kubelet's identity reaches no API server by $config" kubectl_node get node "$TK_NODE"
 }
 
 pod_cidr() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.spec.podCIDR}'; }
 has_pod_cidr() { [ -n "$(pod_cidr)" ]; }
 
-# Pods are routed: the node advertises its own pod CIDR. The controller manager hands it out after the node is known.
+# Pods are routed: the node advertises its own pod CIDR to the tailnet; in a lan Cilium itself sets the routes. The controller
+# manager hands it out after the node is known.
 advertise_pod_cidr() {
-    [ "$TK_POD_ROUTING" = native ] || return 0
+    [ "$TK_NODE_NETWORK-$TK_POD_ROUTING" = tailnet-native ] || return 0
     wait_for 90 "the node has no pod CIDR from the controller manager" has_pod_cidr
     "$TK_LIB/routes" set pod-cidr "$(pod_cidr)" || fail "tailscale would not advertise the node's pod CIDR"
 }

@@ -153,8 +153,8 @@ install_kubernetes() {
         for binary in "$@"; do
             install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary" || true
         done
-        if install_text /etc/systemd/system/kubelet.service 0644 "$(kubelet_unit)"; then reload=1; fi
-        if install_text /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 0644 "$(kubelet_kubeadm_dropin)"; then reload=1; fi
+        if install_text /etc/systemd/system/kubelet.service 0600 "$(kubelet_unit)"; then reload=1; fi
+        if install_text /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 0600 "$(kubelet_kubeadm_dropin)"; then reload=1; fi
     else
         for binary in "$@"; do
             [ "$(installed_version "$binary")" = "$TK_KUBERNETES_VERSION" ] || older+=("$binary")
@@ -169,7 +169,7 @@ install_kubernetes() {
         # Also where a killed run has installed them and no more.
         apt-mark hold "$@" >/dev/null
     fi
-    if install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0644 "$(kubelet_address_dropin)"; then reload=1; fi
+    if install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0600 "$(kubelet_address_dropin)"; then reload=1; fi
     [ -z "$reload" ] || systemctl daemon-reload
     # Not started: it has nothing to run before kubeadm has written its configuration.
     systemctl is-enabled --quiet kubelet || { systemctl enable --quiet kubelet && changed "enabled kubelet"; }

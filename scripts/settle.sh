@@ -2,7 +2,7 @@
 # Stage settle, on the first control plane, after Cilium's release and all joins: nodes that are declared no more drained
 # and taken out, labels and taints as declared, Cilium and CoreDNS ready, pods that are older than the network restarted once.
 # Given (beside node.sh's): TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines), TK_NODES
-# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS. TK_MARKS and TK_RELEASE are there to run it again when they change.
+# (names), TK_READY_SECONDS, TK_DRAIN_SECONDS, TK_ENCRYPTION_KEY (its name), TK_ENCRYPTS (1: Secrets are kept encrypted). TK_MARKS and TK_RELEASE are there to run it again when they change.
 
 # identity KIND ITEM: what two items of one node differ in. A taint is its key and its effect, whatever its value.
 identity() {
@@ -81,6 +81,42 @@ EOF
     fi
 }
 
+# stored_secrets PATTERN: how many Secrets' bytes in etcd begin so. All that etcd holds passes through, and nothing is kept.
+stored_secrets() { "$TK_LIB/etcd" ctl get /registry/secrets/ --prefix --print-value-only 2>/dev/null | grep -ac "^$1" || true; }
+
+secrets_as_wanted() {
+    local all
+    if [ -z "$TK_ENCRYPTS" ]; then
+        # None may be left behind a key.
+        all=$(stored_secrets 'k8s:enc:') && [ "$all" = 0 ]
+    else
+        all=$("$TK_LIB/etcd" ctl get /registry/secrets/ --prefix --keys-only 2>/dev/null | grep -c .) || return 1
+        [ "$(stored_secrets "k8s:enc:secretbox:v1:$TK_ENCRYPTION_KEY:")" = "$all" ]
+    fi
+}
+
+# An API server writes a Secret that it is given unchanged only if it is not stored as it would store it now. One that
+# somebody changes meanwhile is written by just that.
+rewrite_secrets() {
+    local namespace
+    for namespace in $(kubectl_admin get namespaces -o 'jsonpath={.items[*].metadata.name}'); do
+        kubectl_admin -n "$namespace" get secrets -o json | kubectl_admin replace -f - >/dev/null 2>&1 || true
+    done
+    secrets_as_wanted
+}
+
+settle_secrets() {
+    local wanted=plain
+    [ -z "$TK_ENCRYPTS" ] || wanted=$TK_ENCRYPTION_KEY
+    [ "$(cluster_note secrets-stored)" != "$wanted" ] || return 0
+    if ! secrets_as_wanted; then
+        # An API server reads a changed EncryptionConfiguration within a minute or so.
+        wait_for 240 "not all Secrets in etcd are stored as wanted ($wanted): see 'kubectl get --raw /metrics | grep apiserver_encryption_config'" rewrite_secrets
+        changed "wrote all Secrets anew: $wanted"
+    fi
+    write_cluster_note secrets-stored "$wanted"
+}
+
 apply() {
     local node
     for node in $(departed); do take_out "$node"; done
@@ -94,5 +130,6 @@ apply() {
     restart_unmanaged_pods
     wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns
     spread_dns_drains
+    settle_secrets
     result
 }

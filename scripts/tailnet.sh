@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Stage tailnet: tailscaled installed, logged in once, its preferences set; units that other stages lean on. The stage
-# upgrade uses install_tailscale on a node that has joined.
+# upgrade uses install_tailscale on a node that has joined. After network.sh.
 # Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAG, TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed
 # one), TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS (texts of scripts/host/*).
 
@@ -76,21 +76,6 @@ install_tailscale() {
     unit_start tailscaled.service
 }
 
-# systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
-# NetworkManager would take over the interfaces of both.
-calm_network_managers() {
-    if systemctl is-active --quiet systemd-networkd; then
-        if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
-            systemctl restart systemd-networkd && changed "restarted systemd-networkd"
-        fi
-    fi
-    if systemctl is-active --quiet NetworkManager; then
-        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc*'; then
-            systemctl reload NetworkManager && changed "reloaded NetworkManager"
-        fi
-    fi
-}
-
 # A subnet router forwards.
 forward_ipv4() {
     install_text /etc/sysctl.d/90-tailkube-forward.conf 0644 'net.ipv4.ip_forward = 1' || true
@@ -126,24 +111,6 @@ log_in() {
     changed "logged in to the tailnet"
 }
 
-address_unit() {
-    cat <<'EOF'
-[Unit]
-Description=Wait until this node's declared tailnet address can be bound
-After=tailscaled.service
-Wants=tailscaled.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-TimeoutStartSec=infinity
-ExecStart=/usr/local/lib/tailkube/wait-address
-
-[Install]
-WantedBy=multi-user.target
-EOF
-}
-
 network_unit() {
     cat <<'EOF'
 [Unit]
@@ -168,55 +135,12 @@ install_units() {
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
     if install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK"; then restart=restart; fi
     if install_text "$TK_ETC/node.env" 0644 "$(printf 'TAILKUBE_ADDRESS=%s\nTAILKUBE_POD_CIDR=%s\nTAILKUBE_POD_ROUTING=%s' "$address" "$TK_POD_CIDR" "$TK_POD_ROUTING")"; then restart=restart; fi
-    if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit)"; then reload=1; fi
+    if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit tailscaled.service)"; then reload=1; fi
     if install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)"; then reload=1; fi
     [ -z "$reload" ] || systemctl daemon-reload
     command -v nft >/dev/null || apt_install nftables
     unit_start tailkube-network.service $restart
     unit_start tailkube-address.service
-}
-
-# Kernel settings that we, the kubelet or Cilium change; setting ip_forward sets others, so it comes first.
-REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip_early_demux net.ipv4.conf.all.rp_filter
-    net.ipv4.conf.default.rp_filter net.core.bpf_jit_enable vm.overcommit_memory vm.panic_on_oom kernel.panic
-    kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes fs.inotify.max_user_instances
-    fs.inotify.max_user_watches)
-
-# What files do not show, as it was before the first stage that changes anything: kernel settings, and the tables of
-# iptables, which leaves its base chains behind, even empty.
-remember_kernel() {
-    local key value
-    if [ ! -e "$TK_STATE/sysctls" ]; then
-        own "$TK_STATE/sysctls"
-        for key in "${REMEMBERED_SYSCTLS[@]}"; do
-            if value=$(sysctl -n "$key" 2>/dev/null); then printf '%s=%s\n' "$key" "$value"; fi
-        done >"$TK_STATE/sysctls.new"
-        mv "$TK_STATE/sysctls.new" "$TK_STATE/sysctls"
-    fi
-    if [ ! -e "$TK_STATE/nft-tables" ]; then
-        own "$TK_STATE/nft-tables"
-        nft list tables >"$TK_STATE/nft-tables" 2>/dev/null || true
-    fi
-}
-
-restore_sysctls() {
-    local setting
-    [ -e "$TK_STATE/sysctls" ] || return 0
-    while IFS= read -r setting; do
-        # Only what differs: in a container some may not be written at all.
-        [ "$(sysctl -n "${setting%%=*}")" = "${setting#*=}" ] || sysctl -qw "$setting" 2>/dev/null || true
-    done <"$TK_STATE/sysctls"
-}
-
-forget_tables() {
-    local table rules
-    command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
-    while IFS= read -r table; do
-        grep -qxF -- "$table" "$TK_STATE/nft-tables" && continue
-        # A rule or a chain of somebody's own keeps the table.
-        rules=$(nft "list $table" 2>/dev/null | grep -vE '^\s*(table|type|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' || true)
-        [ -n "$rules" ] || nft "delete $table" 2>/dev/null || true
-    done < <(nft list tables | grep -E '^table ip6? (filter|nat|mangle|raw|security)$')
 }
 
 apply() {
@@ -238,7 +162,7 @@ apply() {
 
 # Away with what this stage has made, the device in the tailnet included.
 remove_tailnet() {
-    local fresh='' networkd=''
+    local fresh=''
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     unit_stop tailkube-network.service
     unit_stop tailkube-address.service
@@ -259,12 +183,6 @@ remove_tailnet() {
         /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true
         [ -z "$fresh" ] || rm -rf /var/lib/tailscale /var/cache/tailscale
     fi
-    forget_tables
-    restore_sysctls
-    [ ! -e /etc/systemd/networkd.conf.d/50-tailkube.conf ] || networkd=1
-    undo_files
-    systemctl daemon-reload
-    [ -z "$networkd" ] || systemctl try-restart systemd-networkd
-    ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+    undo_network
     rm -f /run/tailkube-routes.lock
 }

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Takes everything of ours off a host, all stages at once and newest first, from whole ones as from those that failed or
-# were killed: what a stage has written down is what is undone. After reset.sh, runtime.sh, tailnet.sh.
+# were killed: what a stage has written down is what is undone. After reset.sh, runtime.sh, network.sh,
+# and tailnet.sh or lan.sh.
 # Given: TK_BUNDLE, TK_ROLE.
 
 # shellcheck disable=SC2034,SC2153  # TK_STAGE is lib.sh's, TK_STATE is not a misspelling of it
@@ -8,12 +9,13 @@ remove() {
     local stage
     if [ -e "$TK_STATE/owned.control-plane" ] || [ -e "$TK_STATE/owned.join" ]; then
         unit_stop tailkube-endpoint.service
+        unit_stop tailkube-approve.timer
         reset_node
         # The notes of an upgrade that was killed, and etcd's snapshots.
         rm -rf "$TK_STATE/upgrading" "$TK_STATE/snapshots"
         for stage in upgrade control-plane join; do TK_STAGE=$stage undo_files; done
     fi
-    for stage in runtime tailnet; do
+    for stage in runtime tailnet lan; do
         [ -e "$TK_STATE/owned.$stage" ] || continue
         TK_STAGE=$stage
         "remove_$stage"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
-# workers. After reset.sh, runtime.sh, tailnet.sh, node.sh, drain.sh, etcd.sh and certificates.sh.
+# workers; and how it is hardened. After reset.sh, runtime.sh, tailnet.sh, node.sh, drain.sh, etcd.sh, certificates.sh,
+# node-security.sh, cluster-notes.sh, security.sh and secure.sh.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
 #
 # A run that is killed leaves its notes behind, and the next one goes through all steps again: each looks first.
@@ -61,6 +62,8 @@ has_wanted_containerd() {
 }
 has_wanted_tailscale() {
     local wanted
+    # A tailscaled on a host of a lan is somebody else's.
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     wanted=$(wanted_tailscale)
     { [ -z "$wanted" ] || [ "$(tailscale_version tailscaled)" = "$wanted" ]; } && ! outdated tailscaled.service
 }
@@ -148,7 +151,7 @@ withdraw_endpoint() {
     other_api_ready || return 0
     systemctl stop tailkube-endpoint.service
     changed "withdrew the endpoint"
-    wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" api_ready "$TK_ENDPOINT"
+    wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
 }
 
 has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
@@ -160,6 +163,7 @@ return_endpoint() {
 }
 
 upgrade_tailscale() {
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     if ! has_wanted_tailscale; then
         # tailscaled makes tailscale0 anew, and Cilium's programs are on the former one.
         note cilium
@@ -168,22 +172,25 @@ upgrade_tailscale() {
         changed "tailscaled $(tailscale_version tailscaled)"
     fi
     wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" address_is_up
-    wait_for 90 "no API server answers at the endpoint, by the tailnet" api_ready "$TK_ENDPOINT"
+    wait_for 90 "no API server answers at the endpoint, by the tailnet" endpoint_ready
     if noted cilium; then
         restart_cilium
         done_with cilium
     fi
 }
 
-cilium_pod() { kubectl_node -n kube-system get pods -l k8s-app=cilium --field-selector "spec.nodeName=$TK_NODE" -o 'jsonpath={.items[0].metadata.uid} {.items[0].metadata.name} {.items[0].status.conditions[?(@.type=="Ready")].status}' 2>/dev/null; }
+# "uid name readiness" of this node's pod of Cilium; nothing where there is none.
+cilium_pod() { kubectl_node -n kube-system get pods -l k8s-app=cilium --field-selector "spec.nodeName=$TK_NODE" -o 'jsonpath={range .items[*]}{.metadata.uid} {.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null; }
+# The old one may be listed beside the new one while it ends.
 cilium_restarted() {
-    local uid ready
-    read -r uid _ ready < <(cilium_pod) && [ "$uid" != "$1" ] && [ "$ready" = True ]
+    local pods
+    pods=$(cilium_pod) && ! grep -q "^$1 " <<<"$pods" && grep -q ' True$' <<<"$pods"
 }
 
 restart_cilium() {
-    local uid name
-    read -r uid name _ < <(cilium_pod) && [ -n "$uid" ] || return 0
+    local pods uid name
+    wait_for 90 "the API does not say which pod of Cilium is on this node" cilium_pod
+    pods=$(cilium_pod) && read -r uid name _ <<<"$pods" && [ -n "$uid" ] || return 0
     wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod "$name" --wait=false
     wait_for 300 "Cilium does not become ready on this node: see 'kubectl -n kube-system logs -l k8s-app=cilium'" cilium_restarted "$uid"
     changed "restarted Cilium on this node"
@@ -202,7 +209,7 @@ kubelet_ready() {
     [ "$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion} {.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = "v$TK_KUBERNETES_VERSION True" ]
 }
 
-api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_ENDPOINT_PORT" get --raw /version 2>/dev/null | grep -qF "\"v$TK_KUBERNETES_VERSION\""; }
+api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_API_PORT" get --raw /version 2>/dev/null | grep -qF "\"v$TK_KUBERNETES_VERSION\""; }
 
 upgrade_kubernetes() {
     local cluster=$1
@@ -226,15 +233,18 @@ upgrade_kubernetes() {
 wait_until_healthy() {
     wait_for 300 "the node does not become Ready at $TK_KUBERNETES_VERSION: see 'kubectl describe node $TK_NODE' and 'journalctl -u kubelet' on it" kubelet_ready
     is_control_plane || return 0
-    wait_for 300 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_ENDPOINT_PORT" api_ready "$TK_NODE_IP"
+    wait_for 300 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
     wait_for 60 "the API server of this control plane is not at $TK_KUBERNETES_VERSION" api_at_version
     wait_for 120 "etcd's member on this control plane is not healthy" etcd_healthy
 }
 
 report() {
-    local expiry=
-    if is_control_plane; then expiry=$(certificate_expiry) || exit; fi
-    result kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
+    local expiry='' encryption=''
+    if is_control_plane; then
+        expiry=$(certificate_expiry) || exit
+        encryption=$(encryption_state)
+    fi
+    result encryption "$encryption" kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
 }
 
 remember_renewal() {
@@ -269,11 +279,13 @@ apply() {
     if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon
-        if ! has_wanted_renewal; then
+        if ! has_wanted_renewal || ! has_wanted_security; then
             wait_for 60 "not all of etcd's members are healthy, and the API might go away; nothing was changed. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
             withdraw_endpoint
-            renew_certificates
+            if ! has_wanted_security; then secure_node; fi
+            if ! has_wanted_renewal; then renew_certificates; fi
             return_endpoint
+            forget_kubeadm_copies
             remember_renewal
         fi
         report
@@ -289,6 +301,8 @@ apply() {
     withdraw_endpoint
     upgrade_tailscale
     upgrade_containerd
+    # What the cluster's document asks of the new API server has to be there before it starts.
+    if is_control_plane; then install_safe_security_files; fi
     if noted apply || ! has_wanted_kubernetes; then
         upgrade_kubernetes "$cluster"
     elif ! has_wanted_renewal; then
@@ -297,6 +311,12 @@ apply() {
     # kubeadm has written its own idea of the kubelet's server.
     follow_endpoint
     wait_until_healthy
+    if ! has_wanted_security; then
+        secure_node
+        follow_endpoint
+    fi
+    # kubeadm has written the kubelet's configuration anew.
+    tighten_modes
     return_endpoint
     forget_kubeadm_copies
     # kubeadm renews the certificates with each upgrade.

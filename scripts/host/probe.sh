@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Runs inside a probe pod. Arguments: own node, namespace, pod MTU (bytes), CoreDNS pods ("node=ip" words), peers
-# ("node=pod ip=service ip" words). Prints `failed KIND FROM TO DETAIL` for each broken path and `done COUNT` at the end.
+# ("node=pod ip=service ip=node ip" words). Prints `failed KIND FROM TO DETAIL` for each broken path and `done COUNT` at the end.
 self=$1 namespace=$2 mtu=$3 coredns=$4 peers=$5
 count=0
 
@@ -47,12 +47,17 @@ check() {
 }
 
 for peer in $peers; do
-    IFS='=' read -r name pod service <<<"$peer"
+    IFS='=' read -r name pod service node <<<"$peer"
     check service "$name" "no answer from the service at $service" says "$service" 80 "$name"
     # With the last dot, or the search domains of the host's resolv.conf would be asked first.
     check dns "$name" "the service's name does not resolve to $service" resolves "$name.$namespace.svc.cluster.local." "$service"
     [ "$name" != "$self" ] || continue
-    check pod "$name" "no answer from the pod at $pod" says "$pod" 8080 "$name"
+    count=$((count + 1))
+    if ! attempt says "$pod" 8080 "$name"; then
+        # What is broken is then what carries pods between the nodes, and not the nodes' own network.
+        if passes "$node" 64 2>/dev/null; then node=", though $name itself answers at $node"; else node=; fi
+        echo "failed pod $self $name no answer from the pod at $pod$node"
+    fi
     check mtu "$name" "a packet of $mtu bytes is lost on the way to $pod" passes "$pod" "$mtu"
     count=$((count + 1))
     if passes "$pod" "$((mtu + 1))" 2>/dev/null; then echo "failed mtu $self $name a packet of $((mtu + 1)) bytes passes, so the pod's MTU is not $mtu"; fi

@@ -6,6 +6,13 @@
 set -uo pipefail
 
 say() { printf 'tailkube: %s: %s\n' "$TAILKUBE_NODE" "$*" >&2; }
+# At a terminal the CLI shows what a deletion says only while it runs, and a host that is passed over is in no state any
+# more: it is kept in a file of the project, too.
+pass_over() {
+    say "$*"
+    printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$TAILKUBE_NODE" "$*" >>tailkube-not-cleaned.log || say "this could not be kept in $PWD/tailkube-not-cleaned.log"
+    exit 0
+}
 where="$TAILKUBE_HOST port $TAILKUBE_PORT"
 
 key=
@@ -31,16 +38,14 @@ for attempt in 1 2 3; do
     if ssh "${options[@]}" "$TAILKUBE_HOST" true </dev/null 2>"$directory/error"; then break; fi
     error=$(tail -n 1 "$directory/error")
     if grep -q 'Host key verification failed\|no matching host key type' "$directory/error"; then
-        say "another machine answers at $where than the one that was set up; it is left alone. If the old one is still somewhere, reinstall it."
-        exit 0
+        pass_over "another machine answers at $where than the one that was set up; it is left alone. If the old one is still somewhere, reinstall it."
     fi
     if grep -q 'Permission denied' "$directory/error"; then
         say "$TAILKUBE_USER is not let in at $where, so nothing was cleaned: $error"
         exit 1
     fi
     if [ "$attempt" = 3 ]; then
-        say "no answer at $where, so nothing was cleaned there: ${error:-timed out}. If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
-        exit 0
+        pass_over "no answer at $where, so nothing was cleaned there: ${error:-timed out}. If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
     fi
     sleep 2
 done

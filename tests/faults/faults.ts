@@ -51,6 +51,8 @@ export function command(host: lab.HostName, script: string, seconds = 60): strin
     cwd: lab.root,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
+    // A snapshot of etcd in base64 comes this way.
+    maxBuffer: 1 << 28,
     timeout: seconds * 1000,
   });
 }
@@ -127,7 +129,10 @@ export function loss(percent: number): Fault {
   return fault(at, () => hosts("loss", "off"));
 }
 
-/** Delays what every host receives, in milliseconds; undefined where the kernel cannot. */
+/**
+ * Delays what every host receives, in milliseconds; where the kernel has no netem, by the lab's own means. Undefined where
+ * the kernel has not even what these need.
+ */
 export function delay(milliseconds: number, jitter: number): Fault | undefined {
   const at = Date.now();
   try {

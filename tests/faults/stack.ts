@@ -39,6 +39,7 @@ export function useOwnStack(): void {
 
 export interface EngineRun {
   code: number | null;
+  /** What it printed, on one line: engines wrap long messages each in their own way. */
   text: string;
   seconds: number;
 }
@@ -59,7 +60,7 @@ export function engine(args: readonly string[], seconds: number): Promise<Engine
     child.on("error", reject);
     child.on("close", (code) => {
       clearTimeout(timer);
-      resolve({ code, text, seconds: (Date.now() - start) / 1000 });
+      resolve({ code, text: text.replace(/\s+/g, " "), seconds: (Date.now() - start) / 1000 });
     });
   });
 }

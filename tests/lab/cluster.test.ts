@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import * as lab from "./lab";
+import { allowed, difference, type HostState, stateOf } from "./leftovers";
 
 const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
 const version = `v${project.config["tailkube:kubernetesVersion"]}`;
@@ -16,14 +17,7 @@ describe("a cluster on the lab's hosts", function () {
   this.bail(true);
   this.timeout(90 * 60_000);
 
-  const before = new Map<string, { files: string; network: string }>();
-
-  function snapshot(host: lab.HostName) {
-    return {
-      files: lab.output("lab/hosts/hosts", ["snapshot", host]),
-      network: lab.output("lab/hosts/hosts", ["netstate", host]),
-    };
-  }
+  const before = new Map<string, HostState>();
 
   async function expectCluster() {
     await lab.run("lab/up", [], 45 * 60);
@@ -49,7 +43,7 @@ describe("a cluster on the lab's hosts", function () {
     await lab.run("lab/down", [], 300);
     await lab.run("lab/artifacts/build", [], 60 * 60);
     await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
-    for (const host of lab.hosts) before.set(host, snapshot(host));
+    for (const host of lab.hosts) before.set(host, stateOf(host));
     expect([...before.values()].every(({ files, network }) => files !== "" && network !== "")).to.equal(true);
   });
 
@@ -174,7 +168,7 @@ describe("a cluster on the lab's hosts", function () {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);
     for (const host of lab.hosts) {
-      const now = snapshot(host);
+      const now = stateOf(host);
       const { files, network } = before.get(host)!;
       expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
       expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
@@ -234,24 +228,3 @@ describe("a cluster on the lab's hosts", function () {
     expect(sh("find /sys/fs/cgroup -maxdepth 3 -type d -name '*tklab*'")).to.equal("");
   });
 });
-
-/** What a destroy may leave: packages and logs. Of a path that is allowed, everything below it is. */
-const allowed = [
-  /^\/var\/log\//,
-  /^\/var\/cache\//,
-  // What package managers, systemd and NetworkManager note down for themselves.
-  /^\/var\/lib\/(apt|dpkg|systemd|dbus|NetworkManager)\//,
-  /^\/var\/tmp\/systemd-private-/,
-  // The books of a containerd that was there before, but no image (blobs/sha256/…) and no snapshot (snapshots/…).
-  /^\/var\/lib\/containerd(\/io\.containerd\.[^/]+)*(\/(meta(data)?\.db|uuid|k8s\.io|containers|sandboxes|blobs(\/sha256)?|ingest|opt|lib|bin))?$/,
-];
-
-/** Lines in one text and not in the other, with the sign of a diff; paths (the first word) that may differ are left out. */
-function difference(before: string, after: string, mayDiffer: readonly RegExp[] = []): string[] {
-  const [a, b] = [new Set(before.split("\n")), new Set(after.split("\n"))];
-  const keep = (line: string) => !mayDiffer.some((pattern) => pattern.test(line.split(/\s/)[0]!));
-  return [
-    ...[...a].filter((line) => !b.has(line) && keep(line)).map((line) => `- ${line}`),
-    ...[...b].filter((line) => !a.has(line) && keep(line)).map((line) => `+ ${line}`),
-  ];
-}

@@ -1,13 +1,17 @@
 import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
+import { joinKubeconfig } from "../../plan/kubeconfig";
+import { encryptionConfiguration, encryptionKey } from "../../plan/security-files";
 import { bash } from "../unit/bash";
 import { authKey, minimal, privateKey } from "../unit/config.fixtures";
 import {
   authorityKeys,
+  before,
   caCertificate,
-  caHash,
   certificateExpiry,
+  custom,
+  find,
   hostKey,
   joinSeed,
   nodeAddress,
@@ -23,7 +27,6 @@ type Nodes = { name: string; role: string; host: Record<string, unknown> }[];
 const nodes = minimal.nodes as Nodes;
 const names = nodes.map(({ name }) => name);
 
-const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
 const scripts = ({ resources }: Run) => resources.filter(({ type }) => type === "command:remote:Command");
 const connectionOf = ({ inputs }: Registered) => inputs.connection as Record<string, unknown>;
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
@@ -33,30 +36,13 @@ const ofSteward = ["secrets", "departures", "admit", "settle", "checks"];
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 
-function find(run: Run, name: string): Registered {
-  const found = custom(run).filter((r) => r.name === name);
-  expect(found, name).to.have.lengthOf(1);
-  return found[0]!;
-}
-
 /** What a stage is told. */
 const variables = (run: Run, name: string) => variablesOf(stdinOf(find(run, name)));
 
-/** Everything that the engine finishes before it begins with a resource. */
-function before(run: Run, name: string): string[] {
-  const seen = new Set<string>();
-  const visit = (at: string) => {
-    for (const urn of find(run, at).dependencies) {
-      const other = urn.split("::").pop()!;
-      // The stack's own last outputs are read, not registered.
-      if (!seen.has(other) && !urn.includes("pulumi:pulumi:StackReference")) {
-        seen.add(other);
-        visit(other);
-      }
-    }
-  };
-  visit(name);
-  return [...seen];
+/** The token that a worker joins by. */
+function joinToken(run: Run, node: string): string {
+  const { users } = parse(variables(run, `${node}-join`).TK_DISCOVERY!) as { users: [{ user: { token: string } }] };
+  return users[0].user.token;
 }
 
 describe("three control planes and a worker", () => {
@@ -69,7 +55,7 @@ describe("three control planes and a worker", () => {
   it("are these resources", () => {
     const stages = [
       ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`, `${name}-upgrade`]),
-      ...planes.map((name) => `${name}-control-plane`),
+      ...planes.flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
       ...["workers-admit", "w1-join"],
       ...["cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
     ];
@@ -84,6 +70,7 @@ describe("three control planes and a worker", () => {
   it("are these components, under one", () => {
     const components = run.resources.filter((r) => !r.custom);
     expect(components.map(({ type, name }) => `${type} ${name}`)).to.have.members([
+      ...planes.map((name) => `tailkube:controlplane:SecretsEncryption ${name}`),
       "tailkube:cluster:Cluster cluster",
       ...names.flatMap((name) => [
         `tailkube:host:SshHost ${name}`,
@@ -206,7 +193,8 @@ describe("three control planes and a worker", () => {
   });
 
   describe("secrets", () => {
-    const token = () => kubeadm(run, "w1-join")[0]!.discovery.bootstrapToken.token as string;
+    const token = () => joinToken(run, "w1");
+    const key = () => encryptionKey(joinSeed).secret;
     /** A line of each key that is only that key's. */
     const keys = () => Object.values(authorityKeys).map((pem) => pem.split("\n")[1]!);
     const all = (): string[] => [
@@ -217,6 +205,7 @@ describe("three control planes and a worker", () => {
       ...keys(),
       token(),
       token().split(".")[1]!,
+      key(),
     ];
 
     it("are nowhere but in stdin, in the connection and in the provider's kubeconfig", () => {
@@ -242,7 +231,7 @@ describe("three control planes and a worker", () => {
       const stdinWithSecrets = scripts(run).filter(({ secretInputs }) => secretInputs.includes("stdin"));
       expect(stdinWithSecrets.map(({ name }) => name)).to.have.members([
         ...names.map((name) => `${name}-tailnet`),
-        ...planes.map((name) => `${name}-control-plane`),
+        ...planes.flatMap((name) => ["control-plane", "upgrade", "encryption"].map((stage) => `${name}-${stage}`)),
         ...["workers-admit", "w1-join"],
       ]);
       for (const name of names) {
@@ -261,8 +250,8 @@ describe("three control planes and a worker", () => {
     it("of the authorities reach no worker", () => {
       const worker = scripts(run).filter((script) => variablesOf(stdinOf(script)).TK_NODE === "w1");
       expect(worker).to.have.lengthOf(5);
-      for (const key of [joinSeed, ...keys()]) {
-        expect(worker.map(stdinOf).join(), key).to.not.include(key);
+      for (const secret of [joinSeed, key(), ...keys()]) {
+        expect(worker.map(stdinOf).join(), secret).to.not.include(secret);
       }
     });
   });
@@ -293,14 +282,18 @@ describe("three control planes and a worker", () => {
       });
     });
 
-    it("send workers to the endpoint, with the CA's hash and the token that the admission makes valid", () => {
-      const { apiServerEndpoint, caCertHashes, token } = kubeadm(run, "w1-join")[0]!.discovery.bootstrapToken;
+    it("send workers to the endpoint, with the CA itself and the token that the admission makes valid", () => {
       const { TK_TOKEN_ID, TK_TOKEN_SECRET } = variables(run, "workers-admit");
-      expect({ apiServerEndpoint, caCertHashes, token }).to.deep.equal({
-        apiServerEndpoint: "10.200.0.1:6443",
-        caCertHashes: [caHash],
-        token: `${TK_TOKEN_ID}.${TK_TOKEN_SECRET}`,
+      expect(kubeadm(run, "w1-join")[0]!.discovery).to.deep.equal({
+        file: { kubeConfigPath: "/run/tailkube/discovery.conf" },
       });
+      expect(variables(run, "w1-join").TK_DISCOVERY).to.equal(
+        joinKubeconfig(
+          { endpoint: { address: "10.200.0.1", port: 6443 } },
+          caCertificate,
+          `${TK_TOKEN_ID}.${TK_TOKEN_SECRET}`,
+        ),
+      );
     });
 
     it("let control planes in by credentials that they make for themselves", () => {
@@ -317,6 +310,47 @@ describe("three control planes and a worker", () => {
         expect(cluster.apiServer.certSANs).to.deep.equal(["10.200.0.1", `192.0.2.1${i + 1}`]);
       });
     });
+  });
+
+  describe("the encryption of Secrets", () => {
+    const states = (where: Run) => planes.map((name) => find(where, `${name}-encryption`).inputs.create !== undefined);
+
+    it("is there from the start, by a key of the state's seed, and no further connection is made for it", () => {
+      for (const name of planes) {
+        const { TK_ENCRYPTION, TK_ENCRYPTION_READ, TK_ENCRYPTION_KEY } = variables(run, `${name}-control-plane`);
+        const encryption = encryptionKey(joinSeed);
+        expect(TK_ENCRYPTION).to.equal(encryptionConfiguration(encryption, true));
+        expect(TK_ENCRYPTION_READ).to.equal(encryptionConfiguration(encryption, false));
+        expect(TK_ENCRYPTION_KEY).to.equal(encryption.name);
+      }
+      expect(states(run)).to.deep.equal([false, false, false]);
+    });
+
+    it("of a cluster that is older comes in two steps, the second when all control planes can read it", async () => {
+      const older = await runProgram({ encryption: { cp1: "reading", cp2: "reading", cp3: "wanted" } });
+      expect(states(older)).to.deep.equal([true, true, false]);
+      for (const name of planes) {
+        expect(before(older, `${name}-encryption`)).to.include.members(planes.map((other) => `${other}-upgrade`));
+      }
+      // Which stores the old ones anew.
+      expect(before(older, "cluster-settle")).to.include.members(planes.map((name) => `${name}-encryption`));
+    });
+  });
+
+  it("are hardened alike, whether they are made now or were made before", () => {
+    for (const name of planes) {
+      expect(variables(run, `${name}-upgrade`).TK_SECURITY).to.equal(
+        variables(run, `${name}-control-plane`).TK_SECURITY,
+      );
+    }
+    expect(variables(run, "w1-upgrade").TK_SECURITY).to.equal(variables(run, "w1-join").TK_SECURITY);
+    expect(variables(run, "w1-upgrade").TK_SECURITY).to.not.equal(variables(run, "cp1-upgrade").TK_SECURITY);
+    expect(variables(run, "w1-upgrade")).to.include({ TK_ENCRYPTION: "", TK_CLUSTER_DOCUMENT: "" });
+  });
+
+  it("have their certificates approved for their own addresses, which are declared before a kubelet changes", () => {
+    expect(variables(run, "workers-admit").TK_JOINER_ADDRESSES).to.equal(`w1=${nodeAddress(3)}`);
+    expect(before(run, "w1-upgrade")).to.include("workers-admit");
   });
 
   it("are upgraded one after the other, control planes first, and not in a first run", () => {
@@ -395,7 +429,9 @@ describe("three control planes and a worker", () => {
   it("are told in the outputs", () => {
     const server = (kubeconfig: unknown) =>
       (parse(kubeconfig as string) as { clusters: { cluster: { server: string } }[] }).clusters[0]!.cluster.server;
-    expect(run.outputs).to.have.all.keys("kubeconfig", "directKubeconfig", "nodes", "certificates", "versions");
+    expect(run.outputs).to.have.all.keys(
+      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "versions", "applied"],
+    );
     expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.15.19" });
     expect(run.outputs.certificates).to.deep.equal(planes.map((name) => ({ name, expires: certificateExpiry })));
     expect(server(run.outputs.kubeconfig)).to.equal("https://10.200.0.1:6443");
@@ -510,7 +546,9 @@ describe("other stacks", () => {
     const run = await runProgram({ config: { nodes: only("cp1") } });
     expect(run.errors).to.deep.equal([]);
     expect(custom(run).map(({ name }) => name)).to.have.members([
-      ...["host-key", "undo", "facts", "tailnet", "runtime", "control-plane", "upgrade"].map((name) => `cp1-${name}`),
+      ...["host-key", "undo", "facts", "tailnet", "runtime", "control-plane", "upgrade", "encryption"].map(
+        (name) => `cp1-${name}`,
+      ),
       ...[
         "cluster-secrets",
         "cluster-departures",
@@ -531,8 +569,7 @@ describe("other stacks", () => {
     expect(variables(run, "workers-admit").TK_JOINERS).to.match(/^w1=[0-9a-f]{16} w2=[0-9a-f]{16}$/);
     expect(before(run, "w2-join")).to.not.include("w1-join");
     expect(before(run, "w1-join")).to.not.include("w2-join");
-    const token = (name: string) => kubeadm(run, `${name}-join`)[0]!.discovery.bootstrapToken.token;
-    expect(token("w1")).to.equal(token("w2"));
+    expect(joinToken(run, "w1")).to.equal(joinToken(run, "w2"));
   });
 
   it("a host key in the config: it is enforced, and none is asked for", async () => {
@@ -671,8 +708,8 @@ describe("what stops the program", () => {
   it("hosts that the config does not fit: one error, as it is, and no host is touched", async () => {
     const run = await runProgram({
       facts: {
-        cp2: { interfaces: [{ name: "eth1", addresses: ["10.50.1.1/24"] }] },
-        w1: { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"] }] },
+        cp2: { interfaces: [{ name: "eth1", addresses: ["10.50.1.1/24"], mtu: 1500 }] },
+        w1: { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"], mtu: 1500 }] },
       },
     });
     expect(run.errors).to.have.lengthOf(1);
@@ -701,8 +738,8 @@ describe("what stops the program", () => {
           '  - kubernetesVersion: "1.36.3" is refused. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
           "Upgrade to a 1.35 first.",
       ]);
-      const changing = custom(run).filter(({ name }) => !/-(host-key|facts|undo)$/.test(name));
-      expect(changing.map(({ name }) => name)).to.deep.equal([]);
+      // Not even a host key is asked for.
+      expect(custom(run).map(({ name }) => name)).to.deep.equal([]);
     }
   });
 

@@ -87,7 +87,7 @@ describe("a stack on EC2", () => {
       ...names.flatMap((name) =>
         ["first-boot", "host-key", "facts", "tailnet", "runtime", "upgrade"].map((s) => `${name}-${s}`),
       ),
-      ...["cp1", "cp2", "cp3"].map((name) => `${name}-control-plane`),
+      ...["cp1", "cp2", "cp3"].flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
       ...["workers-admit", "w1-join", "cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
     ];
     expect(scripts(run).map(({ name }) => name)).to.have.members(stages);
@@ -265,7 +265,7 @@ describe("a stack on EC2", () => {
 
     it("takes with it what is on it, but for what is the cluster's", () => {
       const lasting = (name: string) =>
-        /-upgrade$/.test(name) || ["cluster-secrets", "cluster-departures"].includes(name);
+        /-(upgrade|encryption)$/.test(name) || ["cluster-secrets", "cluster-departures"].includes(name);
       for (const script of scripts(run)) {
         const node = variablesOf(script.inputs.stdin as string).TK_NODE!;
         const expected = lasting(script.name) ? "" : `${node}-instance`;

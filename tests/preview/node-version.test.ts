@@ -1,11 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
+import type { ClusterSecretValues } from "../../components/cluster-secrets";
 import type { Member } from "../../components/membership";
 import { NodeVersion } from "../../components/node-version";
 import { upgradeConfiguration } from "../../plan/kubeadm";
 import { bash } from "../unit/bash";
 import { configOf, minimal } from "../unit/config.fixtures";
-import { variablesOf } from "./program";
+import { joinSeed, variablesOf } from "./program";
 
 interface Made {
   inputs: Record<string, unknown>;
@@ -46,7 +47,8 @@ async function made(
     resolvConf: pulumi.output("/etc/resolv.conf"),
     mark: pulumi.output("mark"),
   };
-  const version = new NodeVersion(nodeName, { config, member, installed: pulumi.output(installed) });
+  const secrets = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<ClusterSecretValues>;
+  const version = new NodeVersion(nodeName, { config, member, installed: pulumi.output(installed), secrets });
   const certificateExpiry = await new Promise<string>((resolve) => version.certificateExpiry.apply(resolve));
   return { inputs: inputs!, certificateExpiry };
 }

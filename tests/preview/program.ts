@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../plan/preflight";
@@ -28,6 +29,7 @@ export interface Registered {
   ignoreChanges: string[];
   additionalSecretOutputs: string[];
   deletedWith: string;
+  retainOnDelete: boolean;
   /** A changed one replaces the resource; undefined if it has none. */
   replacementTrigger: unknown;
   /** URN and ID, `::` between. */
@@ -36,9 +38,8 @@ export interface Registered {
 
 export const unknown = "<unknown>";
 
-/** A certificate authority as kubeadm makes one, and the hash that joiners pin it by; `openssl` worked it out. */
+/** A certificate authority as kubeadm makes one. */
 export const caCertificate = readFileSync(join(__dirname, "ca.crt"), "utf8");
-export const caHash = "sha256:975dff0efb0593f251335e7985d8f164659d3d0b2ec70e66e1e61613537eea85";
 
 export const joinSeed = "5eed".repeat(16);
 /** What else the state keeps of a cluster's authorities. */
@@ -72,8 +73,16 @@ export const certificateExpiry = "2027-11-21T12:00:00Z";
 /** The nodes' tailnet addresses, by their order in the config. */
 export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 
+/** The auth key that Tailscale's API makes for a resource of that name. */
+export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
+
 /** What the scripts answer, as far as the program looks at it. */
-function answer(name: string, position: number, { facts = {}, config = {} }: RunArgs): object {
+function answer(
+  name: string,
+  position: number,
+  stdin: string,
+  { facts = {}, config = {}, encryption = {} }: RunArgs,
+): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
     case "boot":
@@ -82,13 +91,23 @@ function answer(name: string, position: number, { facts = {}, config = {} }: Run
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
       return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+    case "lan":
+      return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
       // A new host has what is wanted.
       return { changed: [], kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}` };
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
-      return { changed: [], kubeconfig, podCidr: "10.50.0.0/24", certificateExpiry };
+      return {
+        changed: [],
+        kubeconfig,
+        podCidr: "10.50.0.0/24",
+        certificateExpiry,
+        encryption: encryption[node.replace(/-control$/, "")] ?? "wanted",
+      };
+    case "join":
+      return { changed: [], podCidr: `10.50.${position}.0/24` };
     default:
       return { changed: [] };
   }
@@ -113,8 +132,37 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
+  encryption?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
+  /** Keys of secrets that the stack's file has in plain. */
+  plain?: string[];
+}
+
+export const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
+
+export function find(run: Run, name: string): Registered {
+  const found = custom(run).filter((r) => r.name === name);
+  expect(found, name).to.have.lengthOf(1);
+  return found[0]!;
+}
+
+/** Everything that the engine finishes before it begins with a resource. */
+export function before(run: Run, name: string): string[] {
+  const seen = new Set<string>();
+  const visit = (at: string) => {
+    for (const urn of find(run, at).dependencies) {
+      const other = urn.split("::").pop()!;
+      // The stack's own last outputs are read, not registered.
+      if (!seen.has(other) && !urn.includes("pulumi:pulumi:StackReference")) {
+        seen.add(other);
+        visit(other);
+      }
+    }
+  };
+  visit(name);
+  return [...seen];
 }
 
 /** What AWS answers to look-ups. */
@@ -142,10 +190,17 @@ export function variablesOf(stdin: string): Record<string, string> {
 }
 
 /** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
-export async function runProgram({ config = {}, facts = {}, preview = false, last = {} }: RunArgs = {}): Promise<Run> {
+export async function runProgram({
+  config = {},
+  facts = {},
+  encryption = {},
+  preview = false,
+  last = {},
+  plain = [],
+}: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
-  const names = (values.nodes as { name: string }[]).map((node) => node.name);
+  const names = Array.isArray(values.nodes) ? (values.nodes as { name: string }[]).map((node) => node.name) : [];
   await pulumi.runtime.setMocks(
     {
       call: ({ token, inputs }) => lookUp(token, inputs as Record<string, unknown>),
@@ -156,6 +211,9 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
         }
         if (preview) {
           return { id: undefined, state: {} };
+        }
+        if (type === "tailscale:index/tailnetKey:TailnetKey") {
+          return { id, state: { ...inputs, key: madeKey(name) } };
         }
         if (type === "command:local:Command") {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
@@ -171,8 +229,11 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
           return { id, state: { ...inputs, keyName: `${name}-made-up` } };
         }
         if (type === "command:remote:Command") {
-          const { create } = inputs as { create?: string };
-          const stdout = create === undefined ? "" : `${JSON.stringify(answer(name, position, { config, facts }))}\n`;
+          const { create, stdin } = inputs as { create?: string; stdin: string };
+          const stdout =
+            create === undefined
+              ? ""
+              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };
@@ -187,7 +248,7 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
     preview,
   );
   recordRegistrations(resources);
-  setConfig(values);
+  setConfig(values, plain);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
   const secretOutputs: string[] = [];
@@ -210,14 +271,15 @@ export async function runProgram({ config = {}, facts = {}, preview = false, las
   return { resources, outputs, secretOutputs, errors, milliseconds };
 }
 
-function setConfig(values: Record<string, unknown>): void {
+function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const source = sourceOf(values);
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
-  pulumi.runtime.setAllConfig(Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])), [
-    "tailkube:sshPrivateKey",
-    "tailkube:tailnetAuthKey",
-    "tailkube:tailnetApiKey",
-  ]);
+  pulumi.runtime.setAllConfig(
+    Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
+    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
+      .filter((key) => !plainKeys.includes(key))
+      .map((key) => `tailkube:${key}`),
+  );
 }
 
 /** Runs something; what it throws, and what is thrown beside it, ends in `errors` as it would in Pulumi's own runner. */
@@ -256,6 +318,7 @@ interface Request {
   getIgnorechangesList(): string[];
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
+  getRetainondelete(): boolean;
   getReplacementTrigger(): { toJavaScript(): unknown } | undefined;
   getProvider(): string;
 }
@@ -283,6 +346,7 @@ export function recordRegistrations(registered: Registered[]): void {
       ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
+      retainOnDelete: request.getRetainondelete(),
       replacementTrigger: request.getReplacementTrigger()?.toJavaScript(),
       provider: request.getProvider(),
     });

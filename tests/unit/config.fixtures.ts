@@ -54,8 +54,8 @@ export function goodFacts(changes: Partial<HostFacts> = {}): HostFacts {
     networkManagers: ["systemd-networkd"],
     containerd: "",
     interfaces: [
-      { name: "lo", addresses: ["127.0.0.1/8"] },
-      { name: "eth0", addresses: ["192.0.2.11/24", "fe80::1/64"] },
+      { name: "lo", addresses: ["127.0.0.1/8"], mtu: 1500 },
+      { name: "eth0", addresses: ["192.0.2.11/24", "fe80::1/64"], mtu: 1500 },
     ],
     resolvConf: "/etc/resolv.conf",
     ...changes,

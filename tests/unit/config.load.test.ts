@@ -40,6 +40,7 @@ describe("loadConfig", () => {
         tag: "tag:k8s",
         mtu: 1280,
         api: "https://api.tailscale.com",
+        routeApproval: "none",
       },
       ssh: { user: "root", port: 22 },
       hostProfile: emptyHostProfile,
@@ -195,7 +196,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a mistyped key of a node",
       changes: withNode(0, { taint: [] }),
-      line: "nodes[0].taint: there is no such key. Allowed: name, role, host, labels, taints. Did you mean taints?",
+      line: "nodes[0].taint: there is no such key. Allowed: name, role, host, labels, taints, nodeIp, nodeInterface, checksumOffload. Did you mean taints?",
     },
     {
       what: "a mistyped key of a host",

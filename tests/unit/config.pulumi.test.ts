@@ -26,23 +26,37 @@ describe("loadStackConfig", () => {
   });
 
   it("reads what the engine hands over, files of the project, and makes the secrets secret", async () => {
-    pulumi.runtime.setAllConfig({
-      "tailkube:nodes": JSON.stringify(minimal.nodes),
-      "tailkube:tailnetAuthKey": authKey,
-      "tailkube:sshPrivateKeyFile": "id",
-      "tailkube:tailnetApiKey": apiKey,
-      "kubernetes:context": "not ours",
-    });
+    pulumi.runtime.setAllConfig(
+      {
+        "tailkube:nodes": JSON.stringify(minimal.nodes),
+        "tailkube:tailnetAuthKey": authKey,
+        "tailkube:sshPrivateKeyFile": "id",
+        "tailkube:tailnetApiKey": apiKey,
+        "kubernetes:context": "not ours",
+      },
+      ["tailkube:tailnetAuthKey", "tailkube:tailnetApiKey"],
+    );
     const { config, secrets } = loadStackConfig();
     expect(config.nodes).to.have.lengthOf(4);
     for (const [secret, value] of [
-      [secrets.tailnetAuthKey, authKey],
+      [secrets.tailnetAuthKey!, authKey],
       [secrets.sshPrivateKey, `${privateKey}\n`],
       [secrets.tailnetApiKey!, apiKey],
     ] as const) {
       expect(await pulumi.isSecret(secret)).to.equal(true);
       expect(await new Promise((resolve) => secret.apply(resolve))).to.equal(value);
     }
+  });
+
+  it("refuses a secret that the stack's file has in plain, without quoting it", () => {
+    pulumi.runtime.setAllConfig(
+      { "tailkube:nodes": JSON.stringify(minimal.nodes), "tailkube:tailnetAuthKey": authKey },
+      ["tailkube:sshPrivateKey"],
+    );
+    expect(() => loadStackConfig())
+      .to.throw("tailnetAuthKey: it stands in plain in the stack's config")
+      .with.property("message")
+      .that.does.not.contain(authKey);
   });
 
   it("refuses a key that the project does not have", () => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { parse, stringify } from "yaml";
-import { caCertHash, operatorServer, withServer } from "../../plan/kubeconfig";
-import { caCertificate, caHash } from "../preview/program";
+import { joinKubeconfig, operatorServer, withServer } from "../../plan/kubeconfig";
+import { caCertificate } from "../preview/program";
 
 const kubeconfig = stringify({
   apiVersion: "v1",
@@ -29,13 +29,22 @@ describe("withServer", () => {
   });
 });
 
-describe("caCertHash", () => {
-  it("is openssl's own SHA-256 of the CA's public key", () => {
-    expect(caCertHash(caCertificate)).to.equal(caHash);
-  });
-
-  it("refuses what is no certificate", () => {
-    expect(() => caCertHash("hello")).to.throw();
+describe("joinKubeconfig", () => {
+  it("trusts the authority itself and brings the token, so that nothing is asked before", () => {
+    const config = { endpoint: { address: "10.200.0.1", port: 7443 } };
+    const text = joinKubeconfig(config, caCertificate, "abcdef.0123456789abcdef");
+    const { clusters, users, contexts, ...rest } = parse(text) as {
+      clusters: [{ cluster: Record<string, string> }];
+      users: [{ user: object }];
+      contexts: [{ context: object }];
+    };
+    expect(clusters[0].cluster).to.deep.equal({
+      server: "https://10.200.0.1:7443",
+      "certificate-authority-data": Buffer.from(caCertificate).toString("base64"),
+    });
+    expect(users[0].user).to.deep.equal({ token: "abcdef.0123456789abcdef" });
+    expect(contexts[0].context).to.deep.equal({ cluster: "join", user: "join" });
+    expect(rest).to.deep.equal({ apiVersion: "v1", kind: "Config", "current-context": "join" });
   });
 });
 

@@ -6,7 +6,7 @@ import { configOf, goodFacts } from "./config.fixtures";
 const config = configOf();
 const [cp1, cp2, cp3, w1] = config.nodes as [NodeConfig, NodeConfig, NodeConfig, NodeConfig];
 
-const eth1 = (...addresses: string[]): Partial<HostFacts> => ({ interfaces: [{ name: "eth1", addresses }] });
+const eth1 = (...addresses: string[]): Partial<HostFacts> => ({ interfaces: [{ name: "eth1", addresses, mtu: 1500 }] });
 
 /** All four hosts, of which the first ones differ from good ones. */
 const all = (...facts: Partial<HostFacts>[]) =>
@@ -23,11 +23,11 @@ describe("networkProblems", () => {
       "our own cluster's interfaces",
       {
         interfaces: [
-          { name: "lo", addresses: ["127.0.0.1/8", "10.200.0.1/32"] },
-          { name: "tailscale0", addresses: ["100.64.0.1/32"] },
-          { name: "cilium_host", addresses: ["10.50.0.55/32"] },
-          { name: "lxc0a1b2c3d4e5f", addresses: ["10.50.0.7/32"] },
-          { name: "lxc_health", addresses: ["10.50.0.8/32"] },
+          { name: "lo", addresses: ["127.0.0.1/8", "10.200.0.1/32"], mtu: 1500 },
+          { name: "tailscale0", addresses: ["100.64.0.1/32"], mtu: 1500 },
+          { name: "cilium_host", addresses: ["10.50.0.55/32"], mtu: 1500 },
+          { name: "lxc0a1b2c3d4e5f", addresses: ["10.50.0.7/32"], mtu: 1500 },
+          { name: "lxc_health", addresses: ["10.50.0.8/32"], mtu: 1500 },
         ],
       },
     ],
@@ -47,19 +47,19 @@ describe("networkProblems", () => {
     ],
     [
       "a network around the endpoint",
-      { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"] }] },
+      { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"], mtu: 1500 }] },
       "cp1: endpoint 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint, one that is used " +
         "nowhere around the hosts.",
     ],
     [
       "a network within the services'",
-      { interfaces: [{ name: "docker0", addresses: ["10.97.0.1/24"] }] },
+      { interfaces: [{ name: "docker0", addresses: ["10.97.0.1/24"], mtu: 1500 }] },
       "cp1: serviceCidr 10.96.0.0/12 overlaps 10.97.0.1/24 of its interface docker0. Choose another serviceCidr, one that " +
         "is used nowhere around the hosts.",
     ],
     [
       "LXC's bridge, which is not Cilium's",
-      { interfaces: [{ name: "lxcbr0", addresses: ["10.50.3.1/24"] }] },
+      { interfaces: [{ name: "lxcbr0", addresses: ["10.50.3.1/24"], mtu: 1500 }] },
       "cp1: podCidr 10.50.0.0/16 overlaps 10.50.3.1/24 of its interface lxcbr0. Choose another podCidr, one that is used " +
         "nowhere around the hosts.",
     ],

@@ -337,14 +337,14 @@ describe("the facts of a host that is fit", () => {
     expect(facts.networkManagers).to.be.an("array");
   });
 
-  it("hold each interface with its addresses, however it is named", () => {
+  it("hold each interface with its addresses and MTU, however it is named", () => {
     const text = [
       factsScript({}),
       `ip() {
           case "$*" in
           "-o link show")
               echo '1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue'
-              echo '2: eth0@if7: <BROADCAST,UP> mtu 1500 qdisc noqueue'
+              echo '2: eth0@if7: <BROADCAST,UP> mtu 9000 qdisc noqueue'
               echo '3: br-5d: <BROADCAST,UP> mtu 1500 qdisc noqueue' ;;
           "-o addr show dev eth0")
               echo '2: eth0    inet 192.0.2.11/24 brd 192.0.2.255 scope global eth0'
@@ -356,9 +356,9 @@ describe("the facts of a host that is fit", () => {
       "interfaces_json",
     ].join("\n");
     expect(JSON.parse(bashOk(text))).to.deep.equal([
-      { name: "lo", addresses: ["127.0.0.1/8"] },
-      { name: "eth0", addresses: ["192.0.2.11/24", "fe80::1/64"] },
-      { name: "br-5d", addresses: [] },
+      { name: "lo", addresses: ["127.0.0.1/8"], mtu: 65536 },
+      { name: "eth0", addresses: ["192.0.2.11/24", "fe80::1/64"], mtu: 9000 },
+      { name: "br-5d", addresses: [], mtu: 1500 },
     ]);
   });
 });

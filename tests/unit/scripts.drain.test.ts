@@ -19,8 +19,10 @@ interface Cluster {
 }
 
 const names = {
+  TK_NODE_NETWORK: "tailnet",
   TK_ENDPOINT: "10.200.0.1",
   TK_ENDPOINT_PORT: "6443",
+  TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.4",
   TK_ROLE: "worker",
   TK_POD_ROUTING: "native",

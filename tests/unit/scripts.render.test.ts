@@ -16,7 +16,7 @@ const stages: Record<string, string[]> = {
   "first-boot": ["sshd.sh", "first-boot.sh"],
   "host-key": ["sshd.sh", "host-key.sh"],
   facts: ["facts.sh"],
-  tailnet: ["tailnet.sh"],
+  tailnet: ["network.sh", "tailnet.sh"],
   runtime: ["reset.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
   "control-plane": [
@@ -26,15 +26,35 @@ const stages: Record<string, string[]> = {
     "endpoint.sh",
     "etcd.sh",
     "certificates.sh",
+    "node-security.sh",
+    "cluster-notes.sh",
+    "security.sh",
+    "approver.sh",
     "control-plane.sh",
   ],
-  upgrade: ["reset.sh", "runtime.sh", "tailnet.sh", "node.sh", "drain.sh", "etcd.sh", "certificates.sh", "upgrade.sh"],
-  join: ["reset.sh", "node.sh", "join.sh"],
-  admit: ["reset.sh", "node.sh", "members.sh", "admit.sh"],
+  upgrade: [
+    "reset.sh",
+    "runtime.sh",
+    "tailnet.sh",
+    "node.sh",
+    "drain.sh",
+    "etcd.sh",
+    "certificates.sh",
+    "node-security.sh",
+    "cluster-notes.sh",
+    "security.sh",
+    "secure.sh",
+    "upgrade.sh",
+  ],
+  encryption: ["cluster-notes.sh", "security.sh", "encryption.sh"],
+  join: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
+  admit: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
   departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
-  settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "settle.sh"],
+  settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
   checks: ["reset.sh", "node.sh", "checks.sh"],
-  undo: ["reset.sh", "runtime.sh", "tailnet.sh", "undo.sh"],
+  undo: ["reset.sh", "runtime.sh", "network.sh", "tailnet.sh", "undo.sh"],
+  lan: ["network.sh", "lan.sh"],
+  "undo-lan": ["reset.sh", "runtime.sh", "network.sh", "lan.sh", "undo.sh"],
 };
 
 const lastLine = 'main "$1" </dev/null\n';
@@ -116,7 +136,7 @@ describe("renderStdin", () => {
     for (const [stage, files] of Object.entries(stages)) {
       const text = renderStdin({ node: "n", stage, files, variables: {} }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const expected = stage === "facts" ? "main " : stage === "undo" ? "apply remove main " : "apply main ";
+      const expected = stage === "facts" ? "main " : stage.startsWith("undo") ? "apply remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

@@ -7,13 +7,16 @@ import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, wit
 afterEach(removeTemporaryFolders);
 
 const variables = {
+  TK_NODE_NETWORK: "tailnet",
   TK_ENDPOINT: "10.200.0.1",
   TK_ENDPOINT_PORT: "6443",
+  TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.1",
   TK_POD_ROUTING: "native",
   TK_KUBEADM_SECONDS: "5",
   TK_KUBEADM_DOCUMENT: "kind: JoinConfiguration\ntoken: abcdef.0123456789abcdef",
   TK_TAG: "tag:k8s",
+  TK_ENDPOINT_ADVICE: "Is the route approved?",
 };
 
 /**
@@ -22,16 +25,30 @@ const variables = {
  */
 function stage(root: string, name: string, more: Record<string, string>, text: string): string {
   const shared: Record<string, string[]> = {
-    tailnet: [],
+    tailnet: ["network.sh"],
+    lan: ["network.sh"],
     secrets: [],
-    "control-plane": ["reset.sh", "node.sh", "members.sh", "endpoint.sh", "etcd.sh", "certificates.sh"],
-    admit: ["reset.sh", "node.sh", "members.sh"],
-    settle: ["reset.sh", "node.sh", "members.sh", "depart.sh"],
+    "control-plane": [
+      "reset.sh",
+      "node.sh",
+      "members.sh",
+      "endpoint.sh",
+      "etcd.sh",
+      "certificates.sh",
+      "node-security.sh",
+      "cluster-notes.sh",
+      "security.sh",
+      "approver.sh",
+    ],
+    join: ["reset.sh", "node.sh", "node-security.sh"],
+    admit: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh"],
+    settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh"],
   };
   const script = [...(shared[name] ?? ["reset.sh", "node.sh"]), `${name}.sh`]
     .map(scriptText)
     .join("\n")
     .replace(/\/etc\/kubernetes/g, `${root}/etc/kubernetes`)
+    .replace(/\/var\/lib\/kubelet/g, `${root}/var/lib/kubelet`)
     .replace(/\/var\/log\//g, `${root}/var/log/`);
   mkdirSync(`${root}/var/log`, { recursive: true });
   return withLibrary(
@@ -142,9 +159,13 @@ describe("stage settle", () => {
     TK_TAINTS: "cp1 node-role.kubernetes.io/control-plane:NoSchedule",
     TK_READY_SECONDS: "0",
     TK_DRAIN_SECONDS: "30",
+    TK_ENCRYPTION_KEY: "key-1",
+    TK_ENCRYPTS: "1",
   };
   const kubectl = (answers: string) => `
     departed() { :; }
+    cluster_note() { printf '%s' "\${NOTE-key-1}"; }
+    write_cluster_note() { log "note $1 $2"; }
     kubectl_admin() {
         case "$*" in
         ${answers}
@@ -223,9 +244,90 @@ describe("stage settle", () => {
   });
 });
 
+describe("Secrets in etcd", () => {
+  const encrypted = "k8s:enc:secretbox:v1:key-1:\\x01\\n\\xff";
+  const former = "k8s:enc:secretbox:v1:key-0:\\x01";
+  const plain = "k8s\\x00\\n\\x0csecret";
+
+  /** Settles Secrets of which etcd holds `stored` at first, and `rewritten` after a second call of kubectl replace. */
+  function settle(stored: string[], rewritten: string[], { encrypts = "1", note = "" } = {}) {
+    const root = temporaryFolder();
+    const etcd = (all: string[]) => [":", ...all.map((value) => `printf '${value}\\n'`)].join("; ");
+    write(
+      `${root}/usr/local/lib/tailkube/etcd`,
+      `#!/bin/bash
+[ "$(wc -l <${root}/replaced 2>/dev/null || echo 0)" -lt 4 ] || done=1
+case "$*" in
+"ctl get /registry/secrets/ --prefix --keys-only") printf '/registry/secrets/a\n\n%.0s' ${stored.map((_, i) => i).join(" ")} ;;
+"ctl get /registry/secrets/ --prefix --print-value-only") if [ -z "\${done:-}" ]; then ${etcd(stored)}; else ${etcd(rewritten)}; fi ;;
+*) exit 9 ;;
+esac
+`,
+      0o755,
+    );
+    write(`${root}/replaced`, "");
+    const finished = bash(
+      stage(
+        root,
+        "settle",
+        { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts, NOTE: note },
+        `cluster_note() { printf '%s' "$NOTE"; }
+        write_cluster_note() { log "note $1 $2"; }
+        kubectl_admin() {
+            case "$*" in
+            "get namespaces "*) printf 'default kube-system' ;;
+            "-n "*" get secrets -o json") echo '{}' ;;
+            "replace -f -") cat >>"$ROOT/replaced" ;;
+            *) log "$*" ;;
+            esac
+        }
+        wait_for() { poll 3 "\${@:3}" || fail "$2"; }
+        sleep() { command sleep 0.1; }
+        settle_secrets
+        result`,
+      ),
+    );
+    return { ...finished, calls: logOf(root), written: readFileSync(`${root}/replaced`, "utf8").length > 0 };
+  }
+
+  it("are written anew until all of them are as wanted, and that is noted", () => {
+    for (const before of [plain, former]) {
+      const { stdout, calls } = settle([encrypted, before], [encrypted, encrypted]);
+      expect(JSON.parse(stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: key-1"] });
+      expect(calls).to.deep.equal(["note secrets-stored key-1"]);
+    }
+    const back = settle([plain, encrypted], [plain, plain], { encrypts: "", note: "key-1" });
+    expect(JSON.parse(back.stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: plain"] });
+    expect(back.calls).to.deep.equal(["note secrets-stored plain"]);
+  });
+
+  it("are left alone where they are as wanted, and not even looked at where that is noted", () => {
+    const same = settle([encrypted, encrypted], []);
+    expect({ written: same.written, calls: same.calls }).to.deep.equal({
+      written: false,
+      calls: ["note secrets-stored key-1"],
+    });
+    expect(settle([plain], [], { encrypts: "" })).to.include({ written: false, status: 0 });
+    const noted = settle([plain], [], { note: "key-1" });
+    expect({ written: noted.written, calls: noted.calls, status: noted.status }).to.deep.equal({
+      written: false,
+      calls: [],
+      status: 0,
+    });
+  });
+
+  it("that stay in plain fail the stage, and nothing is noted", () => {
+    const { status, stderr, calls } = settle([plain], [plain]);
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/not all Secrets in etcd are stored as wanted \(key-1\)/);
+    expect(calls).to.deep.equal([]);
+  });
+});
+
 describe("stage admit", () => {
   const joiners = {
     TK_JOINERS: "w1=mark1",
+    TK_JOINER_ADDRESSES: "w1=100.64.0.21",
     TK_TOKEN_ID: "abcdef",
     TK_TOKEN_SECRET: "0123456789abcdef",
     TK_JOIN_SECONDS: "30",
@@ -242,13 +344,15 @@ describe("stage admit", () => {
         *) log "$*" ;;
         esac
     }
+    kubectl_security() { case "$*" in *patch*) log "declare \${*: -1}" ;; esac; }
     kubectl_admin() { case "$*" in "apply -f -") log apply; cat >>"$ROOT/applied" ;; *) log "$*" ;; esac; }`;
+  const declared = 'declare {"data":{"w1":"100.64.0.21"}}';
   const closed = "-n kube-system delete secret bootstrap-token-abcdef --ignore-not-found";
 
   it("opens the door, waits for the joiner's own mark, and shuts it", () => {
     const root = temporaryFolder();
     bashOk(stage(root, "admit", joiners, `${kubectl(4)}\napply`));
-    expect(logOf(root)).to.deep.equal(["apply", closed]);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
     const secret = readFileSync(`${root}/applied`, "utf8");
     expect(secret)
       .to.match(/^ {2}name: bootstrap-token-abcdef$/m)
@@ -265,8 +369,10 @@ describe("stage admit", () => {
       const root = temporaryFolder();
       const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(6, former, ready)}\napply`));
       expect(logOf(root)).to.deep.equal([
+        '-n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"w1":null}}',
         "delete node w1 --ignore-not-found --timeout=60s",
         "delete pods -A --field-selector spec.nodeName=w1 --force --grace-period=0 --wait=false",
+        declared,
         "apply",
         closed,
       ]);
@@ -277,7 +383,7 @@ describe("stage admit", () => {
   it("opens nothing when all have joined, and shuts what a killed run left open", () => {
     const root = temporaryFolder();
     const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(0)}\napply`));
-    expect(logOf(root)).to.deep.equal([closed]);
+    expect(logOf(root)).to.deep.equal([declared, closed]);
     expect(JSON.parse(stdout)).to.deep.equal({ changed: [] });
   });
 
@@ -318,7 +424,7 @@ describe("stage admit", () => {
         if kill -0 $old 2>/dev/null; then wait $old || true; fi`,
       ),
     );
-    expect(logOf(root)).to.deep.equal(["apply", closed]);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
   });
 });
 
@@ -351,6 +457,7 @@ describe("leaving the cluster", () => {
     const kubeconfig = `${root}/etc/kubernetes/admin.conf`;
     expect(logOf(root)).to.deep.equal([
       `kubectl --kubeconfig ${kubeconfig} drain w2 --ignore-daemonsets --delete-emptydir-data --timeout=30s`,
+      '-n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"w2":null}}',
       "delete node w2 --ignore-not-found --timeout=60s",
       "delete pods -A --field-selector spec.nodeName=w2 --force --grace-period=0 --wait=false",
     ]);
@@ -369,7 +476,7 @@ describe("leaving the cluster", () => {
     const stdout = bashOk(
       stage(root, "settle", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
     );
-    expect(logOf(root)[0]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
+    expect(logOf(root)[1]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
     expect((JSON.parse(stdout) as { changed: string[] }).changed[0]).to.equal("did not drain w2, which is not Ready");
   });
 
@@ -457,7 +564,12 @@ describe("stages control-plane and join", () => {
    * A host on which kubeadm, kubectl and the way out only take notes. `answers`: whether a cluster is there;
    * `failing`: the command at which it ends.
    */
-  const fakes = ({ answers = false, failing = "", former = "", version = "1.36.3" } = {}) => `
+  const fakes = ({ answers = false, failing = "", former = "", version = "1.36.3", known = "key-1" } = {}) => `
+    kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *) log "security $*" ;; esac; }
+    admitted() { [ "$(cat "$DISCOVERY")" = "kind: Config" ]; }
+    tighten_modes() { log tighten_modes; }
+    obtain_serving_certificate() { log obtain_serving_certificate; }
+    install_approver() { :; }
     ip() { case "$*" in *" show "*) [ ! -e "$ROOT/on-lo" ] || echo "1: lo inet 10.200.0.1/32" ;; *) log "ip $*" ;; esac; }
     reset_node() { log reset_node; rm -rf "$ROOT/etc/kubernetes"; rm -f "$SENTINEL"; }
     run_kubeadm() { log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"; mkdir -p "$ROOT/etc/kubernetes"; echo apiVersion: v1 >"$ROOT/etc/kubernetes/admin.conf"; : >"$ROOT/up"; [ "${failing}" != kubeadm ] || fail "kubeadm ended with 1"; }
@@ -479,7 +591,7 @@ describe("stages control-plane and join", () => {
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
     mark_joined() { log "mark_joined $1"; }
     apply`;
-  const of = { TK_MARK: "mark1" };
+  const of = { TK_MARK: "mark1", TK_SECURITY: "secured", TK_DISCOVERY: "kind: Config" };
   const pem = (name: string) => `-----BEGIN ${name}-----\nbase64\n-----END ${name}-----`;
   const plane = {
     ...of,
@@ -490,6 +602,13 @@ describe("stages control-plane and join", () => {
     TK_JOIN_DOCUMENT: "kind: Join",
     TK_HOST_ENDPOINT: "#!/bin/bash",
     TK_HOST_ETCD: "#!/bin/bash",
+    TK_HOST_APPROVE: "#!/bin/bash",
+    TK_ENCRYPTION_KEY: "key-1",
+    TK_ENCRYPTION: "encrypts: a-key",
+    TK_ENCRYPTION_READ: "reads: a-key",
+    TK_AUTHENTICATION: "kind: AuthenticationConfiguration",
+    TK_ADMISSION: "",
+    TK_AUDIT_POLICY: "kind: Policy",
     TK_RESTORE: "",
     TK_CA_CRT: pem("CA"),
     TK_CA_KEY: pem("CA KEY"),
@@ -500,12 +619,20 @@ describe("stages control-plane and join", () => {
     TK_SA_PUB: pem("SA"),
     TK_SA_KEY: pem("SA KEY"),
   };
+  const declared = [
+    "security -n kube-system create configmap tailkube-nodes",
+    'security -n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"node1":"100.64.0.1"}}',
+  ];
   const founded = [
     "install_endpoint",
     "kubeadm init --skip-token-print --skip-certificate-key-print < Init",
     "-n kube-system delete secret/bootstrap-token-x",
+    "security annotate --overwrite namespace kube-system tailkube.dev/encryption-key=key-1",
+    "tighten_modes",
     "follow_endpoint",
+    ...declared,
     "advertise_pod_cidr",
+    "obtain_serving_certificate",
     "mark_joined mark1",
     "install_endpoint",
   ];
@@ -516,8 +643,11 @@ describe("stages control-plane and join", () => {
     "forget_node node1",
     `kubeadm init phase upload-config kubeadm --kubeconfig ${root}/run/tailkube/discovery.conf < Init`,
     "kubeadm join < Join",
+    "tighten_modes",
     "follow_endpoint",
+    ...declared,
     "advertise_pod_cidr",
+    "obtain_serving_certificate",
     "mark_joined mark1",
     "install_endpoint",
   ];
@@ -603,9 +733,61 @@ describe("stages control-plane and join", () => {
     expect(logOf(root)).to.deep.equal([
       "kubeadm join < JoinConfiguration",
       "token: abcdef.0123456789abcdef",
+      "tighten_modes",
       "advertise_pod_cidr",
+      "obtain_serving_certificate",
       "mark_joined mark1",
     ]);
+    expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
+  });
+
+  it("a worker whose token is not taken says where to look, and leaves no credentials", () => {
+    const root = temporaryFolder();
+    const refused = fakes({ answers: true }).replace(/admitted\(\) .*/, "admitted() { false; }");
+    const { status, stderr } = bash(
+      stage(root, "join", { ...of, TK_ROLE: "worker" }, `wait_for() { "\${@:3}" || fail "$2"; }\n${refused}`),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^tailkube: node1: join: the cluster does not take this worker's token/);
+    expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
+    expect(logOf(root)).to.deep.equal([]);
+  });
+
+  it("the founder encrypts Secrets from the first; its key is for root alone", () => {
+    const root = temporaryFolder();
+    const stdout = bashOk(stage(root, "control-plane", plane, fakes()));
+    const folder = `${root}/etc/kubernetes/tailkube`;
+    expect(readFileSync(`${folder}/encryption.yaml`, "utf8")).to.equal(`${plane.TK_ENCRYPTION}\n`);
+    for (const file of ["encryption.yaml", "authentication.yaml", "audit-policy.yaml"]) {
+      expect(statSync(`${folder}/${file}`).mode & 0o777, file).to.equal(0o600);
+    }
+    expect(existsSync(`${folder}/admission.yaml`)).to.equal(false);
+    expect(statSync(`${root}/var/log/kubernetes/audit`).mode & 0o777).to.equal(0o700);
+    expect(JSON.parse(stdout)).to.include({ encryption: "wanted" });
+    expect(stdout).not.to.include("a-key");
+    expect(readFileSync(`${root}/var/lib/tailkube/secured`, "utf8")).to.equal("secured\n");
+  });
+
+  it("a joiner encrypts only where the cluster has noted that all others can read it", () => {
+    for (const [known, text, state] of [
+      ["key-1", plane.TK_ENCRYPTION, "wanted"],
+      ["", plane.TK_ENCRYPTION_READ, "reading"],
+      ["key-2", plane.TK_ENCRYPTION_READ, "reading"],
+    ] as const) {
+      const root = temporaryFolder();
+      const stdout = bashOk(stage(root, "control-plane", plane, fakes({ answers: true, known })));
+      expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8"), known).to.equal(`${text}\n`);
+      expect(JSON.parse(stdout), known).to.include({ encryption: state });
+    }
+  });
+
+  it("a joiner that cannot ask whether it may encrypt goes no further", () => {
+    const root = temporaryFolder();
+    const mute = fakes({ answers: true }).replace(/kubectl_security\(\) .*/, "kubectl_security() { false; }");
+    const { status, stderr } = bash(stage(root, "control-plane", plane, mute));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/the API does not say whether all control planes can read encrypted Secrets/);
+    expect(logOf(root)).to.not.include("kubeadm join < Join");
   });
 
   for (const [name, more, answers] of [
@@ -747,6 +929,29 @@ describe("stage checks", () => {
     });
   }
 
+  const advice = (network: string, routing: string, kind: string, detail: string) =>
+    bashOk(
+      stage(
+        temporaryFolder(),
+        "checks",
+        { ...given, TK_NODE_NETWORK: network, TK_POD_ROUTING: routing, TK_UNDERLAY_MTU: "1500" },
+        `advice ${kind} w1 w2 "${detail}"`,
+      ),
+    );
+
+  it("names the tunnel's port and the path that lost it, where the node itself answers", () => {
+    const silent = "no answer from the pod at 10.50.2.9";
+    const lost = `${silent}, though w2 itself answers at 172.31.77.22`;
+    expect(advice("lan", "vxlan", "pod", lost))
+      .to.match(/^UDP 8472 is lost between w1 and w2: open it both ways/)
+      .and.include("checksumOffload: false");
+    expect(advice("tailnet", "vxlan", "pod", lost)).to.not.include("checksumOffload");
+    expect(advice("lan", "vxlan", "pod", silent)).to.match(/^is UDP 8472 open between w1 and w2\?/);
+    expect(advice("lan", "native", "pod", silent)).to.match(/^are both on one network segment/);
+    expect(advice("tailnet", "native", "pod", silent)).to.match(/approved as a route in the tailnet/);
+    expect(advice("lan", "vxlan", "mtu", "")).to.include("pass 1500 bytes");
+  });
+
   it("probes from a pod on each node, with that machine's own tools", () => {
     const text = bashOk(stage(temporaryFolder(), "checks", given, `${kubectl()}\nprobe_manifest`));
     const objects = parseAllDocuments(text).map((document) => {
@@ -845,7 +1050,7 @@ esac
 });
 
 describe("host/probe.sh", () => {
-  const peers = "a=10.50.1.9=10.96.0.11 b=10.50.2.9=10.96.0.12";
+  const peers = "a=10.50.1.9=10.96.0.11=192.0.2.1 b=10.50.2.9=10.96.0.12=192.0.2.2";
 
   /** The probe on node a, with the network replaced by three answers. */
   function probe(network: { tcp?: string; dns?: string; udp?: string; ping?: string } = {}): string[] {
@@ -880,6 +1085,15 @@ describe("host/probe.sh", () => {
     ]);
     expect(probe({ udp: "echo ' 54 4b 81 83'" })).to.deep.equal([
       "failed dns a b CoreDNS at 10.50.2.5 does not answer",
+      "done 8",
+    ]);
+  });
+
+  it("says whether the node of a silent pod answers: then it is the pods' network that is broken", () => {
+    const tcp = 'case "$*" in *10.50.2.9*) : ;; *10.96.0.11*) echo a ;; *10.96.0.12*) echo b ;; esac';
+    const ping = 'case "$*" in *"-s 36 192.0.2.2"*|*"-s 1252 "*) : ;; *) false ;; esac';
+    expect(probe({ tcp, ping })).to.deep.equal([
+      "failed pod a b no answer from the pod at 10.50.2.9, though b itself answers at 192.0.2.2",
       "done 8",
     ]);
   });

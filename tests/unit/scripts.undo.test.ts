@@ -29,6 +29,7 @@ ${body}
     write(`${root}/bin/sleep`, "#!/bin/bash\n", 0o755);
     const run = spawnSync("bash", ["--norc", "-c", scriptText("operator/undo.sh")], {
       input: `${privateKey}\n\nthe host's script\nsecond line`,
+      cwd: root,
       encoding: "utf8",
       timeout: 20_000,
       env: {
@@ -75,6 +76,9 @@ ${body}
     expect(run.stderr).to.match(
       /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, so nothing was cleaned there: .*timed out\. If the machine comes back/,
     );
+    expect(run.read("tailkube-not-cleaned.log"), "kept, for a terminal shows it only for a moment").to.match(
+      /^\d{4}-\d\d-\d\dT[\d:]+Z w1: no answer at 192\.0\.2\.21 port 2222, .*reinstall it .*\n$/,
+    );
   });
 
   it("leaves another machine alone", () => {
@@ -84,6 +88,7 @@ ${body}
     expect(run.status).to.equal(0);
     expect(run.read("calls").trim().split("\n")).to.have.lengthOf(1);
     expect(run.stderr).to.match(/^tailkube: w1: another machine answers at 192\.0\.2\.21 port 2222/);
+    expect(run.read("tailkube-not-cleaned.log")).to.include(" w1: another machine answers at 192.0.2.21 port 2222");
   });
 
   it("fails where a host that is there lets nobody in, or was not cleaned whole", () => {
@@ -135,6 +140,7 @@ describe("undo.sh", () => {
   it("takes away every stage, the newest first", () => {
     expect(undone("tailnet", "runtime", "control-plane")).to.deep.equal([
       "stop tailkube-endpoint.service",
+      "stop tailkube-approve.timer",
       "reset_node",
       "files of upgrade",
       "files of control-plane",

@@ -10,8 +10,10 @@ const logOf = (root: string) =>
 const changedBy = (stdout: string) => (JSON.parse(stdout) as { changed: string[] }).changed;
 
 const given = {
+  TK_NODE_NETWORK: "tailnet",
   TK_ENDPOINT: "10.200.0.1",
   TK_ENDPOINT_PORT: "6443",
+  TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.1",
   TK_ROLE: "control-plane",
   TK_POD_ROUTING: "native",
@@ -27,6 +29,14 @@ const given = {
   TK_CERTIFICATE_RENEWAL: "",
   TK_DRAIN_SECONDS: "30",
   TK_HOST_ETCD: "exit 1",
+  TK_SECURITY: "secured",
+  TK_CLUSTER_DOCUMENT: "kind: ClusterConfiguration",
+  TK_ENCRYPTION_KEY: "key-1",
+  TK_ENCRYPTION: "encrypts: a-key",
+  TK_ENCRYPTION_READ: "reads: a-key",
+  TK_AUTHENTICATION: "",
+  TK_ADMISSION: "",
+  TK_AUDIT_POLICY: "",
 };
 
 /** The stage's files with the host's folders moved below `root`, and then some more bash. */
@@ -52,6 +62,48 @@ function stage(root: string, files: readonly string[], more: Record<string, stri
     "upgrade",
   );
 }
+
+describe("upgrade.sh, Cilium's pod on the node", () => {
+  /** Restarts it with a kubectl that prints what kubectl prints for the script's template; a new pod comes after it was deleted. */
+  function restarted(pods: { before: string; after: string }) {
+    const root = temporaryFolder();
+    write(
+      `${root}/bin/kubectl`,
+      `#!/bin/bash
+case "$*" in
+*" get pods "*'{range .items[*]}'*'{"\\n"}{end}'*)
+  if [ -e ${root}/deleted ]; then printf '${pods.after}'; else printf '${pods.before}'; fi ;;
+*" delete pod "*) echo "delete \${*: -2:1}" >>${root}/log; touch ${root}/deleted ;;
+*) exit 1 ;;
+esac`,
+      0o755,
+    );
+    const text = 'poll() { shift; "$@" >/dev/null 2>&1; }\nrestart_cilium; result';
+    const run = bash(
+      stage(root, ["reset.sh", "runtime.sh", "tailnet.sh", "node.sh", "upgrade.sh"], { TK_NODE: "w1" }, text),
+    );
+    return { log: logOf(root), ...run };
+  }
+
+  it("is deleted, and another one has to become ready", () => {
+    const run = restarted({ before: "u1 cilium-a True\\n", after: "u2 cilium-b True\\n" });
+    expect(run.status, run.stderr).to.equal(0);
+    expect(run.log).to.deep.equal(["delete cilium-a"]);
+    expect(changedBy(run.stdout)).to.deep.equal(["restarted Cilium on this node"]);
+  });
+
+  it("is not taken for the new one while it ends", () => {
+    const run = restarted({ before: "u1 cilium-a True\\n", after: "u1 cilium-a True\\nu2 cilium-b False\\n" });
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.include("Cilium does not become ready on this node");
+  });
+
+  it("is not missed where there is none", () => {
+    const run = restarted({ before: "", after: "" });
+    expect(run.status, run.stderr).to.equal(0);
+    expect(run.log).to.deep.equal([]);
+  });
+});
 
 describe("host/etcd.sh", () => {
   /** A host on whose containerd etcd runs; `tools` answer what is run inside of it. */
@@ -349,6 +401,10 @@ describe("stage upgrade", () => {
     "drain.sh",
     "etcd.sh",
     "certificates.sh",
+    "node-security.sh",
+    "cluster-notes.sh",
+    "security.sh",
+    "secure.sh",
     "upgrade.sh",
   ];
 
@@ -362,6 +418,8 @@ describe("stage upgrade", () => {
     /** Whether another control plane's API server is ready. */
     others?: boolean;
     variables?: Record<string, string>;
+    /** What it was secured by. */
+    secured?: string;
     /** Bash before `apply`. */
     text?: string;
     root?: string;
@@ -377,6 +435,10 @@ describe("stage upgrade", () => {
     state("endpoint", role === "control-plane" ? "active" : "");
     for (const name of ["kubelet", "kubectl", "kubeadm", "running"]) state(name, kubelet);
     write(`${root}/etc/containerd/config.toml`, "version = 3\n");
+    if (isNew) {
+      write(`${root}/var/lib/tailkube/secured`, `${host.secured ?? "secured"}\n`);
+      write(`${root}/etc/kubernetes/tailkube/encryption.yaml`, `${given.TK_ENCRYPTION}\n`, 0o600);
+    }
     if (!existsSync(`${root}/var/lib/tailkube/joined`)) write(`${root}/var/lib/tailkube/joined`, "mark\n");
     if (role === "control-plane") {
       for (const name of ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"]) {
@@ -395,6 +457,9 @@ describe("stage upgrade", () => {
       tailscale_version() { echo 1.102.5; }
       outdated() { return 1; }
       certificate_expiry() { echo 2099-01-01T00:00:00Z; }
+      kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
+      tighten_modes() { :; }
+      secure_node() { log "secure with $(s cluster)"; printf '%s\\n' "$TK_SECURITY" >"$SECURED"; }
       install_kubernetes() {
         local binary
         log "install $TK_STAGE $*"
@@ -470,6 +535,7 @@ describe("stage upgrade", () => {
     expect(log).to.deep.equal(wholeControlPlane("upgrade apply --yes"));
     expect(JSON.parse(stdout)).to.deep.equal({
       changed: ["withdrew the endpoint", "kubeadm upgrade to 1.36.3"],
+      encryption: "wanted",
       kubernetes: "1.36.3",
       containerd: "2.2.1",
       tailscale: "1.102.5",
@@ -515,6 +581,47 @@ describe("stage upgrade", () => {
     const again = upgrade({ root });
     expect(again.status).to.equal(0);
     expect(again.log.slice(log.length)).to.deep.equal(["uncordon", end]);
+  });
+
+  it("a node that was hardened by something else: without a drain, and a control plane without the endpoint", () => {
+    const plane = upgrade({ cluster: "1.36.3", secured: "" });
+    expect(plane.log).to.deep.equal([
+      "uncordon",
+      "stop tailkube-endpoint.service",
+      "secure with 1.36.3",
+      "start tailkube-endpoint.service",
+      end,
+    ]);
+    expect(upgrade({ role: "worker", cluster: "1.36.3", secured: "" }).log).to.deep.equal([
+      "uncordon",
+      "secure with 1.36.3",
+    ]);
+    expect(upgrade({ root: plane.root }).log.slice(plane.log.length)).to.deep.equal(["uncordon", end]);
+  });
+
+  it("hardens at the new version, and has the files of the new API server there before it starts", () => {
+    const text = `eval "$(declare -f run_kubeadm | sed '1s/run_kubeadm/old_kubeadm/')"
+      run_kubeadm() { old_kubeadm "$@"; log "policy: $(cat "$SECURITY_FILES/audit-policy.yaml")"; }`;
+    const { log, status } = upgrade({ secured: "", variables: { TK_AUDIT_POLICY: "kind: Policy" }, text });
+    expect(status).to.equal(0);
+    const steps = log.filter((line) => /^(kubeadm|policy|secure|start tailkube)/.test(line));
+    expect(steps).to.deep.equal([
+      "kubeadm upgrade apply --yes",
+      "policy: kind: Policy",
+      "secure with 1.36.3",
+      "start tailkube-endpoint.service",
+    ]);
+  });
+
+  it("does not harden while a member of etcd is missing", () => {
+    const { log, status, stderr } = upgrade({
+      cluster: "1.36.3",
+      secured: "",
+      text: 'whole_etcd() { false; }\nwait_for() { poll 0 "${@:3}" || fail "$2"; }',
+    });
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/not all of etcd's members are healthy, and the API might go away; nothing was changed/);
+    expect(log).to.deep.equal(["uncordon", end]);
   });
 
   it("keeps the endpoint where no other control plane could have it", () => {

@@ -1,5 +1,6 @@
-# Faults of the network between the hosts: pulled cables, partitions, loss, delay. They are set on the machine's side of
-# the hosts' links, and kept in faults/, so that they outlast reboots and rebuilds of hosts as they do with real cables.
+# Faults of the network between the hosts: pulled cables, partitions, loss; delay is in delay.sh. They are set on the
+# machine's side of the hosts' links, and kept in faults/, so that they outlast reboots and rebuilds of hosts as they do
+# with real cables.
 # shellcheck shell=bash
 
 FAULTS_STATE=$HOSTS_STATE/faults
@@ -76,37 +77,6 @@ fault_loss() {
 # loss_percent: of the loss that is set, or nothing.
 loss_percent() { cat "$FAULTS_STATE/loss" 2>/dev/null || true; }
 
-# fault_delay MILLISECONDS JITTER | off: of every frame towards a host, also of the machine's own. Exit status 3: the
-# kernel has no such thing.
-fault_delay() {
-  local name
-  mkdir -p "$FAULTS_STATE"
-  if [[ $1 == off ]]; then
-    rm -f "$FAULTS_STATE/delay"
-  else
-    [[ $1 =~ ^[0-9]{1,5}$ && $2 =~ ^[0-9]{1,5}$ ]] || die "delay: '$1 $2': two whole numbers of milliseconds, or off"
-    kernel_has_netem || {
-      echo 'hosts: delay: this kernel cannot delay packets (CONFIG_NET_SCH_NETEM is not set)' >&2
-      exit 3
-    }
-    echo "$1 $2" >"$FAULTS_STATE/delay"
-  fi
-  for name in "${ALL_HOSTS[@]}"; do
-    [[ ! -e /sys/class/net/$(host_netns "$name") ]] || network_delay "$name"
-  done
-}
-
-delay_set() { cat "$FAULTS_STATE/delay" 2>/dev/null || true; }
-
-# Tried on a link of its own: the hosts' may have a delay already.
-kernel_has_netem() {
-  local probe=$PREFIX-probe status=0
-  ip link add "$probe" type veth peer name "${probe}2"
-  tc qdisc add dev "$probe" root netem delay 1ms 2>/dev/null || status=1
-  ip link delete "$probe"
-  return "$status"
-}
-
 # Makes the rules what the state says, all at once.
 faults_apply() {
   if [[ -z $(fault_partitions)$(loss_percent) ]]; then
@@ -172,6 +142,6 @@ faults_of() {
   other=$(fault_partitions | awk -v name="$1" '$1 == name { print $2 } $2 == name { print $1 }' | sort -u | paste -sd ' ')
   [[ -z $other ]] || faults+=("cut off from $other")
   [[ -z $(loss_percent) ]] || faults+=("loss $(loss_percent) %")
-  [[ -z $(delay_set) ]] || faults+=("delay $(delay_set) ms")
+  mapfile -t -O "${#faults[@]}" faults < <(delay_of "$1")
   (IFS=,; echo "${faults[*]}")
 }

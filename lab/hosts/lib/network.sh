@@ -49,20 +49,9 @@ network_segment() {
   ip -n "$(host_netns "$1")" link set eth1 gso_max_segs "$segments"
 }
 
-# network_delay NAME: the delay that is set, of what goes to the host.
-network_delay() {
-  local delay jitter link
-  link=$(host_netns "$1")
-  read -r delay jitter < <(delay_set) || true
-  if [[ -n $delay ]]; then
-    tc qdisc replace dev "$link" root netem delay "${delay}ms" "${jitter}ms"
-  elif [[ $(tc qdisc show dev "$link" root) == *netem* ]]; then
-    tc qdisc delete dev "$link" root
-  fi
-}
-
 network_remove() {
   local netns
+  delay_end "$1"
   # The link first: the kernel takes a namespace's links down some time after it is gone.
   ip link delete "$(host_netns "$1")" 2>/dev/null || true
   for netns in "$(host_netns "$1")" "$(host_nat_netns "$1")"; do

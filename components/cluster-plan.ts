@@ -1,0 +1,78 @@
+import * as pulumi from "@pulumi/pulumi";
+import { ConfigError } from "../config/errors";
+import type { LastOutputs } from "../config/last";
+import { writePlanFile } from "../config/plan-file";
+import { reported } from "../config/report";
+import type { ClusterConfig } from "../config/schema";
+import { hostWarnings } from "../plan/compatibility";
+import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../plan/last-run";
+import { fateOf, memberProblems } from "../plan/members";
+import { nodeNetworkProblems } from "../plan/node-network";
+import { controlPlanes } from "../plan/nodes";
+import { planMarkdown, refusalMarkdown } from "../plan/plan-markdown";
+import { planText } from "../plan/plan-text";
+import type { HostFacts } from "../plan/preflight";
+import { planOf } from "../plan/steps";
+import { changeWarnings, upgradeProblems } from "../plan/upgrade";
+
+/**
+ * Holds the config against what the last run has left, before any host is talked to: fails on what cannot become of the
+ * cluster, and tells in a preview what will. Resolves to the resource to wait for.
+ */
+export function permitted(
+  config: ClusterConfig,
+  last: LastOutputs,
+  parent: pulumi.Resource,
+): pulumi.Output<pulumi.Resource> {
+  return pulumi.all([last.get("versions"), last.get("nodes"), last.get("applied")]).apply((outputs) => {
+    const [versions, nodes, applied] = outputs;
+    const before = lastRun({ versions, nodes, applied });
+    const problems = [
+      ...upgradeProblems(before, wantedOf(config)),
+      ...memberProblems(config, before),
+      ...nodeNetworkProblems(nodes, config.nodeNetwork),
+    ];
+    if (problems.length > 0) {
+      writePlanFile(refusalMarkdown(problems));
+      throw reported(new ConfigError(problems).message);
+    }
+    for (const warning of warningsOf(config, before)) void pulumi.log.warn(warning, parent);
+    if (pulumi.runtime.isDryRun()) {
+      const plan = planOf(config, before);
+      void pulumi.log.info(planText(plan), parent);
+      writePlanFile(planMarkdown(plan, config));
+    }
+    return last.reference;
+  });
+}
+
+function wantedOf(config: ClusterConfig) {
+  return {
+    kubernetes: config.kubernetesVersion,
+    cilium: config.cilium.version,
+    nodes: config.nodes.map((node) => node.name),
+  };
+}
+
+function warningsOf(config: ClusterConfig, before: LastRun | undefined): string[] {
+  const stay = controlPlanes(config.nodes).filter((node) => fateOf(node, before) !== "replaced");
+  return [
+    ...changeWarnings(
+      before,
+      stay.map((node) => node.name),
+    ),
+    ...(before === undefined ? [] : hostWarnings(seenHosts(before), config)),
+  ];
+}
+
+/** What the next preview is judged by, when all of it has been done. */
+export function appliedOutput(
+  config: ClusterConfig,
+  hosts: readonly { identity: pulumi.Output<string>; facts: pulumi.Output<HostFacts> }[],
+  done: pulumi.Output<boolean>,
+): pulumi.Output<Applied> {
+  const seen = hosts.map(({ identity, facts }) =>
+    pulumi.all([identity, facts]).apply(([machine, found]) => ({ machine, facts: found })),
+  );
+  return pulumi.all([pulumi.all(seen), done]).apply(([all]) => appliedBy(config, all));
+}

@@ -1,0 +1,42 @@
+/** Which machine is behind a node's name. */
+import { createHash } from "node:crypto";
+import type { NodeConfig } from "../config/schema";
+
+/** A short, stable name for a list of texts: 16 hex digits of SHA-256. */
+export function fingerprint(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+/**
+ * A machine's name: it changes with the machine, or when the user says so.
+ *
+ * @param identity the text in the node's config; empty if there is none.
+ * @param hostKey its public SSH host key. The comment says nothing of the machine.
+ */
+export function machineName(identity: string, hostKey: string): string {
+  return fingerprint([identity, hostKey.split(" ").slice(0, 2).join(" ")]);
+}
+
+/** Stands for the address of a machine that is made: that, and its host key, are nobody's to declare. */
+export const madeOnEc2 = "ec2";
+
+/** What the config says of a node's machine. */
+export interface DeclaredMachine {
+  /** Where it is reached: `192.0.2.11:22`; `madeOnEc2` for a machine that is made. */
+  reached: string;
+  /** Any text of the user's; empty if there is none. */
+  identity: string;
+  /** Absent where the host is asked for it. */
+  hostKey?: string;
+}
+
+/** The one place that reads a node's host for the planner. */
+export function declaredMachine({ host }: Pick<NodeConfig, "host">): DeclaredMachine {
+  const identity = host.identity ?? "";
+  if (host.kind === "ec2") return { reached: madeOnEc2, identity };
+  return {
+    reached: `${host.address}:${host.port}`,
+    identity,
+    ...(host.hostKey !== undefined && { hostKey: host.hostKey }),
+  };
+}

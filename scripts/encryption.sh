@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# Stage encryption, on each control plane of a cluster that is older than the encryption of its Secrets, when all of them
+# can read encrypted ones: from here on it writes as wanted. The API server reads the file anew by itself. After
+# cluster-notes.sh and security.sh.
+
+apply() {
+    security_file encryption.yaml "$TK_ENCRYPTION"
+    wait_for 120 "the API does not answer" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
+    result
+}

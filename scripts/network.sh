@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# What the stages tailnet and lan share: the host's network managers, the kernel's settings as they were, and the unit that
+# waits for the node IP.
+
+# systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
+# NetworkManager would take over the interfaces of both.
+calm_network_managers() {
+    if systemctl is-active --quiet systemd-networkd; then
+        if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
+            systemctl restart systemd-networkd && changed "restarted systemd-networkd"
+        fi
+    fi
+    if systemctl is-active --quiet NetworkManager; then
+        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc*'; then
+            systemctl reload NetworkManager && changed "reloaded NetworkManager"
+        fi
+    fi
+}
+
+# address_unit UNIT: the unit that waits for the node IP, which comes with UNIT.
+address_unit() {
+    cat <<EOF
+[Unit]
+Description=Wait until this node's declared address can be bound
+After=$1
+Wants=$1
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+TimeoutStartSec=infinity
+ExecStart=/usr/local/lib/tailkube/wait-address
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+# Kernel settings that we, the kubelet or Cilium change; setting ip_forward sets others, so it comes first.
+REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip_early_demux net.ipv4.conf.all.rp_filter
+    net.ipv4.conf.default.rp_filter net.core.bpf_jit_enable vm.overcommit_memory vm.panic_on_oom kernel.panic
+    kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes fs.inotify.max_user_instances
+    fs.inotify.max_user_watches)
+
+# What files do not show, as it was before the first stage that changes anything: kernel settings, and the tables of
+# iptables, which leaves its base chains behind, even empty.
+remember_kernel() {
+    local key value
+    if [ ! -e "$TK_STATE/sysctls" ]; then
+        own "$TK_STATE/sysctls"
+        for key in "${REMEMBERED_SYSCTLS[@]}"; do
+            if value=$(sysctl -n "$key" 2>/dev/null); then printf '%s=%s\n' "$key" "$value"; fi
+        done >"$TK_STATE/sysctls.new"
+        mv "$TK_STATE/sysctls.new" "$TK_STATE/sysctls"
+    fi
+    if [ ! -e "$TK_STATE/nft-tables" ]; then
+        own "$TK_STATE/nft-tables"
+        nft list tables >"$TK_STATE/nft-tables" 2>/dev/null || true
+    fi
+}
+
+restore_sysctls() {
+    local setting
+    [ -e "$TK_STATE/sysctls" ] || return 0
+    while IFS= read -r setting; do
+        # Only what differs: in a container some may not be written at all.
+        [ "$(sysctl -n "${setting%%=*}")" = "${setting#*=}" ] || sysctl -qw "$setting" 2>/dev/null || true
+    done <"$TK_STATE/sysctls"
+}
+
+forget_tables() {
+    local table rules
+    command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
+    while IFS= read -r table; do
+        grep -qxF -- "$table" "$TK_STATE/nft-tables" && continue
+        # A rule or a chain of somebody's own keeps the table.
+        rules=$(nft "list $table" 2>/dev/null | grep -vE '^\s*(table|type|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' || true)
+        [ -n "$rules" ] || nft "delete $table" 2>/dev/null || true
+    done < <(nft list tables | grep -E '^table ip6? (filter|nat|mangle|raw|security)$')
+}
+
+# undo_network: what of this file's a stage has done, and with it all files of the stage.
+undo_network() {
+    local networkd=
+    forget_tables
+    restore_sysctls
+    [ ! -e /etc/systemd/networkd.conf.d/50-tailkube.conf ] || networkd=1
+    undo_files
+    systemctl daemon-reload
+    [ -z "$networkd" ] || systemctl try-restart systemd-networkd
+    ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+}

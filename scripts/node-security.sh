@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# What any node is hardened by beside what kubeadm's documents say: the kubelet's serving certificate, the modes of files.
+# Given: TK_SECURITY (names all that is wanted of this node).
+
+KUBELET=/var/lib/kubelet
+# What this node was secured by last.
+SECURED=$TK_STATE/secured
+
+has_wanted_security() { [ "$(cat "$SECURED" 2>/dev/null)" = "$TK_SECURITY" ]; }
+remember_security() {
+    own "$SECURED"
+    printf '%s\n' "$TK_SECURITY" >"$SECURED"
+}
+
+wants_serving_certificate() { grep -qs '^serverTLSBootstrap: true' "$KUBELET/config.yaml"; }
+
+# Without it the kubelet answers nobody: no logs, no exec, no metrics.
+obtain_serving_certificate() {
+    local end=$((SECONDS + 240))
+    wants_serving_certificate || return 0
+    until [ -e "$KUBELET/pki/kubelet-server-current.pem" ]; do
+        [ "$SECONDS" -lt "$end" ] || fail "the kubelet has no serving certificate after 240 s: see 'kubectl get csr' and, on a control plane, 'journalctl -t tailkube'"
+        # On a worker it is the control planes' to approve.
+        if [ -x "$TK_LIB/approve" ]; then "$TK_LIB/approve" >/dev/null 2>&1 || true; fi
+        sleep 1
+    done
+}
+
+# Of files that kubeadm and packages leave readable to everybody.
+tighten_modes() {
+    local file
+    # shellcheck disable=SC2046  # paths of units have no spaces
+    for file in "$KUBELET/config.yaml" $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
+        [ ! -f "$file" ] || [ "$(stat -c %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
+    done
+}

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# The files that a control plane's API server reads beside its certificates. After cluster-notes.sh.
+# Given: TK_ENCRYPTION_KEY (its name), TK_ENCRYPTION and TK_ENCRYPTION_READ (EncryptionConfigurations, secret: as wanted,
+# and the one that reads what is encrypted and writes in plain), TK_AUTHENTICATION, TK_AUDIT_POLICY, TK_ADMISSION (a file
+# each, or empty).
+
+# Named in kubeadm's documents.
+SECURITY_FILES=/etc/kubernetes/tailkube
+AUDIT_LOGS=/var/log/kubernetes/audit
+
+# security_file NAME TEXT: for root alone, for one of them holds the key; none for an empty text.
+security_file() {
+    local path=$SECURITY_FILES/$1
+    [ -n "$2" ] && [ "$(cat "$path" 2>/dev/null)" != "$2" ] || return 0
+    (umask 077 && mkdir -p "$SECURITY_FILES" && printf '%s\n' "$2" >"$path.new" && mv -f "$path.new" "$path") || fail "cannot write $path: is the disk full or read-only?"
+    changed "wrote $path"
+}
+
+# install_security_files ENCRYPTION
+install_security_files() {
+    security_file encryption.yaml "$1"
+    security_file authentication.yaml "$TK_AUTHENTICATION"
+    security_file admission.yaml "$TK_ADMISSION"
+    security_file audit-policy.yaml "$TK_AUDIT_POLICY"
+    # The kubelet would make it open to everybody.
+    if [ -n "$TK_AUDIT_POLICY" ]; then (umask 077 && mkdir -p "$AUDIT_LOGS"); fi
+}
+
+# After the API server no longer asks for them.
+forget_security_files() {
+    [ -n "$TK_AUTHENTICATION" ] || rm -f "$SECURITY_FILES/authentication.yaml"
+    [ -n "$TK_ADMISSION" ] || rm -f "$SECURITY_FILES/admission.yaml"
+    [ -n "$TK_AUDIT_POLICY" ] || rm -f "$SECURITY_FILES/audit-policy.yaml"
+}
+
+# safe_encryption: no API server may encrypt before all of them can read it. The cluster notes when they can.
+safe_encryption() {
+    local known
+    known=$(cluster_note encryption-key) || fail "the API does not say whether all control planes can read encrypted Secrets"
+    if [ "$known" = "$TK_ENCRYPTION_KEY" ]; then printf '%s' "$TK_ENCRYPTION"; else printf '%s' "$TK_ENCRYPTION_READ"; fi
+}
+
+install_safe_security_files() {
+    local encryption
+    encryption=$(safe_encryption) || exit
+    install_security_files "$encryption"
+}
+
+# wanted, or reading: able to read what is encrypted, but not to encrypt yet.
+encryption_state() { if [ "$(cat "$SECURITY_FILES/encryption.yaml" 2>/dev/null)" = "$TK_ENCRYPTION" ]; then echo wanted; else echo reading; fi; }

@@ -1,0 +1,198 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { expect } from "chai";
+import fc from "fast-check";
+import { planFileVariable } from "../../config/plan-file";
+import type { Step } from "../../plan/plan";
+import { planOf } from "../../plan/steps";
+import { configOf, minimal } from "../unit/config.fixtures";
+import { lastRun } from "../../plan/last-run";
+import { outputsOf } from "../unit/plan.fixtures";
+import { before, type Run, type RunArgs, runProgram } from "./program";
+
+type Node = { name: string; role: string; host: Record<string, unknown> };
+const nodes = minimal.nodes as Node[];
+const w2 = { name: "w2", role: "worker", host: { address: "192.0.2.22" } };
+
+/** Runs the program; returns what it logged as information, too. */
+async function logged(args: RunArgs): Promise<Run & { told: string[] }> {
+  const told: string[] = [];
+  const { info } = pulumi.log;
+  const log = pulumi.log as { info: typeof info };
+  log.info = (message) => {
+    told.push(message);
+    return Promise.resolve();
+  };
+  try {
+    return { ...(await runProgram(args)), told };
+  } finally {
+    log.info = info;
+  }
+}
+
+describe("a preview tells the plan", () => {
+  let folder: string;
+  let file: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "tailkube-plan-"));
+    file = join(folder, "plan.md");
+    process.env[planFileVariable] = file;
+  });
+  afterEach(() => {
+    delete process.env[planFileVariable];
+    rmSync(folder, { recursive: true });
+  });
+
+  it("of a new cluster of 3 + 1, with no host reachable at all", async () => {
+    const { errors, told } = await logged({ preview: true });
+    expect(errors).to.deep.equal([]);
+    expect(told).to.deep.equal([
+      [
+        "What this run will do to the nodes (1 created, 3 joined):",
+        "  1. cp1, cp2, cp3, w1: host key and requirements are looked at; nothing is set up before all of them are fit",
+        "  2. cp1, cp2, cp3, w1: gets the tailnet, containerd and kubelet",
+        "  3. cp1: founds the cluster; the endpoint 10.200.0.1:6443 is on it",
+        "  4. cp2: joins as a control plane through 10.200.0.1:6443, and then has the endpoint, too",
+        "     w1: joins as a worker through 10.200.0.1:6443",
+        "     Cilium 1.15.19 is installed",
+        "  5. cp3: joins as a control plane through 10.200.0.1:6443, and then has the endpoint, too",
+        "  6. Cilium, the nodes and CoreDNS are waited for",
+        "  7. the cluster is checked",
+        "  Lines under one number do not wait for each other.",
+      ].join("\n"),
+    ]);
+    expect(readFileSync(file, "utf8")).to.match(/^### Plan for the cluster `tailkube`\n/);
+  });
+
+  it("of a change, by what the last run has left", async () => {
+    const last = outputsOf(configOf());
+    const { errors, told } = await logged({ preview: true, last, config: { nodes: [...nodes.slice(0, 3), w2] } });
+    expect(errors).to.deep.equal([]);
+    expect(told[0]!.split("\n")).to.deep.equal([
+      "What this run will do to the nodes, by what the last complete run has left (1 joined, 1 drained, 1 removed, 3 untouched):",
+      "  1. w2: host key and requirements are looked at; nothing is set up before all of them are fit",
+      "  2. w2: gets the tailnet, containerd and kubelet",
+      "  3. w2: joins as a worker through 10.200.0.1:6443",
+      "  4. w1: is drained, if it is Ready, and leaves the cluster [disturbs its pods, which are evicted]",
+      "  5. Cilium, the nodes and CoreDNS are waited for",
+      "  6. the cluster is checked",
+      "  7. w1: its host is cleaned, if it answers",
+      "  Untouched: cp1, cp2 and cp3.",
+      "  Lines under one number do not wait for each other.",
+    ]);
+  });
+
+  it("of no change: that there is none", async () => {
+    const { told } = await logged({ preview: true, last: outputsOf(configOf()) });
+    expect(told).to.have.lengthOf(1);
+    expect(told[0]).to.match(/\(4 untouched\):\n {2}Nothing: all of them are as declared\.$/);
+  });
+
+  it("but an update does not", async () => {
+    const { told } = await logged({});
+    expect(told).to.deep.equal([]);
+    expect(existsSync(file)).to.equal(false);
+  });
+
+  it("and of what is refused, why, in the file as well", async () => {
+    await logged({ preview: true, config: { podCidr: "x" } });
+    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- podCidr: "x" is refused\./);
+    const { errors } = await logged({ preview: true, last: outputsOf(configOf()), config: { podRouting: "vxlan" } });
+    expect(errors[0]?.message).to.include(
+      'podRouting: "vxlan" is refused. Allowed: native, with which the cluster was made.',
+    );
+    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- podRouting: /);
+  });
+
+  it("and goes on where the file cannot be written", async () => {
+    process.env[planFileVariable] = join(folder, "no", "plan.md");
+    expect((await logged({ preview: true })).errors).to.deep.equal([]);
+  });
+});
+
+describe("the last run leaves to the next", () => {
+  it("what makes the plan of the same config empty", async () => {
+    const { outputs } = await runProgram();
+    const { versions, nodes: named, applied } = JSON.parse(JSON.stringify(outputs)) as Record<string, unknown>;
+    const last = lastRun({ versions, nodes: named, applied })!;
+    expect(planOf(configOf(), last).steps).to.deep.equal([]);
+    expect(last.members[0]).to.include({ os: "Debian GNU/Linux 12 (bookworm)", cgroup: 2, reached: "192.0.2.11:22" });
+    expect(JSON.stringify(applied).length).to.be.below(2000);
+  });
+
+  it("warnings of hosts that may not run what is wanted", async () => {
+    const { warn } = pulumi.log;
+    const told: string[] = [];
+    (pulumi.log as { warn: typeof warn }).warn = (message) => (told.push(message), Promise.resolve());
+    try {
+      const last = outputsOf(configOf({ kubernetesVersion: "1.34.2" }));
+      (last.applied as { nodes: { cgroup: number }[] }).nodes[3]!.cgroup = 1;
+      await runProgram({ preview: true, last, config: { kubernetesVersion: "1.35.4", ciliumVersion: "1.15.19" } });
+    } finally {
+      (pulumi.log as { warn: typeof warn }).warn = warn;
+    }
+    expect(told).to.have.lengthOf(1);
+    expect(told[0]).to.match(/^kubernetesVersion: w1 \(Debian .*\), as it was .*, runs cgroup v1/);
+  });
+});
+
+/** The steps that a step waits for, and those that these wait for. */
+function ancestors(step: Step): Set<Step> {
+  return new Set(step.after.flatMap((other) => [other, ...ancestors(other)]));
+}
+
+describe("the plan's order is the engine's", () => {
+  /** Compares every two steps that the engine has resources for. */
+  async function compare(config: Record<string, unknown>, former: Record<string, unknown> | undefined): Promise<void> {
+    const last = former && outputsOf(configOf(former));
+    const { steps } = planOf(configOf(config), last && lastRun(last));
+    const run = await runProgram({ config, last });
+    expect(run.errors).to.deep.equal([]);
+    const registered = new Set(run.resources.filter(({ custom }) => custom).map(({ name }) => name));
+    // What is deleted at the end is registered no more.
+    const real = steps.filter(({ resource }) => registered.has(resource));
+    expect(steps.filter((step) => !real.includes(step)).every(({ kind }) => kind === "clean")).to.equal(true);
+    for (const step of real) {
+      const earlier = before(run, step.resource);
+      const waited = ancestors(step);
+      for (const other of real.filter(({ resource }) => resource !== step.resource)) {
+        expect(earlier.includes(other.resource), `${other.resource} before ${step.resource}`).to.equal(
+          waited.has(other),
+        );
+      }
+    }
+  }
+  const replaced = (name: string) =>
+    nodes.map((one) => (one.name === name ? { ...one, host: { ...one.host, identity: "2" } } : one));
+  const cases: [string, Record<string, unknown>, Record<string, unknown> | undefined][] = [
+    ["in a new cluster", {}, undefined],
+    ["in one of a single node", { nodes: nodes.slice(0, 1) }, undefined],
+    ["when nodes come and go", { nodes: [nodes[1]!, w2, nodes[0]!] }, {}],
+    ["when the first control plane is another machine", { nodes: replaced("cp1") }, {}],
+    ["when a worker is another machine", { nodes: replaced("w1") }, {}],
+    ["in an upgrade", { kubernetesVersion: "1.36.4" }, {}],
+    ["when nodes come while others are upgraded", { nodes: [...nodes, w2], tailscaleVersion: "1.102.5" }, {}],
+    ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetesVersion: "1.36.4" }, {}],
+    ["when Cilium goes on", { ciliumVersion: "1.16.5" }, {}],
+  ];
+  for (const [what, config, former] of cases) {
+    it(what, () => compare(config, former));
+  }
+
+  it("in any new cluster, and in any that grows", async function () {
+    this.timeout(300_000);
+    const role = fc.constantFrom("control-plane", "worker");
+    const drawn = fc.array(role, { minLength: 1, maxLength: 6 }).filter((roles) => roles.includes("control-plane"));
+    await fc.assert(
+      fc.asyncProperty(drawn, fc.nat(5), async (roles, grown) => {
+        const all = roles.map((one, i) => ({ name: `n${i}`, role: one, host: { address: `192.0.2.${i + 1}` } }));
+        const former = all.slice(0, Math.max(1, all.length - grown));
+        const isThere = former.some((node) => node.role === "control-plane") && former.length < all.length;
+        await compare({ nodes: all }, isThere ? { nodes: former } : undefined);
+      }),
+      { numRuns: 12 },
+    );
+  });
+});

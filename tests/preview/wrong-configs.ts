@@ -1,0 +1,466 @@
+/** Configs that are wrong, each in one way, and the line that says so. */
+import { apiKey, authKey, minimal } from "../unit/config.fixtures";
+
+export interface WrongConfig {
+  what: string;
+  /** Changes to the minimal config. */
+  changes: Record<string, unknown>;
+  /** Keys of secrets that are in plain. */
+  plain?: string[];
+  /** The content of files in the project's folder. */
+  files?: Record<string, string>;
+  /** The whole of it; a pattern where a list of keys or a path is in it. */
+  line: string | RegExp;
+}
+
+type Node = { name: string; role: string; host: Record<string, unknown> };
+const nodes = minimal.nodes as Node[];
+
+/** The minimal nodes with one of them changed. */
+const node = (index: number, change: Record<string, unknown>) => ({
+  nodes: nodes.map((one, i) => (i === index ? { ...one, ...change } : one)),
+});
+const host = (index: number, change: Record<string, unknown>) =>
+  node(index, { host: { ...nodes[index]!.host, ...change } });
+const cilium = (values: Record<string, unknown>) => ({ ciliumValues: values });
+const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----";
+
+export const wrongConfigs: WrongConfig[] = [
+  {
+    what: "no nodes at all",
+    changes: { nodes: undefined },
+    line: "nodes: not set. Wanted: a list of nodes, each with name, role and host. Set it in the stack's config.",
+  },
+  {
+    what: "an empty list of nodes",
+    changes: { nodes: [] },
+    line: "nodes: the list is empty. Allowed: at least one node with role control-plane. Give one, or better three, that role.",
+  },
+  {
+    what: "workers alone",
+    changes: { nodes: nodes.slice(3) },
+    line: "nodes: none is a control plane. Allowed: at least one node with role control-plane. Give one, or better three, that role.",
+  },
+  {
+    what: "nodes as text",
+    changes: { nodes: "cp1" },
+    line: "nodes: it is no JSON. Wanted: structure, as YAML in the stack's file. Correct it there.",
+  },
+  {
+    what: "a node without a host",
+    changes: { nodes: [...nodes, { name: "w2", role: "worker" }] },
+    line: /^nodes\[4\]\.host: not set\. Wanted: an object [^.]*\. Set it in the stack\'s config\.$/,
+  },
+  {
+    what: "a role of another program",
+    changes: node(1, { role: "master" }),
+    line: 'nodes[1].role: "master" is refused. Allowed: control-plane or worker. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a name in capitals",
+    changes: node(0, { name: "CP1" }),
+    line: "nodes[0].name: \"CP1\" is refused. Allowed: a DNS label: up to 63 of a-z, 0-9 and '-'. Correct it in the stack's config.",
+  },
+  {
+    what: "a name with a dot",
+    changes: node(3, { name: "w1.example.com" }),
+    line: "nodes[3].name: \"w1.example.com\" is refused. Allowed: a DNS label: up to 63 of a-z, 0-9 and '-'. Correct it in the stack's config.",
+  },
+  {
+    what: "a name that is too long",
+    changes: node(3, { name: "w".repeat(64) }),
+    line: "nodes[3].name: \"wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww\" is refused. Allowed: a DNS label: up to 63 of a-z, 0-9 and '-'. Correct it in the stack's config.",
+  },
+  {
+    what: "a name twice",
+    changes: node(3, { name: "cp1" }),
+    line: 'nodes[3].name: "cp1" is refused. Allowed: a name of its own; nodes[0] has this one. Rename one.',
+  },
+  {
+    what: "an address twice",
+    changes: host(3, { address: "192.0.2.11" }),
+    line: 'nodes[3].host.address: "192.0.2.11" is refused. Allowed: an address and port of its own; nodes[0] has these. Correct one.',
+  },
+  {
+    what: "a DNS name twice, in other letters",
+    changes: {
+      nodes: [
+        { ...nodes[0]!, host: { address: "Host.example.com" } },
+        { ...nodes[3]!, host: { address: "host.example.com" } },
+      ],
+    },
+    line: 'nodes[1].host.address: "host.example.com" is refused. Allowed: an address and port of its own; nodes[0] has these. Correct one.',
+  },
+  {
+    what: "half an address",
+    changes: host(0, { address: "192.0.2" }),
+    line: 'nodes[0].host.address: "192.0.2" is refused. Allowed: an IPv4 address or a DNS name. Correct it in the stack\'s config.',
+  },
+  {
+    what: "an address of IPv6",
+    changes: host(0, { address: "2001:db8::1" }),
+    line: 'nodes[0].host.address: "2001:db8::1" is refused. Allowed: an IPv4 address or a DNS name. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a port out of range",
+    changes: host(0, { port: 70000 }),
+    line: "nodes[0].host.port: 70000 is refused. Allowed: a port from 1 to 65535. Correct it in the stack's config.",
+  },
+  {
+    what: "a line of known_hosts",
+    changes: host(0, { hostKey: "192.0.2.11 ssh-ed25519 AAAA" }),
+    line: 'nodes[0].host.hostKey: "192.0.2.11 ssh-ed25519 AAAA" is refused. Allowed: a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a mistyped key of a node",
+    changes: node(0, { taint: [] }),
+    line: /^nodes\[0\]\.taint: there is no such key\. Allowed: name, role, host, labels, taints[^.]*\. Did you mean taints\?$/,
+  },
+  {
+    what: "a mistyped key of a host",
+    changes: host(0, { hostkey: "ssh-ed25519 AAAA" }),
+    line: /^nodes\[0\]\.host\.hostkey: there is no such key\. Allowed: kind, address, [^.]*\. Did you mean hostKey\?$/,
+  },
+  {
+    what: "a label that a kubelet may not set",
+    changes: node(3, { labels: { "node-role.kubernetes.io/worker": "" } }),
+    line: 'nodes[3].labels["node-role.kubernetes.io/worker"]: "" is refused. Allowed: a label that a kubelet may set on its own node: outside kubernetes.io and k8s.io, or below node.kubernetes.io. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a label that is a boolean",
+    changes: node(3, { labels: { gpu: true } }),
+    line: "nodes[3].labels.gpu: true is refused. Allowed: up to 63 letters, digits, '-', '_' or '.', in quotes where it reads as a number or a boolean. Correct it in the stack's config.",
+  },
+  {
+    what: "an effect that does not exist",
+    changes: node(3, { taints: [{ key: "a", effect: "NoRun" }] }),
+    line: 'nodes[3].taints[0].effect: "NoRun" is refused. Allowed: NoSchedule or PreferNoSchedule or NoExecute. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a mistyped key",
+    changes: { podCIDRs: "10.0.0.0/16" },
+    line: /^podCIDRs: there is no such key\. Allowed: clusterName, nodes, [^.]*\. Did you mean podCidr\?$/,
+  },
+  {
+    what: "a key of nothing",
+    changes: { region: "eu-central-1" },
+    line: /^region: there is no such key\. Allowed: clusterName, nodes, [^.]*\. Remove it\.$/,
+  },
+  {
+    what: "a name of the cluster with a space",
+    changes: { clusterName: "my cluster" },
+    line: "clusterName: \"my cluster\" is refused. Allowed: a DNS label: up to 63 of a-z, 0-9 and '-'. Correct it in the stack's config.",
+  },
+  {
+    what: "a name as endpoint",
+    changes: { endpoint: "api.example.org" },
+    line: 'endpoint: "api.example.org" is refused. Allowed: an IPv4 address such as 10.200.0.1. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a loopback endpoint",
+    changes: { endpoint: "127.0.0.1" },
+    line: 'endpoint: "127.0.0.1" is refused. Allowed: what does not overlap range 127.0.0.0/8 (it is loopback). Choose another.',
+  },
+  {
+    what: "an endpoint among the pods",
+    changes: { endpoint: "10.50.0.1" },
+    line: 'endpoint: "10.50.0.1" is refused. Allowed: what does not overlap podCidr 10.50.0.0/16 (each needs addresses of its own). Choose another.',
+  },
+  {
+    what: "an endpoint among the services",
+    changes: { endpoint: "10.96.0.1" },
+    line: 'endpoint: "10.96.0.1" is refused. Allowed: what does not overlap serviceCidr 10.96.0.0/12 (each needs addresses of its own). Choose another.',
+  },
+  {
+    what: "an endpoint in the tailnet",
+    changes: { endpoint: "100.100.0.1" },
+    line: 'endpoint: "100.100.0.1" is refused. Allowed: what does not overlap the tailnet\'s range 100.64.0.0/10 (Tailscale drops what others send from there). Choose another.',
+  },
+  {
+    what: "an endpoint that is a host",
+    changes: { endpoint: "192.0.2.12" },
+    line: 'endpoint: "192.0.2.12" is refused. Allowed: what does not overlap nodes[1].host.address 192.0.2.12 (the host could not be reached any more). Choose another.',
+  },
+  {
+    what: "an endpoint on Docker's bridge",
+    changes: { endpoint: "172.17.0.1" },
+    line: 'endpoint: "172.17.0.1" is refused. Allowed: what does not overlap range 172.17.0.0/16 (it is Docker\'s bridge wherever Docker is installed). Choose another.',
+  },
+  {
+    what: "an endpoint that is the tailnet's server",
+    changes: { endpoint: "198.51.100.7", tailnetLoginServer: "http://198.51.100.7:8080" },
+    line: 'endpoint: "198.51.100.7" is refused. Allowed: what does not overlap tailnetLoginServer 198.51.100.7 (the nodes could not reach it any more). Choose another.',
+  },
+  {
+    what: "pods on Docker's bridge",
+    changes: { podCidr: "172.16.0.0/12" },
+    line: 'podCidr: "172.16.0.0/12" is refused. Allowed: what does not overlap range 172.17.0.0/16 (it is Docker\'s bridge wherever Docker is installed). Choose another.',
+  },
+  {
+    what: "pods in the tailnet's range",
+    changes: { podCidr: "100.96.0.0/16" },
+    line: 'podCidr: "100.96.0.0/16" is refused. Allowed: what does not overlap the tailnet\'s range 100.64.0.0/10 (Tailscale drops what others send from there). Choose another.',
+  },
+  {
+    what: "pods among the services",
+    changes: { podCidr: "10.100.0.0/16" },
+    line: 'podCidr: "10.100.0.0/16" is refused. Allowed: what does not overlap serviceCidr 10.96.0.0/12 (each needs addresses of its own). Choose another.',
+  },
+  {
+    what: "pods around a host",
+    changes: { podCidr: "198.51.0.0/16", ...host(3, { address: "198.51.100.21" }) },
+    line: 'podCidr: "198.51.0.0/16" is refused. Allowed: what does not overlap nodes[3].host.address 198.51.100.21 (the host could not be reached any more). Choose another.',
+  },
+  {
+    what: "pods around the server of the tailnet's API",
+    changes: { podCidr: "198.51.0.0/16", tailnetApi: "http://198.51.100.7:3340" },
+    line: 'podCidr: "198.51.0.0/16" is refused. Allowed: what does not overlap tailnetApi 198.51.100.7 (the nodes could not reach it any more). Choose another.',
+  },
+  {
+    what: "a pod network with host bits",
+    changes: { podCidr: "10.50.3.0/16" },
+    line: 'podCidr: "10.50.3.0/16" is refused. Allowed: an IPv4 network of prefix length /8 to /24 such as 10.50.0.0/16; for this one write 10.50.0.0/16. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a pod network for fewer nodes",
+    changes: { podCidr: "10.50.0.0/23" },
+    line: 'podCidr: "10.50.0.0/23" is refused. Allowed: a network with a /24 for each of the 4 nodes; this one has 2. Choose a larger one.',
+  },
+  {
+    what: "services in the tailnet's range",
+    changes: { serviceCidr: "100.64.0.0/16" },
+    line: 'serviceCidr: "100.64.0.0/16" is refused. Allowed: what does not overlap the tailnet\'s range 100.64.0.0/10 (Tailscale drops what others send from there). Choose another.',
+  },
+  {
+    what: "services on Docker's bridge",
+    changes: { serviceCidr: "172.17.128.0/20" },
+    line: 'serviceCidr: "172.17.128.0/20" is refused. Allowed: what does not overlap range 172.17.0.0/16 (it is Docker\'s bridge wherever Docker is installed). Choose another.',
+  },
+  {
+    what: "too small a service network",
+    changes: { serviceCidr: "10.96.0.0/29" },
+    line: 'serviceCidr: "10.96.0.0/29" is refused. Allowed: an IPv4 network of prefix length /12 to /28 such as 10.96.0.0/12. Correct it in the stack\'s config.',
+  },
+  {
+    what: "link-local services",
+    changes: { serviceCidr: "169.254.0.0/20" },
+    line: 'serviceCidr: "169.254.0.0/20" is refused. Allowed: what does not overlap range 169.254.0.0/16 (it is link-local). Choose another.',
+  },
+  {
+    what: "SSH over the tailnet",
+    changes: host(0, { address: "100.100.1.1" }),
+    line: 'nodes[0].host.address: "100.100.1.1" is refused. Allowed: what does not overlap the tailnet\'s range 100.64.0.0/10 (a host leaves the tailnet on destroy, and SSH with it). Choose another.',
+  },
+  {
+    what: "the API at kubelet's port",
+    changes: { endpointPort: "10250" },
+    line: "endpointPort: 10250 is refused. Allowed: a port that neither kubelet, etcd nor Cilium uses. Choose another.",
+  },
+  {
+    what: "a tunnel at tailscaled's port",
+    changes: { podRouting: "vxlan", tunnelPort: "41641" },
+    line: "tunnelPort: 41641 is refused. Allowed: a port that is not tailscaled's. Choose another.",
+  },
+  {
+    what: "an MTU below IPv6's least",
+    changes: { tailnetMtu: "1200" },
+    line: 'tailnetMtu: "1200" is refused. Allowed: bytes from 1280 to 65535. Correct it in the stack\'s config.',
+  },
+  {
+    what: "routing that does not exist",
+    changes: { podRouting: "geneve" },
+    line: 'podRouting: "geneve" is refused. Allowed: native or vxlan. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a version with its v",
+    changes: { kubernetesVersion: "v1.36.3" },
+    line: 'kubernetesVersion: "v1.36.3" is refused. Allowed: a version without v, 1.31.0 or newer, such as 1.36.3. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a version without a patch",
+    changes: { kubernetesVersion: "1.36" },
+    line: 'kubernetesVersion: "1.36" is refused. Allowed: a version without v, 1.31.0 or newer, such as 1.36.3. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a Kubernetes without v1beta4",
+    changes: { kubernetesVersion: "1.30.9" },
+    line: 'kubernetesVersion: "1.30.9" is refused. Allowed: a version without v, 1.31.0 or newer, such as 1.36.3. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a Cilium that is too old",
+    changes: { ciliumVersion: "1.14.3" },
+    line: 'ciliumVersion: "1.14.3" is refused. Allowed: a version without v, 1.15.0 or newer, such as 1.15.19. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a containerd that is too old for Kubernetes",
+    changes: { kubernetesVersion: "1.37.0", containerdVersion: "1.7.24" },
+    line: 'containerdVersion: "1.7.24" is refused. Allowed: 2.0 or newer, for Kubernetes 1.37.0. Set a newer one, or remove the key.',
+  },
+  {
+    what: "a containerd that no Kubernetes takes",
+    changes: { containerdVersion: "1.5.18" },
+    line: 'containerdVersion: "1.5.18" is refused. Allowed: 1.6 or newer, for Kubernetes 1.36.3. Set a newer one, or remove the key.',
+  },
+  {
+    what: "a containerd beside a bundle",
+    changes: { bundle: "/opt/b", containerdVersion: "2.2.1" },
+    line: 'containerdVersion: "2.2.1" is refused. Allowed: nothing beside bundle, whose own version counts. Remove one of the two.',
+  },
+  {
+    what: "a chart that is not there",
+    changes: { ciliumChart: "charts/cilium" },
+    line: 'ciliumChart: "charts/cilium" is refused. Allowed: a folder with a Chart.yaml, or a packed chart, on this machine; a relative path is relative to the project. Correct the path.',
+  },
+  {
+    what: "a chart of another version",
+    changes: { ciliumChart: "charts/cilium" },
+    files: { "charts/cilium/Chart.yaml": "name: cilium\nversion: 1.16.0\n" },
+    line: 'ciliumVersion: "1.15.19" is refused. Allowed: 1.16.0, which the chart at ciliumChart is. Set it, or name another chart.',
+  },
+  {
+    what: "a chart of something else",
+    changes: { ciliumChart: "charts/cilium" },
+    files: { "charts/cilium/Chart.yaml": "name: calico\nversion: 1.15.19\n" },
+    line: 'ciliumChart: "charts/cilium" is refused. Allowed: a chart named cilium; this one is "calico". Correct the path.',
+  },
+  {
+    what: "a chart's URL",
+    changes: { ciliumChart: "oci://example.com/cilium" },
+    line: "ciliumChart: \"oci://example.com/cilium\" is refused. Allowed: a path on the operator's machine to a chart, not a URL. Correct it in the stack's config.",
+  },
+  {
+    what: "another device for Cilium",
+    changes: cilium({ devices: "eth0" }),
+    line: 'ciliumValues.devices: "eth0" is refused. Allowed: "tailscale0" for devices, which the cluster\'s network depends on; remove it.',
+  },
+  {
+    what: "another MTU for Cilium",
+    changes: cilium({ MTU: 1500 }),
+    line: "ciliumValues.MTU: 1500 is refused. Allowed: 1280 for MTU, which the cluster's network depends on; change tailnetMtu instead.",
+  },
+  {
+    what: "addresses of Cilium's own",
+    changes: cilium({ ipam: { mode: "cluster-pool" } }),
+    line: 'ciliumValues.ipam.mode: "cluster-pool" is refused. Allowed: "kubernetes" for ipam.mode, which the cluster\'s network depends on; remove it.',
+  },
+  {
+    what: "kube-proxy beside Cilium",
+    changes: cilium({ kubeProxyReplacement: false }),
+    line: "ciliumValues.kubeProxyReplacement: false is refused. Allowed: true for kubeProxyReplacement, which the cluster's network depends on; remove it.",
+  },
+  {
+    what: "Cilium in a tunnel",
+    changes: cilium({ routingMode: "tunnel" }),
+    line: 'ciliumValues.routingMode: "tunnel" is refused. Allowed: "native" for routingMode, which the cluster\'s network depends on; change podRouting instead.',
+  },
+  {
+    what: "Cilium with IPv6",
+    changes: cilium({ ipv6: { enabled: true } }),
+    line: "ciliumValues.ipv6.enabled: true is refused. Allowed: false, for all of the cluster is IPv4. Remove it.",
+  },
+  {
+    what: "an egress gateway",
+    changes: cilium({ egressGateway: { enabled: true } }),
+    line: "ciliumValues.egressGateway.enabled: true is refused. Allowed: false, for it needs bpf.masquerade, by which pods would not get out of the tailnet. Remove it.",
+  },
+  {
+    what: "Cilium for a cloud",
+    changes: cilium({ eni: { enabled: true } }),
+    line: "ciliumValues.eni.enabled: true is refused. Allowed: false, for it brings its own addresses and routes for pods. Remove it.",
+  },
+  {
+    what: "IPsec with this Cilium",
+    changes: cilium({ encryption: { enabled: true } }),
+    line: 'ciliumValues.encryption: {"enabled":true} is refused. Allowed: no IPsec, which does not go with kubeProxyReplacement; the tailnet encrypts already. Remove it, or set its type to wireguard.',
+  },
+  {
+    what: "direct return in a tunnel",
+    changes: { podRouting: "vxlan", ...cilium({ loadBalancer: { mode: "dsr" } }) },
+    line: 'ciliumValues.loadBalancer.mode: "dsr" is refused. Allowed: snat with podRouting vxlan. Remove it.',
+  },
+  {
+    what: "a mistyped key of a profile",
+    changes: { hostProfile: "profile.yaml" },
+    files: { "profile.yaml": "kublet: {}\n" },
+    line: /^hostProfile \(profile\.yaml\)\.kublet: there is no such key\. Allowed: kubelet, [^.]*\. Did you mean kubelet\?$/,
+  },
+  {
+    what: "a check that does not exist",
+    changes: { hostProfile: "profile.yaml" },
+    files: { "profile.yaml": "skipHostChecks: [clocksync]\n" },
+    line: /^hostProfile \(profile\.yaml\): skipHostChecks\[0\]: "clocksync" is refused\. Allowed: privilege, [^.]*\. Did you mean clock-sync\?$/,
+  },
+  {
+    what: "a profile that is not there",
+    changes: { hostProfile: "profile.yaml" },
+    line: /^hostProfile: "profile\.yaml" cannot be read \(ENOENT: .*\)\. Wanted: the path of a YAML file, relative to the project\. Correct the path or the file\.$/,
+  },
+  {
+    what: "a snapshot that is nowhere",
+    changes: { restoreSnapshot: "one.db" },
+    line: 'restoreSnapshot: "one.db" is refused. Allowed: an absolute path on the hosts, of letters, digits and . _ / + @ -, such as /var/lib/tailkube/snapshots/auto-20260131T120000Z-1.36.3.db. Correct it in the stack\'s config.',
+  },
+  {
+    what: "yes for true",
+    changes: { checks: "yes" },
+    line: 'checks: "yes" is refused. Allowed: true or false. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a drain that never ends",
+    changes: { drainSeconds: "100000" },
+    line: 'drainSeconds: "100000" is refused. Allowed: seconds from 0 to 86400. Correct it in the stack\'s config.',
+  },
+  {
+    what: "no SSH key",
+    changes: { sshPrivateKey: undefined },
+    line: "sshPrivateKey: not set. Wanted: the private SSH key that opens every host. Set it (pulumi config set --secret sshPrivateKey), or name its file in sshPrivateKeyFile.",
+  },
+  {
+    what: "a public key for the private one",
+    changes: { sshPrivateKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@example.com" },
+    line: "sshPrivateKey: it is a public key. Give the private one, the file without .pub.",
+  },
+  {
+    what: "an API token for the auth key",
+    changes: { tailnetAuthKey: apiKey },
+    line: "tailnetAuthKey: it is an API access token, which no device can log in with. Make an auth key in the admin console.",
+  },
+  {
+    what: "an auth key in plain",
+    changes: {},
+    plain: ["tailnetAuthKey"],
+    line: "tailnetAuthKey: it stands in plain in the stack's config. Allowed: an encrypted value. Set it anew (pulumi config set --secret tailnetAuthKey), with another secret if anybody else could read this one.",
+  },
+  {
+    what: "an SSH key in plain",
+    changes: {},
+    plain: ["sshPrivateKey"],
+    line: "sshPrivateKey: it stands in plain in the stack's config. Allowed: an encrypted value. Set it anew (pulumi config set --secret sshPrivateKey), with another secret if anybody else could read this one.",
+  },
+  {
+    what: "an access token in plain",
+    changes: { tailnetApiKey: apiKey },
+    plain: ["tailnetApiKey"],
+    line: "tailnetApiKey: it stands in plain in the stack's config. Allowed: an encrypted value. Set it anew (pulumi config set --secret tailnetApiKey), with another secret if anybody else could read this one.",
+  },
+  {
+    what: "the auth key itself for its file",
+    changes: { tailnetAuthKey: undefined, tailnetAuthKeyFile: authKey },
+    line: "tailnetAuthKeyFile: it holds a secret in plain, not shown here. Allowed: the path of a file that holds it. Remove the secret, and make another one if anybody else could read it.",
+  },
+  {
+    what: "a private key for a host key",
+    changes: host(0, { hostKey: key }),
+    line: "nodes[0].host.hostKey: it holds a secret in plain, not shown here. Allowed: a text without secrets. Remove the secret, and make another one if anybody else could read it.",
+  },
+  {
+    what: "an auth key in a label's place",
+    changes: host(2, { identity: authKey }),
+    line: "nodes[2].host.identity: it holds a secret in plain, not shown here. Allowed: a text without secrets. Remove the secret, and make another one if anybody else could read it.",
+  },
+  {
+    what: "a password in a URL",
+    changes: { tailnetLoginServer: "https://admin:hunter2@headscale.example.com" },
+    line: "tailnetLoginServer: it holds a secret in plain, not shown here. Allowed: a text without secrets. Remove the secret, and make another one if anybody else could read it.",
+  },
+];

@@ -1,0 +1,293 @@
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { scriptText } from "../../scripts/render";
+import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+
+afterEach(removeTemporaryFolders);
+
+const logOf = (root: string) =>
+  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
+
+/**
+ * Certificate requests as Go's crypto/x509 makes them (kubelets do it by that), for the subject system:node:w1 and the
+ * names w1 and 100.64.0.21 unless they are called otherwise. In `hidden` the wanted names are in an extension that means
+ * nothing, beside others in the real one.
+ */
+const requests = JSON.parse(readFileSync(join(__dirname, "certificate-requests.json"), "utf8")) as Record<
+  string,
+  string
+>;
+
+describe("host/approve.sh", () => {
+  const usages = "digital signature,server auth,";
+  interface Request {
+    name?: string;
+    user?: string;
+    body?: string;
+    usages?: string;
+  }
+
+  /** What is approved of requests that wait, with w1 declared at 100.64.0.21, and what is said of the others. */
+  function approve(all: Request[], declared = "w1 100.64.0.21") {
+    const root = temporaryFolder();
+    mkdirSync(`${root}/bin`, { recursive: true });
+    const [node, address] = declared.split(" ");
+    const lines = all.map(
+      ({ name = "csr-1", user = "system:node:w1", body = requests.own!, usages: asked = usages }) =>
+        `${name} ${user} ${body} ${asked}`,
+    );
+    write(`${root}/pending`, `${lines.join("\n")}\n`);
+    write(
+      `${root}/bin/kubectl`,
+      `#!/bin/bash
+case "$*" in
+*"get certificatesigningrequests --field-selector spec.signerName=kubernetes.io/kubelet-serving "*) cat ${root}/pending ;;
+*"get configmap tailkube-nodes "*'"${node}"'*) printf '${address}' ;;
+*"get configmap tailkube-nodes "*) printf '<no value>' ;;
+*"certificate approve "*) echo "approve \${*: -1}" >>${root}/log ;;
+*) exit 9 ;;
+esac
+`,
+      0o755,
+    );
+    write(`${root}/bin/logger`, `#!/bin/bash\necho "\${*: -1}" >>${root}/said\n`, 0o755);
+    const text = scriptText("host/approve.sh")
+      .replace(/^export PATH=/m, `export PATH=${root}/bin:`)
+      .replaceAll("/run/tailkube", `${root}/run`);
+    const run = () => bash(text);
+    const { status, stderr } = run();
+    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+    const said = () => (existsSync(`${root}/said`) ? readFileSync(`${root}/said`, "utf8") : "");
+    return { approved: logOf(root), said: said(), again: () => (run(), said()) };
+  }
+
+  it("approves what a node may ask for: its own name and its declared address", () => {
+    expect(approve([{}]).approved).to.deep.equal(["approve csr-1"]);
+    for (const asked of [
+      "digital signature,key encipherment,server auth,",
+      "key encipherment,digital signature,server auth,",
+    ]) {
+      expect(approve([{ usages: asked }]).approved).to.deep.equal(["approve csr-1"]);
+    }
+    expect(approve([]).approved).to.deep.equal([]);
+  });
+
+  for (const name of Object.keys(requests).filter((one) => one !== "own")) {
+    it(`leaves a request alone that asks for something else: ${name}`, () => {
+      const { approved, said } = approve([{ body: requests[name]! }]);
+      expect(approved).to.deep.equal([]);
+      expect(said).to.equal(
+        "certificate request csr-1 of system:node:w1 is left alone: it asks for other names than w1 and 100.64.0.21\n",
+      );
+    });
+  }
+
+  it("leaves alone who is no node, is not declared, is declared elsewhere, or wants another kind of certificate", () => {
+    const wrong: [Request, string | undefined, RegExp][] = [
+      [{ user: "system:serviceaccount:web:x" }, undefined, /it is no node's/],
+      [{ user: 'system:node:x"}}{{' }, undefined, /it is no node's/],
+      [{ user: "system:node:w2" }, undefined, /w2 is not declared/],
+      [{}, "w1 100.64.0.99", /other names than w1 and 100\.64\.0\.99/],
+      [{ usages: "digital signature,client auth," }, undefined, /its usages are digital signature,client auth/],
+      [{ usages: "digital signature,server auth,cert sign," }, undefined, /its usages are/],
+      [{ body: "bm8gcmVxdWVzdA==" }, undefined, /other names/],
+      [{ body: "%" }, undefined, /other names/],
+    ];
+    for (const [request, declared, why] of wrong) {
+      const { approved, said } = approve([request], declared);
+      expect(approved).to.deep.equal([]);
+      expect(said).to.match(why);
+    }
+  });
+
+  it("says so once, and goes on to the next", () => {
+    const { approved, said, again } = approve([{ name: "csr-1", body: requests.moreAddress! }, { name: "csr-2" }]);
+    expect(approved).to.deep.equal(["approve csr-2"]);
+    expect(again().match(/csr-1/g)).to.have.lengthOf(1);
+    expect(said).to.contain("approved the serving certificate of w1");
+  });
+});
+
+const given = {
+  TK_ENDPOINT: "10.200.0.1",
+  TK_ENDPOINT_PORT: "6443",
+  TK_NODE_IP: "100.64.0.1",
+  TK_ROLE: "control-plane",
+  TK_POD_ROUTING: "native",
+  TK_KUBEADM_SECONDS: "5",
+  TK_KUBEADM_DOCUMENT: "kind: UpgradeConfiguration",
+  TK_CLUSTER_DOCUMENT: "kind: ClusterConfiguration",
+  TK_HOST_ETCD: "exit 1",
+  TK_SECURITY: "secured",
+  TK_ENCRYPTION_KEY: "key-1",
+  TK_ENCRYPTION: "encrypts: a-key",
+  TK_ENCRYPTION_READ: "reads: a-key",
+  TK_AUTHENTICATION: "kind: AuthenticationConfiguration",
+  TK_ADMISSION: "",
+  TK_AUDIT_POLICY: "kind: Policy",
+};
+const files = [
+  "reset.sh",
+  "node.sh",
+  "etcd.sh",
+  "certificates.sh",
+  "node-security.sh",
+  "cluster-notes.sh",
+  "security.sh",
+  "secure.sh",
+];
+
+/** Scripts with the host's folders moved below `root`, and a cluster whose tools take notes; then some more bash. */
+function node(root: string, text: string, more: Record<string, string> = {}, known = ""): string {
+  const script = files
+    .map(scriptText)
+    .join("\n")
+    .replace(/\/(etc\/kubernetes|var\/lib\/kubelet|var\/log)\b/g, `${root}/$1`);
+  for (const folder of ["etc/kubernetes/manifests", "var/lib/kubelet/pki", "var/log", "run/tailkube"]) {
+    mkdirSync(`${root}/${folder}`, { recursive: true });
+  }
+  for (const name of ["apiserver", "controller-manager", "scheduler"]) {
+    if (!existsSync(`${root}/etc/kubernetes/manifests/kube-${name}.yaml`)) {
+      write(`${root}/etc/kubernetes/manifests/kube-${name}.yaml`, "former\n", 0o600);
+    }
+  }
+  if (!existsSync(`${root}/var/lib/kubelet/config.yaml`))
+    write(`${root}/var/lib/kubelet/config.yaml`, "kind: former\n");
+  return withLibrary(
+    root,
+    [
+      assignments({ ROOT: root, ...given, ...more }),
+      script,
+      'log() { echo "$*" >>"$ROOT/log"; }',
+      "sleep() { :; }",
+      `is_control_plane() { [ "$TK_ROLE" = control-plane ]; }
+      kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *patch*|annotate*) log "security \${*: -1}" ;; esac; }
+      run_kubeadm() {
+          log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"
+          case "$*" in
+          "init phase control-plane "*) echo wanted >"$ROOT/etc/kubernetes/manifests/kube-$4.yaml" ;;
+          *kubelet-config) printf 'kind: wanted\\nserverTLSBootstrap: true\\n' >"$ROOT/var/lib/kubelet/config.yaml"; chmod 644 "$ROOT/var/lib/kubelet/config.yaml" ;;
+          esac
+      }
+      running_container() { printf 'before'; }
+      restarted() { log "restarted $1"; }
+      restart_static_pod() { log "restart $1"; }
+      api_ready() { true; }
+      systemctl() { case "$1" in show) ;; *) log "systemctl $*"; : >"$ROOT/var/lib/kubelet/pki/kubelet-server-current.pem" ;; esac; }`,
+      text,
+    ].join("\n"),
+    "upgrade",
+  );
+}
+
+const changedBy = (stdout: string) => (JSON.parse(stdout) as { changed: string[] }).changed;
+
+describe("secure_node", () => {
+  const steps = [
+    'security {"data":{"node1":"100.64.0.1"}}',
+    "kubeadm init phase upload-config all < ClusterConfiguration",
+    "kubeadm upgrade node phase kubelet-config < UpgradeConfiguration",
+    "systemctl restart kubelet.service",
+    "kubeadm init phase control-plane apiserver < ClusterConfiguration",
+    "restarted kube-apiserver",
+    "kubeadm init phase control-plane controller-manager < ClusterConfiguration",
+    "restarted kube-controller-manager",
+    "kubeadm init phase control-plane scheduler < ClusterConfiguration",
+    "restarted kube-scheduler",
+  ];
+
+  it("a control plane: the files, the kubelet and its certificate, then the API server that insists on it", () => {
+    const root = temporaryFolder();
+    const stdout = bashOk(node(root, "secure_node; result"));
+    expect(logOf(root)).to.deep.equal(steps);
+    expect(changedBy(stdout)).to.include.members([
+      "the kubelet has the wanted configuration",
+      "kube-apiserver has the wanted arguments",
+    ]);
+    expect(statSync(`${root}/var/lib/kubelet/config.yaml`).mode & 0o777).to.equal(0o600);
+    expect(readFileSync(`${root}/var/lib/tailkube/secured`, "utf8")).to.equal("secured\n");
+    expect(stdout).to.not.include("a-key");
+  });
+
+  it("reads encrypted Secrets first, and writes them only where the cluster has noted that all can read them", () => {
+    for (const [known, text] of [
+      ["", given.TK_ENCRYPTION_READ],
+      ["key-1", given.TK_ENCRYPTION],
+    ] as const) {
+      const root = temporaryFolder();
+      expect(bashOk(node(root, "secure_node; encryption_state", {}, known)), known).to.equal(
+        known === "" ? "reading\n" : "wanted\n",
+      );
+      expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(`${text}\n`);
+    }
+  });
+
+  it("a worker: its kubelet alone", () => {
+    const root = temporaryFolder();
+    bashOk(node(root, "secure_node", { TK_ROLE: "worker" }));
+    expect(logOf(root)).to.deep.equal([steps[2], steps[3]]);
+    expect(existsSync(`${root}/etc/kubernetes/tailkube`)).to.equal(false);
+  });
+
+  it("a second run changes nothing but restarts the API server, which does not read all of its files anew", () => {
+    const root = temporaryFolder();
+    bashOk(node(root, "secure_node"));
+    const first = logOf(root).length;
+    const stdout = bashOk(node(root, "secure_node; result"));
+    expect(changedBy(stdout)).to.deep.equal(["mode 600 of " + `${root}/var/lib/kubelet/config.yaml`]);
+    expect(logOf(root).slice(first))
+      .to.include("restart kube-apiserver")
+      .and.to.not.include("systemctl restart kubelet.service");
+  });
+
+  it("gives a pod its former arguments back that does not start with the wanted ones", () => {
+    const root = temporaryFolder();
+    const { status, stderr } = bash(node(root, "poll() { false; }\nsecure_static_pod apiserver"));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /kube-apiserver does not become ready with the wanted arguments, and has its former ones again/,
+    );
+    const manifest = `${root}/etc/kubernetes/manifests/kube-apiserver.yaml`;
+    expect(readFileSync(manifest, "utf8")).to.equal("former\n");
+    expect(statSync(manifest).mode & 0o777).to.equal(0o600);
+  });
+
+  it("takes files away that are wanted no more, after the API server has stopped asking for them", () => {
+    const root = temporaryFolder();
+    bashOk(node(root, "secure_node"));
+    const folder = `${root}/etc/kubernetes/tailkube`;
+    const text = `restart_static_pod() { [ -e "$SECURITY_FILES/audit-policy.yaml" ] || fail "too early"; }\nsecure_node`;
+    bashOk(node(root, text, { TK_AUTHENTICATION: "", TK_AUDIT_POLICY: "" }));
+    expect([existsSync(`${folder}/authentication.yaml`), existsSync(`${folder}/audit-policy.yaml`)]).to.deep.equal([
+      false,
+      false,
+    ]);
+    expect(existsSync(`${folder}/encryption.yaml`)).to.equal(true);
+  });
+
+  it("says where to look when the kubelet gets no certificate", () => {
+    const root = temporaryFolder();
+    write(`${root}/var/lib/kubelet/config.yaml`, "serverTLSBootstrap: true\n");
+    const { status, stderr } = bash(
+      node(root, "SECONDS=0\nsleep() { SECONDS=$((SECONDS + 60)); }\nobtain_serving_certificate"),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/the kubelet has no serving certificate after 240 s: see 'kubectl get csr'/);
+  });
+});
+
+describe("stage encryption", () => {
+  it("writes as wanted from here on, and notes that all can read it", () => {
+    const root = temporaryFolder();
+    write(`${root}/etc/kubernetes/tailkube/encryption.yaml`, `${given.TK_ENCRYPTION_READ}\n`);
+    const text = scriptText("encryption.sh");
+    const stdout = bashOk(node(root, `${text}\napply`));
+    expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(
+      `${given.TK_ENCRYPTION}\n`,
+    );
+    expect(logOf(root)).to.deep.equal(["security tailkube.dev/encryption-key=key-1"]);
+    expect(changedBy(bashOk(node(root, `${text}\napply`)))).to.deep.equal([]);
+    expect(stdout).to.not.include("a-key");
+  });
+});
