@@ -112,6 +112,7 @@ esac
 const given = {
   TK_ENDPOINT: "10.200.0.1",
   TK_ENDPOINT_PORT: "6443",
+  TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.1",
   TK_ROLE: "control-plane",
   TK_POD_ROUTING: "native",
