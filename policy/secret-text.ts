@@ -12,11 +12,13 @@ const patterns: readonly RegExp[] = [
   /\bclient-key-data["']?: *["']?[A-Za-z0-9+/]/,
   // Keys of a tailnet: https://tailscale.com/kb/1252/key-prefixes.
   /\btskey-[a-z]+-[A-Za-z0-9]/,
+  // A key of 32 bytes in an EncryptionConfiguration.
+  /\bsecret["']?: *["']?[A-Za-z0-9+/]{43}=/,
   // A bootstrap token of kubeadm.
   /(^|[^A-Za-z0-9.-])[a-z0-9]{6}\.[a-z0-9]{16}($|[^A-Za-z0-9.-])/,
 ];
 
-/** Whether a text holds a private key, a tailnet's key or a bootstrap token. */
+/** Whether a text holds a private key, one that encrypts Secrets, a tailnet's key or a bootstrap token. */
 export function holdsSecret(text: string): boolean {
   return patterns.some((pattern) => pattern.test(text));
 }

@@ -5,6 +5,7 @@ import { holdsSecret } from "./secret-text";
 /** Inputs that are secret whatever they hold, by type. */
 const alwaysSecret: Readonly<Record<string, readonly string[]>> = {
   "pulumi:providers:kubernetes": ["kubeconfig"],
+  "pulumi:providers:tailscale": ["apiKey", "oauthClientSecret"],
   "aws:ec2/instance:Instance": ["userData", "userDataBase64"],
 };
 

@@ -5,6 +5,7 @@ import { type CheckedResource, type Rule, unknown } from "../../policy/rule";
 import { rules } from "../../policy/rules";
 import { holdsSecret } from "../../policy/secret-text";
 import { secretOutputs, secretsMarked } from "../../policy/secrets";
+import { encryptionConfiguration, encryptionKey } from "../../plan/security-files";
 import { authKey, privateKey } from "./config.fixtures";
 import { keyPair } from "./ec2.fixtures";
 
@@ -17,6 +18,7 @@ const group = "aws:ec2/securityGroup:SecurityGroup";
 const pinned = { host: "192.0.2.11", user: "root", hostKey: "ssh-ed25519 AAAA" };
 const kubeconfig = "users: [{user: {client-key-data: " + Buffer.from(privateKey).toString("base64") + "}}]";
 const token = "abcdef.0123456789abcdef";
+const encryption = encryptionConfiguration(encryptionKey("5eed".repeat(16)), true);
 
 function violations(rule: Rule, type: string, properties: object, more: Partial<CheckedResource> = {}): string[] {
   return rule.violations({
@@ -147,17 +149,25 @@ cases(secretsMarked, [
     properties: { kubeconfig: "x" },
     more: secret("kubeconfig"),
   },
-  ...[privateKey, keyPair().privateKey, keyPair("rsa").privateKey, authKey, token, kubeconfig].map((text) => ({
-    what: `${text.split("\n")[0]!.slice(0, 30)}… in plain`,
-    type: "kubernetes:core/v1:ConfigMap",
-    properties: { data: { file: text } },
-    refused: [/^data holds a secret and is not marked as one\./],
-  })),
+  ...[privateKey, keyPair().privateKey, keyPair("rsa").privateKey, authKey, token, kubeconfig, encryption].map(
+    (text) => ({
+      what: `${text.split("\n")[0]!.slice(0, 30)}… in plain`,
+      type: "kubernetes:core/v1:ConfigMap",
+      properties: { data: { file: text } },
+      refused: [/^data holds a secret and is not marked as one\./],
+    }),
+  ),
   {
     what: "a provider's kubeconfig in plain, whatever it holds",
     type: "pulumi:providers:kubernetes",
     properties: { kubeconfig: "https://192.0.2.11:6443" },
     refused: [/^kubeconfig holds a secret/],
+  },
+  {
+    what: "the key of a tailnet's API in plain, whatever it looks like",
+    type: "pulumi:providers:tailscale",
+    properties: { baseUrl: "https://api.tailscale.com", apiKey: "x" },
+    refused: [/^apiKey holds a secret/],
   },
   {
     what: "a kubeconfig that is not known yet",
