@@ -20,6 +20,11 @@ export function machineName(identity: string, hostKey: string): string {
 /** Stands for the address of a machine that is made: that, and its host key, are nobody's to declare. */
 export const madeOnEc2 = "ec2";
 
+/** Whether a machine, of the config or of the last run, is one that the program makes. */
+export function isMade({ reached }: { reached?: string | undefined }): boolean {
+  return reached === madeOnEc2;
+}
+
 /** What the config says of a node's machine. */
 export interface DeclaredMachine {
   /** Where it is reached: `192.0.2.11:22`; `madeOnEc2` for a machine that is made. */
