@@ -46,7 +46,9 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
     this.end = this.deletedWith = instance;
     this.identity = instance.id.apply((id) => fingerprint([id]));
     this.address =
-      args.ec2.operatorAddress === "private" ? instance.privateIp : this.publicAddress(name, args, instance);
+      args.ec2.operatorAddress === "private"
+        ? instance.privateIp
+        : this.publicAddress(name, args, instance, opts.dependsOn);
 
     const connection = (hostKey: pulumi.Input<string>) =>
       pulumi.output({
@@ -104,6 +106,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
         ami: ami.id,
         instanceType: host.instanceType,
         subnetId: args.subnetId,
+        privateIp: args.node.lan?.address,
         vpcSecurityGroupIds: [args.network.securityGroupId],
         keyName: args.network.keyName,
         userData: pulumi.secret(bootData),
@@ -114,9 +117,9 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
       },
       {
         parent: this,
-        // Rules and routes are there when it boots, and as long as it lives.
+        // Rules and routes are there when it boots, and as long as it lives. They wait for all that the host has to.
         dependsOn: args.network,
-        ignoreChanges: ["ami", "instanceType", "subnetId", "keyName", "userData", "rootBlockDevice"],
+        ignoreChanges: ["ami", "instanceType", "subnetId", "privateIp", "keyName", "userData", "rootBlockDevice"],
         replacementTrigger: host.identity ?? "",
         // The old machine leaves before the new one comes under its name.
         deleteBeforeReplace: true,
@@ -126,9 +129,14 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
   }
 
   // An Elastic IP: it stays with the node when the machine is stopped, or made anew.
-  private publicAddress(name: string, { config }: Ec2HostArgs, instance: Instance): pulumi.Output<string> {
+  private publicAddress(
+    name: string,
+    { config }: Ec2HostArgs,
+    instance: Instance,
+    dependsOn: pulumi.ResourceOptions["dependsOn"],
+  ): pulumi.Output<string> {
     const tags = { Name: `${config.clusterName}-${name}` };
-    const eip = new Eip(`${name}-address`, { domain: "vpc", tags }, { parent: this });
+    const eip = new Eip(`${name}-address`, { domain: "vpc", tags }, { parent: this, dependsOn });
     return new EipAssociation(`${name}-address-of`, { allocationId: eip.id, instanceId: instance.id }, { parent: this })
       .publicIp;
   }

@@ -3,8 +3,9 @@ import { InternetGateway, KeyPair, Route, RouteTable, RouteTableAssociation, Sub
 import * as pulumi from "@pulumi/pulumi";
 import type { Ec2Config } from "../config/ec2";
 import type { ClusterConfig } from "../config/schema";
-import { subnets } from "../plan/cidr";
+import { securityGroupArgs, securityGroupRules } from "../plan/security-group";
 import { authorizedKey } from "../plan/ssh-key";
+import { zoneSubnets } from "../plan/zones";
 import { Ec2SecurityGroup } from "./ec2-security-group";
 
 export interface Ec2NetworkArgs {
@@ -12,9 +13,6 @@ export interface Ec2NetworkArgs {
   ec2: Ec2Config;
   privateKey: pulumi.Output<string>;
 }
-
-/** Zones of a VPC that is made, one subnet each: a majority of three control planes outlives any of them. */
-const zoneCount = 3;
 
 /** What the hosts on EC2 share: a VPC with subnets, given or made, the security group and the key pair. */
 export class Ec2Network extends pulumi.ComponentResource {
@@ -25,9 +23,11 @@ export class Ec2Network extends pulumi.ComponentResource {
 
   constructor(name: string, { config, ec2, privateKey }: Ec2NetworkArgs, opts: pulumi.ComponentResourceOptions) {
     super("tailkube:ec2:Network", name, {}, opts);
+    // A component does not hand on what it waits for.
+    const below = { parent: this, dependsOn: opts.dependsOn };
     const { vpcId, subnetIds } =
       ec2.given === undefined
-        ? this.makeVpc(name, config.clusterName, ec2.vpcCidr)
+        ? this.makeVpc(name, config.clusterName, ec2.vpcCidr, below)
         : { vpcId: pulumi.output(ec2.given.vpcId), subnetIds: ec2.given.subnetIds.map((id) => pulumi.output(id)) };
     this.subnetIds = subnetIds;
     this.securityGroupId = new Ec2SecurityGroup(
@@ -35,38 +35,34 @@ export class Ec2Network extends pulumi.ComponentResource {
       {
         vpcId,
         clusterName: config.clusterName,
-        network: { kind: "tailnet", openTailscalePort: ec2.openTailscalePort },
-        apiPort: config.endpoint.port,
-        operatorCidrs: ec2.operatorCidrs,
-        apiFromOperator: config.operatorEndpoint === "host",
+        rules: securityGroupRules(securityGroupArgs(config, ec2)),
       },
-      { parent: this },
+      below,
     ).groupId;
     this.keyName = new KeyPair(
       `${name}-key`,
       { publicKey: pulumi.unsecret(privateKey.apply((key) => authorizedKey(key)!)) },
-      { parent: this },
+      below,
     ).keyName;
     this.registerOutputs({ subnetIds: this.subnetIds });
   }
 
   // Public subnets: hosts need a way out, and a NAT gateway costs more than a small cluster.
-  private makeVpc(name: string, clusterName: string, vpcCidr: string) {
+  private makeVpc(name: string, clusterName: string, vpcCidr: string, below: pulumi.CustomResourceOptions) {
     const tags = { Name: clusterName };
-    const vpc = new Vpc(`${name}-vpc`, { cidrBlock: vpcCidr, tags }, { parent: this });
-    const gateway = new InternetGateway(`${name}-gateway`, { vpcId: vpc.id, tags }, { parent: this });
-    const routes = new RouteTable(`${name}-routes`, { vpcId: vpc.id, tags }, { parent: this });
+    const vpc = new Vpc(`${name}-vpc`, { cidrBlock: vpcCidr, tags }, below);
+    const gateway = new InternetGateway(`${name}-gateway`, { vpcId: vpc.id, tags }, below);
+    const routes = new RouteTable(`${name}-routes`, { vpcId: vpc.id, tags }, below);
     new Route(
       `${name}-internet`,
       { routeTableId: routes.id, destinationCidrBlock: "0.0.0.0/0", gatewayId: gateway.id },
-      { parent: this },
+      below,
     );
     const zones = getAvailabilityZonesOutput(
       { state: "available", filters: [{ name: "zone-type", values: ["availability-zone"] }] },
       { parent: this },
     ).names;
-    const quarter = Number(vpcCidr.split("/")[1]) + 2;
-    const subnetIds = subnets(vpcCidr, quarter, zoneCount).map((cidrBlock, i) => {
+    const subnetIds = zoneSubnets(vpcCidr).map((cidrBlock, i) => {
       const subnet = new Subnet(
         `${name}-subnet-${i + 1}`,
         {
@@ -77,12 +73,12 @@ export class Ec2Network extends pulumi.ComponentResource {
           tags: { Name: `${clusterName}-${i + 1}` },
         },
         // A region that gets a further zone must not move what is there.
-        { parent: this, ignoreChanges: ["availabilityZone"] },
+        { ...below, ignoreChanges: ["availabilityZone"] },
       );
       new RouteTableAssociation(
         `${name}-subnet-${i + 1}-routes`,
         { subnetId: subnet.id, routeTableId: routes.id },
-        { parent: this },
+        below,
       );
       return subnet.id;
     });

@@ -1,11 +1,12 @@
 import { SecurityGroup } from "@pulumi/aws/ec2";
 import { SecurityGroupEgressRule, SecurityGroupIngressRule } from "@pulumi/aws/vpc";
 import * as pulumi from "@pulumi/pulumi";
-import { type SecurityGroupArgs, securityGroupRules } from "../plan/security-group";
+import type { SecurityRule } from "../plan/security-group";
 
-export interface Ec2SecurityGroupArgs extends SecurityGroupArgs {
+export interface Ec2SecurityGroupArgs {
   vpcId: pulumi.Input<string>;
   clusterName: string;
+  rules: readonly SecurityRule[];
 }
 
 /** The one security group of all nodes on EC2. Each rule is a resource of its own and says why it is there. */
@@ -14,6 +15,7 @@ export class Ec2SecurityGroup extends pulumi.ComponentResource {
 
   constructor(name: string, args: Ec2SecurityGroupArgs, opts: pulumi.ComponentResourceOptions) {
     super("tailkube:ec2:SecurityGroup", name, {}, opts);
+    const below = { parent: this, dependsOn: opts.dependsOn };
     const group = new SecurityGroup(
       `${name}-nodes`,
       {
@@ -21,10 +23,10 @@ export class Ec2SecurityGroup extends pulumi.ComponentResource {
         description: `Nodes of the Kubernetes cluster ${args.clusterName}`,
         tags: { Name: `${args.clusterName}-nodes` },
       },
-      { parent: this },
+      below,
     );
     this.groupId = group.id;
-    for (const rule of securityGroupRules(args)) {
+    for (const rule of args.rules) {
       const Rule = rule.direction === "ingress" ? SecurityGroupIngressRule : SecurityGroupEgressRule;
       new Rule(
         `${name}-${rule.name}`,
@@ -36,7 +38,7 @@ export class Ec2SecurityGroup extends pulumi.ComponentResource {
           ...(rule.peer === "group" ? { referencedSecurityGroupId: group.id } : { cidrIpv4: rule.peer.cidr }),
           description: rule.description,
         },
-        { parent: this },
+        below,
       );
     }
     this.registerOutputs({ groupId: this.groupId });

@@ -15,7 +15,8 @@ export function makeHosts(
 ): Host[] {
   const onEc2 = config.nodes.filter(({ host }) => host.kind === "ec2");
   const ec2 = onEc2.length > 0 ? makeEc2(config, privateKey, opts) : undefined;
-  const zones = spread(onEc2, ec2?.network.subnetIds.length ?? 1);
+  const madeVpc = config.ec2?.given === undefined ? config.ec2?.vpcCidr : undefined;
+  const zones = spread(onEc2, ec2?.network.subnetIds.length ?? 1, madeVpc);
   return config.nodes.map((node) => {
     const args = { node, config, privateKey };
     if (node.host.kind === "ssh") return new SshHost(node.name, node.host, args, opts);

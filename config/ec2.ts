@@ -27,7 +27,7 @@ export interface Ec2Config {
   region: string;
   /** A VPC that is there, with subnets of it. Absent: both are made. */
   given?: { vpcId: string; subnetIds: string[] };
-  /** IPv4 network of a VPC that is made. */
+  /** IPv4 network of the VPC: of one that is made or, in a lan, of the one that is given. */
   vpcCidr: string;
   /** IPv4 networks from which SSH, and the API for Cilium's installation, are allowed. */
   operatorCidrs: string[];
@@ -84,13 +84,17 @@ export const ec2Schema = z.strictObject(
 export type Ec2Values = z.output<typeof ec2Schema>;
 type Ec2HostValues = z.output<typeof ec2HostSchema>;
 
-export function ec2Config(values: Ec2Values | undefined): Ec2Config | undefined {
+/** Network of a VPC that is made where none is named. */
+export const defaultVpcCidr = "10.20.0.0/16";
+
+/** @param nodeCidr that of the stack's config. */
+export function ec2Config(values: Ec2Values | undefined, nodeCidr: string | undefined): Ec2Config | undefined {
   if (values === undefined) return undefined;
   const { vpcId, subnetIds } = values;
   return {
     region: values.region,
     ...(vpcId !== undefined && { given: { vpcId, subnetIds: subnetIds ?? [] } }),
-    vpcCidr: values.vpcCidr ?? "10.20.0.0/16",
+    vpcCidr: (vpcId === undefined ? values.vpcCidr : nodeCidr) ?? defaultVpcCidr,
     operatorCidrs: values.operatorCidrs,
     openTailscalePort: values.openTailscalePort,
     operatorAddress: values.operatorAddress,

@@ -8,6 +8,7 @@ import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
 import { ec2Config, ec2Host } from "./ec2";
+import { ec2LanProblems } from "./ec2-lan";
 import { ec2Problems } from "./ec2-rules";
 import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "./errors";
 import { exposedSecrets } from "./exposed";
@@ -84,6 +85,7 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
       ...tailnetApiProblems(raw),
       ...nodeNetworkProblems(rest.data),
       ...ec2Problems(config, rest.data.ec2, secrets.sshPrivateKey),
+      ...ec2LanProblems(rest.data),
       ...ruleProblems(config, readFile, raw.hostProfile),
     ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
   );
@@ -189,7 +191,7 @@ function clusterConfig(
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
-  const ec2 = ec2Config(values.ec2);
+  const ec2 = ec2Config(values.ec2, values.nodeCidr);
   return {
     clusterName: values.clusterName,
     nodes,

@@ -67,7 +67,8 @@ export function networkProblems({ nodeNetwork, nodes, ec2, endpoint, podCidr, se
       ? [{ key: `nodes[${i}].host.address`, network: `${host.address}/32` }]
       : [],
   );
-  if (ec2 !== undefined && ec2.given === undefined) {
+  // In a lan it is nodeCidr (config/lan.ts).
+  if (ec2 !== undefined && ec2.given === undefined && !isLan) {
     hosts.push({ key: "ec2.vpcCidr", network: ec2.vpcCidr });
   }
   const problems: string[] = [];

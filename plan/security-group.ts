@@ -1,5 +1,8 @@
 /** Which packets the hosts on EC2 let in and out, and why: as much as the node network needs. */
 
+import type { Ec2Config } from "../config/ec2";
+import type { ClusterConfig } from "../config/schema";
+
 /** The network that the nodes of a cluster talk over. */
 export type NodeNetwork =
   | {
@@ -9,8 +12,10 @@ export type NodeNetwork =
     }
   | {
       kind: "lan";
-      /** UDP port of the tunnel between nodes; absent where pods are routed. */
-      tunnelPort?: number;
+      /** UDP port of the tunnel between nodes. */
+      tunnelPort: number;
+      /** IPv4 network of what stands before the API servers; absent if the endpoint is an address of a node. */
+      balancerCidr?: string;
     };
 
 export interface SecurityGroupArgs {
@@ -40,18 +45,34 @@ export interface SecurityRule {
 export const tailscalePort = 41641;
 export const world = "0.0.0.0/0";
 
+/** What a config asks of the security group. */
+export function securityGroupArgs(config: ClusterConfig, ec2: Ec2Config): SecurityGroupArgs {
+  const { endpoint, nodes, nodeNetwork, operatorEndpoint, tunnelPort } = config;
+  const isLan = nodeNetwork === "lan";
+  const isNodes = nodes.some(({ lan }) => lan?.address === endpoint.address);
+  return {
+    network: isLan
+      ? { kind: "lan", tunnelPort, ...(!isNodes && { balancerCidr: ec2.vpcCidr }) }
+      : { kind: "tailnet", openTailscalePort: ec2.openTailscalePort },
+    apiPort: config.apiServerPort,
+    operatorCidrs: ec2.operatorCidrs,
+    // In a tailnet, the endpoint is within it.
+    apiFromOperator: operatorEndpoint === "host" || (isLan && operatorEndpoint === "endpoint"),
+  };
+}
+
 /** The rules of the one security group of all nodes, each with its reason. What none of them allows is refused. */
 export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
+  const peers = args.network.kind === "tailnet" ? ", and the server, relays and peers of the tailnet" : "";
   return [
     ...args.operatorCidrs.flatMap((cidr) => operatorRules(cidr, args)),
-    ...(args.network.kind === "tailnet" ? tailnetRules(args.network) : lanRules(args.network, args.apiPort)),
+    ...(args.network.kind === "tailnet" ? tailnetRules(args.network) : lanRules(args.network, args)),
     {
       name: "out",
       direction: "egress",
       protocol: "all",
       peer: { cidr: world },
-      description:
-        "Out: packages, images, and the server, relays and peers of the tailnet are at addresses nobody can list",
+      description: `Out: packages, images${peers} are at addresses nobody can list`,
     },
   ];
 }
@@ -69,7 +90,7 @@ function operatorRules(cidr: string, { apiPort, apiFromOperator }: SecurityGroup
     ...from,
     name: `api-${suffix}`,
     ports: [apiPort, apiPort],
-    description: "API from the operator: Cilium is installed through it (operatorEndpoint: host)",
+    description: "API from the operator: Cilium is installed through it (operatorEndpoint)",
   };
   return apiFromOperator ? [ssh, api] : [ssh];
 }
@@ -94,7 +115,10 @@ function tailnetRules({ openTailscalePort }: { openTailscalePort: boolean }): Se
 
 // https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and
 // https://docs.cilium.io/en/stable/operations/system_requirements/#firewall-rules.
-function lanRules({ tunnelPort }: { tunnelPort?: number }, apiPort: number): SecurityRule[] {
+function lanRules(
+  { tunnelPort, balancerCidr }: { tunnelPort: number; balancerCidr?: string },
+  { apiPort, apiFromOperator, operatorCidrs }: SecurityGroupArgs,
+): SecurityRule[] {
   const between = (name: string, protocol: "tcp" | "udp", ports: [number, number], description: string) =>
     ({ name, direction: "ingress", protocol, ports, peer: "group", description }) satisfies SecurityRule;
   return [
@@ -102,8 +126,20 @@ function lanRules({ tunnelPort }: { tunnelPort?: number }, apiPort: number): Sec
     between("etcd", "tcp", [2379, 2380], "etcd between control planes: clients and peers"),
     between("kubelet", "tcp", [10250, 10250], "Kubelet from the API servers: logs, exec, metrics"),
     between("cilium-health", "tcp", [4240, 4240], "Cilium health checks between nodes"),
-    ...(tunnelPort === undefined
+    between("tunnel", "udp", [tunnelPort, tunnelPort], "Pods to pods on other nodes, tunnelled by Cilium"),
+    // EC2 refuses two rules of one meaning.
+    ...(balancerCidr === undefined || (apiFromOperator && operatorCidrs.includes(balancerCidr))
       ? []
-      : [between("tunnel", "udp", [tunnelPort, tunnelPort], "Pods to pods on other nodes, tunnelled by Cilium")]),
+      : [
+          {
+            ...between(
+              "balancer",
+              "tcp",
+              [apiPort, apiPort],
+              "API from the balancer that is the endpoint, and its health checks",
+            ),
+            peer: { cidr: balancerCidr },
+          },
+        ]),
   ];
 }

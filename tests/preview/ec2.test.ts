@@ -4,8 +4,10 @@ import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
 import { bash } from "../unit/bash";
-import { keyPair, onEc2 } from "../unit/ec2.fixtures";
+import { inLan, keyPair, onEc2 } from "../unit/ec2.fixtures";
 import { derivedHostKey } from "../../plan/ssh-key";
+import { configOf } from "../unit/config.fixtures";
+import { outputsOf } from "../unit/plan.fixtures";
 import {
   nodeAddress,
   ownHostKey,
@@ -34,6 +36,15 @@ function find(run: Run, name: string): Registered {
   const found = custom(run).filter((r) => r.name === name);
   expect(found, name).to.have.lengthOf(1);
   return found[0]!;
+}
+
+/** Whether the engine has read what the last run has left, by which the plan is judged, before it begins with a resource. */
+function waitsForPlan(run: Run, name: string): boolean {
+  return find(run, name).dependencies.some(
+    (urn) =>
+      urn.includes("pulumi:pulumi:StackReference") ||
+      (custom(run).some((r) => r.name === lastOf(urn)) && waitsForPlan(run, lastOf(urn))),
+  );
 }
 
 /** A rule of the security group as one line, with its reason. */
@@ -109,8 +120,7 @@ describe("a stack on EC2", () => {
   describe("the security group", () => {
     const operator = {
       "from 198.51.100.7/32: tcp 22": "SSH from the operator: every step on a host runs over it",
-      "from 198.51.100.7/32: tcp 6443":
-        "API from the operator: Cilium is installed through it (operatorEndpoint: host)",
+      "from 198.51.100.7/32: tcp 6443": "API from the operator: Cilium is installed through it (operatorEndpoint)",
     };
     const always = {
       "from nodes: udp 41641":
@@ -214,7 +224,7 @@ describe("a stack on EC2", () => {
     it("stays as it is when a newer image or another default comes, and goes before the next one of its name comes", () => {
       for (const { ignoreChanges, deleteBeforeReplace, replacementTrigger, name } of instances(run)) {
         expect(ignoreChanges, name).to.have.members([
-          ...["ami", "instanceType", "subnetId", "keyName", "userData", "rootBlockDevice"],
+          ...["ami", "instanceType", "subnetId", "privateIp", "keyName", "userData", "rootBlockDevice"],
         ]);
         expect(deleteBeforeReplace, name).to.equal(true);
         expect(replacementTrigger, name).to.equal("");
@@ -372,6 +382,72 @@ describe("a preview of a stack on EC2 that is not there yet", () => {
       ["m7i.large", "newest of ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-* by 099720109477"],
     ]);
     expect(Object.keys(rules(run))).to.include("from 0.0.0.0/0: udp 41641");
+  });
+});
+
+describe("a plan that is refused", () => {
+  it("leaves AWS as it is: no machine and nothing of their network is made, replaced or asked for its key", async () => {
+    const lost = (config.nodes as { host: object }[]).map((node) => ({
+      ...node,
+      host: { ...node.host, identity: "2" },
+    }));
+    const last = outputsOf(configOf(config));
+    for (const preview of [true, false]) {
+      const run = await runProgram({ config: { ...config, nodes: lost }, last, preview });
+      expect(run.errors.map(({ message }) => message)).to.have.lengthOf(1);
+      expect(run.errors[0]!.message).to.include("nodes: every control plane (cp1, cp2, cp3) would be replaced");
+      expect(custom(run).map(({ name }) => name)).to.deep.equal([]);
+    }
+  });
+
+  it("is waited for by each of them", async () => {
+    const run = await runProgram({ config, last: outputsOf(configOf(config)) });
+    const aws = custom(run).filter(({ type }) => type.startsWith("aws:"));
+    expect(aws.length).to.be.above(20);
+    for (const { name } of aws) expect(waitsForPlan(run, name), name).to.equal(true);
+  });
+});
+
+describe("a lan on EC2", () => {
+  const lan = { ...config, ...inLan(config) };
+  const addresses = ["10.20.64.10", "10.20.64.11", "10.20.128.12", "10.20.0.13"];
+  const facts = Object.fromEntries(
+    names.map((name, i) => [name, { interfaces: [{ name: "ens5", addresses: [`${addresses[i]}/18`], mtu: 9001 }] }]),
+  );
+
+  it("has no tailnet, and lets through what the nodes have to say to each other, by the ports of the config", async () => {
+    const run = await runProgram({ config: { ...lan, tunnelPort: "8473", apiServerPort: "7443" }, facts });
+    expect(run.errors).to.deep.equal([]);
+    expect(run.resources.filter(({ type, name }) => /tailnet|tailscale/.test(`${type} ${name}`))).to.deep.equal([]);
+    expect(Object.keys(rules(run))).to.have.members([
+      ...["from 198.51.100.7/32: tcp 22", "from 198.51.100.7/32: tcp 7443", "to 0.0.0.0/0: -1"],
+      ...["tcp 7443", "tcp 2379-2380", "tcp 10250", "tcp 4240", "udp 8473"].map((port) => `from nodes: ${port}`),
+    ]);
+    expect(find(run, "cilium-release").inputs.values).to.deep.include({
+      ...{ devices: "ens5", MTU: 9001, routingMode: "tunnel", tunnelPort: 8473, k8sServiceHost: "10.20.64.10" },
+    });
+  });
+
+  it("gives a machine the address that is declared, in the subnet that has it, and takes the others as they come", async () => {
+    const run = await runProgram({ config: lan, facts });
+    expect(instances(run).map(({ inputs }) => [inputs.privateIp, inputs.subnetId])).to.deep.equal([
+      ["10.20.64.10", "ec2-subnet-2-id"],
+      [undefined, "ec2-subnet-2-id"],
+      [undefined, "ec2-subnet-3-id"],
+      [undefined, "ec2-subnet-1-id"],
+    ]);
+    expect(names.map((name) => variablesOf(find(run, `${name}-lan`).inputs.stdin as string).TK_ADDRESS)).to.deep.equal(
+      addresses,
+    );
+    expect(lastOf(find(run, "w1-lan").deletedWith)).to.equal("w1-instance");
+  });
+
+  it("lets a balancer of the VPC reach the API, where the endpoint is one", async () => {
+    const run = await runProgram({ config: { ...lan, endpoint: "api.example.com" }, facts });
+    expect(run.errors).to.deep.equal([]);
+    expect(rules(run)["from 10.20.0.0/16: tcp 6443"]).to.equal(
+      "API from the balancer that is the endpoint, and its health checks",
+    );
   });
 });
 

@@ -1,13 +1,35 @@
 import { expect } from "chai";
 import { unknown as notKnown, type CheckedResource } from "../../policy/rule";
 import { rules } from "../../policy/rules";
-import { keyPair, onEc2 } from "../unit/ec2.fixtures";
+import { inLan, keyPair, onEc2 } from "../unit/ec2.fixtures";
 import { apiKey } from "../unit/config.fixtures";
 import { type Registered, type Run, type RunArgs, runProgram, unknown } from "./program";
 
+const ec2 = onEc2(keyPair().privateKey);
 const stacks: Record<string, RunArgs> = {
   "bare hosts": { config: { tailnetApiKey: apiKey } },
-  EC2: { config: onEc2(keyPair().privateKey) },
+  EC2: { config: ec2 },
+  "bare hosts, with keys and routes by Tailscale's API": {
+    config: { tailnetAuthKey: undefined, tailnetApiKey: apiKey },
+  },
+  "bare hosts, without any of the hardening": {
+    config: {
+      security: {
+        ...{ secretsEncryption: false, auditLog: false, anonymousRequests: "all", kubeletServingCertificates: false },
+        ...{ seccompDefault: false, podPidsLimit: 0, serviceExternalIPs: true, eventRateLimit: false },
+        ...{ profiling: true, extendedTokens: true },
+      },
+    },
+  },
+  "EC2, in a lan": {
+    config: { ...ec2, ...inLan(ec2) },
+    facts: Object.fromEntries(
+      ["64.10", "64.11", "128.12", "0.13"].map((end, i) => [
+        ["cp1", "cp2", "cp3", "w1"][i]!,
+        { interfaces: [{ name: "ens5", addresses: [`10.20.${end}/18`], mtu: 9001 }] },
+      ]),
+    ),
+  },
   "EC2, open for Tailscale": {
     config: {
       ...onEc2(keyPair("rsa").privateKey),
@@ -88,11 +110,15 @@ for (const [name, args] of Object.entries(stacks)) {
         inputs: { ...r.inputs, ...changes(r) },
       });
       const changes: [string, RegExp, (r: Registered) => Partial<Registered>][] = [
-        ["host-key-pinned", /-tailnet$/, inputs((r) => ({ connection: connection(r, { hostKey: undefined }) }))],
-        ["secrets-by-stdin", /-tailnet$/, inputs((r) => ({ environment: { ALL: r.inputs.stdin } }))],
-        ["secrets-by-stdin", /-tailnet$/, inputs(() => ({ logging: undefined }))],
+        [
+          "host-key-pinned",
+          /^cp1-control-plane$/,
+          inputs((r) => ({ connection: connection(r, { hostKey: undefined }) })),
+        ],
+        ["secrets-by-stdin", /^cp1-control-plane$/, inputs((r) => ({ environment: { ALL: r.inputs.stdin } }))],
+        ["secrets-by-stdin", /^cp1-control-plane$/, inputs(() => ({ logging: undefined }))],
         ["delete-needs-deleted-with", /-upgrade$/, inputs(() => ({ delete: "true" }))],
-        ["secrets-marked", /-tailnet$/, () => ({ secretInputs: ["connection"] })],
+        ["secrets-marked", /^cp1-control-plane$/, () => ({ secretInputs: ["connection"] })],
         ["secrets-marked", /^cilium-kubernetes$/, () => ({ secretInputs: [] })],
         ["secret-outputs", /^cp1-control-plane$/, () => ({ additionalSecretOutputs: [] })],
       ];

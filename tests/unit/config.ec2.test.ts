@@ -4,12 +4,16 @@ import { expect } from "chai";
 import { type Ec2HostConfig, ec2HostSchema, ec2Schema } from "../../config/ec2";
 import { ConfigError } from "../../config/errors";
 import { configOf } from "./config.fixtures";
-import { keyPair, onEc2 } from "./ec2.fixtures";
+import { inLan, keyPair, onEc2 } from "./ec2.fixtures";
 
 const { privateKey } = keyPair();
 const stack = onEc2(privateKey);
 const ec2 = stack.ec2 as Record<string, unknown>;
 const nodes = stack.nodes as { name: string; role: string; host: Record<string, unknown> }[];
+
+/** The stack in a lan. */
+const lan = { ...stack, ...inLan(stack) };
+const lanNodes = lan.nodes as typeof nodes;
 
 /** The stack with other keys of `ec2` and of the first node's host. */
 const changed = (shared: object, host: object = {}, more: object = {}) => ({
@@ -66,6 +70,13 @@ describe("hosts of kind ec2", () => {
       operatorAddress: "private",
     });
     expect(config.nodes[0]!.host).to.include({ subnetId: "subnet-0c" });
+  });
+
+  it("are in the network of a VPC that is given, in a lan", () => {
+    const given = { vpcId: "vpc-0a1b", subnetIds: ["subnet-0a"] };
+    const lan = { ...inLan(stack), nodes, nodeCidr: "172.31.0.0/16" };
+    expect(configOf(changed(given, {}, lan)).ec2!.vpcCidr).to.equal("172.31.0.0/16");
+    expect(configOf({ ...stack, ...inLan(stack) }).ec2!.vpcCidr).to.equal("10.20.0.0/16");
   });
 
   it("may stand beside bare ones, whose `kind` may be left out", () => {
@@ -209,6 +220,51 @@ describe("wrong hosts of kind ec2", () => {
       "a key pair that EC2 does not take",
       changed({}, {}, { sshPrivateKey: keyPair("ecdsa").privateKey }),
       /^sshPrivateKey: it is of type ecdsa-sha2-nistp256\. Wanted: for hosts of kind ec2 an ed25519 or RSA key/,
+    ],
+    [
+      "a bare one beside them in a lan",
+      { ...lan, nodes: [...lanNodes, { name: "w2", role: "worker", host: { address: "10.20.0.99" } }] },
+      /^nodes\[4\]\.host\.kind: "ssh" is refused\. Allowed: ec2 for all nodes or for none with nodeNetwork lan, .* Set nodeNetwork: tailnet, or/,
+    ],
+    [
+      "routed pods in a lan",
+      { ...lan, podRouting: "native" },
+      /^podRouting: "native" is refused\. Allowed: vxlan with/,
+    ],
+    [
+      "a port of Tailscale's in a lan",
+      { ...lan, ec2: { ...ec2, openTailscalePort: true } },
+      /^ec2\.openTailscalePort: true is refused\. Allowed: false with nodeNetwork lan\./,
+    ],
+    [
+      "a lan without its network",
+      { ...lan, nodeCidr: undefined, nodeInterface: "ens5" },
+      /^nodeCidr: not set\. Wanted: with nodeNetwork lan on EC2, the network of the VPC/,
+    ],
+    [
+      "another network than that of the VPC that is made",
+      { ...lan, nodeCidr: "10.20.0.0/15" },
+      /^nodeCidr: "10\.20\.0\.0\/15" is refused\. Allowed: 10\.20\.0\.0\/16, the network of the VPC that is made\./,
+    ],
+    [
+      "an endpoint that is no declared address",
+      { ...lan, nodes },
+      /^endpoint: "10\.20\.64\.10" is refused\. Allowed: the nodeIp of a control plane, .* Set nodeIp of cp1 to it, or/,
+    ],
+    ...["10.20.192.1", "10.20.64.3", "10.20.127.255"].map((nodeIp): [string, Record<string, unknown>, RegExp] => [
+      `the address ${nodeIp}`,
+      { ...lan, nodes: lanNodes.map((node, i) => (i === 3 ? { ...node, nodeIp } : node)) },
+      /^nodes\[3\]\.nodeIp: ".*" is refused\. Allowed: an address of 10\.20\.0\.0\/18 or 10\.20\.64\.0\/18 or 10\.20\.128\.0\/18, but the/,
+    ]),
+    [
+      "an address in a VPC that is there, without its subnet",
+      { ...lan, ec2: { ...ec2, vpcId: "vpc-0a", subnetIds: ["subnet-0a"] } },
+      /^nodes\[0\]\.host\.subnetId: not set\. Wanted: the ID of the subnet that nodeIp 10\.20\.64\.10 is of\./,
+    ],
+    [
+      "pods over the VPC in a lan",
+      { ...lan, podCidr: "10.20.192.0/18" },
+      /^podCidr: "10\.20\.192\.0\/18" is refused\. Allowed: what does not overlap nodeCidr/,
     ],
     ["no key", changed({}, {}, { sshPrivateKey: undefined }), /^sshPrivateKey: not set\./],
     [

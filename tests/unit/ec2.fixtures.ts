@@ -10,6 +10,15 @@ export function keyPair(type: "ed25519" | "rsa" | "ecdsa" = "ed25519"): { privat
   return { privateKey, publicKey };
 }
 
+/** Changes to `onEc2`: the VPC is the node network, and the endpoint is the address of the first control plane. */
+export const inLan = ({ nodes }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> => ({
+  nodes: (nodes as object[]).map((node, i) => (i === 0 ? { ...node, nodeIp: "10.20.64.10" } : node)),
+  nodeNetwork: "lan",
+  nodeCidr: "10.20.0.0/16",
+  endpoint: "10.20.64.10",
+  tailnetAuthKey: undefined,
+});
+
 /** Three control planes and a worker on EC2, in a VPC that is made. */
 export const onEc2 = (sshPrivateKey: string): Readonly<Record<string, unknown>> => ({
   nodes: [

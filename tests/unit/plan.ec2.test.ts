@@ -4,7 +4,7 @@ import { subnets } from "../../plan/cidr";
 import { userData } from "../../plan/cloud-init";
 import { architectureOf, defaultInstanceType, ec2Images } from "../../plan/ec2-image";
 import { derivedHostKey } from "../../plan/ssh-key";
-import { spread } from "../../plan/zones";
+import { spread, zoneSubnets } from "../../plan/zones";
 
 describe("instance types and images", () => {
   it("an instance type tells its architecture", () => {
@@ -51,6 +51,16 @@ describe("spread", () => {
         3,
       ),
     ).to.deep.equal([0, 0, 1, 1, 2, 0]);
+  });
+
+  it("has a node with an address of its own in the zone whose subnet has it", () => {
+    expect(zoneSubnets("10.20.0.0/24")).to.deep.equal(["10.20.0.0/26", "10.20.0.64/26", "10.20.0.128/26"]);
+    const own = (address?: string) => ({
+      role: "worker" as const,
+      lan: { ...(address !== undefined && { address }), checksumOffload: true },
+    });
+    const nodes = [own("10.20.0.130"), own(), own("10.20.0.4"), own()];
+    expect(spread(nodes, 3, "10.20.0.0/24")).to.deep.equal([2, 1, 0, 0]);
   });
 });
 
