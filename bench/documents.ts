@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import { loadConfig } from "../config/load";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, HostConfig, NodeConfig } from "../config/schema";
 import { ciliumValues } from "../plan/cilium";
 import { containerdConfig, pauseImage } from "../plan/containerd";
 import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "../plan/kubeadm";
@@ -45,7 +45,7 @@ export function writeDocuments(stackFile: string, { more = false } = {}): void {
   mkdirSync(join(plainDirectory, "kubeadm"), { recursive: true, mode: 0o700 });
   const write = (name: string, text: string) => writeFileSync(join(plainDirectory, name), text, { mode: 0o600 });
   write("settings", settings(config));
-  write("nodes", config.nodes.map(({ name, role, host }) => `${name} ${role} ${host.address}\n`).join(""));
+  write("nodes", config.nodes.map(({ name, role, host }) => `${name} ${role} ${labAddress(host)}\n`).join(""));
   write("authkey", secrets.tailnetAuthKey ?? "");
   const joinSecrets = {
     token: `${randomBytes(3).toString("hex")}.${randomBytes(8).toString("hex")}`,
@@ -64,6 +64,11 @@ export function writeDocuments(stackFile: string, { more = false } = {}): void {
     const text = node === config.nodes[0] ? initDocument(config, joinSecrets) : joinDocument(config, node, joinSecrets);
     write(join("kubeadm", `${node.name}.yaml`), text);
   }
+}
+
+function labAddress(host: HostConfig): string {
+  if (host.kind !== "ssh") throw new Error(`the lab has no hosts of kind ${host.kind}`);
+  return host.address;
 }
 
 function settings(config: ClusterConfig): string {
@@ -100,7 +105,7 @@ function initDocument(config: ClusterConfig, { token, certificateKey }: PlainSec
   const text = initConfiguration({
     ...config,
     security: undefined,
-    certSANs: controlPlanes(config.nodes).map(({ host }) => host.address),
+    certSANs: controlPlanes(config.nodes).map(({ host }) => labAddress(host)),
     profile: config.hostProfile,
     resolvConf,
     node: nodeDocument(config.nodes[0]!),

@@ -22,8 +22,9 @@ import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
 import { reported } from "../config/report";
 import { fingerprint } from "../plan/machine";
+import type { Host } from "./host";
+import { makeHosts } from "./hosts";
 import { SecretsEncryption } from "./secrets-encryption";
-import { SshHost } from "./ssh-host";
 import { TailnetApi } from "./tailnet-api";
 import { TailnetAuthKey } from "./tailnet-auth-key";
 import { TailnetDevice } from "./tailnet-device";
@@ -88,16 +89,9 @@ export class Cluster extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
-    // No host is talked to, and no old machine cleaned, for what is refused.
+    // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = permitted(config, last, this);
-    const hosts = config.nodes.map(
-      (node) =>
-        new SshHost(
-          node.name,
-          { node, config, privateKey: secrets.sshPrivateKey },
-          { parent: this, dependsOn: mayBegin },
-        ),
-    );
+    const hosts = makeHosts(config, secrets.sshPrivateKey, { parent: this, dependsOn: mayBegin });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
     const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), mayBegin]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
@@ -123,7 +117,7 @@ export class Cluster extends pulumi.ComponentResource {
       !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
         ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
         : undefined;
-    const authKey = (node: NodeConfig, host: SshHost) =>
+    const authKey = (node: NodeConfig, host: Host) =>
       secrets.tailnetAuthKey ??
       new TailnetAuthKey(
         node.name,
@@ -138,7 +132,7 @@ export class Cluster extends pulumi.ComponentResource {
       const host = hosts[i]!;
       // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
       // of another's scripts, so that a new node leaves those of the others as they are.
-      const afterChecks = { parent: this, dependsOn: [host.undo, checked] };
+      const afterChecks = { parent: this, dependsOn: [host.end, checked] };
       const device = isLan
         ? new LanNode(node.name, { node, host, config }, afterChecks)
         : new TailnetNode(node.name, { host, config, authKey: authKey(node, host) }, afterChecks);
@@ -233,10 +227,8 @@ export class Cluster extends pulumi.ComponentResource {
     this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
     this.directKubeconfig = pulumi
-      .all([first.kubeconfig, steward.member.address])
-      .apply(([kubeconfig, address]) =>
-        withServer(kubeconfig, operatorServer(config, steward.member.node.host.address, address)),
-      );
+      .all([first.kubeconfig, steward.member.address, steward.member.host.address])
+      .apply(([kubeconfig, address, host]) => withServer(kubeconfig, operatorServer(config, host, address)));
 
     const joined: pulumi.Resource[] = [...planes];
     for (const [node, state] of encryption) {
@@ -298,10 +290,12 @@ export class Cluster extends pulumi.ComponentResource {
       );
     }
 
-    this.nodes = pulumi.all(devices.map((device) => pulumi.all([device.address, device.deviceId]))).apply((all) =>
-      all.map(([address, deviceId], i) => {
-        const { name: node, role, host } = config.nodes[i]!;
-        return { name: node, role, address, host: host.address, deviceId };
+    this.nodes = pulumi.all(
+      devices.map((device, i) => {
+        const { name: node, role } = config.nodes[i]!;
+        return pulumi
+          .all([device.address, hosts[i]!.address, device.deviceId])
+          .apply(([address, host, deviceId]) => ({ name: node, role, address, host, deviceId }));
       }),
     );
     this.versions = settled.done.apply(() => ({

@@ -40,10 +40,10 @@ export class ControlPlane extends pulumi.ComponentResource {
   constructor(name: string, args: ControlPlaneArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:controlplane:ControlPlane", name, {}, opts);
     const { config, member, secrets } = args;
-    const document = (of: (node: ReturnType<typeof nodeDocument>) => string) =>
+    const document = (of: (node: ReturnType<typeof nodeDocument>, host: string) => string) =>
       pulumi
-        .all([member.address, member.resolvConf])
-        .apply(([nodeIp, resolvConf]) => of(nodeDocument(member, nodeIp, resolvConf)));
+        .all([member.address, member.resolvConf, member.host.address])
+        .apply(([nodeIp, resolvConf, host]) => of(nodeDocument(member, nodeIp, resolvConf), host));
     const secret = (key: keyof ClusterSecretValues) => secrets.apply((values) => values[key]);
     const script = new HostScript(
       `${name}-control-plane`,
@@ -74,11 +74,11 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_HOST_APPROVE: config.security.kubeletServingCertificates ? scriptText("host/approve.sh") : "",
           ...controlPlaneSecurityVariables(config, secrets),
           TK_RESTORE: args.restoreSnapshot ?? "",
-          TK_INIT_DOCUMENT: document((node) =>
+          TK_INIT_DOCUMENT: document((node, host) =>
             initConfiguration({
               ...config,
               // What the operator's machine calls this one.
-              certSANs: [member.node.host.address],
+              certSANs: [host],
               profile: config.hostProfile,
               resolvConf: node.resolvConf!,
               node,

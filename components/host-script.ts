@@ -12,6 +12,8 @@ export interface ScriptTarget {
   readonly identity: pulumi.Input<string>;
   /** Login user; anyone but root works by `sudo -n`. */
   readonly user: string;
+  /** What the machine lives and dies with, where that is a resource of the stack: what is on it is gone with it. */
+  readonly deletedWith?: pulumi.Resource;
 }
 
 export interface HostScriptArgs {
@@ -49,6 +51,8 @@ export class HostScript extends remote.Command {
 
   constructor(name: string, args: HostScriptArgs, opts: pulumi.CustomResourceOptions) {
     const hasUpdate = args.updateOnly !== undefined;
+    // A replaced one would not run, or is to outlast the machine.
+    const outlasts = hasUpdate || opts.ignoreChanges?.includes("triggers") === true;
     const bash = `timeout --kill-after=10 ${args.timeoutSeconds} bash -s -- apply`;
     const command = asRoot(args.host.user, bash, args.rootOptional);
     const stdin = pulumi
@@ -65,10 +69,11 @@ export class HostScript extends remote.Command {
         stdin,
         logging: remote.Logging.None,
         addPreviousOutputInEnv: false,
-        // A replaced one would not run, or is to outlast the machine.
-        triggers: hasUpdate || opts.ignoreChanges !== undefined ? undefined : [args.host.identity],
+        triggers: outlasts ? undefined : [args.host.identity],
       },
       {
+        // Replaced with it as well.
+        deletedWith: outlasts ? undefined : args.host.deletedWith,
         ...opts,
         additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
       },

@@ -1,11 +1,12 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig, SshHostConfig } from "../config/schema";
 import { renderStdin, scriptText } from "../scripts/render";
 import { asRoot } from "./host-script";
 
 export interface HostUndoArgs {
   node: NodeConfig;
+  host: SshHostConfig;
   config: ClusterConfig;
   /** Public host key: its type and its base64 text. */
   hostKey: pulumi.Input<string>;
@@ -24,7 +25,7 @@ const undoSeconds = 300;
  */
 export class HostUndo extends local.Command {
   constructor(name: string, args: HostUndoArgs, opts?: pulumi.CustomResourceOptions) {
-    const { node, config } = args;
+    const { node, host, config } = args;
     const script = renderStdin({
       node: node.name,
       stage: "undo",
@@ -39,11 +40,11 @@ export class HostUndo extends local.Command {
         delete: scriptText("operator/undo.sh"),
         environment: {
           TAILKUBE_NODE: node.name,
-          TAILKUBE_HOST: node.host.address,
-          TAILKUBE_PORT: `${node.host.port}`,
-          TAILKUBE_USER: node.host.user,
+          TAILKUBE_HOST: host.address,
+          TAILKUBE_PORT: `${host.port}`,
+          TAILKUBE_USER: host.user,
           TAILKUBE_HOST_KEY: args.hostKey,
-          TAILKUBE_COMMAND: asRoot(node.host.user, `timeout --kill-after=10 ${undoSeconds} bash -s -- remove`),
+          TAILKUBE_COMMAND: asRoot(host.user, `timeout --kill-after=10 ${undoSeconds} bash -s -- remove`),
         },
         // The private key, an empty line, the host's script.
         stdin: pulumi.interpolate`${pulumi.output(args.privateKey).apply((key) => key.trim())}\n\n${script}`,

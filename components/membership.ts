@@ -1,12 +1,13 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../config/schema";
 import type { NodeDocumentArgs } from "../plan/kubeadm";
+import type { Host } from "./host";
 import type { ScriptTarget } from "./host-script";
 
 /** A node on its way into the cluster: a host that is in the node network and has its runtime. */
 export interface Member {
   node: NodeConfig;
-  host: ScriptTarget;
+  host: ScriptTarget & Pick<Host, "address">;
   /** The node IP: the host's address in the node network. */
   address: pulumi.Output<string>;
   /** The resolv.conf that the kubelet hands to pods; absolute path. */

@@ -81,11 +81,11 @@ export function controlPlaneSecurityVariables(
 
 /** The cluster's documents as this control plane writes its manifests by them. */
 export function clusterDocument(config: ClusterConfig, member: Member): pulumi.Output<string> {
-  return pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
+  return pulumi.all([member.address, member.resolvConf, member.host.address]).apply(([nodeIp, resolvConf, host]) =>
     initConfiguration({
       ...config,
       // What the operator's machine calls this one.
-      certSANs: [member.node.host.address],
+      certSANs: [host],
       profile: config.hostProfile,
       resolvConf,
       // Labels and taints are of no account after the join, and a changed one is no reason to look at the node.

@@ -1,78 +1,52 @@
 import { local, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { SshHostConfig } from "../config/schema";
 import { machineName } from "../plan/machine";
 import type { HostFacts } from "../plan/preflight";
-import { requirementsScript } from "../plan/requirements";
 import { shellQuote } from "../scripts/render";
-import { HostScript, type ScriptTarget } from "./host-script";
+import { factsScript, type Host, type HostArgs, patience } from "./host";
+import type { HostScript } from "./host-script";
 import { HostUndo } from "./host-undo";
-
-export interface SshHostArgs {
-  node: NodeConfig;
-  config: ClusterConfig;
-  privateKey: pulumi.Input<string>;
-}
-
-/** How long a machine may take to boot before its first answer: 40 dials of at most 10 s. */
-const dialErrorLimit = 40;
-const perDialTimeout = 10;
 
 /**
  * A bare host that is reached by SSH. Its host key is the one in the config, or the one of the first contact, which the
  * stack's state keeps and enforces from then on. Its facts are gathered once, and a host that does not meet the
  * requirements fails here, before anything is changed on any host.
  */
-export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
+export class SshHost extends pulumi.ComponentResource implements Host {
   public readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
   public readonly identity: pulumi.Output<string>;
+  public readonly address: pulumi.Output<string>;
   public readonly facts: pulumi.Output<HostFacts>;
   public readonly name: string;
   public readonly user: string;
-  /** What looks at the host, for who has to wait until it has. */
   public readonly factsScript: HostScript;
-  /** What takes everything off the host again: every script that leaves something there depends on it. */
-  public readonly undo: HostUndo;
+  /** What takes everything off the host again. */
+  public readonly end: HostUndo;
 
-  constructor(name: string, args: SshHostArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, host: SshHostConfig, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:host:SshHost", name, {}, opts);
-    const { host } = args.node;
     this.name = args.node.name;
     this.user = host.user;
+    this.address = pulumi.output(host.address);
     const hostKey =
-      host.hostKey === undefined ? this.scanHostKey(name, args, opts?.dependsOn) : pulumi.output(host.hostKey);
+      host.hostKey === undefined ? this.scanHostKey(name, host, opts?.dependsOn) : pulumi.output(host.hostKey);
     this.connection = pulumi.output({
       host: host.address,
       port: host.port,
       user: host.user,
       privateKey: args.privateKey,
       hostKey,
-      dialErrorLimit,
-      perDialTimeout,
+      ...patience,
     });
     this.identity = hostKey.apply((key) => machineName(host.identity ?? "", key));
-    this.factsScript = new HostScript(
-      `${name}-facts`,
-      {
-        host: this,
-        stage: "facts",
-        files: ["facts.sh"],
-        variables: {
-          TK_ROLE: args.node.role,
-          TK_BUNDLE: args.config.bundle ?? "",
-          TK_ENDPOINT_PORT: `${args.config.endpoint.port}`,
-          TK_REQUIREMENTS: requirementsScript(args.node, args.config),
-        },
-        timeoutSeconds: 60,
-        rootOptional: true,
-      },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
+    this.factsScript = factsScript(this, args, { parent: this, dependsOn: opts?.dependsOn });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
-    this.undo = new HostUndo(
+    this.end = new HostUndo(
       `${name}-undo`,
       {
         node: args.node,
+        host,
         config: args.config,
         hostKey,
         identity: this.identity,
@@ -86,10 +60,9 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
   // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
   private scanHostKey(
     name: string,
-    { node }: SshHostArgs,
+    { address, port, identity }: SshHostConfig,
     dependsOn: pulumi.ResourceOptions["dependsOn"],
   ): pulumi.Output<string> {
-    const { address, port } = node.host;
     const scan = `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(address)} 2>/dev/null`;
     const key = new local.Command(
       `${name}-host-key`,
@@ -101,11 +74,11 @@ export class SshHost extends pulumi.ComponentResource implements ScriptTarget {
           '[ -z "$key" ] || { echo "$key"; exit 0; }',
           "sleep 3",
           "done",
-          `echo ${shellQuote(`tailkube: ${node.name}: no SSH server answers at ${address} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
+          `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${address} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
         ].join("\n"),
         logging: local.Logging.None,
         addPreviousOutputInEnv: false,
-        triggers: [address, `${port}`, node.host.identity ?? ""],
+        triggers: [address, `${port}`, identity ?? ""],
       },
       { parent: this, dependsOn },
     );

@@ -1,14 +1,13 @@
 /** Further rules between several keys of a config, and with the files that they name: a line for every problem. */
 import { parse } from "yaml";
 import { isIPv4, overlap } from "../plan/cidr";
+import { declaredMachine } from "../plan/machine";
 import { controlPlanes } from "../plan/nodes";
 import { neededPorts } from "../plan/requirements";
+import { tailscalePort } from "../plan/security-group";
 import { refused, valueText } from "./errors";
 import type { ReadFile } from "./load";
 import type { ClusterConfig } from "./schema";
-
-/** Tailscale's own UDP port on a host (tailscaled --port; https://tailscale.com/kb/1082/firewall-ports). */
-const tailscalePort = 41641;
 
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems(config: ClusterConfig): string[] {
@@ -60,8 +59,8 @@ export function portProblems(config: ClusterConfig): string[] {
 /** A host key that two nodes declare: one machine under two names, or copies of one disk image. A line each. */
 export function hostKeyWarnings({ nodes }: Pick<ClusterConfig, "nodes">): string[] {
   const first = new Map<string, number>();
-  return nodes.flatMap(({ host }, i) => {
-    const key = host.hostKey?.split(" ").slice(0, 2).join(" ");
+  return nodes.flatMap((node, i) => {
+    const key = declaredMachine(node).hostKey?.split(" ").slice(0, 2).join(" ");
     const same = key === undefined ? undefined : first.get(key);
     if (key !== undefined && same === undefined) {
       first.set(key, i);

@@ -30,16 +30,18 @@ function lanProblems(values: StackValues): string[] {
   const { endpoint, nodeCidr, nodeInterface, operatorEndpoint } = values;
   const named =
     "with nodeNetwork lan, an IPv4 address or DNS name that leads to a control plane: the address of one, or a balancer's";
+  const isOnEc2 = values.nodes.some(({ host }) => host.kind === "ec2");
+  const isSelected = nodeInterface !== undefined || !values.nodes.some((node) => !node.nodeIp && !node.nodeInterface);
   return [
     ...(endpoint === undefined ? [refused("endpoint", undefined, named)] : []),
-    ...(nodeCidr === undefined &&
-    nodeInterface === undefined &&
-    values.nodes.some((node) => node.nodeIp === undefined && node.nodeInterface === undefined)
+    ...(nodeCidr === undefined && (isOnEc2 || !isSelected)
       ? [
           refused(
             "nodeCidr",
             undefined,
-            "with nodeNetwork lan, the network of the nodes' addresses such as 192.168.1.0/24, or their interface in nodeInterface",
+            isOnEc2
+              ? "with nodeNetwork lan on EC2, the network of the VPC such as 10.20.0.0/16"
+              : "with nodeNetwork lan, the network of the nodes' addresses such as 192.168.1.0/24, or their interface in nodeInterface",
           ),
         ]
       : []),

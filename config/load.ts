@@ -1,5 +1,5 @@
 /** From what a stack's config holds to what the program works with. Pure: files are read by the caller's function. */
-import type { z } from "zod";
+import { z } from "zod";
 import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
 import { unfitValues } from "../plan/cilium-unfit";
@@ -7,6 +7,9 @@ import { untested } from "../plan/compatibility";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
+import { ec2Config, ec2Host } from "./ec2";
+import { ec2LanProblems } from "./ec2-lan";
+import { ec2Problems } from "./ec2-rules";
 import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "./errors";
 import { exposedSecrets } from "./exposed";
 import { lanSelection, nodeNetworkProblems } from "./lan";
@@ -81,6 +84,8 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
     ...[
       ...tailnetApiProblems(raw),
       ...nodeNetworkProblems(rest.data),
+      ...ec2Problems(config, rest.data.ec2, secrets.sshPrivateKey),
+      ...ec2LanProblems(rest.data),
       ...ruleProblems(config, readFile, raw.hostProfile),
     ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
   );
@@ -177,12 +182,16 @@ function clusterConfig(
   const nodes = values.nodes.map((node): NodeConfig => ({
     name: node.name,
     role: node.role,
-    host: { ...node.host, user: node.host.user ?? ssh.user, port: node.host.port ?? ssh.port },
+    host:
+      node.host.kind === "ec2"
+        ? ec2Host(node.host, values.ec2)
+        : { ...node.host, user: node.host.user ?? ssh.user, port: node.host.port ?? ssh.port },
     // The schema has refused every label that is no text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
+  const ec2 = ec2Config(values.ec2, values.nodeCidr);
   return {
     clusterName: values.clusterName,
     nodes,
@@ -214,6 +223,7 @@ function clusterConfig(
       ...(policy !== undefined && { policy }),
     },
     ssh,
+    ...(ec2 !== undefined && { ec2 }),
     ...(values.bundle !== undefined && { bundle: values.bundle }),
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
@@ -227,7 +237,7 @@ function issueLines(issue: z.core.$ZodIssue, input: unknown, file: string): stri
   const inFile = (key: string) => (file === "" ? key : key === "" ? file : `${file}: ${key}`);
   const key = inFile(keyText(issue.path));
   if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(issue.path, file !== "");
+    const known = knownKeys(issue.path, input, file !== "");
     return issue.keys.map((unknown) => unknownKey(key, unknown, known));
   }
   const value = issue.path.reduce<unknown>(
@@ -238,20 +248,35 @@ function issueLines(issue: z.core.$ZodIssue, input: unknown, file: string): stri
 }
 
 /** The keys of the strict object at a path of the stack's config or of a host profile. */
-function knownKeys(path: readonly PropertyKey[], inProfile: boolean): string[] {
+function knownKeys(path: readonly PropertyKey[], input: unknown, inProfile: boolean): string[] {
   let at: unknown = inProfile ? hostProfileSchema : stackSchema;
+  let value = input;
   for (const part of path) {
-    const { shape, element } = unwrap(at);
+    const { shape, element } = unwrap(at, value);
     at = typeof part === "number" ? element : shape?.[String(part)];
+    value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
   }
-  return Object.keys(unwrap(at).shape ?? {});
+  return Object.keys(unwrap(at, value).shape ?? {});
 }
 
-/** The object or the list inside of `.default()` and `.optional()`. */
-function unwrap(schema: unknown): { shape?: Record<string, unknown>; element?: unknown } {
-  let at = schema as { shape?: Record<string, unknown>; element?: unknown; unwrap?: () => unknown };
-  while (at.shape === undefined && at.element === undefined && at.unwrap !== undefined) {
-    at = at.unwrap() as typeof at;
+interface Schema {
+  shape?: Record<string, z.core.$ZodType>;
+  element?: unknown;
+  /** Of a union that is told apart by `kind`. */
+  options?: Schema[];
+  /** Of what is processed before it is parsed. */
+  out?: Schema;
+  unwrap?: () => Schema;
+}
+
+/** The object or the list inside of `.default()`, `.optional()`, a preprocessed schema and, by the value's kind, of a union. */
+function unwrap(schema: unknown, value: unknown): Schema {
+  let at = schema as Schema;
+  while (at.shape === undefined && at.element === undefined) {
+    const kind = (value as { kind?: unknown } | undefined)?.kind ?? "ssh";
+    const inner = at.options?.find((one) => z.safeParse(one.shape!.kind!, kind).success) ?? at.out ?? at.unwrap?.();
+    if (inner === undefined) break;
+    at = inner;
   }
   return at;
 }

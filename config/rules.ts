@@ -1,5 +1,5 @@
 /** Rules between several keys of a config: each returns a line for every problem. */
-import { isIPv4, overlap, subnetCount, tailnetRange, contains } from "../plan/cidr";
+import { isIPv4, overlap, subnetCount, tailnetRange } from "../plan/cidr";
 import { controlPlanes } from "../plan/nodes";
 import { leastContainerd } from "../plan/requirements";
 import { compareVersions } from "../plan/upgrade";
@@ -8,7 +8,7 @@ import { type ClusterConfig, newestKubernetesMinor } from "./schema";
 
 type Nodes = Pick<ClusterConfig, "nodes">;
 type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "tailscaleVersion" | "containerdVersion">;
-type Networks = Pick<ClusterConfig, "nodeNetwork" | "nodes" | "endpoint" | "podCidr" | "serviceCidr">;
+type Networks = Pick<ClusterConfig, "nodeNetwork" | "nodes" | "ec2" | "endpoint" | "podCidr" | "serviceCidr">;
 
 /** Names and addresses are unique, and there is a control plane. */
 export function nodeProblems({ nodes }: Nodes): string[] {
@@ -23,9 +23,11 @@ export function nodeProblems({ nodes }: Nodes): string[] {
   const firstWithAddress = new Map<string, number>();
   nodes.forEach((node, i) => {
     const name = node.name;
-    const address = `${node.host.address.toLowerCase()}:${node.host.port}`;
+    // EC2 gives each machine an address of its own.
+    const given = node.host.kind === "ssh" ? node.host.address : undefined;
+    const address = `${given?.toLowerCase()}:${node.host.port}`;
     const sameName = firstWithName.get(name);
-    const sameAddress = firstWithAddress.get(address);
+    const sameAddress = given === undefined ? undefined : firstWithAddress.get(address);
     if (sameName !== undefined) {
       problems.push(
         `nodes[${i}].name: ${valueText(name)} is refused. Allowed: a name of its own; nodes[${sameName}] has this one. Rename one.`,
@@ -33,7 +35,7 @@ export function nodeProblems({ nodes }: Nodes): string[] {
     }
     if (sameAddress !== undefined) {
       problems.push(
-        `nodes[${i}].host.address: ${valueText(node.host.address)} is refused. Allowed: an address and port of its own; ` +
+        `nodes[${i}].host.address: ${valueText(given)} is refused. Allowed: an address and port of its own; ` +
           `nodes[${sameAddress}] has these. Correct one.`,
       );
     }
@@ -53,16 +55,22 @@ const special = new Map([
 ]);
 
 /** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
-export function networkProblems({ nodeNetwork, nodes, endpoint, podCidr, serviceCidr }: Networks): string[] {
+export function networkProblems({ nodeNetwork, nodes, ec2, endpoint, podCidr, serviceCidr }: Networks): string[] {
   const isLan = nodeNetwork === "lan";
   const ours = [
     ...(isIPv4(endpoint.address) ? [{ key: "endpoint", network: `${endpoint.address}/32` }] : []),
     { key: "podCidr", network: podCidr },
     { key: "serviceCidr", network: serviceCidr },
   ];
-  const hosts = nodes.flatMap((node, i) =>
-    isIPv4(node.host.address) ? [{ key: `nodes[${i}].host.address`, network: `${node.host.address}/32` }] : [],
+  const hosts = nodes.flatMap(({ host }, i) =>
+    host.kind === "ssh" && isIPv4(host.address)
+      ? [{ key: `nodes[${i}].host.address`, network: `${host.address}/32` }]
+      : [],
   );
+  // In a lan it is nodeCidr (config/lan.ts).
+  if (ec2 !== undefined && ec2.given === undefined && !isLan) {
+    hosts.push({ key: "ec2.vpcCidr", network: ec2.vpcCidr });
+  }
   const problems: string[] = [];
   ours.forEach((one, i) => {
     for (const [range, name] of special) {
@@ -82,12 +90,12 @@ export function networkProblems({ nodeNetwork, nodes, endpoint, podCidr, service
     }
     for (const host of hosts) {
       if (overlap(one.network, host.network) && !isTheirs) {
-        problems.push(clash(one, `${host.key} ${host.network.slice(0, -3)}`, "the host could not be reached any more"));
+        problems.push(clash(one, `${host.key} ${shortText(host.network)}`, "the host could not be reached any more"));
       }
     }
   });
   for (const host of hosts) {
-    if (contains(tailnetRange, host.network) && !isLan) {
+    if (overlap(tailnetRange, host.network) && !isLan) {
       problems.push(
         clash(host, `the tailnet's range ${tailnetRange}`, "a host leaves the tailnet on destroy, and SSH with it"),
       );
@@ -104,8 +112,12 @@ export function networkProblems({ nodeNetwork, nodes, endpoint, podCidr, service
 }
 
 function clash(one: { key: string; network: string }, other: string, why: string): string {
-  const value = one.network.endsWith("/32") ? one.network.slice(0, -3) : one.network;
-  return `${one.key}: ${valueText(value)} is refused. Allowed: what does not overlap ${other} (${why}). Choose another.`;
+  return `${one.key}: ${valueText(shortText(one.network))} is refused. Allowed: what does not overlap ${other} (${why}). Choose another.`;
+}
+
+/** A network of one address as that address. */
+function shortText(network: string): string {
+  return network.replace(/\/32$/, "");
 }
 
 /** Versions that exclude one another. */

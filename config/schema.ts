@@ -3,8 +3,11 @@
  * writes. Each schema's error text says what is allowed; `config/load.ts` makes whole sentences of it.
  */
 import { z } from "zod";
-import { isNetwork, isIPv4, networkOf } from "../plan/cidr";
+import { isIPv4 } from "../plan/cidr";
 import { isInterfacePattern } from "../plan/interfaces";
+import { isValues } from "../plan/merge";
+import { type Ec2Config, type Ec2HostConfig, ec2HostSchema, ec2Schema } from "./ec2";
+import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
 import { type SecurityConfig, securitySchema } from "./security";
 
 export type Role = "control-plane" | "worker";
@@ -15,6 +18,8 @@ export interface Taint {
   value?: string;
   effect: "NoSchedule" | "PreferNoSchedule" | "NoExecute";
 }
+
+export type HostConfig = SshHostConfig | Ec2HostConfig;
 
 /** A bare host that is reached by SSH. */
 export interface SshHostConfig {
@@ -43,7 +48,7 @@ export interface NodeConfig {
   /** DNS label; the Kubernetes node's name and the tailnet device's host name. */
   name: string;
   role: Role;
-  host: SshHostConfig;
+  host: HostConfig;
   labels: Record<string, string>;
   /** What the node is registered with, kubeadm's defaults filled in (see `defaultTaints` in plan/nodes.ts). */
   taints: Taint[];
@@ -123,6 +128,8 @@ export interface ClusterConfig {
   };
   /** What a node's host has where it names nothing itself. */
   ssh: { user: string; port: number };
+  /** Where hosts of kind ec2 are made. */
+  ec2?: Ec2Config;
   /** Absolute path on the hosts of an offline bundle. Absent: distribution packages. */
   bundle?: string;
   hostProfile: HostProfile;
@@ -176,39 +183,6 @@ const semver = /^(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?$/;
 const labelKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
-function text(pattern: RegExp, allowed: string) {
-  return z.string({ error: allowed }).regex(pattern, { error: allowed });
-}
-
-/** A whole number; Pulumi hands scalars over as text, structured values as numbers. */
-function wholeNumber(min: number, max: number, what = "a whole number") {
-  const allowed = `${what} from ${min} to ${max}`;
-  return z.preprocess(
-    (v) => (typeof v === "string" && /^\d+$/.test(v) ? Number(v) : v),
-    z.number({ error: allowed }).int({ error: allowed }).min(min, { error: allowed }).max(max, { error: allowed }),
-  );
-}
-
-function choice<const T extends readonly [string, ...string[]]>(values: T) {
-  return z.enum(values, { error: values.join(" or ") });
-}
-
-function yesOrNo() {
-  return z.preprocess((v) => (v === "true" ? true : v === "false" ? false : v), z.boolean({ error: "true or false" }));
-}
-
-/** An IPv4 network with no host bits, of a prefix length that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). */
-function network(minPrefix: number, maxPrefix: number, example: string) {
-  const allowed = `an IPv4 network of prefix length /${minPrefix} to /${maxPrefix} such as ${example}`;
-  return z.string({ error: allowed }).superRefine((value, ctx) => {
-    const prefix = Number(value.split("/")[1]);
-    if (!isNetwork(value) || prefix < minPrefix || prefix > maxPrefix) {
-      const meant = networkOf(value);
-      ctx.addIssue(meant && meant !== value ? `${allowed}; for this one write ${meant}` : allowed);
-    }
-  });
-}
-
 function version(oldestMinor: number, example: string) {
   const allowed = `a version without v, 1.${oldestMinor}.0 or newer, such as ${example}`;
   return z.string({ error: allowed }).refine(
@@ -252,7 +226,7 @@ const taint = z.strictObject(
 
 const sshHost = z.strictObject(
   {
-    kind: choice(["ssh"]).default("ssh"),
+    kind: z.literal("ssh"),
     address: z.string({ error: hostAddress }).refine(isHostAddress, { error: hostAddress }),
     user: userName().optional(),
     port: port().optional(),
@@ -265,6 +239,15 @@ const sshHost = z.strictObject(
   },
   { error: "an object with address and, where wanted, user, port, hostKey and identity" },
 );
+
+const host = z.preprocess(
+  (value) => (isValues(value) && value.kind === undefined ? { ...value, kind: "ssh" } : value),
+  z.discriminatedUnion("kind", [sshHost, ec2HostSchema], { error: hostError }),
+);
+
+function hostError(issue: { input?: unknown }): string {
+  return isValues(issue.input) ? "ssh or ec2" : "an object with address, or with kind: ec2";
+}
 
 const labels = z.record(z.string(), z.unknown(), { error: "an object of label: value" }).superRefine((all, ctx) => {
   for (const [key, value] of Object.entries(all)) {
@@ -317,7 +300,7 @@ const node = z.strictObject(
   {
     name: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
     role: choice(["control-plane", "worker"]),
-    host: sshHost,
+    host,
     labels: labels.default({}),
     taints: z.array(taint, { error: "a list of taints" }).optional(),
     nodeIp: z.string({ error: nodeIpText }).refine(isIPv4, { error: nodeIpText }).optional(),
@@ -328,7 +311,7 @@ const node = z.strictObject(
 );
 
 /** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
-export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "security"]);
+export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2", "security"]);
 
 /** What a user writes, key by key. Defaults are those that Pulumi.yaml names. */
 export const stackSchema = z.object({
@@ -342,7 +325,8 @@ export const stackSchema = z.object({
   endpoint: z.string().refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" }).optional(),
   endpointPort: port().default(6443),
   apiServerPort: port().default(6443),
-  // From /8 to /24 for kube-controller-manager's /24 a node: PodSubnetNodeMaskMaxDiff = 16.
+  // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
+  // /24 a node: PodSubnetNodeMaskMaxDiff = 16.
   podCidr: network(8, 24, "10.50.0.0/16").default("10.50.0.0/16"),
   // MaximumBitsForServiceSubnet = 20, MinimumAddressesInServiceSubnet = 10.
   serviceCidr: network(12, 28, "10.96.0.0/12").default("10.96.0.0/12"),
@@ -378,6 +362,11 @@ export const stackSchema = z.object({
   sshPort: port().default(22),
   sshPrivateKey: z.string().optional(),
   sshPrivateKeyFile: z.string().optional(),
+  // Pulumi.yaml's default, which stands for nothing.
+  ec2: z.preprocess(
+    (value) => (isValues(value) && Object.keys(value).length === 0 ? undefined : value),
+    ec2Schema.optional(),
+  ),
   bundle: hostPath("/opt/tailkube-bundle").optional(),
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),

@@ -1,5 +1,6 @@
 /** The `security` section of a stack's config: what the cluster is hardened by. All of it is on unless a user takes it back. */
 import { z } from "zod";
+import { choice } from "./fields";
 
 /** How much of what a plain kubeadm cluster leaves open is closed. docs/security.md says what each one does. */
 export interface SecurityConfig {
@@ -24,10 +25,6 @@ export interface SecurityConfig {
   profiling: boolean;
   /** Whether service accounts' tokens are good for a year instead of the hour they say, for clients that do not renew them. */
   extendedTokens: boolean;
-}
-
-function choice<const T extends readonly [string, ...string[]]>(values: T) {
-  return z.enum(values, { error: values.join(" or ") });
 }
 
 const yesOrNo = () => z.boolean({ error: "true or false" });

@@ -49,3 +49,16 @@ export function subnetCount(network: string, prefix: number): number {
   const [, own] = ipaddr.IPv4.parseCIDR(network);
   return own > prefix ? 0 : 2 ** (prefix - own);
 }
+
+/** The first `count` networks of `prefix` bits in a network. Throws if it has fewer, or is none. */
+export function subnets(network: string, prefix: number, count: number): string[] {
+  if (subnetCount(network, prefix) < count) {
+    throw new Error(`${network} has no ${count} networks of prefix length /${prefix}`);
+  }
+  const [start] = ipaddr.IPv4.parseCIDR(network);
+  const first = start.toByteArray().reduce((number, byte) => number * 256 + byte, 0);
+  return Array.from({ length: count }, (_, i) => {
+    const address = first + i * 2 ** (32 - prefix);
+    return `${[24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".")}/${prefix}`;
+  });
+}

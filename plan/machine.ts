@@ -17,9 +17,17 @@ export function machineName(identity: string, hostKey: string): string {
   return fingerprint([identity, hostKey.split(" ").slice(0, 2).join(" ")]);
 }
 
+/** Stands for the address of a machine that is made: that, and its host key, are nobody's to declare. */
+export const madeOnEc2 = "ec2";
+
+/** Whether a machine, of the config or of the last run, is one that the program makes. */
+export function isMade({ reached }: { reached?: string | undefined }): boolean {
+  return reached === madeOnEc2;
+}
+
 /** What the config says of a node's machine. */
 export interface DeclaredMachine {
-  /** Where it is reached: `192.0.2.11:22`. */
+  /** Where it is reached: `192.0.2.11:22`; `madeOnEc2` for a machine that is made. */
   reached: string;
   /** Any text of the user's; empty if there is none. */
   identity: string;
@@ -27,10 +35,13 @@ export interface DeclaredMachine {
   hostKey?: string;
 }
 
+/** The one place that reads a node's host for the planner. */
 export function declaredMachine({ host }: Pick<NodeConfig, "host">): DeclaredMachine {
+  const identity = host.identity ?? "";
+  if (host.kind === "ec2") return { reached: madeOnEc2, identity };
   return {
     reached: `${host.address}:${host.port}`,
-    identity: host.identity ?? "",
+    identity,
     ...(host.hostKey !== undefined && { hostKey: host.hostKey }),
   };
 }

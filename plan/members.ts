@@ -3,7 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { refused } from "../config/errors";
 import type { LastRun, Member } from "./last-run";
 import { fixedSettings, nodeSoftware } from "./last-run";
-import { declaredMachine, machineName } from "./machine";
+import { declaredMachine, isMade, machineName } from "./machine";
 import { controlPlanes } from "./nodes";
 
 /**
@@ -64,6 +64,7 @@ export function memberProblems(config: ClusterConfig, last: LastRun | undefined)
   return [
     ...settingProblems(config, last),
     ...roleProblems(config, last),
+    ...kindProblems(config, last),
     ...lostProblems(config, last),
     ...whileUpgradedProblems(config, last),
   ];
@@ -94,6 +95,21 @@ function roleProblems({ nodes }: ClusterConfig, { members }: LastRun): string[] 
           role,
           `${before}, as ${name} is one`,
           "Remove the node in one run, and add it with its new role in the next.",
+        );
+  });
+}
+
+// The engine deletes what a name was of another kind at the end: two machines would be the node until then.
+function kindProblems({ nodes }: ClusterConfig, { members }: LastRun): string[] {
+  return nodes.flatMap((node, i) => {
+    const before = members.find(({ name }) => name === node.name);
+    return before?.reached === undefined || isMade(before) === isMade(declaredMachine(node))
+      ? []
+      : refused(
+          `nodes[${i}].host.kind`,
+          node.host.kind,
+          `${isMade(before) ? "ec2" : "ssh"}, as ${node.name} is one`,
+          "Remove the node in one run, and add it with its new host in the next.",
         );
   });
 }

@@ -36,7 +36,7 @@ export function planPicture({ nodes }: Plan, config: ClusterConfig): string {
   return [
     "flowchart LR",
     `  endpoint(["API endpoint<br/>${config.endpoint.address}:${config.endpoint.port}"])`,
-    `  subgraph tailnet["tailnet ${config.tailnet.tag}"]`,
+    `  subgraph ${config.nodeNetwork}["${config.nodeNetwork === "lan" ? "lan" : `tailnet ${config.tailnet.tag}`}"]`,
     ...boxes,
     "  end",
     ...users.map((node) => `  ${id(node)} --> endpoint`),

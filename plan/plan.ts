@@ -4,6 +4,7 @@ import type { LastRun } from "./last-run";
 import { type Fate, leavers } from "./members";
 
 export type StepKind =
+  | "make"
   | "check"
   | "clean"
   | "prepare"

@@ -4,6 +4,7 @@
  */
 import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { type LastRun, labelsOf, releaseOf } from "./last-run";
+import { declaredMachine, isMade } from "./machine";
 import { type Fate, fateOf, leavers, survivors, upgradeKeys } from "./members";
 import { controlPlanes, workers } from "./nodes";
 import { nodePlans, type Plan, type Step } from "./plan";
@@ -22,23 +23,24 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
   const isJoining = ({ name }: { name: string }) => ["new", "replaced"].includes(fates.get(name)!);
   const joining = config.nodes.filter(isJoining);
   const leaving = leavers(config.nodes, last);
+  // There the endpoint is somebody else's to keep.
+  const isLan = config.nodeNetwork === "lan";
   const endpoint = `${config.endpoint.address}:${config.endpoint.port}`;
-  // In a lan the endpoint is elsewhere, and stays there.
-  const isTailnet = config.nodeNetwork === "tailnet";
 
-  if (joining.length > 0) {
-    hosts.push(
-      add({
-        kind: "check",
-        nodes: joining.map(({ name }) => name),
-        resource: `${joining[0]!.name}-facts`,
-        after: [],
-        does: "host key and requirements are looked at; nothing is set up before all of them are fit",
-      }),
-    );
-  }
+  const isMachineMade = (node: NodeConfig) => isMade(declaredMachine(node));
+  const isReplaced = ({ name }: { name: string }) => fates.get(name) === "replaced";
+  const made = [false, true].flatMap((again) => {
+    const names = joining.filter((node) => isMachineMade(node) && isReplaced(node) === again).map(({ name }) => name);
+    return names.length === 0 ? [] : [add(makeStep(names, again))];
+  });
+  // Machines that are made are looked at later than those that are there.
+  const checks = [false, true].flatMap((late) => {
+    const names = joining.filter((node) => isMachineMade(node) === late).map(({ name }) => name);
+    return names.length === 0 ? [] : [add(checkStep(names, late ? made : []))];
+  });
+  hosts.push(...checks);
   const cleaned = new Map<string, Step>();
-  for (const { name } of joining.filter(({ name }) => fates.get(name) === "replaced")) {
+  for (const { name } of joining.filter((node) => isReplaced(node) && !isMachineMade(node))) {
     cleaned.set(
       name,
       add({
@@ -61,7 +63,7 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
         nodes: [name],
         resource: `${name}-runtime`,
         after: old === undefined ? hosts : [...hosts, old],
-        does: `gets ${isTailnet ? "the tailnet, " : ""}containerd and kubelet`,
+        does: `gets ${isLan ? "" : "the tailnet, "}containerd and kubelet`,
       }),
     );
   }
@@ -100,8 +102,8 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
         resource: `${node.name}-control-plane`,
         after,
         does: isFounder
-          ? `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isTailnet ? `; the endpoint ${endpoint} is on it` : ""}`
-          : `joins as a control plane through ${endpoint}${isTailnet ? ", and then has the endpoint, too" : ""}`,
+          ? `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `; the endpoint ${endpoint} is on it`}`
+          : `joins as a control plane through ${endpoint}${isLan ? "" : ", and then has the endpoint, too"}`,
       });
       planes.push(joined);
       if (i === 0) first = joined;
@@ -196,18 +198,41 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
         ? add({ kind: "test", nodes: [], resource: "cluster-checks", after: [settled], does: "the cluster is checked" })
         : settled;
     // The engine deletes what is declared no more at the very end.
-    for (const { name } of leaving) {
+    for (const member of leaving) {
       add({
         kind: "clean",
-        nodes: [name],
-        resource: `${name}-undo`,
+        nodes: [member.name],
+        resource: `${member.name}-${isMade(member) ? "instance" : "undo"}`,
         after: [tested],
-        does: "its host is cleaned, if it answers",
+        does: isMade(member) ? "its machine on EC2 is terminated" : "its host is cleaned, if it answers",
       });
     }
   }
 
   return { isNew, steps, nodes: nodePlans(config, last, fates, steps) };
+}
+
+function makeStep(nodes: readonly string[], again: boolean): Step {
+  return {
+    kind: "make",
+    nodes,
+    resource: `${nodes[0]!}-instance`,
+    after: [],
+    does: again
+      ? "its machine on EC2 is terminated, with what is on it, and a new one is made"
+      : "its machine on EC2 is made",
+    ...(again && { disturbs: "its pods, which are not drained" }),
+  };
+}
+
+function checkStep(nodes: readonly string[], after: readonly Step[]): Step {
+  return {
+    kind: "check",
+    nodes,
+    resource: `${nodes[0]!}-facts`,
+    after,
+    does: "host key and requirements are looked at; nothing is set up before all of them are fit",
+  };
 }
 
 function upgradeStep(

@@ -36,7 +36,13 @@ async function made(
   const config = configOf(changes);
   const member: Member = {
     node: config.nodes.find(({ name }) => name === nodeName)!,
-    host: { name: nodeName, user: "root", identity: "machine", connection: { host: "192.0.2.1" } },
+    host: {
+      name: nodeName,
+      user: "root",
+      identity: "machine",
+      connection: { host: "192.0.2.1" },
+      address: pulumi.output("192.0.2.1"),
+    },
     address: pulumi.output("100.64.0.9"),
     resolvConf: pulumi.output("/etc/resolv.conf"),
     mark: pulumi.output("mark"),

@@ -8,6 +8,7 @@ import { planFileVariable } from "../../config/plan-file";
 import type { Step } from "../../plan/plan";
 import { planOf } from "../../plan/steps";
 import { configOf, minimal } from "../unit/config.fixtures";
+import { keyPair, onEc2 } from "../unit/ec2.fixtures";
 import { lastRun } from "../../plan/last-run";
 import { outputsOf } from "../unit/plan.fixtures";
 import { before, type Run, type RunArgs, runProgram } from "./program";
@@ -166,6 +167,10 @@ describe("the plan's order is the engine's", () => {
   }
   const replaced = (name: string) =>
     nodes.map((one) => (one.name === name ? { ...one, host: { ...one.host, identity: "2" } } : one));
+  const ec2 = onEc2(keyPair().privateKey);
+  const ec2Nodes = ec2.nodes as Node[];
+  const ec2Worker = { name: "w2", role: "worker", host: { kind: "ec2" } };
+  const renewed = ec2Nodes.map((one) => (one.name === "cp1" ? { ...one, host: { kind: "ec2", identity: "2" } } : one));
   const cases: [string, Record<string, unknown>, Record<string, unknown> | undefined][] = [
     ["in a new cluster", {}, undefined],
     ["in one of a single node", { nodes: nodes.slice(0, 1) }, undefined],
@@ -175,6 +180,9 @@ describe("the plan's order is the engine's", () => {
     ["in an upgrade", { kubernetesVersion: "1.36.4" }, {}],
     ["when nodes come while others are upgraded", { nodes: [...nodes, w2], tailscaleVersion: "1.102.5" }, {}],
     ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetesVersion: "1.36.4" }, {}],
+    ["on EC2, beside a bare host", { ...ec2, nodes: [...ec2Nodes, w2] }, undefined],
+    ["when a machine on EC2 is made anew", { ...ec2, nodes: renewed }, ec2],
+    ["when machines on EC2 come and go", { ...ec2, nodes: [...ec2Nodes.slice(0, 3), ec2Worker] }, ec2],
     ["when Cilium goes on", { ciliumVersion: "1.16.5" }, {}],
   ];
   for (const [what, config, former] of cases) {

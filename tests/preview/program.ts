@@ -19,6 +19,10 @@ export interface Registered {
   inputs: Record<string, unknown>;
   /** Top-level inputs that are secret, or hold a secret. */
   secretInputs: string[];
+  /** Outputs in plain, as far as the mocks make any or the component registers them. */
+  outputs: Record<string, unknown>;
+  /** Of a component's outputs those that are secret, or hold a secret. */
+  secretOutputs: string[];
   /** URNs that the engine waits for, explicit and by inputs. */
   dependencies: string[];
   deleteBeforeReplace: boolean;
@@ -26,6 +30,8 @@ export interface Registered {
   additionalSecretOutputs: string[];
   deletedWith: string;
   retainOnDelete: boolean;
+  /** A changed one replaces the resource; undefined if it has none. */
+  replacementTrigger: unknown;
   /** URN and ID, `::` between. */
   provider: string;
 }
@@ -43,6 +49,8 @@ export const authorityKeys = Object.fromEntries(
     `-----BEGIN ${name}-----\n${Buffer.from(name).toString("base64")}\n-----END ${name}-----`,
   ]),
 );
+/** What a machine on EC2 answers that it has made for itself. */
+export const ownHostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOwnKeyOfAMachineThatWasMade";
 export const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleHostKeyOfTheFirstContact";
 
 const kubeconfig = stringify({
@@ -77,6 +85,8 @@ function answer(
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
+    case "boot":
+      return { changed: [], hostKey: ownHostKey };
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
@@ -107,6 +117,8 @@ export interface Run {
   resources: Registered[];
   /** Exports of index.ts, resolved; without a preview only. */
   outputs: Record<string, unknown>;
+  /** Those of the exports that are secret. */
+  secretOutputs: string[];
   /** What the program was ended by, each error once. */
   errors: Error[];
   /** How long it took from the start of the program to the answer to its last request. */
@@ -153,6 +165,23 @@ export function before(run: Run, name: string): string[] {
   return [...seen];
 }
 
+/** What AWS answers to look-ups. */
+function lookUp(token: string, inputs: Record<string, unknown>): Record<string, unknown> {
+  switch (token) {
+    case "aws:ec2/getAmi:getAmi": {
+      const names = (inputs.filters as { name: string; values: string[] }[]).find(({ name }) => name === "name")!;
+      return { id: `newest of ${names.values[0]} by ${(inputs.owners as string[])[0]}` };
+    }
+    case "aws:index/getAvailabilityZones:getAvailabilityZones":
+      return { names: ["a", "b", "c", "d"].map((zone) => `eu-central-1${zone}`) };
+    default:
+      throw new Error(`the program calls ${token}`);
+  }
+}
+
+/** The nodes' addresses on EC2, by their order in the config. */
+export const publicAddress = (position: number) => `203.0.113.${position + 1}`;
+
 /** The TK_… variables that a stage's stdin sets. */
 export function variablesOf(stdin: string): Record<string, string> {
   const head = stdin.slice(0, stdin.indexOf("\n# shellcheck shell=bash\n"));
@@ -174,9 +203,7 @@ export async function runProgram({
   const names = Array.isArray(values.nodes) ? (values.nodes as { name: string }[]).map((node) => node.name) : [];
   await pulumi.runtime.setMocks(
     {
-      call: ({ token }) => {
-        throw new Error(`the program calls ${token}`);
-      },
+      call: ({ token, inputs }) => lookUp(token, inputs as Record<string, unknown>),
       newResource: ({ type, name, inputs, custom }) => {
         const id = custom ? `${name}-id` : undefined;
         if (type === "pulumi:pulumi:StackReference") {
@@ -191,15 +218,26 @@ export async function runProgram({
         if (type === "command:local:Command") {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
+        const position = names.findIndex((node) => name.startsWith(`${node}-`));
+        if (type === "aws:ec2/eipAssociation:EipAssociation") {
+          return { id, state: { ...inputs, publicIp: publicAddress(position) } };
+        }
+        if (type === "aws:ec2/instance:Instance") {
+          return { id, state: { ...inputs, privateIp: `10.20.0.${position + 1}` } };
+        }
+        if (type === "aws:ec2/keyPair:KeyPair") {
+          return { id, state: { ...inputs, keyName: `${name}-made-up` } };
+        }
         if (type === "command:remote:Command") {
-          const position = names.findIndex((node) => name.startsWith(`${node}-`));
           const { create, stdin } = inputs as { create?: string; stdin: string };
           const stdout =
             create === undefined
               ? ""
               : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
-          const isSecret = resources.some((r) => r.name === name && r.additionalSecretOutputs.includes("stdout"));
+          const resource = resources.find((r) => r.name === name && r.type === type)!;
+          resource.outputs = { ...resource.inputs, stdout, stderr: "" };
+          const isSecret = resource.additionalSecretOutputs.includes("stdout");
           return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
         }
         return { id, state: inputs };
@@ -213,6 +251,7 @@ export async function runProgram({
   setConfig(values, plain);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
+  const secretOutputs: string[] = [];
   const start = performance.now();
   let milliseconds = 0;
   const exported = await catching(errors, async () => {
@@ -226,9 +265,10 @@ export async function runProgram({
   if (exported !== undefined && errors.length === 0 && !preview) {
     for (const [name, output] of Object.entries(exported).filter(([key]) => key !== "default")) {
       outputs[name] = await new Promise((resolve) => void output.apply(resolve));
+      if (await pulumi.isSecret(output)) secretOutputs.push(name);
     }
   }
-  return { resources, outputs, errors, milliseconds };
+  return { resources, outputs, secretOutputs, errors, milliseconds };
 }
 
 function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
@@ -262,6 +302,11 @@ async function catching<T>(errors: Error[], run: () => Promise<T>): Promise<T | 
   }
 }
 
+interface OutputsRequest {
+  getUrn(): string;
+  getOutputs(): { toJavaScript(): Record<string, unknown> } | undefined;
+}
+
 interface Request {
   getType(): string;
   getName(): string;
@@ -274,6 +319,7 @@ interface Request {
   getAdditionalsecretoutputsList(): string[];
   getDeletedwith(): string;
   getRetainondelete(): boolean;
+  getReplacementTrigger(): { toJavaScript(): unknown } | undefined;
   getProvider(): string;
 }
 
@@ -281,6 +327,7 @@ interface Request {
 export function recordRegistrations(registered: Registered[]): void {
   const monitor = pulumi.runtime.getMonitor() as unknown as {
     registerResource(request: Request, callback: unknown): unknown;
+    registerResourceOutputs(request: OutputsRequest, callback: unknown): unknown;
   };
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = (request, callback) => {
@@ -291,17 +338,33 @@ export function recordRegistrations(registered: Registered[]): void {
       parent: request.getParent(),
       custom: request.getCustom(),
       inputs: plain(inputs) as Record<string, unknown>,
-      secretInputs: Object.keys(inputs).filter((key) => JSON.stringify(inputs[key]).includes(specialSecretSig)),
+      secretInputs: secretKeys(inputs),
+      outputs: {},
+      secretOutputs: [],
       dependencies: request.getDependenciesList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
       ignoreChanges: request.getIgnorechangesList(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deletedWith: request.getDeletedwith(),
       retainOnDelete: request.getRetainondelete(),
+      replacementTrigger: request.getReplacementTrigger()?.toJavaScript(),
       provider: request.getProvider(),
     });
     return register(request, callback);
   };
+  const registerOutputs = monitor.registerResourceOutputs.bind(monitor);
+  monitor.registerResourceOutputs = (request, callback) => {
+    const [type, name] = request.getUrn().split("::").slice(-2);
+    const outputs = request.getOutputs()!.toJavaScript();
+    // A type has those of its parents before it.
+    const component = registered.find((r) => r.name === name && type!.split("$").pop() === r.type);
+    Object.assign(component ?? {}, { outputs: plain(outputs), secretOutputs: secretKeys(outputs) });
+    return registerOutputs(request, callback);
+  };
+}
+
+function secretKeys(values: Record<string, unknown>): string[] {
+  return Object.keys(values).filter((key) => JSON.stringify(values[key])?.includes(specialSecretSig));
 }
 
 /** Inputs as sent, with secrets in plain. */

@@ -181,7 +181,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a kind of host that does not exist",
       changes: withNode(0, { host: { kind: "vm", address: "192.0.2.11" } }),
-      line: /^nodes\[0\]\.host\.kind: "vm" is refused\. Allowed: ssh\./,
+      line: /^nodes\[0\]\.host\.kind: "vm" is refused\. Allowed: ssh or ec2\./,
     },
     {
       what: "a port out of range",

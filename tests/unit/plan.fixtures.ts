@@ -14,7 +14,7 @@ export function outputsOf(config: ClusterConfig): { versions: unknown; nodes: un
   return JSON.parse(
     JSON.stringify({
       versions: { kubernetes: config.kubernetesVersion, cilium: config.cilium.version },
-      nodes: config.nodes.map(({ name, role, host }) => ({ name, role, host: host.address })),
+      nodes: config.nodes.map((node) => ({ name: node.name, role: node.role, host: declaredMachine(node).reached })),
       applied: appliedBy(config, seen),
     }),
   ) as ReturnType<typeof outputsOf>;

@@ -3,9 +3,11 @@ import fc from "fast-check";
 import type { ClusterConfig } from "../../config/schema";
 import { memberProblems, survivors } from "../../plan/members";
 import type { Plan, Step } from "../../plan/plan";
+import { planPicture } from "../../plan/plan-markdown";
 import { planOf } from "../../plan/steps";
 import { upgradeProblems } from "../../plan/upgrade";
 import { configOf, minimal } from "./config.fixtures";
+import { keyPair, onEc2 as fixtureOnEc2 } from "./ec2.fixtures";
 import { afterRunOf } from "./plan.fixtures";
 
 type Node = { name: string; role: string; host: Record<string, unknown>; labels?: Record<string, string> };
@@ -31,16 +33,14 @@ describe("the plan", () => {
     expect(plan.steps.filter(({ disturbs }) => disturbs !== undefined)).to.deep.equal([]);
   });
 
-  it("of a lan speaks of no tailnet and of no endpoint on the nodes", () => {
-    const lan = configOf({
-      nodeNetwork: "lan",
-      nodeCidr: "192.0.2.0/24",
-      endpoint: "192.0.2.11",
-      tailnetAuthKey: undefined,
-    });
-    const told = planOf(lan, undefined).steps.map(({ does }) => does);
-    expect(told).to.include("gets containerd and kubelet").and.to.include("founds the cluster");
-    expect(told.join("; ")).to.not.match(/tailnet|endpoint/);
+  it("of a new cluster in a lan speaks neither of a tailnet nor of an endpoint on the nodes", () => {
+    const lan = { nodeNetwork: "lan", nodeCidr: "192.0.2.0/24", endpoint: "192.0.2.11", tailnetAuthKey: undefined };
+    const does = planOf(configOf(lan), undefined).steps.map((step) => step.does);
+    expect(does).to.include.members([
+      ...["gets containerd and kubelet", "founds the cluster"],
+      ...["joins as a control plane through 192.0.2.11:6443", "joins as a worker through 192.0.2.11:6443"],
+    ]);
+    expect(planPicture(planOf(configOf(lan), undefined), configOf(lan))).to.include('subgraph lan["lan"]');
   });
 
   it("of an unchanged cluster is empty", () => {
@@ -169,6 +169,62 @@ describe("the plan", () => {
     const plan = of({ nodes: lost, restoreSnapshot: "/root/one.db" });
     expect(plan.steps.find(({ kind }) => kind === "found")?.does).to.match(/^founds the cluster from \/root\/one\.db;/);
     expect(changesOf(plan)).to.include({ cp1: "replaced", cp2: "replaced joined" });
+  });
+});
+
+describe("the plan of machines on EC2", () => {
+  const onEc2 = fixtureOnEc2(keyPair().privateKey);
+  const all = onEc2.nodes as Node[];
+  const w2 = { name: "w2", role: "worker", host: { address: "192.0.2.22" } };
+  const renewed = all.map((one) => (one.name === "cp2" ? { ...one, host: { ...one.host, identity: "2" } } : one));
+  const ofEc2 = (changes: Record<string, unknown>) => of({ ...onEc2, ...changes }, onEc2);
+  const ends = "is terminated, with what is on it, and a new one is made";
+
+  it("makes all of them, and looks at them then; bare hosts are there already", () => {
+    const plan = planOf(configOf({ ...onEc2, nodes: [...all, w2] }), undefined);
+    expect(order(plan).slice(0, 4)).to.deep.equal([
+      ...["make cp1 cp2 cp3 w1", "check w2", "check cp1 cp2 cp3 w1"],
+      "prepare cp1",
+    ]);
+    const [make, bare, made, prepare] = plan.steps;
+    expect([make!.after, bare!.after, made!.after, prepare!.after]).to.deep.equal([[], [], [make], [bare, made]]);
+    expect(make).to.include({ resource: "cp1-instance", does: "its machine on EC2 is made" });
+    expect(make).to.not.have.property("disturbs");
+  });
+
+  it("is empty for what counts when a machine is made alone", () => {
+    const larger = all.map((one) => ({ ...one, host: { ...one.host, instanceType: "m7i.large", rootVolumeGib: 99 } }));
+    expect(ofEc2({ nodes: larger }).steps).to.deep.equal([]);
+  });
+
+  it("of a changed identity, and of it alone: the machine is terminated, and a new one joins", () => {
+    const plan = ofEc2({ nodes: renewed });
+    expect(changesOf(plan)).to.include({ cp1: "untouched", cp2: "replaced joined", w1: "untouched" });
+    expect(order(plan)).to.deep.equal(["make cp2", "check cp2", "prepare cp2", "join cp2", "settle", "test"]);
+    expect(plan.steps[0]).to.deep.include({
+      resource: "cp2-instance",
+      does: `its machine on EC2 ${ends}`,
+      disturbs: "its pods, which are not drained",
+    });
+  });
+
+  it("of one that leaves: its machine is terminated last", () => {
+    const plan = ofEc2({ nodes: all.slice(0, 3) });
+    expect(order(plan)).to.deep.equal(["leave w1", "settle cp1 cp2 cp3", "test", "clean w1"]);
+    expect(plan.steps[3]).to.include({ resource: "w1-instance", does: "its machine on EC2 is terminated" });
+  });
+
+  it("is refused where a name goes from one kind to the other", () => {
+    const bare = all.map((one) => (one.name === "w1" ? { ...w2, name: "w1" } : one));
+    const problems = (after: Node[], former: Node[]) =>
+      memberProblems(configOf({ ...onEc2, nodes: after }), afterRunOf(configOf({ ...onEc2, nodes: former })));
+    expect(problems(bare, all)).to.deep.equal([
+      'nodes[3].host.kind: "ssh" is refused. Allowed: ec2, as w1 is one. ' +
+        "Remove the node in one run, and add it with its new host in the next.",
+    ]);
+    expect(problems(all, bare)[0]).to.match(/^nodes\[3\]\.host\.kind: "ec2" is refused\. Allowed: ssh, as w1 is one\./);
+    const lost = all.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
+    expect(problems(lost, all)[0]).to.match(/^nodes: every control plane \(cp1, cp2, cp3\) would be replaced/);
   });
 });
 

@@ -13,6 +13,8 @@ const anyText = () => fc.oneof(shellText(), shellSyntax());
 
 /** The files of each stage, as the components name them. */
 const stages: Record<string, string[]> = {
+  "first-boot": ["sshd.sh", "first-boot.sh"],
+  "host-key": ["sshd.sh", "host-key.sh"],
   facts: ["facts.sh"],
   tailnet: ["network.sh", "tailnet.sh"],
   runtime: ["reset.sh", "runtime.sh"],

@@ -1,0 +1,64 @@
+/** Rules about commands on hosts and on the operator's machine (@pulumi/command). */
+import { isObject, type Rule, texts, unknown } from "./rule";
+import { holdsSecret } from "./secret-text";
+
+const isRemote = (type: string) => type.startsWith("command:remote:");
+const isCommand = (type: string) => isRemote(type) || type.startsWith("command:local:");
+
+export const hostKeyPinned: Rule = {
+  name: "host-key-pinned",
+  description: "Whoever answers at a host's address is given nothing before its host key is known.",
+  about: "inputs",
+  violations({ type, properties }) {
+    const { connection } = properties;
+    if (!isRemote(type) || connection === unknown) return [];
+    if (!isObject(connection)) return ["it has no connection"];
+    // What the provider's check makes of a connection that is not known yet; nothing answers there.
+    if (connection.host === "") return [];
+    const ends = { connection, ...("proxy" in connection && { "connection.proxy": connection.proxy }) };
+    return Object.entries(ends).flatMap(([key, end]) => {
+      const hostKey = isObject(end) ? end.hostKey : end;
+      const isPinned = hostKey === unknown || (typeof hostKey === "string" && hostKey !== "");
+      return isPinned
+        ? []
+        : [`${key}.hostKey is not set, so any server is taken for the host. Set its public host key.`];
+    });
+  },
+};
+
+/** Where a command may have secrets: stdin, and what the provider logs in by. */
+const secretPlaces = new Set(["stdin", "connection"]);
+
+export const secretsByStdin: Rule = {
+  name: "secrets-by-stdin",
+  description: "Secrets go to commands by stdin alone: the error of a command that fails quotes all else of it.",
+  about: "inputs",
+  violations({ type, properties, secretInputs }) {
+    if (!isCommand(type)) return [];
+    const elsewhere = Object.keys(properties).filter(
+      (key) => !secretPlaces.has(key) && (secretInputs.has(key) || texts(properties[key]).some(holdsSecret)),
+    );
+    const found = elsewhere.map((key) => `${key} holds a secret. Hand it over by stdin.`);
+    const { logging } = properties;
+    if (secretInputs.has("stdin") && logging !== "none" && logging !== "stderr" && logging !== unknown) {
+      found.push("its stdin is secret and its stdout is logged. Set logging to none, or to stderr.");
+    }
+    return found;
+  },
+};
+
+export const deleteNeedsDeletedWith: Rule = {
+  name: "delete-needs-deleted-with",
+  description: "A host that is dead holds up no destroy.",
+  about: "inputs",
+  // A bare host's clean-up is a local command, which passes over a host that is gone (components/host-undo.ts). Engines tell
+  // no policy pack of deletedWith, so there every remote command with a delete is refused; the program has none.
+  violations({ type, properties, deletedWith }) {
+    const hasDelete = isRemote(type) && properties.delete !== undefined && properties.delete !== null;
+    return hasDelete && !deletedWith
+      ? [
+          "its delete fails for ever where the host is dead. Clean up by HostUndo, or, for a machine of the stack, use deletedWith.",
+        ]
+      : [];
+  },
+};

@@ -1,0 +1,111 @@
+/** Rules about machines on EC2. */
+import { tailscalePort } from "../plan/security-group";
+import { isObject, type Rule, unknown } from "./rule";
+
+/** What lets packets in: one rule of a security group, whichever way it is written. */
+interface Opening {
+  protocol: unknown;
+  from: unknown;
+  to: unknown;
+  cidrs: unknown[];
+  description: unknown;
+}
+
+function openings(type: string, properties: Readonly<Record<string, unknown>>): Opening[] {
+  const legacy = (rule: Record<string, unknown>): Opening => ({
+    protocol: rule.protocol,
+    from: rule.fromPort,
+    to: rule.toPort,
+    cidrs: [rule.cidrBlocks, rule.ipv6CidrBlocks].flat().filter((cidr) => cidr !== undefined),
+    description: rule.description,
+  });
+  switch (type) {
+    case "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {
+      const { ipProtocol, fromPort, toPort, cidrIpv4, cidrIpv6, description } = properties;
+      const cidrs = [cidrIpv4, cidrIpv6].filter((cidr) => cidr !== undefined);
+      return [{ protocol: ipProtocol, from: fromPort, to: toPort, cidrs, description }];
+    }
+    case "aws:ec2/securityGroupRule:SecurityGroupRule":
+      return properties.type === "ingress" ? [legacy(properties)] : [];
+    case "aws:ec2/securityGroup:SecurityGroup":
+    case "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup":
+      return Array.isArray(properties.ingress) ? properties.ingress.filter(isObject).map(legacy) : [];
+    default:
+      return [];
+  }
+}
+
+/** Shorter prefixes than these are more of the internet than any operator comes from. */
+const shortestPrefix = { ipv4: 8, ipv6: 16 };
+function isWorld(cidr: unknown): boolean {
+  if (typeof cidr !== "string") return false;
+  const prefix = Number(cidr.split("/")[1]);
+  return prefix < (cidr.includes(":") ? shortestPrefix.ipv6 : shortestPrefix.ipv4);
+}
+
+export const ec2NotPublic: Rule = {
+  name: "ec2-not-public",
+  description: "Nothing but Tailscale's UDP port is open to the world, SSH least of all.",
+  about: "inputs",
+  violations({ type, properties }) {
+    return openings(type, properties)
+      .filter(({ cidrs }) => cidrs.some(isWorld))
+      .filter(({ protocol, from, to }) => !(protocol === "udp" && from === tailscalePort && to === tailscalePort))
+      .map(
+        ({ protocol, from, to }) =>
+          `${String(protocol)} ${String(from ?? "all")}-${String(to ?? "all")} is open to the world. Allowed: udp ${tailscalePort}. ` +
+          "Name the networks that need it.",
+      );
+  },
+};
+
+export const ec2RulesJustified: Rule = {
+  name: "ec2-rules-justified",
+  description: "Each rule of a security group says why it is there.",
+  about: "inputs",
+  violations({ type, properties }) {
+    return openings(type, properties)
+      .filter(
+        ({ description }) => description !== unknown && (typeof description !== "string" || description.trim() === ""),
+      )
+      .map(() => "it lets packets in and does not say why. Give it a description.");
+  },
+};
+
+export const ec2EncryptedDisks: Rule = {
+  name: "ec2-encrypted-disks",
+  description: "Disks are encrypted.",
+  about: "inputs",
+  violations({ type, properties }) {
+    const isPlain = (disk: unknown) => !isObject(disk) || (disk.encrypted !== true && disk.encrypted !== unknown);
+    if (type === "aws:ebs/volume:Volume") {
+      return isPlain(properties) ? ["the volume is not encrypted. Set encrypted: true."] : [];
+    }
+    if (type !== "aws:ec2/instance:Instance") return [];
+    const { rootBlockDevice: root, ebsBlockDevices: others } = properties;
+    const disks: [string, unknown][] = [
+      ["rootBlockDevice", root],
+      ...(Array.isArray(others) ? others.map((disk, i): [string, unknown] => [`ebsBlockDevices[${i}]`, disk]) : []),
+    ];
+    return disks
+      .filter(([, disk]) => disk !== unknown && isPlain(disk))
+      .map(([key]) => `${key} is not encrypted. Set encrypted: true.`);
+  },
+};
+
+export const ec2InstanceMetadata: Rule = {
+  name: "ec2-imdsv2",
+  description:
+    "Instance metadata asks for a session token (IMDSv2), and its answers pass no router: pods do not reach it.",
+  about: "inputs",
+  violations({ type, properties }) {
+    const { metadataOptions: options } = properties;
+    if (type !== "aws:ec2/instance:Instance" || options === unknown) return [];
+    const { httpTokens, httpPutResponseHopLimit: hops, httpEndpoint } = isObject(options) ? options : {};
+    if (httpEndpoint === "disabled") return [];
+    return [
+      ...(httpTokens === "required" ? [] : ["metadataOptions.httpTokens is not required. Set it to required."]),
+      ...(hops === 1 ? [] : ["metadataOptions.httpPutResponseHopLimit is not 1. Set it to 1."]),
+    ];
+  },
+};
