@@ -322,7 +322,10 @@ export const stackSchema = z.object({
   nodeInterface: interfacePattern().optional(),
   checksumOffload: yesOrNo().default(true),
   // A name is for a lan alone; see config/lan.ts.
-  endpoint: z.string().refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" }).optional(),
+  endpoint: z
+    .string()
+    .refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
+    .optional(),
   endpointPort: port().default(6443),
   apiServerPort: port().default(6443),
   // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
