@@ -11,6 +11,10 @@ import type { ClusterConfig } from "./schema";
 
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems(config: ClusterConfig): string[] {
+  if (config.nodeNetwork === "lan") {
+    // There is no tailnet, and the endpoint may be a name.
+    return [];
+  }
   const ours = [
     { key: "endpoint", network: `${config.endpoint.address}/32` },
     { key: "podCidr", network: config.podCidr },
@@ -39,12 +43,12 @@ export function serverProblems(config: ClusterConfig): string[] {
 export function portProblems(config: ClusterConfig): string[] {
   const problems: string[] = [];
   const plane = controlPlanes(config.nodes)[0];
-  const port = `${config.endpoint.port}`;
-  if (plane !== undefined && neededPorts(plane, config).filter((one) => one === port).length > 1) {
+  const port = config.apiServerPort;
+  if (plane !== undefined && neededPorts(plane, config).filter((one) => one === `${port}`).length > 1) {
     problems.push(
       refused(
-        "endpointPort",
-        config.endpoint.port,
+        config.nodeNetwork === "lan" ? "apiServerPort" : "endpointPort",
+        port,
         "a port that neither kubelet, etcd nor Cilium uses",
         "Choose another.",
       ),

@@ -257,6 +257,15 @@ export const wrongConfigs: WrongConfig[] = [
     line: "endpointPort: 10250 is refused. Allowed: a port that neither kubelet, etcd nor Cilium uses. Choose another.",
   },
   {
+    what: "in a lan, the API servers at kubelet's port",
+    changes: {
+      ...{ nodeNetwork: "lan", nodeCidr: "192.0.2.0/24", tailnetAuthKey: undefined },
+      // A tailnet's server by address beside an endpoint by name: nothing there to hold against each other.
+      ...{ endpoint: "k8s.example.com", tailnetLoginServer: "http://198.51.100.7:8080", apiServerPort: "10250" },
+    },
+    line: "apiServerPort: 10250 is refused. Allowed: a port that neither kubelet, etcd nor Cilium uses. Choose another.",
+  },
+  {
     what: "a tunnel at tailscaled's port",
     changes: { podRouting: "vxlan", tunnelPort: "41641" },
     line: "tunnelPort: 41641 is refused. Allowed: a port that is not tailscaled's. Choose another.",
