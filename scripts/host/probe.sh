@@ -17,6 +17,13 @@ attempt() {
 
 # says IP PORT NAME: whoever answers there says NAME.
 says() { [ "$(timeout 4 bash -c "exec 3<>/dev/tcp/$1/$2 && head -n 1 <&3")" = "$3" ]; }
+every_service_says() {
+    local name service
+    for peer in $peers; do
+        IFS='=' read -r name _ service _ <<<"$peer"
+        says "$service" 80 "$name" 2>/dev/null || return 1
+    done
+}
 # No awk here: it is a link into /etc/alternatives, which a probe does not see.
 resolves() {
     local found
@@ -46,6 +53,12 @@ check() {
     attempt "$@" || echo "failed $kind $self $to $detail"
 }
 
+# After a boot agents learn of new services late: they are waited for once, and not at each path. From 30 s, where a service
+# is refused, to 75 s, where nothing answers.
+for _ in {1..15}; do
+    every_service_says && break
+    sleep 2
+done
 for peer in $peers; do
     IFS='=' read -r name pod service node <<<"$peer"
     check service "$name" "no answer from the service at $service" says "$service" 80 "$name"

@@ -1089,6 +1089,15 @@ describe("host/probe.sh", () => {
     ]);
   });
 
+  it("waits once for all services, which agents learn of late after a boot, and not for ever", () => {
+    // Each call of the shell leaves a mark, for it runs in another process.
+    const calls = `${temporaryFolder()}/calls`;
+    const after = (times: number) =>
+      `echo >>${calls}; [ "$(wc -l <${calls})" -le ${times} ] || case "$*" in *10.96.0.11/80*|*10.50.1.9/8080*) echo a ;; *) echo b ;; esac`;
+    expect(probe({ tcp: after(10) })).to.deep.equal(["done 8"]);
+    expect(probe({ tcp: `echo >>${calls}` })).to.include("failed service a b no answer from the service at 10.96.0.12");
+  });
+
   it("says whether the node of a silent pod answers: then it is the pods' network that is broken", () => {
     const tcp = 'case "$*" in *10.50.2.9*) : ;; *10.96.0.11*) echo a ;; *10.96.0.12*) echo b ;; esac';
     const ping = 'case "$*" in *"-s 36 192.0.2.2"*|*"-s 1252 "*) : ;; *) false ;; esac';
