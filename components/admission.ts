@@ -28,7 +28,6 @@ export class Admission extends pulumi.ComponentResource {
       {
         host: args.by.host,
         stage: "admit",
-        files: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
         variables: {
           ...nodeVariables(args.config, args.by),
           TK_JOINERS: pulumi

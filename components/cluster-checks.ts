@@ -34,7 +34,6 @@ export class ClusterChecks extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "checks",
-        files: ["reset.sh", "node.sh", "checks.sh"],
         variables: {
           ...nodeVariables(config, args.on),
           TK_NODES: pulumi

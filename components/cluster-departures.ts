@@ -23,7 +23,6 @@ export class ClusterDepartures extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "departures",
-        files: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
         variables: {
           ...nodeVariables(config, args.on),
           TK_NODES: config.nodes.map((node) => node.name).join(" "),

@@ -44,7 +44,6 @@ export class ClusterSecrets extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "secrets",
-        files: ["secrets.sh"],
         variables: { TK_MARK: args.on.mark, TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
         secretResult: true,
         timeoutSeconds: 300,

@@ -32,7 +32,6 @@ export class ClusterSettle extends pulumi.ComponentResource {
       {
         host: args.on.host,
         stage: "settle",
-        files: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
         variables: {
           ...nodeVariables(config, args.on),
           ...encryptionVariables(config, args.secrets),

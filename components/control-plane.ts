@@ -50,19 +50,6 @@ export class ControlPlane extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "control-plane",
-        files: [
-          "reset.sh",
-          "node.sh",
-          "members.sh",
-          "endpoint.sh",
-          "etcd.sh",
-          "certificates.sh",
-          "node-security.sh",
-          "cluster-notes.sh",
-          "security.sh",
-          "approver.sh",
-          "control-plane.sh",
-        ],
         variables: {
           ...nodeVariables(config, member),
           TK_ENDPOINT_ADVICE: endpointAdvice(config),

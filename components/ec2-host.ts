@@ -64,18 +64,13 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
       {
         host: { ...this.target(), connection: connection(pulumi.unsecret(firstKey.publicKey)) },
         stage: "first-boot",
-        files: ["sshd.sh", "first-boot.sh"],
         timeoutSeconds: 600,
       },
       // Once a machine: the key that this connection is pinned to does not last.
       { parent: this, ignoreChanges: ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"] },
     );
     this.connection = connection(boot.result.apply(({ hostKey = "" }) => ed25519(name, hostKey)));
-    new HostScript(
-      `${name}-host-key`,
-      { host: this, stage: "host-key", files: ["sshd.sh", "host-key.sh"], timeoutSeconds: 120 },
-      { parent: this },
-    );
+    new HostScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
     this.factsScript = factsScript(this, args, { parent: this });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.registerOutputs({ identity: this.identity, facts: this.facts });

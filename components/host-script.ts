@@ -1,6 +1,7 @@
 import { remote, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { renderStdin } from "../scripts/render";
+import { type Stage, stageFiles } from "../scripts/stages";
 import { reported } from "../config/report";
 
 /** What a HostScript needs of a host. A component never asks which kind of host it has. */
@@ -19,9 +20,7 @@ export interface ScriptTarget {
 export interface HostScriptArgs {
   host: ScriptTarget;
   /** Stage name: what is written on the host and in messages. */
-  stage: string;
-  /** Files below scripts/ beside lib.sh. */
-  files: readonly string[];
+  stage: Stage;
   /** TK_… variables, secret ones among them. */
   variables?: Readonly<Record<string, pulumi.Input<string>>>;
   /** Bound on the script, in seconds. */
@@ -58,7 +57,12 @@ export class HostScript extends remote.Command {
     const stdin = pulumi
       .output(args.variables ?? {})
       .apply((variables) =>
-        renderStdin({ node: args.host.name, stage: args.stage, files: args.files, variables: { ...variables } }),
+        renderStdin({
+          node: args.host.name,
+          stage: args.stage,
+          files: stageFiles[args.stage],
+          variables: { ...variables },
+        }),
       );
     super(
       name,

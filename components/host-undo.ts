@@ -2,6 +2,7 @@ import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig, SshHostConfig } from "../config/schema";
 import { renderStdin, scriptText } from "../scripts/render";
+import { undoFiles } from "../scripts/stages";
 import { asRoot } from "./host-script";
 
 export interface HostUndoArgs {
@@ -29,7 +30,7 @@ export class HostUndo extends local.Command {
     const script = renderStdin({
       node: node.name,
       stage: "undo",
-      files: ["reset.sh", "runtime.sh", "network.sh", `${config.nodeNetwork}.sh`, "undo.sh"],
+      files: undoFiles(config.nodeNetwork),
       variables: { TK_ROLE: node.role, TK_BUNDLE: config.bundle ?? "" },
     });
     super(

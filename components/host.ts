@@ -38,7 +38,6 @@ export function factsScript(
     {
       host,
       stage: "facts",
-      files: ["facts.sh"],
       variables: {
         TK_ROLE: node.role,
         TK_BUNDLE: config.bundle ?? "",

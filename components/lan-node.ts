@@ -29,7 +29,6 @@ export class LanNode extends pulumi.ComponentResource {
       {
         host,
         stage: "lan",
-        files: ["network.sh", "lan.sh"],
         variables: {
           TK_ADDRESS: host.facts.apply((facts) => lanAddress({ node, facts }, config)?.address ?? ""),
           TK_POD_CIDR: config.podCidr,

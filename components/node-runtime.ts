@@ -23,7 +23,6 @@ export class NodeRuntime extends pulumi.ComponentResource {
         host: args.host,
         stage: "runtime",
         // reset.sh for what a later stage that failed has left.
-        files: ["reset.sh", "runtime.sh"],
         variables: {
           TK_ROLE: args.role,
           TK_KUBERNETES_VERSION: config.kubernetesVersion,

@@ -43,20 +43,6 @@ export class NodeVersion extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "upgrade",
-        files: [
-          "reset.sh",
-          "runtime.sh",
-          "tailnet.sh",
-          "node.sh",
-          "drain.sh",
-          "etcd.sh",
-          "certificates.sh",
-          "node-security.sh",
-          "cluster-notes.sh",
-          "security.sh",
-          "secure.sh",
-          "upgrade.sh",
-        ],
         variables: {
           ...nodeVariables(config, member),
           ...containerdVariables(config),

@@ -27,7 +27,6 @@ export class SecretsEncryption extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "encryption",
-        files: ["cluster-notes.sh", "security.sh", "encryption.sh"],
         variables: controlPlaneSecurityVariables(config, secrets),
         updateOnly: args.state.apply((state) => state !== "reading"),
         timeoutSeconds: 300,

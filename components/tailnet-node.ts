@@ -24,7 +24,6 @@ export class TailnetNode extends pulumi.ComponentResource {
       {
         host,
         stage: "tailnet",
-        files: ["network.sh", "tailnet.sh"],
         variables: {
           TK_AUTH_KEY: args.authKey,
           TK_LOGIN_SERVER: config.tailnet.loginServer,

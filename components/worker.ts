@@ -35,7 +35,6 @@ export class Worker extends pulumi.ComponentResource {
       {
         host: member.host,
         stage: "join",
-        files: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
         variables: {
           ...nodeVariables(config, member),
           ...nodeSecurityVariables(config, "worker"),

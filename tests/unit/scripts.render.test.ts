@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { renderStdin, scriptText, shellQuote } from "../../scripts/render";
+import { stageFiles, undoFiles } from "../../scripts/stages";
 import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "./bash";
 
 /** Any text that a shell's variable can hold: everything but NUL. */
@@ -11,50 +12,10 @@ const shellText = () => fc.string({ unit: "binary", maxLength: 40 }).map((text) 
 const shellSyntax = () => fc.string({ unit: fc.constantFrom(..."'\"\\$`!{}()<>|&;~#*?[]-= \n\t\ra"), maxLength: 30 });
 const anyText = () => fc.oneof(shellText(), shellSyntax());
 
-/** The files of each stage, as the components name them. */
-const stages: Record<string, string[]> = {
-  "first-boot": ["sshd.sh", "first-boot.sh"],
-  "host-key": ["sshd.sh", "host-key.sh"],
-  facts: ["facts.sh"],
-  tailnet: ["network.sh", "tailnet.sh"],
-  runtime: ["reset.sh", "runtime.sh"],
-  secrets: ["secrets.sh"],
-  "control-plane": [
-    "reset.sh",
-    "node.sh",
-    "members.sh",
-    "endpoint.sh",
-    "etcd.sh",
-    "certificates.sh",
-    "node-security.sh",
-    "cluster-notes.sh",
-    "security.sh",
-    "approver.sh",
-    "control-plane.sh",
-  ],
-  upgrade: [
-    "reset.sh",
-    "runtime.sh",
-    "tailnet.sh",
-    "node.sh",
-    "drain.sh",
-    "etcd.sh",
-    "certificates.sh",
-    "node-security.sh",
-    "cluster-notes.sh",
-    "security.sh",
-    "secure.sh",
-    "upgrade.sh",
-  ],
-  encryption: ["cluster-notes.sh", "security.sh", "encryption.sh"],
-  join: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
-  admit: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
-  departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
-  settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
-  checks: ["reset.sh", "node.sh", "checks.sh"],
-  undo: ["reset.sh", "runtime.sh", "network.sh", "tailnet.sh", "undo.sh"],
-  lan: ["network.sh", "lan.sh"],
-  "undo-lan": ["reset.sh", "runtime.sh", "network.sh", "lan.sh", "undo.sh"],
+const stages: Record<string, readonly string[]> = {
+  ...stageFiles,
+  undo: undoFiles("tailnet"),
+  "undo-lan": undoFiles("lan"),
 };
 
 const lastLine = 'main "$1" </dev/null\n';

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
 import { scriptText } from "../../scripts/render";
+import { type Stage, stageFiles } from "../../scripts/stages";
 import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
 
 afterEach(removeTemporaryFolders);
@@ -23,28 +24,8 @@ const variables = {
  * A stage with the host's folders moved below `root`, commands in `root`/bin before all others, and `log LINE` for what
  * the fakes were asked; then some more bash.
  */
-function stage(root: string, name: string, more: Record<string, string>, text: string): string {
-  const shared: Record<string, string[]> = {
-    tailnet: ["network.sh"],
-    lan: ["network.sh"],
-    secrets: [],
-    "control-plane": [
-      "reset.sh",
-      "node.sh",
-      "members.sh",
-      "endpoint.sh",
-      "etcd.sh",
-      "certificates.sh",
-      "node-security.sh",
-      "cluster-notes.sh",
-      "security.sh",
-      "approver.sh",
-    ],
-    join: ["reset.sh", "node.sh", "node-security.sh"],
-    admit: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh"],
-    settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh"],
-  };
-  const script = [...(shared[name] ?? ["reset.sh", "node.sh"]), `${name}.sh`]
+function stage(root: string, name: Stage, more: Record<string, string>, text: string): string {
+  const script = stageFiles[name]
     .map(scriptText)
     .join("\n")
     .replace(/\/etc\/kubernetes/g, `${root}/etc/kubernetes`)

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../scripts/render";
+import { stageFiles } from "../../scripts/stages";
 import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
 
 afterEach(removeTemporaryFolders);
@@ -393,20 +394,7 @@ END
 });
 
 describe("stage upgrade", () => {
-  const files = [
-    "reset.sh",
-    "runtime.sh",
-    "tailnet.sh",
-    "node.sh",
-    "drain.sh",
-    "etcd.sh",
-    "certificates.sh",
-    "node-security.sh",
-    "cluster-notes.sh",
-    "security.sh",
-    "secure.sh",
-    "upgrade.sh",
-  ];
+  const files = stageFiles.upgrade;
 
   interface Host {
     role?: "control-plane" | "worker";

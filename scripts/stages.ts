@@ -1,0 +1,55 @@
+/** Which files make a stage. */
+
+/**
+ * Files below scripts/ of each stage, after lib.sh and in this order; the last one defines `apply` and, if the stage leaves
+ * anything, `remove`.
+ */
+export const stageFiles = {
+  "first-boot": ["sshd.sh", "first-boot.sh"],
+  "host-key": ["sshd.sh", "host-key.sh"],
+  facts: ["facts.sh"],
+  tailnet: ["network.sh", "tailnet.sh"],
+  lan: ["network.sh", "lan.sh"],
+  runtime: ["reset.sh", "runtime.sh"],
+  secrets: ["secrets.sh"],
+  "control-plane": [
+    "reset.sh",
+    "node.sh",
+    "members.sh",
+    "endpoint.sh",
+    "etcd.sh",
+    "certificates.sh",
+    "node-security.sh",
+    "cluster-notes.sh",
+    "security.sh",
+    "approver.sh",
+    "control-plane.sh",
+  ],
+  upgrade: [
+    "reset.sh",
+    "runtime.sh",
+    "tailnet.sh",
+    "node.sh",
+    "drain.sh",
+    "etcd.sh",
+    "certificates.sh",
+    "node-security.sh",
+    "cluster-notes.sh",
+    "security.sh",
+    "secure.sh",
+    "upgrade.sh",
+  ],
+  encryption: ["cluster-notes.sh", "security.sh", "encryption.sh"],
+  join: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
+  admit: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
+  departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
+  settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
+  checks: ["reset.sh", "node.sh", "checks.sh"],
+} as const;
+
+export type Stage = keyof typeof stageFiles;
+
+/** Files of the stage undo, which takes away what all others have left on a node of that network. */
+export function undoFiles(nodeNetwork: "tailnet" | "lan"): readonly string[] {
+  return ["reset.sh", "runtime.sh", "network.sh", `${nodeNetwork}.sh`, "undo.sh"];
+}
