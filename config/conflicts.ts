@@ -1,41 +1,30 @@
 /** Further rules between several keys of a config, and with the files that they name: a line for every problem. */
 import { parse } from "yaml";
 import { isIPv4, overlap } from "../plan/cidr";
-import { declaredMachine } from "../plan/machine";
+import { bareHostKey, declaredMachine } from "../plan/machine";
 import { controlPlanes } from "../plan/nodes";
 import { neededPorts } from "../plan/requirements";
 import { tailscalePort } from "../plan/security-group";
 import { refused, valueText } from "./errors";
 import type { ReadFile } from "./load";
+import { clash, ownNetworks } from "./rules";
 import type { ClusterConfig } from "./schema";
 
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems(config: ClusterConfig): string[] {
   if (config.nodeNetwork === "lan") {
-    // There is no tailnet, and the endpoint may be a name.
+    // There is no tailnet, and nobody asks its servers.
     return [];
   }
-  const ours = [
-    { key: "endpoint", network: `${config.endpoint.address}/32` },
-    { key: "podCidr", network: config.podCidr },
-    { key: "serviceCidr", network: config.serviceCidr },
-  ];
   const servers = [
     { key: "tailnetLoginServer", url: config.tailnet.loginServer },
     { key: "tailnetApi", url: config.tailnet.api },
   ];
   return servers.flatMap(({ key, url }) => {
     const host = /^https?:\/\/(?:[^/@]*@)?([^/:]+)/.exec(url)?.[1] ?? "";
-    return ours
+    return ownNetworks(config)
       .filter(({ network }) => isIPv4(host) && overlap(network, host))
-      .map((own) =>
-        refused(
-          own.key,
-          own.network.replace(/\/32$/, ""),
-          `what does not overlap ${key} ${host} (the nodes could not reach it any more)`,
-          "Choose another.",
-        ),
-      );
+      .map((own) => clash(own, `${key} ${host}`, "the nodes could not reach it any more"));
   });
 }
 
@@ -64,7 +53,8 @@ export function portProblems(config: ClusterConfig): string[] {
 export function hostKeyWarnings({ nodes }: Pick<ClusterConfig, "nodes">): string[] {
   const first = new Map<string, number>();
   return nodes.flatMap((node, i) => {
-    const key = declaredMachine(node).hostKey?.split(" ").slice(0, 2).join(" ");
+    const { hostKey } = declaredMachine(node);
+    const key = hostKey === undefined ? undefined : bareHostKey(hostKey);
     const same = key === undefined ? undefined : first.get(key);
     if (key !== undefined && same === undefined) {
       first.set(key, i);

@@ -2,8 +2,8 @@
 import { isIPv4, overlap, subnetCount, tailnetRange } from "../plan/cidr";
 import { controlPlanes } from "../plan/nodes";
 import { leastContainerd } from "../plan/requirements";
-import { compareVersions } from "../plan/upgrade";
-import { valueText } from "./errors";
+import { compareVersions, minorOf } from "../plan/upgrade";
+import { refused, valueText } from "./errors";
 import { type ClusterConfig, newestKubernetesMinor } from "./schema";
 
 type Nodes = Pick<ClusterConfig, "nodes">;
@@ -57,11 +57,7 @@ const special = new Map([
 /** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
 export function networkProblems({ nodeNetwork, nodes, ec2, endpoint, podCidr, serviceCidr }: Networks): string[] {
   const isLan = nodeNetwork === "lan";
-  const ours = [
-    ...(isIPv4(endpoint.address) ? [{ key: "endpoint", network: `${endpoint.address}/32` }] : []),
-    { key: "podCidr", network: podCidr },
-    { key: "serviceCidr", network: serviceCidr },
-  ];
+  const ours = ownNetworks({ endpoint, podCidr, serviceCidr });
   const hosts = nodes.flatMap(({ host }, i) =>
     host.kind === "ssh" && isIPv4(host.address)
       ? [{ key: `nodes[${i}].host.address`, network: `${host.address}/32` }]
@@ -111,8 +107,24 @@ export function networkProblems({ nodeNetwork, nodes, ec2, endpoint, podCidr, se
   return problems;
 }
 
-function clash(one: { key: string; network: string }, other: string, why: string): string {
-  return `${one.key}: ${valueText(shortText(one.network))} is refused. Allowed: what does not overlap ${other} (${why}). Choose another.`;
+/** A network that a config key says. */
+interface KeyedNetwork {
+  key: string;
+  network: string;
+}
+
+/** The cluster's own networks; its endpoint is one where it is an address. */
+export function ownNetworks(a: Pick<ClusterConfig, "endpoint" | "podCidr" | "serviceCidr">): KeyedNetwork[] {
+  return [
+    ...(isIPv4(a.endpoint.address) ? [{ key: "endpoint", network: `${a.endpoint.address}/32` }] : []),
+    { key: "podCidr", network: a.podCidr },
+    { key: "serviceCidr", network: a.serviceCidr },
+  ];
+}
+
+/** The line for a network that overlaps another one. */
+export function clash(one: KeyedNetwork, other: string, why: string): string {
+  return refused(one.key, shortText(one.network), `what does not overlap ${other} (${why})`, "Choose another.");
 }
 
 /** A network of one address as that address. */
@@ -150,7 +162,7 @@ export function warnings(config: ClusterConfig): string[] {
       `nodes: ${count} control planes survive no more failures than ${count - 1} would: etcd needs a majority. Use an odd number.`,
     );
   }
-  if (Number(config.kubernetesVersion.split(".")[1]) > newestKubernetesMinor) {
+  if (minorOf(config.kubernetesVersion) > newestKubernetesMinor) {
     found.push(
       `kubernetesVersion: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest that this was tried with.`,
     );

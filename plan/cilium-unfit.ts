@@ -3,6 +3,7 @@ import { refused } from "../config/errors";
 import type { ClusterConfig } from "../config/schema";
 import { lookUp } from "./cilium";
 import type { Values } from "./merge";
+import { minorOf } from "./upgrade";
 
 interface Unfit {
   path: readonly string[];
@@ -43,7 +44,7 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
       todo: "Remove it, and set podRouting.",
     },
     // Later ones learnt it.
-    ...(Number(cilium.version.split(".")[1]) < 16
+    ...(minorOf(cilium.version) < 16
       ? [
           {
             path: ["encryption"],

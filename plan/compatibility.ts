@@ -10,7 +10,7 @@
  */
 import type { ClusterConfig } from "../config/schema";
 import { leastContainerd } from "./requirements";
-import { compareVersions } from "./upgrade";
+import { compareVersions, minorOf } from "./upgrade";
 
 /** First and last minor of Kubernetes that a minor of Cilium (1.x) is tested with, by Cilium. */
 const ciliumTested: ReadonlyMap<number, readonly [number, number]> = new Map([
@@ -35,7 +35,6 @@ const containerdRecommended: ReadonlyMap<number, readonly string[]> = new Map([
   [36, ["2.3.0", "2.2.0"]],
 ]);
 
-const minorOf = (version: string) => Number(version.split(".")[1]);
 const isWithin = (range: readonly [number, number] | undefined, minor: number) =>
   range !== undefined && range[0] <= minor && minor <= range[1];
 

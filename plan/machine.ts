@@ -7,14 +7,19 @@ export function fingerprint(parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
+/** A public host key without its comment, which says nothing of the machine. */
+export function bareHostKey(hostKey: string): string {
+  return hostKey.split(" ").slice(0, 2).join(" ");
+}
+
 /**
  * A machine's name: it changes with the machine, or when the user says so.
  *
  * @param identity the text in the node's config; empty if there is none.
- * @param hostKey its public SSH host key. The comment says nothing of the machine.
+ * @param hostKey its public SSH host key.
  */
 export function machineName(identity: string, hostKey: string): string {
-  return fingerprint([identity, hostKey.split(" ").slice(0, 2).join(" ")]);
+  return fingerprint([identity, bareHostKey(hostKey)]);
 }
 
 /** Stands for the address of a machine that is made: that, and its host key, are nobody's to declare. */

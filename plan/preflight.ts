@@ -3,6 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../config/schema";
 import { networkOf, overlap } from "./cidr";
 import { isOwnInterface } from "./interfaces";
 import { lanProblems } from "./lan";
+import { minorOf } from "./upgrade";
 
 /** What the facts script prints as JSON of a host that is fit. */
 export interface HostFacts {
@@ -72,7 +73,7 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
         ],
   );
   // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
-  const kubernetesMinor = Number(config.kubernetesVersion.split(".")[1]);
+  const kubernetesMinor = minorOf(config.kubernetesVersion);
   const oldRuntime = all
     .filter(({ facts }) => kubernetesMinor >= 36 && /^1\./.test(facts.containerd))
     .map(

@@ -4,6 +4,7 @@
  * host mended, looks again.
  */
 import type { ClusterConfig, NodeConfig } from "../config/schema";
+import { minorOf } from "./upgrade";
 
 /** One requirement. Both texts are bash: they may use the variables that scripts/facts.sh sets. */
 export interface Requirement {
@@ -77,7 +78,7 @@ export const requirementIds: readonly string[] = ids;
  * 1.6; kubelet 1.37 wants 2.0.
  */
 export function leastContainerd(kubernetesVersion: string): string {
-  return Number(kubernetesVersion.split(".")[1]) >= 37 ? "2.0" : "1.6";
+  return minorOf(kubernetesVersion) >= 37 ? "2.0" : "1.6";
 }
 
 /** Ports that must be free on a node's host: TCP, or UDP where `/udp` follows. */
@@ -114,7 +115,7 @@ function kernelRequirement(config: ClusterConfig): Requirement {
 export function requirements(node: NodeConfig, config: ClusterConfig): Requirement[] {
   const { cpus, memoryMiB } = least[node.role];
   const { kubelet, skipHostChecks } = config.hostProfile;
-  const minor = Number(config.kubernetesVersion.split(".")[1]);
+  const minor = minorOf(config.kubernetesVersion);
   const oldestContainerd = leastContainerd(config.kubernetesVersion);
   const isLan = config.nodeNetwork === "lan";
   const smaller = node.role === "worker" ? "Give it more." : "Give it more, or make it a worker.";

@@ -2,6 +2,7 @@
 import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
 import type { SecurityConfig } from "../config/security";
+import { minorOf } from "./upgrade";
 
 /** The security section, and the version of Kubernetes that has to know it (without the `v`). */
 export interface Hardening {
@@ -157,8 +158,4 @@ export function admissionConfiguration({ security }: Hardening): string | undefi
 // the script adds.
 function yaml(content: object): string {
   return stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 }).trimEnd();
-}
-
-function minorOf(version: string): number {
-  return Number(version.split(".")[1]);
 }

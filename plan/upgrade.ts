@@ -171,6 +171,7 @@ function compareParts(a: readonly string[], b: readonly string[]): number {
   return 0;
 }
 
-function minorOf(version: string): number {
+/** The minor of a version such as 1.36.3: 36. */
+export function minorOf(version: string): number {
   return Number(version.split(".")[1]);
 }
