@@ -41,6 +41,12 @@ restart_static_pod() {
     wait_for 180 "the kubelet does not start $1 again (journalctl -u kubelet)" restarted "$1" "$before"
 }
 
+# put_manifest FILE NAME: a static pod's manifest, whole at once. The kubelet passes over names with a dot.
+put_manifest() {
+    local manifests=/etc/kubernetes/manifests
+    cp "$1" "$manifests/.$2.tailkube" && mv "$manifests/.$2.tailkube" "$manifests/$2.yaml"
+}
+
 # renew_certificates: all of this control plane's certificates anew by the cluster's authorities, and what uses them restarted.
 renew_certificates() {
     local log=$TK_RUN/renew.log expired=''

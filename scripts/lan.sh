@@ -26,7 +26,7 @@ EOF
 
 install_units() {
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
-    install_text "$TK_ETC/node.env" 0644 "$(printf 'TAILKUBE_ADDRESS=%s\nTAILKUBE_POD_CIDR=%s\nTAILKUBE_POD_ROUTING=%s' "$TK_ADDRESS" "$TK_POD_CIDR" "$TK_POD_ROUTING")" || true
+    install_node_env "$TK_ADDRESS" || true
     if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit network.target)"; then systemctl daemon-reload; fi
     unit_start tailkube-address.service
 }

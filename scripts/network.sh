@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What the stages tailnet and lan share: the host's network managers, the kernel's settings as they were, and the unit that
 # waits for the node IP.
+# Given: TK_POD_CIDR, TK_POD_ROUTING.
 
 # systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
 # NetworkManager would take over the interfaces of both.
@@ -35,6 +36,9 @@ ExecStart=/usr/local/lib/tailkube/wait-address
 WantedBy=multi-user.target
 EOF
 }
+
+# install_node_env ADDRESS: what the units on this host know of the node. Returns 0 if it changed, 1 if not.
+install_node_env() { install_text "$TK_ETC/node.env" 0644 "$(printf 'TAILKUBE_ADDRESS=%s\nTAILKUBE_POD_CIDR=%s\nTAILKUBE_POD_ROUTING=%s' "$1" "$TK_POD_CIDR" "$TK_POD_ROUTING")"; }
 
 # Kernel settings that we, the kubelet or Cilium change; setting ip_forward sets others, so it comes first.
 REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip_early_demux net.ipv4.conf.all.rp_filter

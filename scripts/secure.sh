@@ -23,8 +23,7 @@ secure_static_pod() {
         return 0
     fi
     if ! poll 240 came_back "$pod" "$before"; then
-        # The kubelet passes over names with a dot.
-        cp "$former" "/etc/kubernetes/manifests/.$pod.tailkube" && mv "/etc/kubernetes/manifests/.$pod.tailkube" "$manifest"
+        put_manifest "$former" "$pod"
         fail "$pod does not become ready with the wanted arguments, and has its former ones again; /var/log/pods on this host says why"
     fi
     rm -f "$former"

@@ -134,7 +134,7 @@ install_units() {
     install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES" || true
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
     if install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK"; then restart=restart; fi
-    if install_text "$TK_ETC/node.env" 0644 "$(printf 'TAILKUBE_ADDRESS=%s\nTAILKUBE_POD_CIDR=%s\nTAILKUBE_POD_ROUTING=%s' "$address" "$TK_POD_CIDR" "$TK_POD_ROUTING")"; then restart=restart; fi
+    if install_node_env "$address"; then restart=restart; fi
     if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit tailscaled.service)"; then reload=1; fi
     if install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)"; then reload=1; fi
     [ -z "$reload" ] || systemctl daemon-reload

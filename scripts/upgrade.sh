@@ -111,9 +111,7 @@ mend_manifests() {
         # The folders' names sort by time.
         copy=$(find /etc/kubernetes/tmp -path "*/kubeadm-backup-manifests-*/$component.yaml" 2>/dev/null | sort | tail -n 1)
         [ -n "$copy" ] || fail "/etc/kubernetes/manifests/$component.yaml is missing, and kubeadm has left no copy of it"
-        # The kubelet passes over names with a dot.
-        cp "$copy" "/etc/kubernetes/manifests/.$component.tailkube"
-        mv "/etc/kubernetes/manifests/.$component.tailkube" "/etc/kubernetes/manifests/$component.yaml"
+        put_manifest "$copy" "$component"
         changed "put the manifest of $component back"
     done
 }
