@@ -54,16 +54,14 @@ export class HostScript extends remote.Command {
     const outlasts = hasUpdate || opts.ignoreChanges?.includes("triggers") === true;
     const bash = `timeout --kill-after=10 ${args.timeoutSeconds} bash -s -- apply`;
     const command = asRoot(args.host.user, bash, args.rootOptional);
-    const stdin = pulumi
-      .output(args.variables ?? {})
-      .apply((variables) =>
-        renderStdin({
-          node: args.host.name,
-          stage: args.stage,
-          files: stageFiles[args.stage],
-          variables: { ...variables },
-        }),
-      );
+    const stdin = pulumi.output(args.variables ?? {}).apply((variables) =>
+      renderStdin({
+        node: args.host.name,
+        stage: args.stage,
+        files: stageFiles[args.stage],
+        variables: { ...variables },
+      }),
+    );
     super(
       name,
       {
