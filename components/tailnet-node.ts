@@ -35,6 +35,7 @@ export class TailnetNode extends pulumi.ComponentResource {
           TK_HOST_ROUTES: scriptText("host/routes.sh"),
           TK_HOST_NETWORK: scriptText("host/network.sh"),
           TK_HOST_WAIT_ADDRESS: scriptText("host/wait-address.sh"),
+          TK_HOST_CILIUM: scriptText("host/cilium.sh"),
         },
         timeoutSeconds: 600,
       },

@@ -2,7 +2,8 @@
 # Stage tailnet: tailscaled installed, logged in once, its preferences set; units that other stages lean on. The stage
 # upgrade uses install_tailscale on a node that has joined. After network.sh.
 # Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAG, TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed
-# one), TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS (texts of scripts/host/*).
+# one), TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of
+# scripts/host/*).
 
 status_field() { tailscale status --json --peers=false 2>/dev/null | tr -d '\n\t' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
 backend_state() { tailscale status --json --peers=false 2>/dev/null | sed -n 's/.*"BackendState": *"\([^"]*\)".*/\1/p'; }
@@ -129,18 +130,40 @@ WantedBy=multi-user.target
 EOF
 }
 
+# PartOf for a restart, also systemd's own after a crash; WantedBy for a start after a stop.
+cilium_unit() {
+    cat <<'EOF'
+[Unit]
+Description=Restart Cilium's agent when tailscaled has made tailscale0 anew
+PartOf=tailscaled.service
+After=tailscaled.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+TimeoutStartSec=infinity
+ExecStart=/usr/local/lib/tailkube/cilium
+
+[Install]
+WantedBy=tailscaled.service
+EOF
+}
+
 install_units() {
     local address=$1 reload='' restart=''
     install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES" || true
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
+    install_text "$TK_LIB/cilium" 0755 "$TK_HOST_CILIUM" || true
     if install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK"; then restart=restart; fi
     if install_node_env "$address"; then restart=restart; fi
     if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit tailscaled.service)"; then reload=1; fi
     if install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)"; then reload=1; fi
+    if install_text /etc/systemd/system/tailkube-cilium.service 0644 "$(cilium_unit)"; then reload=1; fi
     [ -z "$reload" ] || systemctl daemon-reload
     command -v nft >/dev/null || apt_install nftables
     unit_start tailkube-network.service $restart
     unit_start tailkube-address.service
+    unit_start tailkube-cilium.service
 }
 
 apply() {
@@ -166,6 +189,7 @@ remove_tailnet() {
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     unit_stop tailkube-network.service
     unit_stop tailkube-address.service
+    unit_stop tailkube-cilium.service
     # Without it nobody could log out.
     [ ! -e "$TK_STATE/logged-in" ] || systemctl start tailscaled.service 2>/dev/null || true
     if command -v tailscale >/dev/null && systemctl is-active --quiet tailscaled; then

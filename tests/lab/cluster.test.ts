@@ -164,6 +164,17 @@ describe("a cluster on the lab's hosts", function () {
     await lab.until("four Ready nodes", () => lab.readyNodes().length === 4, 120);
   });
 
+  it("pods reach other nodes again after tailscaled was restarted on one host and killed on another", async () => {
+    const agents = () => ["cp2", "w1"].map((host) => lab.onHost(host as lab.HostName, "pgrep -x cilium-agent || true"));
+    const former = agents();
+    lab.onHost("w1", "systemctl restart tailscaled");
+    lab.onHost("cp2", "pkill -KILL -x tailscaled");
+    const others = () => agents().every((agent, index) => agent !== "" && agent !== former[index]);
+    const anew = await lab.until("both hosts' agents of Cilium are others", others, 120);
+    await lab.until("Cilium is ready", () => unreadyWorkloads().length === 0, 180);
+    console.log(`      agents ended and back after ${anew} s; checks after it: ${lab.repeatChecks().trim()}`);
+  });
+
   it("a destroy leaves the hosts as they were and no device in the tailnet", async () => {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);

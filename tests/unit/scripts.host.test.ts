@@ -421,3 +421,49 @@ describe("host/wait-address.sh", () => {
     expect(lines(`${root}/log`)).to.deep.equal(Array(3).fill("ip -o -4 address show to 100.64.0.1/32"));
   });
 });
+
+describe("host/cilium.sh", () => {
+  /** A host whose processes are `processes`, by ID: their name, and when they started, in clock ticks. */
+  function host(processes: Record<number, [name: string, started: number]>, tailscaled: number) {
+    const root = temporaryFolder();
+    for (const [id, [name, started]] of Object.entries(processes)) {
+      write(`${root}/proc/${id}/comm`, `${name}\n`);
+      const fields = Array.from({ length: 52 }, (_, field) => (field + 1 === 22 ? started : field + 1));
+      write(`${root}/proc/${id}/stat`, `${id} (${name} of 2) ${["S", ...fields.slice(3)].join(" ")}\n`);
+    }
+    write(`${root}/proc/self/comm`, "bash\n");
+    write(`${root}/usr/local/lib/tailkube/wait-address`, `#!/bin/bash\necho waited >>${root}/done`, 0o755);
+    fake(root, "systemctl", `echo ${tailscaled}`);
+    const text = relocated("cilium.sh", root).replaceAll("/proc/", `${root}/proc/`);
+    const kill = `kill() { echo "$1" >>${root}/done; [ "$1" != 40 ]; }`;
+    return { ...bash(`${kill}\n${text}`), done: lines(`${root}/done`) };
+  }
+
+  it("ends the agents that are older than tailscaled, when the address is there", () => {
+    const { status, stdout, done } = host(
+      {
+        30: ["cilium-agent", 500],
+        7: ["cilium-agent", 900],
+        40: ["cilium-agent", 100],
+        9: ["kubelet", 10],
+        5: ["tailscaled", 700],
+      },
+      5,
+    );
+    // Process 40 has ended by itself meanwhile.
+    expect({ status, done }).to.deep.equal({ status: 0, done: ["waited", "30", "40"] });
+    expect(stdout.match(/process \d+/g)).to.deep.equal(["process 30"]);
+  });
+
+  it("does nothing after a boot, where the agent is younger or not there yet", () => {
+    for (const processes of [{ 7: ["cilium-agent", 900] as [string, number] }, {}]) {
+      const { status, stdout, done } = host({ ...processes, 5: ["tailscaled", 700] }, 5);
+      expect({ status, stdout, done }).to.deep.equal({ status: 0, stdout: "", done: [] });
+    }
+  });
+
+  it("does nothing where tailscaled does not run", () => {
+    const { status, done } = host({ 7: ["cilium-agent", 900] }, 0);
+    expect({ status, done }).to.deep.equal({ status: 0, done: [] });
+  });
+});
