@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
+import { reported } from "../config/report";
 import type { LastOutputs } from "../config/last";
 import type { NodeConfig } from "../config/schema";
 import { tailnetUnderlay } from "../plan/cilium";
@@ -16,19 +17,11 @@ import { appliedOutput, permitted } from "./cluster-plan";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
-import { LanNode } from "./lan-node";
-import type { Member } from "./membership";
-import { NodeRuntime } from "./node-runtime";
 import { NodeVersion } from "./node-version";
-import { reported } from "../config/report";
-import { fingerprint } from "../plan/machine";
-import type { Host } from "./host";
 import { makeHosts } from "./hosts";
+import { prepareNodes } from "./prepared-nodes";
 import { SecretsEncryption } from "./secrets-encryption";
 import { TailnetApi } from "./tailnet-api";
-import { TailnetAuthKey } from "./tailnet-auth-key";
-import { TailnetDevice } from "./tailnet-device";
-import { TailnetNode } from "./tailnet-node";
 import { TailnetRoutes } from "./tailnet-routes";
 import { Worker } from "./worker";
 
@@ -62,8 +55,9 @@ export interface VersionsOutput {
  *
  * hosts are checked, all of them, before one is changed → node network and runtime on each → the cluster's authorities are made →
  * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
- * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then nodes
- * that are declared no more are taken out, and the whole is checked.
+ * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an
+ * API, all at once. Cilium is installed beside them. Then nodes that are declared no more are taken out, and the whole is
+ * checked.
  *
  * The first control plane of the list is where steps for the whole cluster run (the admission of workers, settling, the
  * checks); nothing else sets it apart, and the list may be put into another order at any time.
@@ -92,7 +86,8 @@ export class Cluster extends pulumi.ComponentResource {
     // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = permitted(config, last, this);
     const hosts = makeHosts(config, secrets.sshPrivateKey, { parent: this, dependsOn: mayBegin });
-    // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good.
+    // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good. Nothing is changed on
+    // any host before all are known to be fit.
     const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), mayBegin]).apply(([facts]) => {
       const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
       const report = preflightReport(all, config);
@@ -112,64 +107,12 @@ export class Cluster extends pulumi.ComponentResource {
       : tailnetUnderlay(config);
 
     const approval = config.tailnet.routeApproval;
-    const apiKey = secrets.tailnetOauthClientSecret ?? secrets.tailnetApiKey;
     const api =
       !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
         ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
         : undefined;
-    const authKey = (node: NodeConfig, host: Host) =>
-      secrets.tailnetAuthKey ??
-      new TailnetAuthKey(
-        node.name,
-        { api: api!, config, node: node.name, identity: host.identity },
-        { parent: this, dependsOn: checked },
-      ).key;
-
-    const devices: (TailnetNode | LanNode)[] = [];
-    type Ready = { member: Member; device: TailnetNode | LanNode; runtime: NodeRuntime; needs: pulumi.Resource[] };
-    const ready = new Map<string, Ready>();
-    config.nodes.forEach((node, i) => {
-      const host = hosts[i]!;
-      // Nothing is changed on any host before all are known to be fit. Only waited for: what one host says is no input
-      // of another's scripts, so that a new node leaves those of the others as they are.
-      const afterChecks = { parent: this, dependsOn: [host.end, checked] };
-      const device = isLan
-        ? new LanNode(node.name, { node, host, config }, afterChecks)
-        : new TailnetNode(node.name, { host, config, authKey: authKey(node, host) }, afterChecks);
-      // One after the other on a host: both may use its package manager.
-      const runtime = new NodeRuntime(
-        node.name,
-        { host, role: node.role, config },
-        { parent: this, dependsOn: device },
-      );
-      devices.push(device);
-      if (!isLan && apiKey !== undefined) {
-        new TailnetDevice(
-          node.name,
-          {
-            deviceId: device.deviceId,
-            node: node.name,
-            api: { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId },
-          },
-          { parent: this },
-        );
-      }
-      ready.set(node.name, {
-        runtime,
-        device,
-        needs: [device, runtime],
-        member: {
-          node,
-          host,
-          address: device.address,
-          resolvConf: host.facts.apply((facts) => facts.resolvConf),
-          mark: host.identity.apply((identity) =>
-            fingerprint([pulumi.getProject(), pulumi.getStack(), config.clusterName, node.name, identity]),
-          ),
-        },
-      });
-    });
-    const of = (node: NodeConfig) => ready.get(node.name)!;
+    const prepared = prepareNodes({ config, secrets, hosts, api }, { parent: this, dependsOn: checked });
+    const of = (node: NodeConfig) => prepared[config.nodes.indexOf(node)]!;
     // The node, and what others have to wait for before they reach it or its pods by the tailnet.
     const reachable = (node: NodeConfig, joined: ControlPlane | Worker): pulumi.Resource[] => {
       const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
@@ -275,7 +218,7 @@ export class Cluster extends pulumi.ComponentResource {
       { config, underlay, kubeconfig: this.directKubeconfig },
       { parent: this, dependsOn: founded, deletedWith: clusterSecrets.script },
     );
-    const members = config.nodes.map((node) => of(node).member);
+    const members = prepared.map(({ member }) => member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
@@ -291,7 +234,7 @@ export class Cluster extends pulumi.ComponentResource {
     }
 
     this.nodes = pulumi.all(
-      devices.map((device, i) => {
+      prepared.map(({ device }, i) => {
         const { name: node, role } = config.nodes[i]!;
         return pulumi
           .all([device.address, hosts[i]!.address, device.deviceId])

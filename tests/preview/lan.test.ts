@@ -124,6 +124,7 @@ describe("a cluster in a lan", () => {
       "HOST_ROUTES",
       "HOST_WAIT_ADDRESS",
       "HOST_NETWORK",
+      "HOST_CILIUM",
       "POD_CIDR",
     ];
     for (const script of scripts(run)) {

@@ -456,8 +456,8 @@ describe("host/cilium.sh", () => {
   });
 
   it("does nothing after a boot, where the agent is younger or not there yet", () => {
-    for (const processes of [{ 7: ["cilium-agent", 900] as [string, number] }, {}]) {
-      const { status, stdout, done } = host({ ...processes, 5: ["tailscaled", 700] }, 5);
+    for (const name of ["cilium-agent", "kubelet"]) {
+      const { status, stdout, done } = host({ 7: [name, 900], 5: ["tailscaled", 700] }, 5);
       expect({ status, stdout, done }).to.deep.equal({ status: 0, stdout: "", done: [] });
     }
   });
