@@ -16,6 +16,7 @@ import {
   type StackOptions,
 } from "./lab";
 import { measure } from "./machine";
+import { difference } from "./shape";
 import { command, inSeconds, say } from "./shell";
 
 /** How many times both ways are gone; one pair takes some 8 minutes. */
@@ -84,13 +85,6 @@ async function go(way: Way, times: Times): Promise<string> {
 
 const busy = (others: number) => (others > 0.05 ? `, while others kept ${others.toFixed(2)} processors busy` : "");
 
-/** What one way's cluster has and the other's has not, if anything. */
-function difference(ours: string, theirs: string): string | undefined {
-  const [a, b] = [ours.split("\n"), theirs.split("\n")];
-  const only = [...a.filter((line) => !b.includes(line)), ...b.filter((line) => !a.includes(line))];
-  return only.length === 0 ? undefined : `the two clusters differ: ${only.join("; ").slice(0, 300)}`;
-}
-
 /** Leaves a cluster of the program's behind, with its checks and the further worker. */
 export async function clusterFigures(): Promise<{ figures: Figure[]; options: StackOptions }> {
   const pairs = pairsWanted();
@@ -110,22 +104,21 @@ export async function clusterFigures(): Promise<{ figures: Figure[]; options: St
     note ??= difference(shapes.tailkube, shapes.plain);
   }
   await go(tailkube(true), whole);
-  const figure = (name: string, of: Times, step: "cluster" | "worker", goal?: number): Figure => ({
+  const figure = (name: string, of: Times, step: "cluster" | "worker", more: Partial<Figure> = {}): Figure => ({
     part: "cluster",
     name,
     value: ratio(of[step], byHand[step]),
     unit: "ratio",
-    goal,
     samples: { tailkube: of[step], "plain script": byHand[step] },
     sampleUnit: "s",
     noisy: of.noisy || byHand.noisy,
-    note,
+    ...more,
   });
   return {
     figures: [
-      figure("prepared hosts to a Ready cluster", without, "cluster", 1.15),
+      figure("prepared hosts to a Ready cluster", without, "cluster", { goal: 1.15, note }),
       figure("prepared hosts to a cluster, with hardening and checks", whole, "cluster"),
-      figure("one more worker", without, "worker", 1.15),
+      figure("one more worker", without, "worker", { goal: 1.15 }),
       figure("one more worker, with hardening and checks", whole, "worker"),
     ],
     options: { checks: true, hardened: true, more: true },

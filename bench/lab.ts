@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { ownNodes, refreshKubeconfig, useStack } from "../tests/faults/stack";
 import { kubectl, output, readyNodes, state } from "../tests/lab/lab";
+import { leaves } from "./shape";
 import { command, say } from "./shell";
 
 const hosts = ["cp1", "cp2", "cp3", "w1"];
@@ -93,10 +94,11 @@ export function clusterShape(options: Pick<StackOptions, "more">): string {
   };
   // Each control plane's own names: the last one's that joined, or all.
   delete configuration.apiServer?.certSANs;
+  const cilium = JSON.parse(of("configmap", "cilium-config", "{.data}")) as Record<string, string>;
   const lines = [
     ...ready.map(({ name, version }) => `node ${name} ${version}`).sort(),
-    `kubeadm ${JSON.stringify(configuration)}`,
-    `cilium ${of("configmap", "cilium-config", "{.data}")}`,
+    ...leaves(configuration).map((leaf) => `kubeadm ${leaf}`),
+    ...Object.entries(cilium).map(([key, value]) => `cilium ${key}=${value}`),
     `cilium ready ${of("daemonset", "cilium", "{.status.numberReady}")}`,
     `coredns available ${of("deployment", "coredns", "{.status.availableReplicas}")}`,
   ];

@@ -1,6 +1,7 @@
 /** Part "up": an `up` that has nothing to do, beside that of a program that declares nothing, by the same engine. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parse, stringify } from "yaml";
 import { output, root, state } from "../tests/lab/lab";
 import { type Figure, ratio } from "./figures";
 import { engineUp, type StackOptions } from "./lab";
@@ -10,12 +11,13 @@ import { command, inSeconds, say, scratch } from "./shell";
 const rounds = 5;
 const folder = join(scratch, "empty");
 
-/** A program in the program's own language that declares nothing. Node.js finds the packages in the folders above. */
+/** A program that declares nothing, run as the program is. Node.js finds the packages in the folders above. */
 function writeEmptyProgram(): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
+  const { runtime } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as { runtime: unknown };
   const files = {
-    "Pulumi.yaml": "name: empty\nruntime:\n  name: nodejs\n  options:\n    typescript: true\n",
+    "Pulumi.yaml": stringify({ name: "empty", runtime }),
     "Pulumi.dev.yaml": "config: {}\n",
     "package.json": '{ "name": "empty", "main": "index.ts" }\n',
     "tsconfig.json": JSON.stringify({ extends: join(root, "tsconfig.json"), include: ["index.ts"] }),
@@ -40,7 +42,6 @@ const engine = () => output("lab/engine", ["name"]).trim();
 
 const engineEnvironment = {
   PULUMI_CONFIG_PASSPHRASE_FILE: join(state, "passphrase"),
-  PULUMI_NODEJS_TRANSPILE_ONLY: "true",
   PULUMI_BACKEND_URL: `file://${join(folder, "backend")}`,
   PULUMI_SKIP_UPDATE_CHECK: "true",
 };

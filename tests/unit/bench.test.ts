@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { type Figure, median, ratio, table } from "../../bench/figures";
+import { difference, leaves } from "../../bench/shape";
 import { foreignTicks, parseStat, type Process } from "../../bench/machine";
 
 describe("bench: figures", () => {
@@ -64,5 +65,27 @@ describe("bench: other users of the machine", () => {
     expect(foreignTicks(all, 10, true)).to.equal(10001);
     // Somebody else's lab is in the way like anything else.
     expect(foreignTicks(all, 10, false)).to.equal(12001);
+  });
+});
+
+describe("bench: shapes of clusters", () => {
+  it("are a line for each leaf, kubeadm's arguments by their names", () => {
+    const configuration = {
+      apiServer: { extraArgs: [{ name: "profiling", value: "false" }], certSANs: ["a", "b"] },
+      etcd: { local: { dataDir: "/var/lib/etcd" } },
+      none: null,
+    };
+    expect(leaves(configuration)).to.deep.equal([
+      "apiServer.extraArgs.profiling=false",
+      "apiServer.certSANs.0=a",
+      "apiServer.certSANs.1=b",
+      "etcd.local.dataDir=/var/lib/etcd",
+      "none=null",
+    ]);
+  });
+
+  it("differ in what only one of them has", () => {
+    expect(difference("a\nb", "b\na")).to.equal(undefined);
+    expect(difference("a\nb=1", "a\nb=2")).to.equal("the two clusters differ: b=1; b=2");
   });
 });
