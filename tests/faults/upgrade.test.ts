@@ -209,11 +209,12 @@ END
     await api.stop();
     const [w1, cp3] = [service.stop(), fromControlPlane.stop()];
     const asked = outage(api.samples(), start);
+    const apart = asked.apart.map((failure) => failure.replace(/ s:.*/, ""));
     const errors = new Map<string, number>();
     for (const { error, ok } of api.samples()) if (!ok) errors.set(`${error}`, (errors.get(`${error}`) ?? 0) + 1);
     console.log(
       `      ${what}: ${seconds} s; the service did not answer ${w1.failed} of ${w1.count} requests from w1 (longest ${w1.longest} ms) and ` +
-        `${cp3.failed} of ${cp3.count} from cp3 (longest ${cp3.longest} ms), the API ${asked.failed} of ${asked.total} from w1 (longest ${asked.longest} ms: ${asked.apart.length} failed apart from the longest row; ${[...errors.entries()].map(([why, times]) => `${times} × ${why}`).join(", ")})`,
+        `${cp3.failed} of ${cp3.count} from cp3 (longest ${cp3.longest} ms), the API ${asked.failed} of ${asked.total} from w1 (longest ${asked.longest} ms: ${apart.length} failed apart from the longest row${apart.length > 0 ? `, ${apart.join(" ")} s after the start` : ""}; ${[...errors.entries()].map(([why, times]) => `${times} × ${why}`).join(", ")})`,
     );
     expect(asked.longest, "the API never goes away: longer than a switch of the endpoint").to.be.at.most(20_000);
     expect(w1.count).to.be.greaterThan(100);

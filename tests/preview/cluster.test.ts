@@ -151,7 +151,15 @@ describe("three control planes and a worker", () => {
         "control-plane": ["TK_KUBEADM_DOCUMENT"],
         departures: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         upgrade: [
-          ...["TK_LOGIN_SERVER", "TK_AUTH_KEY", "TK_TAG", "TK_HOST_ROUTES", "TK_HOST_WAIT_ADDRESS", "TK_HOST_NETWORK", "TK_HOST_CILIUM"],
+          ...[
+            "TK_LOGIN_SERVER",
+            "TK_AUTH_KEY",
+            "TK_TAG",
+            "TK_HOST_ROUTES",
+            "TK_HOST_WAIT_ADDRESS",
+            "TK_HOST_NETWORK",
+            "TK_HOST_CILIUM",
+          ],
           ...["TK_POD_CIDR", "TK_MARK"],
         ],
         settle: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
