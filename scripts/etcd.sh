@@ -14,6 +14,18 @@ install_etcd_command() { install_text "$TK_LIB/etcd" 0755 "$TK_HOST_ETCD" || tru
 
 etcd_healthy() { etcd_command ctl --command-timeout=8s endpoint health; }
 
+# yield_etcd_lead: another member leads before this one is cut off for a moment. etcd sees to it by itself when it is
+# stopped in order, but not where its network goes: then nobody leads until an election, and requests fail meanwhile.
+yield_etcd_lead() {
+    local status other
+    status=$(etcd_command ctl --command-timeout=8s endpoint status --write-out=json 2>/dev/null) || return 0
+    [ "$(sed -n 's/.*"member_id": *\([0-9]*\).*/\1/p' <<<"$status")" = "$(sed -n 's/.*"leader": *\([0-9]*\).*/\1/p' <<<"$status")" ] || return 0
+    # ID, state, name, URLs of peers and of clients, whether it is a learner.
+    other=$(etcd_command ctl --command-timeout=8s member list 2>/dev/null | awk -F ', ' -v own="$TK_NODE" '$2 == "started" && $3 != own && $6 == "false" {print $1; exit}')
+    [ -n "$other" ] || return 0
+    if etcd_command ctl --command-timeout=8s move-leader "$other" >/dev/null 2>&1; then changed "gave the lead of etcd to another member"; fi
+}
+
 # snapshot_etcd WHAT-FOR: an automatic snapshot; the oldest of the automatic ones give way.
 snapshot_etcd() {
     local file said

@@ -165,6 +165,7 @@ upgrade_tailscale() {
     if ! has_wanted_tailscale; then
         # tailscaled makes tailscale0 anew, and Cilium's programs are on the former one.
         note cilium
+        if is_control_plane; then yield_etcd_lead; fi
         TK_STAGE=tailnet install_tailscale
         if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
         changed "tailscaled $(tailscale_version tailscaled)"

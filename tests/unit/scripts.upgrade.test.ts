@@ -240,6 +240,55 @@ describe("etcd.sh", () => {
     expect(stderr).to.equal("tailkube: node1: upgrade: no snapshot of etcd, so nothing was changed: etcd: disk full\n");
   });
 
+  describe("yield_etcd_lead", () => {
+    /** On member 1 of three, whose leader and members are as etcdctl says. */
+    const run = (leader: number, members: string, answers = "return 0") => {
+      const root = temporaryFolder();
+      const status = `[{"Endpoint":"https://127.0.0.1:2379","Status":{"header":{"cluster_id":7,"member_id":1,"revision":5,"raft_term":2},"version":"3.6.8","leader":${leader},"raftIndex":9}}]`;
+      const finished = bash(
+        stage(
+          root,
+          files,
+          {},
+          `etcd_command() {
+            case "$*" in
+            *"endpoint status --write-out=json") echo '${status}' ;;
+            *"member list") printf '${members}' ;;
+            *) log "$*"; ${answers} ;;
+            esac
+          }
+          yield_etcd_lead\nresult`,
+        ),
+      );
+      expect(finished.status, finished.stderr).to.equal(0);
+      return { log: logOf(root), changed: changedBy(finished.stdout) };
+    };
+    const member = (
+      id: string,
+      name: string,
+      rest = "started, %s, https://100.64.0.9:2380, https://100.64.0.9:2379, false",
+    ) => `${id}, ${rest.replace("%s", name)}\\n`;
+    const others = member("1", "node1") + member("a2", "cp2") + member("a3", "cp3");
+
+    it("hands the lead to another member that votes", () => {
+      const learner = member("b0", "new", "started, %s, https://100.64.0.9:2380, https://100.64.0.9:2379, true");
+      const unstarted = member("b1", "", "unstarted, %s, https://100.64.0.9:2380, , false");
+      expect(run(1, learner + unstarted + others)).to.deep.equal({
+        log: ["ctl --command-timeout=8s move-leader a2"],
+        changed: ["gave the lead of etcd to another member"],
+      });
+    });
+
+    it("has nothing to hand over where another leads, or nobody else could", () => {
+      expect(run(2, others)).to.deep.equal({ log: [], changed: [] });
+      expect(run(1, member("1", "node1"))).to.deep.equal({ log: [], changed: [] });
+    });
+
+    it("is no reason to stop: etcd elects another by itself, only later", () => {
+      expect(run(1, others, "return 1").changed).to.deep.equal([]);
+    });
+  });
+
   describe("etcd_restore", () => {
     const fakes = (
       restore = 'mkdir -p "$ROOT/var/lib/etcd/.tailkube-restore/member"; echo data >"$ROOT/var/lib/etcd/.tailkube-restore/member/db"',
@@ -465,6 +514,7 @@ describe("stage upgrade", () => {
       install_containerd() { log "install $TK_STAGE containerd"; printf '%s\\n' "$(wanted_containerd_config)" >"$ROOT/etc/containerd/config.toml"; }
       containerd_answers() { true; }
       restart_cilium() { log "restart cilium"; }
+      yield_etcd_lead() { log "yield etcd's lead"; }
       run_kubeadm() {
         local manifest
         log "kubeadm $*"
@@ -767,6 +817,14 @@ describe("stage upgrade", () => {
         "install runtime containerd",
       ]);
       expect(changedBy(stdout)).to.deep.equal(["tailscaled 1.102.5", "containerd 2.2.1"]);
+    });
+
+    it("of Tailscale on a control plane: only after another leads etcd, whose members it would cut this one off from", () => {
+      const { log } = upgrade({ ...at, variables: { TK_TAILSCALE_VERSION: "1.104.0" } });
+      const [given, exchanged] = ["yield etcd's lead", "install tailnet tailscale"].map((step) => log.indexOf(step));
+      expect(given)
+        .to.be.at.least(0)
+        .and.equal(exchanged! - 1);
     });
 
     it("a new pause image: containerd's configuration alone", () => {
