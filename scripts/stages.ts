@@ -37,6 +37,8 @@ export const stageFiles = {
     "cluster-notes.sh",
     "security.sh",
     "secure.sh",
+    "versions.sh",
+    "upgrade-parts.sh",
     "upgrade.sh",
   ],
   encryption: ["cluster-notes.sh", "security.sh", "encryption.sh"],

@@ -81,7 +81,7 @@ esac`,
     );
     const text = 'poll() { shift; "$@" >/dev/null 2>&1; }\nrestart_cilium; result';
     const run = bash(
-      stage(root, ["reset.sh", "runtime.sh", "tailnet.sh", "node.sh", "upgrade.sh"], { TK_NODE: "w1" }, text),
+      stage(root, ["reset.sh", "runtime.sh", "tailnet.sh", "node.sh", "upgrade-parts.sh"], { TK_NODE: "w1" }, text),
     );
     return { log: logOf(root), ...run };
   }

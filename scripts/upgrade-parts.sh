@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# The parts of an upgrade, in the order in which upgrade.sh goes through them: each looks whether it is done already. After
+# tailnet.sh, etcd.sh, certificates.sh and versions.sh; RESUMED and the notes are upgrade.sh's.
+
+# One member of etcd is about to stop for a while: with another one gone already the API could go away. After a kill it is
+# this one that may not be there.
+whole_etcd() { ! is_control_plane || [ -n "$RESUMED" ] || etcd_command ctl --command-timeout=8s endpoint health --cluster; }
+
+# A kubeadm that was killed between taking a manifest away and putting the new one there has left a copy of the old one.
+mend_manifests() {
+    local component copy
+    is_control_plane || return 0
+    for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+        [ ! -e "/etc/kubernetes/manifests/$component.yaml" ] || continue
+        # The folders' names sort by time.
+        copy=$(find /etc/kubernetes/tmp -path "*/kubeadm-backup-manifests-*/$component.yaml" 2>/dev/null | sort | tail -n 1)
+        [ -n "$copy" ] || fail "/etc/kubernetes/manifests/$component.yaml is missing, and kubeadm has left no copy of it"
+        put_manifest "$copy" "$component"
+        changed "put the manifest of $component back"
+    done
+}
+
+# fetch: what can be fetched beforehand, so that the node is not kept empty while it downloads, or for a download that fails.
+fetch() {
+    local package packages=()
+    if [ -n "$TK_BUNDLE" ]; then
+        import_images
+        return
+    fi
+    if is_control_plane && [ "$TK_IMAGE_PULL_POLICY" != Never ]; then
+        timeout 900 kubeadm config images pull --kubernetes-version "v$TK_KUBERNETES_VERSION" --cri-socket unix:///run/containerd/containerd.sock >"$TK_RUN/pull.log" 2>&1 ||
+            fail "cannot pull the images of Kubernetes $TK_KUBERNETES_VERSION: $(log_tail "$TK_RUN/pull.log" 3)"
+    fi
+    for package in kubelet kubectl; do
+        [ "$(installed_version "$package")" = "$TK_KUBERNETES_VERSION" ] || packages+=("$package=$TK_KUBERNETES_VERSION-*")
+    done
+    [ ${#packages[@]} = 0 ] || apt_download "${packages[@]}"
+}
+
+# Other control planes whose API server is ready: without one the endpoint stays, for nobody else could have it.
+other_api_ready() {
+    local address
+    for address in $(kubectl_admin get nodes -l node-role.kubernetes.io/control-plane -o 'jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}' 2>/dev/null); do
+        if [ "$address" != "$TK_NODE_IP" ] && api_ready "$address"; then return 0; fi
+    done
+    return 1
+}
+
+# withdraw_endpoint: clients go to another control plane before this one's API server stops. EXIT gives it back, however
+# the stage ends: the unit has it up only while the API server is ready.
+withdraw_endpoint() {
+    is_control_plane && systemctl is-active --quiet tailkube-endpoint.service || return 0
+    other_api_ready || return 0
+    systemctl stop tailkube-endpoint.service
+    changed "withdrew the endpoint"
+    wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
+}
+
+has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
+
+return_endpoint() {
+    is_control_plane && systemctl is-enabled --quiet tailkube-endpoint.service || return 0
+    systemctl start tailkube-endpoint.service
+    wait_for 120 "the endpoint does not come back to this control plane (journalctl -u tailkube-endpoint)" has_endpoint
+}
+
+upgrade_tailscale() {
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
+    if ! has_wanted_tailscale; then
+        # tailscaled makes tailscale0 anew, and Cilium's programs are on the former one.
+        note cilium
+        if is_control_plane; then yield_etcd_lead; fi
+        TK_STAGE=tailnet install_tailscale
+        if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
+        changed "tailscaled $(tailscale_version tailscaled)"
+    fi
+    wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" address_is_up
+    wait_for 90 "no API server answers at the endpoint, by the tailnet" endpoint_ready
+    if noted cilium; then
+        restart_cilium
+        done_with cilium
+    fi
+}
+
+# "uid name readiness" of this node's pod of Cilium; nothing where there is none.
+cilium_pod() { kubectl_node -n kube-system get pods -l k8s-app=cilium --field-selector "spec.nodeName=$TK_NODE" -o 'jsonpath={range .items[*]}{.metadata.uid} {.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null; }
+# The old one may be listed beside the new one while it ends.
+cilium_restarted() {
+    local pods
+    pods=$(cilium_pod) && ! grep -q "^$1 " <<<"$pods" && grep -q ' True$' <<<"$pods"
+}
+
+restart_cilium() {
+    local pods uid name
+    wait_for 90 "the API does not say which pod of Cilium is on this node" cilium_pod
+    pods=$(cilium_pod) && read -r uid name _ <<<"$pods" && [ -n "$uid" ] || return 0
+    wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod "$name" --wait=false
+    wait_for 300 "Cilium does not become ready on this node: see 'kubectl -n kube-system logs -l k8s-app=cilium'" cilium_restarted "$uid"
+    changed "restarted Cilium on this node"
+}
+
+upgrade_containerd() {
+    # After a kill nobody knows whether it was restarted since its configuration changed. Containers outlive a restart.
+    if has_wanted_containerd && [ -z "$RESUMED" ]; then return 0; fi
+    TK_STAGE=runtime install_containerd
+    if [ -n "$RESUMED" ] || outdated containerd.service; then systemctl restart containerd.service; fi
+    wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
+    changed "containerd $(containerd_version containerd)"
+}
+
+kubelet_ready() {
+    [ "$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion} {.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = "v$TK_KUBERNETES_VERSION True" ]
+}
+
+api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_API_PORT" get --raw /version 2>/dev/null | grep -qF "\"v$TK_KUBERNETES_VERSION\""; }
+
+upgrade_kubernetes() {
+    local cluster=$1
+    if ! is_control_plane; then
+        run_kubeadm upgrade node
+    elif [ "$cluster" != "$TK_KUBERNETES_VERSION" ] || noted apply; then
+        # kubeadm writes the new version to the cluster before it has finished with this node: a killed run has to come back here.
+        note apply
+        run_kubeadm upgrade apply --yes
+    else
+        run_kubeadm upgrade node
+    fi
+    changed "kubeadm upgrade to $TK_KUBERNETES_VERSION"
+    TK_STAGE=runtime install_kubernetes kubelet kubectl
+    systemctl daemon-reload
+    systemctl restart kubelet.service
+    done_with apply
+}
+
+# The node as it has to be before the next one's turn.
+wait_until_healthy() {
+    wait_for 300 "the node does not become Ready at $TK_KUBERNETES_VERSION: see 'kubectl describe node $TK_NODE' and 'journalctl -u kubelet' on it" kubelet_ready
+    is_control_plane || return 0
+    wait_for 300 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
+    wait_for 60 "the API server of this control plane is not at $TK_KUBERNETES_VERSION" api_at_version
+    wait_for 120 "etcd's member on this control plane is not healthy" etcd_healthy
+}

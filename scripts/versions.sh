@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# What a node runs, what it is to run, and which ways from the one to the other there are. After runtime.sh and node.sh.
+# Given (beside theirs): TK_TAILSCALE_VERSION.
+
+is_control_plane() { [ "$TK_ROLE" = control-plane ]; }
+
+# older A B: whether version A comes before B; a pre-release comes before its release.
+older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | tr - '~' | sort -V | tr '~' - | head -n 1)" = "$1" ]; }
+minor() { cut -d . -f 2 <<<"$1"; }
+
+# Nodes may read it; it holds the version from the moment on that the first control plane has been upgraded.
+cluster_version() {
+    kubectl_node -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' 2>/dev/null |
+        sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
+}
+kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p'; }
+kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p'; }
+kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed 's/^v//'; }
+# What the Node object says comes from the kubelet that runs.
+running_kubelet() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>/dev/null | sed 's/^v//' | grep .; }
+tailscale_version() { "$1" --version 2>/dev/null | head -n 1; }
+
+# outdated UNIT: whether its process is of a binary that is no longer the one on the disk.
+outdated() {
+    local pid
+    pid=$(systemctl show -p MainPID --value "$1" 2>/dev/null)
+    [ "${pid:-0}" != 0 ] && [[ $(readlink "/proc/$pid/exe") == *' (deleted)' ]]
+}
+
+ours() { grep -qsxF "$2" "$TK_STATE/owned.$1"; }
+
+# A bundle replaces only what came from a bundle: the host's own containerd or tailscaled is the host's to upgrade.
+wanted_containerd() {
+    if [ -z "$TK_BUNDLE" ]; then echo "$TK_CONTAINERD_VERSION"; elif ours runtime /usr/local/bin/containerd; then containerd_version "$TK_BUNDLE/bin/containerd"; fi
+}
+wanted_tailscale() {
+    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
+}
+# Its configuration names the pause image, which changes with Kubernetes.
+wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' "$TK_CONTAINERD_V1"; else printf '%s' "$TK_CONTAINERD_V2"; fi; }
+
+has_wanted_containerd() {
+    local wanted
+    wanted=$(wanted_containerd)
+    [ -z "$wanted" ] || [ "$(containerd_version containerd)" = "$wanted" ] || return
+    [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$(wanted_containerd_config)" ] && ! outdated containerd.service
+}
+has_wanted_tailscale() {
+    local wanted
+    # A tailscaled on a host of a lan is somebody else's.
+    [ "$TK_NODE_NETWORK" = tailnet ] || return 0
+    wanted=$(wanted_tailscale)
+    { [ -z "$wanted" ] || [ "$(tailscale_version tailscaled)" = "$wanted" ]; } && ! outdated tailscaled.service
+}
+has_wanted_static_pods() {
+    local component
+    is_control_plane || return 0
+    for component in kube-apiserver kube-controller-manager kube-scheduler; do
+        grep -qsE "^ *image: .*/$component:v${TK_KUBERNETES_VERSION//./\\.}\$" "/etc/kubernetes/manifests/$component.yaml" || return
+    done
+}
+has_wanted_binaries() {
+    [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && [ "$(kubectl_binary)" = "$TK_KUBERNETES_VERSION" ] &&
+        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
+}
+has_wanted_kubernetes() {
+    has_wanted_binaries && [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ]
+}
+# guard: what must not be, before anything is changed.
+guard() {
+    local cluster=$1 kubelet
+    kubelet=$(kubelet_binary)
+    if older "$TK_KUBERNETES_VERSION" "$cluster"; then
+        fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $cluster or newer"
+    elif older "$TK_KUBERNETES_VERSION" "$kubelet"; then
+        fail "the kubelet here is of Kubernetes $kubelet, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $kubelet or newer"
+    elif [ "$(minor "$TK_KUBERNETES_VERSION")" -gt $(($(minor "$cluster") + 1)) ]; then
+        fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION skips a minor, which Kubernetes does not support; nothing was changed. Go to a version of 1.$(($(minor "$cluster") + 1)) first"
+    elif ! is_control_plane && older "$cluster" "$TK_KUBERNETES_VERSION"; then
+        fail "the control planes are at Kubernetes $cluster still, and a worker must not be ahead of them; nothing was changed here. Upgrade them to $TK_KUBERNETES_VERSION first"
+    fi
+}
