@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import { loadConfig } from "../config/load";
-import type { ClusterConfig, HostConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, HostConfig, NodeConfig } from "../config/types";
 import { ciliumValues } from "../plan/cilium";
 import { containerdConfig, pauseImage } from "../plan/containerd";
 import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "../plan/kubeadm";

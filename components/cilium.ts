@@ -1,6 +1,6 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { ciliumValues, type Underlay } from "../plan/cilium";
 
 export interface CiliumArgs {

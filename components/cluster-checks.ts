@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { podMtu, type Underlay } from "../plan/cilium";
 import { pauseImage } from "../plan/containerd";
 import { controlPlanes } from "../plan/nodes";

@@ -3,7 +3,7 @@ import { ConfigError } from "../config/errors";
 import type { LastOutputs } from "../config/last";
 import { writePlanFile } from "../config/plan-file";
 import { reported } from "../config/report";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { hostWarnings } from "../plan/compatibility";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../plan/last-run";
 import { fateOf, memberProblems } from "../plan/members";

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { labelLines, taintLines } from "../plan/nodes";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
 import { reported } from "../config/report";
 import type { LastOutputs } from "../config/last";
-import type { NodeConfig } from "../config/schema";
+import type { NodeConfig } from "../config/types";
 import { tailnetUnderlay } from "../plan/cilium";
 import { operatorServer, withServer } from "../plan/kubeconfig";
 import { lanUnderlay } from "../plan/lan";

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
 import { scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";

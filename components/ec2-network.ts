@@ -2,7 +2,7 @@ import { getAvailabilityZonesOutput } from "@pulumi/aws/getAvailabilityZones";
 import { InternetGateway, KeyPair, Route, RouteTable, RouteTableAssociation, Subnet, Vpc } from "@pulumi/aws/ec2";
 import * as pulumi from "@pulumi/pulumi";
 import type { Ec2Config } from "../config/ec2";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { securityGroupArgs, securityGroupRules } from "../plan/security-group";
 import { authorizedKey } from "../plan/ssh-key";
 import { zoneSubnets } from "../plan/zones";

@@ -1,6 +1,6 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, NodeConfig, SshHostConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig, SshHostConfig } from "../config/types";
 import { renderStdin, scriptText } from "../scripts/render";
 import { undoFiles } from "../scripts/stages";
 import { asRoot } from "./host-script";

@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { types } from "@pulumi/command";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import type { HostFacts } from "../plan/preflight";
 import { requirementsScript } from "../plan/requirements";
 import { HostScript, type ScriptTarget } from "./host-script";

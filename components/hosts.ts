@@ -1,6 +1,6 @@
 import { Provider } from "@pulumi/aws/provider";
 import type * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { spread } from "../plan/zones";
 import { Ec2Host } from "./ec2-host";
 import { Ec2Network } from "./ec2-network";

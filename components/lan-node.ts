@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { lanAddress } from "../plan/lan";
 import type { HostFacts } from "../plan/preflight";
 import { scriptText } from "../scripts/render";

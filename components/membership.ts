@@ -1,5 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import type { NodeDocumentArgs } from "../plan/kubeadm";
 import type { Host } from "./host";
 import type { ScriptTarget } from "./host-script";

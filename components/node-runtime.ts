@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, Role } from "../config/schema";
+import type { ClusterConfig, Role } from "../config/types";
 import { containerdConfig, pauseImage } from "../plan/containerd";
 import { HostScript, type ScriptTarget } from "./host-script";
 

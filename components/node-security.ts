@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, Role } from "../config/schema";
+import type { ClusterConfig, Role } from "../config/types";
 import { initConfiguration } from "../plan/kubeadm";
 import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "../plan/security";
 import {

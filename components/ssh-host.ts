@@ -1,6 +1,6 @@
 import { local, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { SshHostConfig } from "../config/schema";
+import type { SshHostConfig } from "../config/types";
 import { machineName } from "../plan/machine";
 import type { HostFacts } from "../plan/preflight";
 import { shellQuote } from "../scripts/render";

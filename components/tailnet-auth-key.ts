@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tailscale from "@pulumi/tailscale";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import type { TailnetApi } from "./tailnet-api";
 
 export interface TailnetAuthKeyArgs {

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { scriptText } from "../scripts/render";
 import { HostScript, type ScriptTarget } from "./host-script";
 

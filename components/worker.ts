@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { bootstrapToken } from "../plan/admission";
 import { joinConfiguration } from "../plan/kubeadm";
 import { joinKubeconfig } from "../plan/kubeconfig";

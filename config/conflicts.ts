@@ -8,7 +8,7 @@ import { tailscalePort } from "../plan/security-group";
 import { refused, valueText } from "./errors";
 import type { ReadFile } from "./load";
 import { clash, ownNetworks } from "./rules";
-import type { ClusterConfig } from "./schema";
+import type { ClusterConfig } from "./types";
 
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems(config: ClusterConfig): string[] {

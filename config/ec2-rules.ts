@@ -3,7 +3,7 @@ import { architectureOf, defaultInstanceType } from "../plan/ec2-image";
 import { authorizedKey } from "../plan/ssh-key";
 import type { Ec2HostConfig, Ec2Values } from "./ec2";
 import { refused, valueText } from "./errors";
-import type { ClusterConfig } from "./schema";
+import type { ClusterConfig } from "./types";
 
 interface Ec2Machine {
   host: Ec2HostConfig;

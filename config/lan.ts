@@ -1,7 +1,8 @@
 /** Rules of the node network: what a lan needs in the config, and what only it may have. */
 import { isIPv4, overlap } from "../plan/cidr";
 import { refused } from "./errors";
-import type { NodeConfig, StackValues } from "./schema";
+import type { StackValues } from "./schema";
+import type { NodeConfig } from "./types";
 
 type NodeValues = StackValues["nodes"][number];
 

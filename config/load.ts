@@ -14,18 +14,8 @@ import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from ".
 import { exposedSecrets } from "./exposed";
 import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
-import {
-  type ClusterConfig,
-  emptyHostProfile,
-  type HostProfile,
-  hostProfileSchema,
-  newestKubernetesMinor,
-  type NodeConfig,
-  type Secrets,
-  stackSchema,
-  type StackValues,
-  structuredKeys,
-} from "./schema";
+import { hostProfileSchema, newestKubernetesMinor, stackSchema, type StackValues, structuredKeys } from "./schema";
+import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "./types";
 import { readSecrets } from "./secrets";
 import { readPolicy, routeApproval, tailnetApiProblems } from "./tailnet";
 

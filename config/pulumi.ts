@@ -8,7 +8,7 @@ import { refusalMarkdown } from "../plan/plan-markdown";
 import { type ConfigSource, loadConfig } from "./load";
 import { writePlanFile } from "./plan-file";
 import { reported } from "./report";
-import type { ClusterConfig } from "./schema";
+import type { ClusterConfig } from "./types";
 
 /** The stack's config, with its secrets as secret outputs. */
 export interface StackConfig {

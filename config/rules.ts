@@ -4,7 +4,8 @@ import { controlPlanes } from "../plan/nodes";
 import { leastContainerd } from "../plan/requirements";
 import { compareVersions, minorOf } from "../plan/upgrade";
 import { refused, valueText } from "./errors";
-import { type ClusterConfig, newestKubernetesMinor } from "./schema";
+import { newestKubernetesMinor } from "./schema";
+import type { ClusterConfig } from "./types";
 
 type Nodes = Pick<ClusterConfig, "nodes">;
 type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "tailscaleVersion" | "containerdVersion">;

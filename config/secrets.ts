@@ -1,6 +1,6 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
 import { looksSecret } from "./errors";
-import type { Secrets } from "./schema";
+import type { Secrets } from "./types";
 import type { ReadFile } from "./load";
 import { makesAuthKeys } from "./tailnet";
 

@@ -2,7 +2,8 @@
 import { isValues, type Values } from "../plan/merge";
 import { refused, valueText } from "./errors";
 import type { ReadFile } from "./load";
-import { type ClusterConfig, tailscaleLoginServer } from "./schema";
+import { tailscaleLoginServer } from "./schema";
+import type { ClusterConfig } from "./types";
 import type { StackValues } from "./schema";
 
 /** The config keys that say how the tailnet's API is used, as far as they are known before they are checked. */

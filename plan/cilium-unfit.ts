@@ -1,6 +1,6 @@
 /** Values of the Cilium chart that are not pinned, but with which it cannot work on top of the pinned ones. */
 import { refused } from "../config/errors";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { lookUp } from "./cilium";
 import type { Values } from "./merge";
 import { minorOf } from "./upgrade";

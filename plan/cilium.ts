@@ -1,5 +1,5 @@
 /** Values of the Cilium chart: what holds pods, services and the endpoint on the node network. */
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { isValues, merge, type Values } from "./merge";
 
 /** Bytes that VXLAN puts around a pod's packet: Ethernet, IPv4, UDP and its own header. */

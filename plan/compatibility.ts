@@ -8,7 +8,7 @@
  * they depend on what Kubernetes itself keeps compatible; for containerd the table "Kubernetes support" of RELEASES.md in
  * containerd/containerd, and of its history for 1.31.
  */
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { leastContainerd } from "./requirements";
 import { compareVersions, minorOf } from "./upgrade";
 

@@ -3,7 +3,7 @@
  * a changed intent.
  */
 import { Document, parse, visit } from "yaml";
-import type { HostProfile, Role, Taint } from "../config/schema";
+import type { HostProfile, Role, Taint } from "../config/types";
 import type { SecurityConfig } from "../config/security";
 import { merge } from "./merge";
 import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "./security";

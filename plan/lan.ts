@@ -2,7 +2,7 @@
  * Node network `lan`: which of a host's addresses is the node IP, and what the interfaces mean for Cilium. What a host has is
  * known by its facts, before anything is changed on any of them.
  */
-import type { ClusterConfig, LanSelection } from "../config/schema";
+import type { ClusterConfig, LanSelection } from "../config/types";
 import { contains } from "./cidr";
 import type { Underlay } from "./cilium";
 import { type HostAddress, hostAddresses, matches } from "./interfaces";

@@ -3,7 +3,7 @@
  * has less of it: what is not known is taken for unchanged.
  */
 import { z } from "zod";
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { ciliumValues } from "./cilium";
 import type { SeenHost } from "./compatibility";
 import { declaredMachine, fingerprint } from "./machine";

@@ -1,6 +1,6 @@
 /** Which machine is behind a node's name. */
 import { createHash } from "node:crypto";
-import type { NodeConfig } from "../config/schema";
+import type { NodeConfig } from "../config/types";
 
 /** A short, stable name for a list of texts: 16 hex digits of SHA-256. */
 export function fingerprint(parts: readonly string[]): string {

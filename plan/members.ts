@@ -1,5 +1,5 @@
 /** Which nodes come, go and stay, by the config and the last run. */
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { refused } from "../config/errors";
 import type { LastRun, Member } from "./last-run";
 import { fixedSettings, nodeSoftware } from "./last-run";

@@ -1,6 +1,6 @@
 /** What becomes of the nodes' addresses: they are in etcd, in certificates and in every kubelet, so their network stays. */
 import { refused } from "../config/errors";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 
 /**
  * A line if the nodes of the running cluster are in another network than the wanted one.

@@ -1,5 +1,5 @@
 /** Who is what, and in which order. */
-import type { NodeConfig, Role, Taint } from "../config/schema";
+import type { NodeConfig, Role, Taint } from "../config/types";
 
 /** The control planes in the order in which they come up: the first runs `kubeadm init`, each other joins after it. */
 export function controlPlanes(nodes: readonly NodeConfig[]): NodeConfig[] {

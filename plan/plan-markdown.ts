@@ -1,5 +1,5 @@
 /** A plan for a pull request: Markdown, with a picture of the cluster for Mermaid. */
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import type { Change, NodePlan, Plan } from "./plan";
 import { waves } from "./plan";
 import { counted, listed, wordsOf } from "./plan-text";

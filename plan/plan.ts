@@ -1,5 +1,5 @@
 /** What a run does to the nodes, as data: steps.ts works it out, plan-text.ts and plan-markdown.ts write it down. */
-import type { ClusterConfig, Role } from "../config/schema";
+import type { ClusterConfig, Role } from "../config/types";
 import type { LastRun } from "./last-run";
 import { type Fate, leavers } from "./members";
 

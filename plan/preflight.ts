@@ -1,5 +1,5 @@
 /** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { networkOf, overlap } from "./cidr";
 import { isOwnInterface } from "./interfaces";
 import { lanProblems } from "./lan";

@@ -3,7 +3,7 @@
  * itself, by the facts script, so that a host that fails leaves no facts in the stack's state: the next run, with the
  * host mended, looks again.
  */
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { minorOf } from "./upgrade";
 
 /** One requirement. Both texts are bash: they may use the variables that scripts/facts.sh sets. */

@@ -1,7 +1,7 @@
 /** Which packets the hosts on EC2 let in and out, and why: as much as the node network needs. */
 
 import type { Ec2Config } from "../config/ec2";
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 
 /** The network that the nodes of a cluster talk over. */
 export type NodeNetwork =

@@ -2,7 +2,7 @@
  * What a run will do to which node, in which order: components/cluster.ts's order, foretold from the config and the last
  * complete run. Steps that would find everything as it is are left out.
  */
-import type { ClusterConfig, NodeConfig } from "../config/schema";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { type LastRun, labelsOf, releaseOf } from "./last-run";
 import { declaredMachine, isMade } from "./machine";
 import { type Fate, fateOf, leavers, survivors, upgradeKeys } from "./members";

@@ -1,5 +1,5 @@
 /** The policy of a tailnet that the program owns: the user's own, and what the cluster needs of it. */
-import type { ClusterConfig } from "../config/schema";
+import type { ClusterConfig } from "../config/types";
 import { isValues, type Values } from "./merge";
 
 type PolicyArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tailnet">;

@@ -1,5 +1,5 @@
 /** How nodes are spread over zones, so that the loss of one takes as few of a role as can be. */
-import type { NodeConfig } from "../config/schema";
+import type { NodeConfig } from "../config/types";
 import { contains, subnets } from "./cidr";
 
 /** Zones of a VPC that is made, one subnet each: a majority of three control planes outlives any of them. */

@@ -1,5 +1,5 @@
 import { type ConfigSource, loadConfig, type LoadedConfig } from "../../config/load";
-import type { ClusterConfig } from "../../config/schema";
+import type { ClusterConfig } from "../../config/types";
 import type { HostFacts } from "../../plan/preflight";
 
 /** A private key that opens nothing: its body is no key at all. */

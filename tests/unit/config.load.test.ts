@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { ConfigError } from "../../config/errors";
 import { loadConfig } from "../../config/load";
-import { emptyHostProfile } from "../../config/schema";
+import { emptyHostProfile } from "../../config/types";
 import { apiKey, authKey, configOf, load, minimal, privateKey } from "./config.fixtures";
 
 function problemsOf(changes: Record<string, unknown>, files: Record<string, string> = {}): readonly string[] {

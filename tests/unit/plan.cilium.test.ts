@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { stringify } from "yaml";
-import { emptyHostProfile } from "../../config/schema";
+import { emptyHostProfile } from "../../config/types";
 import { ciliumValues, contradictions, podMtu } from "../../plan/cilium";
 import { merge } from "../../plan/merge";
 import { expectGolden } from "../golden/golden";

@@ -1,4 +1,4 @@
-import type { ClusterConfig } from "../../config/schema";
+import type { ClusterConfig } from "../../config/types";
 import { appliedBy, type LastRun, lastRun } from "../../plan/last-run";
 import { declaredMachine, machineName } from "../../plan/machine";
 import { goodFacts } from "./config.fixtures";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { parse, parseAllDocuments } from "yaml";
-import { emptyHostProfile, type HostProfile } from "../../config/schema";
+import { emptyHostProfile, type HostProfile } from "../../config/types";
 import {
   type ClusterDocumentArgs,
   initConfiguration,

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { NodeConfig } from "../../config/schema";
+import type { NodeConfig } from "../../config/types";
 import { type HostFacts, networkProblems, preflightReport, preflightWarnings } from "../../plan/preflight";
 import { configOf, goodFacts } from "./config.fixtures";
 

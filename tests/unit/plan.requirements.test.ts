@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { emptyHostProfile, type ClusterConfig, type HostProfile, type NodeConfig } from "../../config/schema";
+import { emptyHostProfile, type ClusterConfig, type HostProfile, type NodeConfig } from "../../config/types";
 import { requirementIds, requirements, requirementsScript } from "../../plan/requirements";
 import { scriptText } from "../../scripts/render";
 import { assignments, bash, bashOk, type Finished } from "./bash";

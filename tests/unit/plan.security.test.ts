@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { parse, parseAllDocuments } from "yaml";
-import { emptyHostProfile } from "../../config/schema";
+import { emptyHostProfile } from "../../config/types";
 import type { SecurityConfig } from "../../config/security";
 import { initConfiguration } from "../../plan/kubeadm";
 import { controlPlaneTaint } from "../../plan/nodes";

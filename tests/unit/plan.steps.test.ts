@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import type { ClusterConfig } from "../../config/schema";
+import type { ClusterConfig } from "../../config/types";
 import { memberProblems, survivors } from "../../plan/members";
 import type { Plan, Step } from "../../plan/plan";
 import { planPicture } from "../../plan/plan-markdown";
