@@ -84,8 +84,6 @@ EOF
 }
 
 probes_running() { [ "$(kubectl_checks get pods --no-headers 2>/dev/null | awk '$2 == "1/1" && $3 == "Running"' | wc -l)" = "$(wc -w <<<"$TK_NODES")" ]; }
-# A service knows of its pod a moment after the pod is ready; on a busy machine some seconds.
-probes_served() { [ "$(kubectl_checks get endpointslices -o 'jsonpath={range .items[*]}{.endpoints[*].conditions.ready}{"\n"}{end}' 2>/dev/null | grep -c true)" = "$(wc -w <<<"$TK_NODES")" ]; }
 
 # advice KIND FROM TO DETAIL: what to try.
 advice() {
@@ -117,8 +115,6 @@ check_paths() {
         failed "probes that do not run: $(kubectl_checks get pods --no-headers 2>/dev/null | awk '$2 != "1/1" || $3 != "Running" {print $1 " is " $3}' | paste -sd';' -); try 'kubectl -n $namespace describe pods'"
         return
     fi
-    # Should one be missing, the paths below show which.
-    poll 30 probes_served || true
     for node in $TK_NODES; do
         name=${node%%=*}
         peers+="$name=$(kubectl_checks get pod "$name" -o 'jsonpath={.status.podIP}')=$(kubectl_checks get service "$name" -o 'jsonpath={.spec.clusterIP}')=${node#*=} "
