@@ -1,4 +1,4 @@
-/** Part "up": an `up` that has nothing to do, beside that of a program that declares nothing, by the same engine. */
+/** Part "up": an `up` that has nothing to do, beside those of programs that declare nothing, by the same engine. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
@@ -9,10 +9,20 @@ import { measure } from "./machine";
 import { command, inSeconds, say, scratch } from "./shell";
 
 const rounds = 5;
-const folder = join(scratch, "empty");
+
+/** Programs to compare with. What the second one costs is Pulumi's SDK, which every program loads. */
+const programs = {
+  "empty program": "export {};\n",
+  "SDK alone": 'import * as pulumi from "@pulumi/pulumi";\n\nexport const stack = pulumi.getStack();\n',
+};
+type Program = keyof typeof programs;
+const all = Object.keys(programs) as Program[];
+
+const folderOf = (program: Program) => join(scratch, program.replace(" ", "-"));
 
 /** A program that declares nothing, run as the program is. Node.js finds the packages in the folders above. */
-function writeEmptyProgram(): void {
+function writeProgram(program: Program): void {
+  const folder = folderOf(program);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { runtime } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as { runtime: unknown };
@@ -21,69 +31,72 @@ function writeEmptyProgram(): void {
     "Pulumi.dev.yaml": "config: {}\n",
     "package.json": '{ "name": "empty", "main": "index.ts" }\n',
     "tsconfig.json": JSON.stringify({ extends: join(root, "tsconfig.json"), include: ["index.ts"] }),
-    "index.ts": "export {};\n",
+    "index.ts": programs[program],
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 }
 
 /** The engine of lab/engine, on another program, with the same settings. */
-function emptyUp(...flags: string[]): Promise<void> {
+function upOf(program: Program, ...flags: string[]): Promise<void> {
+  const folder = folderOf(program);
   const common = ["--yes", "--skip-preview", "--stack", "dev", "--cwd", folder, ...flags];
   const isRehearsal = engine() === "rehearsal";
   return command(
     isRehearsal
       ? ["lab/rehearsal/rehearse", "up", ...common, "--state", join(folder, "state")]
       : ["pulumi", "up", "--non-interactive", ...common],
-    { seconds: 300, log: "empty", environment: engineEnvironment },
+    { seconds: 300, log: "empty", environment: environmentOf(program) },
   );
 }
 
 const engine = () => output("lab/engine", ["name"]).trim();
 
-const engineEnvironment = {
+const environmentOf = (program: Program) => ({
   PULUMI_CONFIG_PASSPHRASE_FILE: join(state, "passphrase"),
-  PULUMI_BACKEND_URL: `file://${join(folder, "backend")}`,
+  PULUMI_BACKEND_URL: `file://${join(folderOf(program), "backend")}`,
   PULUMI_SKIP_UPDATE_CHECK: "true",
-};
+});
 
-async function makeEmptyStack(): Promise<void> {
-  writeEmptyProgram();
+async function makeStack(program: Program): Promise<void> {
+  writeProgram(program);
   if (engine() !== "rehearsal") {
-    mkdirSync(join(folder, "backend"));
-    const init = ["stack", "init", "dev", "--non-interactive", "--cwd", folder] as const;
-    await command(["pulumi", ...init], { seconds: 120, log: "empty", environment: engineEnvironment });
+    mkdirSync(join(folderOf(program), "backend"));
+    const init = ["stack", "init", "dev", "--non-interactive", "--cwd", folderOf(program)] as const;
+    await command(["pulumi", ...init], { seconds: 120, log: "empty", environment: environmentOf(program) });
   }
-  await emptyUp();
+  await upOf(program);
 }
 
 export async function secondUpFigures(options: StackOptions): Promise<Figure[]> {
   say(`an up without changes, by ${engine()}`);
   if (!existsSync(join(state, "passphrase"))) throw new Error("there is no stack in lab/.state");
-  await makeEmptyStack();
-  const times = { tailkube: [] as number[], "empty program": [] as number[] };
+  for (const program of all) await makeStack(program);
+  const times = { tailkube: [] as number[], "empty program": [] as number[], "SDK alone": [] as number[] };
   // The first of each kind reads from the disk what the later ones find in memory.
   await engineUp(options, "--expect-no-changes");
   const { noisy } = await measure(async () => {
     for (let round = 1; round <= rounds; round++) {
       const ours = await measure(() => engineUp(options, "--expect-no-changes"));
-      const empty = await measure(() => emptyUp("--expect-no-changes"));
       times.tailkube.push(ours.seconds);
-      times["empty program"].push(empty.seconds);
-      say(
-        `second up: round ${round} of ${rounds}: ${inSeconds(ours.seconds)}, empty program ${inSeconds(empty.seconds)}`,
-      );
+      for (const program of all) {
+        times[program].push((await measure(() => upOf(program, "--expect-no-changes"))).seconds);
+      }
+      const latest = Object.entries(times).map(([name, seconds]) => `${name} ${inSeconds(seconds.at(-1)!)}`);
+      say(`second up: round ${round} of ${rounds}: ${latest.join(", ")}`);
     }
   });
+  const figure = (name: string, program: Program, goal?: number): Figure => ({
+    part: "up",
+    name,
+    value: ratio(times.tailkube, times[program]),
+    unit: "ratio",
+    goal,
+    samples: { tailkube: times.tailkube, [program]: times[program] },
+    sampleUnit: "s",
+    noisy,
+  });
   return [
-    {
-      part: "up",
-      name: "an up without changes to an empty program's",
-      value: ratio(times.tailkube, times["empty program"]),
-      unit: "ratio",
-      goal: 2,
-      samples: times,
-      sampleUnit: "s",
-      noisy,
-    },
+    figure("an up without changes to an empty program's", "empty program", 2),
+    figure("an up without changes to one of a program that loads Pulumi's SDK alone", "SDK alone"),
   ];
 }
