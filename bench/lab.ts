@@ -94,11 +94,11 @@ export function clusterShape(options: Pick<StackOptions, "more">): string {
   };
   // Each control plane's own names: the last one's that joined, or all.
   delete configuration.apiServer?.certSANs;
-  const cilium = JSON.parse(of("configmap", "cilium-config", "{.data}")) as Record<string, string>;
+  const cilium: unknown = JSON.parse(of("configmap", "cilium-config", "{.data}"));
   const lines = [
     ...ready.map(({ name, version }) => `node ${name} ${version}`).sort(),
     ...leaves(configuration).map((leaf) => `kubeadm ${leaf}`),
-    ...Object.entries(cilium).map(([key, value]) => `cilium ${key}=${value}`),
+    ...leaves(cilium).map((leaf) => `cilium ${leaf}`),
     `cilium ready ${of("daemonset", "cilium", "{.status.numberReady}")}`,
     `coredns available ${of("deployment", "coredns", "{.status.availableReplicas}")}`,
   ];

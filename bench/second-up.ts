@@ -40,16 +40,17 @@ function writeProgram(program: Program): void {
 function upOf(program: Program, ...flags: string[]): Promise<void> {
   const folder = folderOf(program);
   const common = ["--yes", "--skip-preview", "--stack", "dev", "--cwd", folder, ...flags];
-  const isRehearsal = engine() === "rehearsal";
   return command(
-    isRehearsal
+    engine() === "rehearsal"
       ? ["lab/rehearsal/rehearse", "up", ...common, "--state", join(folder, "state")]
       : ["pulumi", "up", "--non-interactive", ...common],
     { seconds: 300, log: "empty", environment: environmentOf(program) },
   );
 }
 
-const engine = () => output("lab/engine", ["name"]).trim();
+/** Asked for once: it takes a process, and `upOf` is what is timed. */
+let engineName: string | undefined;
+const engine = () => (engineName ??= output("lab/engine", ["name"]).trim());
 
 const environmentOf = (program: Program) => ({
   PULUMI_CONFIG_PASSPHRASE_FILE: join(state, "passphrase"),

@@ -1,4 +1,5 @@
 /** What a cluster looks like, in lines, so that two of them can be compared. */
+import { difference as changes } from "../tests/lab/leftovers";
 
 /** The leaves of a document as `path=value`; one of a list of `{ name, value }`, as kubeadm's arguments are, by its name. */
 export function leaves(value: unknown, path = ""): string[] {
@@ -12,7 +13,7 @@ export function leaves(value: unknown, path = ""): string[] {
 
 /** What one way's cluster has and the other's has not, if anything. */
 export function difference(ours: string, theirs: string): string | undefined {
-  const [a, b] = [ours.split("\n"), theirs.split("\n")];
-  const only = [...a.filter((line) => !b.includes(line)), ...b.filter((line) => !a.includes(line))];
+  // Without the signs of a diff.
+  const only = changes(ours, theirs).map((line) => line.slice(2));
   return only.length === 0 ? undefined : `the two clusters differ: ${only.join("; ")}`;
 }

@@ -234,10 +234,10 @@ export class Cluster extends pulumi.ComponentResource {
     }
 
     this.nodes = pulumi.all(
-      prepared.map(({ device }, i) => {
-        const { name: node, role } = config.nodes[i]!;
+      prepared.map(({ member, device }) => {
+        const { name: node, role } = member.node;
         return pulumi
-          .all([device.address, hosts[i]!.address, device.deviceId])
+          .all([member.address, member.host.address, device.deviceId])
           .apply(([address, host, deviceId]) => ({ name: node, role, address, host, deviceId }));
       }),
     );

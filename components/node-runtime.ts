@@ -22,7 +22,6 @@ export class NodeRuntime extends pulumi.ComponentResource {
       {
         host: args.host,
         stage: "runtime",
-        // reset.sh for what a later stage that failed has left.
         variables: {
           TK_ROLE: args.role,
           TK_KUBERNETES_VERSION: config.kubernetesVersion,

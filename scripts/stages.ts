@@ -1,5 +1,14 @@
 /** Which files make a stage. */
 
+/** What works on a control plane's etcd, certificates and hardening; after reset.sh and node.sh. */
+export const hardeningFiles = [
+  "etcd.sh",
+  "certificates.sh",
+  "node-security.sh",
+  "cluster-notes.sh",
+  "security.sh",
+] as const;
+
 /**
  * Files below scripts/ of each stage, after lib.sh and in this order; the last one defines `apply` and, if the stage leaves
  * anything, `remove`.
@@ -10,6 +19,7 @@ export const stageFiles = {
   facts: ["facts.sh"],
   tailnet: ["network.sh", "tailnet.sh"],
   lan: ["network.sh", "lan.sh"],
+  // reset.sh for what a later stage that failed has left.
   runtime: ["reset.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
   "control-plane": [
@@ -17,11 +27,7 @@ export const stageFiles = {
     "node.sh",
     "members.sh",
     "endpoint.sh",
-    "etcd.sh",
-    "certificates.sh",
-    "node-security.sh",
-    "cluster-notes.sh",
-    "security.sh",
+    ...hardeningFiles,
     "approver.sh",
     "control-plane.sh",
   ],
@@ -31,11 +37,7 @@ export const stageFiles = {
     "tailnet.sh",
     "node.sh",
     "drain.sh",
-    "etcd.sh",
-    "certificates.sh",
-    "node-security.sh",
-    "cluster-notes.sh",
-    "security.sh",
+    ...hardeningFiles,
     "secure.sh",
     "versions.sh",
     "upgrade-parts.sh",

@@ -165,7 +165,7 @@ describe("a cluster on the lab's hosts", function () {
   });
 
   it("pods reach other nodes again after tailscaled was restarted on one host and killed on another", async () => {
-    const agents = () => ["cp2", "w1"].map((host) => lab.onHost(host as lab.HostName, "pgrep -x cilium-agent || true"));
+    const agents = () => (["cp2", "w1"] as const).map((host) => lab.onHost(host, "pgrep -x cilium-agent || true"));
     const former = agents();
     lab.onHost("w1", "systemctl restart tailscaled");
     lab.onHost("cp2", "pkill -KILL -x tailscaled");

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { scriptText } from "../../scripts/render";
+import { hardeningFiles } from "../../scripts/stages";
 import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
 
 afterEach(removeTemporaryFolders);
@@ -128,16 +129,7 @@ const given = {
   TK_ADMISSION: "",
   TK_AUDIT_POLICY: "kind: Policy",
 };
-const files = [
-  "reset.sh",
-  "node.sh",
-  "etcd.sh",
-  "certificates.sh",
-  "node-security.sh",
-  "cluster-notes.sh",
-  "security.sh",
-  "secure.sh",
-];
+const files = ["reset.sh", "node.sh", ...hardeningFiles, "secure.sh"];
 
 /** Scripts with the host's folders moved below `root`, and a cluster whose tools take notes; then some more bash. */
 function node(root: string, text: string, more: Record<string, string> = {}, known = ""): string {
