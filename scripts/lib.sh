@@ -89,10 +89,49 @@ wait_for() {
     poll "$limit" "$@" || fail "$what (waited $limit s)"
 }
 
-# own PATH: written down before the file is made, so that a run killed in between still removes it.
+# ask SECONDS QUESTION COMMAND...: asks until there is an answer. COMMAND answers by exiting with 0, and ANSWER is then what it
+# printed, which may be nothing. Any other exit status is no answer: ask tries again each second and fails the stage with
+# QUESTION when the time is over, so that "unknown" never becomes "no". It sets a variable instead of printing because
+# `fail` in a command substitution ends only the subshell.
+ANSWER=
+ask() {
+    local limit=$1 question=$2 end=$((SECONDS + $1)) errors=$TK_RUN/question.$BASHPID
+    shift 2
+    until ANSWER=$("$@" 2>"$errors"); do
+        [ "$SECONDS" -lt "$end" ] || {
+            ANSWER=$(log_tail "$errors" 3)
+            rm -f "$errors"
+            fail "no answer after $limit s to the question $question${ANSWER:+ (last error: $ANSWER)}"
+        }
+        sleep 1
+    done
+    rm -f "$errors"
+}
+
+# to_disk PATH...: files and folders survive a power cut from here on, with the entries of the folders they are in.
+to_disk() {
+    local path
+    for path in "$@"; do
+        # A symbolic link has nothing but its folder's entry.
+        [ -L "$path" ] || sync -- "$path" || return
+        sync -- "$(dirname "$path")" || return
+    done
+}
+
+# record PATH TEXT: a file of ours below $TK_STATE, whole or not at all, and on the disk.
+record() {
+    { mkdir -p "$(dirname "$1")" && printf '%s\n' "$2" >"$1.new" && sync -- "$1.new" && mv -f -- "$1.new" "$1" && to_disk "$1"; } ||
+        fail "cannot write $1: is the disk full or read-only?"
+}
+
+# owned PATH [STAGE]: whether a stage has recorded the path as its own.
+owned() { grep -qsxF -- "$1" "$TK_STATE/owned.${2:-$TK_STAGE}"; }
+
+# own PATH: written down, on the disk, before the file is made, so that a run killed in between still removes it.
 own() {
+    owned "$1" && return 0
     # Callers stand behind an `if`, where the shell does not stop at an error by itself.
-    { mkdir -p "$TK_STATE" && { grep -qxF -- "$1" "$TK_STATE/owned.$TK_STAGE" 2>/dev/null || printf '%s\n' "$1" >>"$TK_STATE/owned.$TK_STAGE"; }; } ||
+    { mkdir -p "$TK_STATE" && printf '%s\n' "$1" >>"$TK_STATE/owned.$TK_STAGE" && to_disk "$TK_STATE/owned.$TK_STAGE"; } ||
         fail "cannot write below $TK_STATE: is the disk full or read-only?"
 }
 
@@ -100,7 +139,7 @@ own() {
 back_up() {
     local copy=$TK_STATE/backup.$TK_STAGE$1
     [ -e "$1" ] && [ ! -e "$copy" ] || return 0
-    { mkdir -p "$(dirname "$copy")" && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy"; } ||
+    { mkdir -p "$(dirname "$copy")" && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy" && sync -f "$TK_STATE"; } ||
         fail "cannot keep a copy of $1 below $TK_STATE: is the disk full or read-only?"
 }
 
@@ -124,7 +163,7 @@ install_text() {
     if [ -f "$path" ] && [ "$(cat -- "$path"; printf x)" = "$text"$'\n'x ] && [ "$(stat -c %a "$path")" = "${mode#0}" ]; then
         return 1
     fi
-    if [ -e "$path" ] && ! grep -qxF -- "$path" "$TK_STATE/owned.$TK_STAGE" 2>/dev/null; then
+    if [ -e "$path" ] && ! owned "$path"; then
         back_up "$path"
     fi
     make_parents "$path"
@@ -138,7 +177,7 @@ install_text() {
 # install_binary SOURCE PATH: copies an executable if it differs. Returns 0 if it changed, 1 if not.
 install_binary() {
     if cmp -s -- "$1" "$2"; then return 1; fi
-    if [ -e "$2" ] && ! grep -qxF -- "$2" "$TK_STATE/owned.$TK_STAGE" 2>/dev/null; then
+    if [ -e "$2" ] && ! owned "$2"; then
         back_up "$2"
     fi
     make_parents "$2"

@@ -58,10 +58,7 @@ advertise_pod_cidr() {
 # The node answers for itself that it has joined: admission waits for this mark before it takes the credentials back.
 mark_joined() { kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" >/dev/null; }
 
-write_sentinel() {
-    printf '%s\n' "$1" >"$SENTINEL.new"
-    mv "$SENTINEL.new" "$SENTINEL"
-}
+write_sentinel() { record "$SENTINEL" "$1"; }
 
 refuse_other_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||

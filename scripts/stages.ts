@@ -20,9 +20,10 @@ export const stageFiles = {
   tailnet: ["network.sh", "tailnet.sh"],
   lan: ["network.sh", "lan.sh"],
   // reset.sh for what a later stage that failed has left.
-  runtime: ["reset.sh", "runtime.sh"],
+  runtime: ["reset-cilium.sh", "reset.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
   "control-plane": [
+    "reset-cilium.sh",
     "reset.sh",
     "node.sh",
     "members.sh",
@@ -32,6 +33,7 @@ export const stageFiles = {
     "control-plane.sh",
   ],
   upgrade: [
+    "reset-cilium.sh",
     "reset.sh",
     "runtime.sh",
     "tailnet.sh",
@@ -44,16 +46,16 @@ export const stageFiles = {
     "upgrade.sh",
   ],
   encryption: ["cluster-notes.sh", "security.sh", "encryption.sh"],
-  join: ["reset.sh", "node.sh", "node-security.sh", "join.sh"],
-  admit: ["reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
-  departures: ["reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
-  settle: ["reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
-  checks: ["reset.sh", "node.sh", "checks.sh"],
+  join: ["reset-cilium.sh", "reset.sh", "node.sh", "node-security.sh", "join.sh"],
+  admit: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
+  departures: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
+  settle: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
+  checks: ["reset-cilium.sh", "reset.sh", "node.sh", "checks.sh"],
 } as const;
 
 export type Stage = keyof typeof stageFiles;
 
 /** Files of the stage undo, which takes away what all others have left on a node of that network. */
 export function undoFiles(nodeNetwork: "tailnet" | "lan"): readonly string[] {
-  return ["reset.sh", "runtime.sh", "network.sh", `${nodeNetwork}.sh`, "undo.sh"];
+  return ["reset-cilium.sh", "reset.sh", "runtime.sh", "network.sh", `${nodeNetwork}.sh`, "undo.sh"];
 }

@@ -402,3 +402,44 @@ systemctl() {
     expect(bashOk(withLibrary("/nonexistent", `${failing}\nunit_stop u.service\necho on`))).to.equal("on\n");
   });
 });
+
+describe("ask", () => {
+  const asking = (command: string, then: string) => {
+    const root = temporaryFolder();
+    const text = `mkdir -p "$TK_RUN"\nsleep() { command sleep 0.02; }\ncount=0\n${command}\n${then}`;
+    return bash(withLibrary(root, text));
+  };
+
+  it("tells an empty answer from none", () => {
+    const done = asking("nothing() { :; }", 'ask 5 "which nodes there are" nothing\nprintf "%s|" "$ANSWER"');
+    expect(done).to.include({ status: 0, stdout: "|" });
+  });
+
+  it("asks again until there is an answer", () => {
+    const done = asking(
+      'third() { echo x >>"$TK_RUN/asked"; [ "$(wc -l <"$TK_RUN/asked")" = 3 ] && echo w1; }',
+      'ask 5 "which nodes there are" third\nprintf "%s" "$ANSWER"',
+    );
+    expect(done).to.include({ status: 0, stdout: "w1" });
+  });
+
+  it("fails the stage with the question and the last error, in a condition too", () => {
+    const done = asking(
+      'never() { echo "etcdserver: request timed out" >&2; return 1; }',
+      'if ask 1 "which nodes there are" never; then echo yes; else echo no; fi; echo on',
+    );
+    expect(done.status).to.equal(1);
+    expect(done.stdout).to.equal("");
+    expect(done.stderr).to.equal(
+      "tailkube: node1: test: no answer after 1 s to the question which nodes there are (last error: etcdserver: request timed out )\n",
+    );
+  });
+});
+
+describe("record", () => {
+  it("writes the file whole and leaves no other", () => {
+    const root = temporaryFolder();
+    bashOk(withLibrary(root, 'record "$TK_STATE/joined" mark-1\nrecord "$TK_STATE/joined" mark-2'));
+    expect(snapshot(`${root}/var/lib/tailkube`)).to.deep.equal({ joined: "644 mark-2\n" });
+  });
+});
