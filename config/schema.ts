@@ -82,7 +82,7 @@ export const stackSchema = z.object({
   certificateRenewal: z.string({ error: "a text such as today's date" }).default(""),
   drainSeconds: wholeNumber(0, 86400, "seconds").default(300),
   restoreSnapshot: hostPath("/var/lib/tailkube/snapshots/auto-20260131T120000Z-1.36.3.db").optional(),
-  ciliumVersion: version(oldestCiliumMinor, "1.15.19").default("1.15.19"),
+  ciliumVersion: version(oldestCiliumMinor, "1.20.2").default("1.20.2"),
   ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
   ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
   tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, `a URL such as ${tailscaleLoginServer}`).default(

@@ -427,7 +427,7 @@ describe("three control planes and a worker", () => {
       name: "cilium",
       namespace: "kube-system",
       chart: "cilium",
-      version: "1.15.19",
+      version: "1.20.2",
       repositoryOpts: { repo: "https://helm.cilium.io" },
       skipAwait: true,
     });
@@ -440,7 +440,7 @@ describe("three control planes and a worker", () => {
     expect(run.outputs).to.have.all.keys(
       ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "versions", "applied"],
     );
-    expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.15.19" });
+    expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.20.2" });
     expect(run.outputs.certificates).to.deep.equal(planes.map((name) => ({ name, expires: certificateExpiry })));
     expect(server(run.outputs.kubeconfig)).to.equal("https://10.200.0.1:6443");
     expect(server(run.outputs.directKubeconfig)).to.equal("https://192.0.2.11:6443");
@@ -650,7 +650,7 @@ describe("other stacks", () => {
   });
 
   it("another version of Cilium: readiness is waited for and checked anew", async () => {
-    const [old, newer] = [await runProgram(), await runProgram({ config: { ciliumVersion: "1.16.5" } })];
+    const [old, newer] = [await runProgram(), await runProgram({ config: { ciliumVersion: "1.21.0" } })];
     for (const name of ["cluster-settle", "cluster-checks"]) {
       expect(stdinOf(find(newer, name)), name).to.not.equal(stdinOf(find(old, name)));
     }
@@ -736,7 +736,7 @@ describe("what stops the program", () => {
 
   it("what the running cluster cannot become: before anything is changed, in the preview already", async () => {
     const last = {
-      versions: { kubernetes: "1.34.2", cilium: "1.15.19" },
+      versions: { kubernetes: "1.34.2", cilium: "1.20.2" },
       nodes: nodes.map(({ name, role }) => ({ name, role })),
     };
     for (const preview of [true, false]) {
@@ -753,7 +753,7 @@ describe("what stops the program", () => {
 
   it("nothing, where the cluster can become what is wanted", async () => {
     const last = {
-      versions: { kubernetes: "1.35.9", cilium: "1.15.19" },
+      versions: { kubernetes: "1.35.9", cilium: "1.20.2" },
       nodes: nodes.map(({ name, role }) => ({ name, role })),
     };
     expect((await runProgram({ last })).errors).to.deep.equal([]);

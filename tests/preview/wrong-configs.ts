@@ -298,7 +298,7 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "a Cilium that is too old",
     changes: { ciliumVersion: "1.14.3" },
-    line: 'ciliumVersion: "1.14.3" is refused. Allowed: a version without v, 1.15.0 or newer, such as 1.15.19. Correct it in the stack\'s config.',
+    line: 'ciliumVersion: "1.14.3" is refused. Allowed: a version without v, 1.15.0 or newer, such as 1.20.2. Correct it in the stack\'s config.',
   },
   {
     what: "a containerd that is too old for Kubernetes",
@@ -324,12 +324,12 @@ export const wrongConfigs: WrongConfig[] = [
     what: "a chart of another version",
     changes: { ciliumChart: "charts/cilium" },
     files: { "charts/cilium/Chart.yaml": "name: cilium\nversion: 1.16.0\n" },
-    line: 'ciliumVersion: "1.15.19" is refused. Allowed: 1.16.0, which the chart at ciliumChart is. Set it, or name another chart.',
+    line: 'ciliumVersion: "1.20.2" is refused. Allowed: 1.16.0, which the chart at ciliumChart is. Set it, or name another chart.',
   },
   {
     what: "a chart of something else",
     changes: { ciliumChart: "charts/cilium" },
-    files: { "charts/cilium/Chart.yaml": "name: calico\nversion: 1.15.19\n" },
+    files: { "charts/cilium/Chart.yaml": "name: calico\nversion: 1.20.2\n" },
     line: 'ciliumChart: "charts/cilium" is refused. Allowed: a chart named cilium; this one is "calico". Correct the path.',
   },
   {
@@ -378,8 +378,8 @@ export const wrongConfigs: WrongConfig[] = [
     line: "ciliumValues.eni.enabled: true is refused. Allowed: false, for it brings its own addresses and routes for pods. Remove it.",
   },
   {
-    what: "IPsec with this Cilium",
-    changes: cilium({ encryption: { enabled: true } }),
+    what: "IPsec with an old Cilium",
+    changes: { ciliumVersion: "1.15.19", ...cilium({ encryption: { enabled: true } }) },
     line: 'ciliumValues.encryption: {"enabled":true} is refused. Allowed: no IPsec, which does not go with kubeProxyReplacement; the tailnet encrypts already. Remove it, or set its type to wireguard.',
   },
   {
