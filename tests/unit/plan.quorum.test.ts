@@ -31,7 +31,9 @@ function problemsOf(changes: readonly Change[], more: Record<string, unknown> = 
  * its former member is out of etcd; removed ones leave last. Returns what goes wrong first; undefined if nothing does.
  */
 function firstFault(changes: readonly Change[]): string | undefined {
-  const members = new Map(changes.flatMap((change, i) => (change === "joins" ? [] : [[i, true] as const])));
+  const members = new Map<number, boolean>(
+    changes.flatMap((change, i) => (change === "joins" ? [] : [[i, true] as const])),
+  );
   const faults: string[] = [];
   const step = (what: string, act?: () => void) => {
     const alive = [...members.values()].filter(Boolean).length;
