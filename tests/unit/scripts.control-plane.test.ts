@@ -412,12 +412,11 @@ describe("founding", () => {
   });
 
   describe("api_at", () => {
-    /** With curl's exit status, and the kernel's answer to a plain connection. */
+    /** With what curl says, and its exit status. */
     const at = (status: number, said: string) => {
       const root = temporaryFolder();
       const text = `${scriptText("founding.sh")}
-        curl() { return ${status}; }
-        timeout() { echo "bash: connect: ${said}" >&2; return 1; }
+        curl() { echo "* connect to 100.64.0.3 port 6443 failed: ${said}" >&2; return ${status}; }
         api_at 100.64.0.3 6443`;
       return bash(withLibrary(root, `${assignments({ ...given })}\n${text}`)).stdout.trim();
     };
@@ -429,7 +428,7 @@ describe("founding", () => {
       for (const [status, said] of [
         [7, "No route to host"],
         [7, "Network is unreachable"],
-        [28, ""],
+        [28, "Connection timed out"],
         [35, ""],
       ] as const) {
         expect(at(status, said), `${status} ${said}`).to.equal("silent");
