@@ -27,7 +27,7 @@ export class TailnetNode extends pulumi.ComponentResource {
         variables: {
           TK_AUTH_KEY: args.authKey,
           TK_LOGIN_SERVER: config.tailnet.loginServer,
-          TK_TAG: config.tailnet.tag,
+          TK_TAGS: config.tailnet.tag,
           TK_BUNDLE: config.bundle ?? "",
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
           TK_POD_CIDR: config.podCidr,

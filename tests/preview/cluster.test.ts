@@ -154,7 +154,7 @@ describe("three control planes and a worker", () => {
           ...[
             "TK_LOGIN_SERVER",
             "TK_AUTH_KEY",
-            "TK_TAG",
+            "TK_TAGS",
             "TK_HOST_ROUTES",
             "TK_HOST_WAIT_ADDRESS",
             "TK_HOST_NETWORK",

@@ -35,6 +35,7 @@ describe("host/routes.sh", () => {
       `#!/bin/bash
 cd ${root} || exit 1
 [ ! -e hung ] || sleep 60
+[ ! -e silent ] || exit 0
 case "$1 $2" in
 "debug prefs")
     printf '{\\n\\t"ControlURL": "https://example.com",\\n\\t"AdvertiseRoutes": '
@@ -59,6 +60,17 @@ esac
       ok: (...args: string[]) => expect(bashOk(text, ...args)).to.equal(""),
       advertised: () => lines(`${root}/advertised`).sort(),
       calls: () => lines(`${root}/calls`),
+      /** What `watch` says; commands between its looks, by the number of the look before, and its end after the last. */
+      watch: (...meanwhile: string[]): string[] => {
+        const looks = meanwhile.map((command, i) => `${i + 1}) ${command} ;;`).join("\n");
+        const sleep = `look=0; sleep() { look=$((look + 1)); cd ${root}; case $look in ${looks}\n*) exit 0 ;; esac; }`;
+        return bashOk(
+          text.replace("set -euo pipefail", () => `set -euo pipefail\n${sleep}`),
+          "watch",
+        )
+          .split("\n")
+          .filter((line) => line !== "");
+      },
     };
   }
 
@@ -143,10 +155,86 @@ esac
     expect(advertised()).to.deep.equal([]);
   });
 
+  it("takes no answer for none: neither a failure nor an answer without the list changes anything", () => {
+    const { root, ok, routes, calls, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    write(`${root}/silent`, "");
+    const { status, stderr } = routes("set", "pod-cidr", "10.50.1.0/24");
+    expect(status).to.equal(1);
+    expect(stderr).to.equal("tailscale debug prefs names no AdvertiseRoutes\n");
+    expect(watch(":")).to.deep.equal(["routes: tailscaled does not say what it advertises, trying on"]);
+    expect(calls()).to.have.lengthOf(1);
+  });
+
+  it("survives a power cut: what it declares is whole or not there, and what is half written counts for nothing", () => {
+    const { root, ok, advertised } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    write(`${root}/etc/tailkube/routes.d/.pod-cidr`, "10.50.");
+    ok("set", "endpoint", "10.200.0.1/32");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32"]);
+    // Syncs the file before its name, and the folder after it.
+    const text = scriptText("host/routes.sh");
+    expect(text).to.match(/sync -- "\$new" && mv -f -- "\$new" "\$1" && sync -- "\$\(dirname "\$1"\)"/);
+  });
+
+  it("watch: brings ours back beside what somebody else has set, once", () => {
+    const { ok, advertised, calls, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    const before = calls().length;
+    expect(watch(":", "echo 192.168.1.0/24 >advertised", ":", ":")).to.deep.equal([
+      "routes: advertised again: 10.200.0.1/32 10.50.1.0/24",
+    ]);
+    expect(advertised()).to.deep.equal(["10.200.0.1/32", "10.50.1.0/24", "192.168.1.0/24"]);
+    expect(calls()).to.have.lengthOf(before + 1);
+  });
+
+  it("watch: what the user withdraws stays withdrawn", () => {
+    const { ok, advertised, watch } = host(["192.168.7.0/24", "192.168.8.0/24"]);
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    watch("printf '10.50.1.0/24\\n192.168.8.0/24\\n' >advertised", ":");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24", "192.168.8.0/24"]);
+    watch(": >advertised", ":");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24"]);
+  });
+
+  it("watch: withdraws what could not be withdrawn, says once that it cannot, and touches nothing else", () => {
+    const { root, ok, routes, advertised, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    write(`${root}/broken`, "");
+    expect(routes("unset", "endpoint").status).to.not.equal(0);
+    expect(watch(":", ":", "rm broken", ":")).to.deep.equal([
+      "routes: tailscaled does not take the routes, trying on",
+      "routes: advertised again: ",
+    ]);
+    expect(advertised()).to.deep.equal(["192.168.7.0/24"]);
+  });
+
+  it("watch: a host that has no route of ours keeps its own, whatever happens to them", () => {
+    const { calls, watch } = host(["192.168.7.0/24"]);
+    expect(watch(":", "echo 192.168.8.0/24 >advertised", ":")).to.deep.equal([]);
+    expect(calls()).to.deep.equal([]);
+  });
+
+  it("watch: masquerades where the stage asks for it, and again after the table is gone", () => {
+    const { root, watch } = host();
+    write(`${root}/etc/tailkube/masquerade.nft`, "table\n");
+    write(
+      `${root}/bin/nft`,
+      `#!/bin/bash\ncd ${root}\ncase $1 in list) [ -e table ] ;; -f) echo "$*" >>nft; touch table ;; esac\n`,
+      0o755,
+    );
+    watch(":", "rm table", ":");
+    expect(lines(`${root}/nft`)).to.deep.equal(Array(2).fill(`-f ${root}/etc/tailkube/masquerade.nft`));
+  });
+
   it("refuses anything else", () => {
     const { routes, calls } = host();
     const { status, stderr } = routes("list");
-    expect({ status, stderr }).to.deep.equal({ status: 2, stderr: "usage: routes set NAME CIDR | unset NAME\n" });
+    expect({ status, stderr }).to.deep.equal({
+      status: 2,
+      stderr: "usage: routes set NAME CIDR | unset NAME | watch\n",
+    });
     expect(calls()).to.deep.equal([]);
   });
 });
