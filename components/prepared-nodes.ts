@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
+import { deviceTags } from "../plan/tailnet-policy";
 import { fingerprint } from "../plan/machine";
 import type { Host } from "./host";
 import { LanNode } from "./lan-node";
@@ -42,13 +43,15 @@ export function prepareNodes(
     const { name, role } = node;
     const host = hosts[i]!;
     const onHost = { parent, dependsOn: [host.end, checked] };
+    const tags = deviceTags(config, node);
     const authKey = () =>
+      (role === "control-plane" ? secrets.tailnetControlPlaneAuthKey : undefined) ??
       secrets.tailnetAuthKey ??
-      new TailnetAuthKey(name, { api: api!, config, node: name, identity: host.identity }, opts).key;
+      new TailnetAuthKey(name, { api: api!, tags, node: name, identity: host.identity }, opts).key;
     const device =
       config.nodeNetwork === "lan"
         ? new LanNode(name, { node, host, config }, onHost)
-        : new TailnetNode(name, { host, config, authKey: authKey() }, onHost);
+        : new TailnetNode(name, { host, config, tags, authKey: authKey() }, onHost);
     // One after the other on a host: both may use its package manager.
     const runtime = new NodeRuntime(name, { host, role, config }, { parent, dependsOn: device });
     if (config.nodeNetwork === "tailnet" && apiKey !== undefined) {
