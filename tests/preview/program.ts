@@ -81,7 +81,7 @@ function answer(
   name: string,
   position: number,
   stdin: string,
-  { facts = {}, config = {}, encryption = {} }: RunArgs,
+  { facts = {}, config = {}, encryption = {}, addresses = {} }: RunArgs,
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
@@ -90,7 +90,12 @@ function answer(
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
-      return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+      return {
+        changed: [],
+        address: addresses[node] ?? nodeAddress(position),
+        deviceId: `n${position}CNTRL`,
+        deviceName: node,
+      };
     case "lan":
       return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
@@ -132,6 +137,8 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** Tailnet addresses that differ from `nodeAddress`, by node. */
+  addresses?: Record<string, string>;
   /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
   encryption?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
@@ -194,6 +201,7 @@ export async function runProgram({
   config = {},
   facts = {},
   encryption = {},
+  addresses = {},
   preview = false,
   last = {},
   plain = [],
@@ -233,7 +241,7 @@ export async function runProgram({
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption }))}\n`;
+              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, addresses }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };
@@ -276,7 +284,7 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
+    ["sshPrivateKey", "tailnetAuthKey", "tailnetControlPlaneAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
       .filter((key) => !plainKeys.includes(key))
       .map((key) => `tailkube:${key}`),
   );
