@@ -214,11 +214,11 @@ own_containerd_settings() {
 # with it, so a file beside theirs would not do.
 wanted_containerd_config() {
     local ours config=/etc/containerd/config.toml theirs dump
-    ours=$(own_containerd_settings) || exit
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" != theirs ]; then
-        printf '%s' "$ours"
+        own_containerd_settings
         return
     fi
+    ours=$(own_containerd_settings) || exit
     theirs=$TK_STATE/backup.runtime$config
     # Beside its own place, for it may name what it imports relative to that.
     [ -e "$theirs" ] || theirs=$config
@@ -256,9 +256,13 @@ in_force() {
 configure_containerd() {
     local restart=${1:-} config=/etc/containerd/config.toml text missing mode=644
     # A run that is killed while it computes the text leaves a file beside it.
+    make_parents "$config"
     own "$config"
-    text=$(wanted_containerd_config) || exit
+    # With the line breaks at its end.
+    text=$(wanted_containerd_config && printf x) || exit
+    text=${text%x}
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ]; then
+        text=${text%$'\n'}
         # install_text copies only what is not ours yet.
         [ -e "$TK_STATE/backup.runtime$config" ] || back_up "$config"
         mode=$(stat -c %a "$TK_STATE/backup.runtime$config")
