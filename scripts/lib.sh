@@ -454,7 +454,7 @@ install_apt_key() {
 host_apt_list() {
     local file
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-        case $file in */tailkube-*) continue ;; esac
+        case ${file##*/} in tailkube-*) continue ;; esac
         [ -f "$file" ] || continue
         awk -v uri="${1%/}" -v suite="${2%/}" -v format="${file##*.}" '
             function bare(text) {sub(/\/$/, "", text); return text}
