@@ -86,6 +86,21 @@ describe("apt_install", () => {
   });
 });
 
+describe("apt_refresh", () => {
+  const locked = (times: number) => `sleep() { SECONDS=$((SECONDS + 60)); }
+    apt-get() { log "$1"; [ "$(wc -l <"$ROOT/log")" -gt ${times} ] || { echo "E: Could not get lock /var/lib/apt/lists/lock."; return 100; }; }
+    apt_refresh`;
+
+  it("waits for a first boot's own update, and not for ever", () => {
+    const root = temporaryFolder();
+    bashOk(host(root, locked(2)));
+    expect(logOf(root)).to.deep.equal(["update", "update", "update"]);
+    const { status, stderr } = bash(host(temporaryFolder(), locked(100)));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/apt-get update: E: Could not get lock/);
+  });
+});
+
 describe("apt_repository", () => {
   let home: string;
   const gpg = (...args: string[]) =>
