@@ -17,15 +17,14 @@ export interface HostUndoArgs {
 }
 
 /**
- * "ADDRESS:PORT" of other hosts, by which a silent host is told from an operator's machine that is offline. The control planes:
- * a new worker changes nothing here. With one control plane only, its worker.
+ * "ADDRESS:PORT" of other hosts, by which a silent host is told from an operator's machine that is offline. The first three
+ * nodes are enough, and further nodes change nothing here.
  */
 export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): string[] {
-  const others = [...controlPlanes(nodes), ...workers(nodes).slice(0, 1)].filter((other) => other !== node);
-  const planes = others.filter(({ role }) => role === "control-plane");
-  return (planes.length > 0 ? planes : others).flatMap(({ host }) =>
-    host.kind === "ssh" ? [`${host.address}:${host.port}`] : [],
-  );
+  return [...controlPlanes(nodes), ...workers(nodes)]
+    .slice(0, 3)
+    .filter((other) => other !== node)
+    .flatMap(({ host }) => (host.kind === "ssh" ? [`${host.address}:${host.port}`] : []));
 }
 
 /** Bound on the clean-up of a host, in seconds. */

@@ -32,7 +32,6 @@ export class TailnetNode extends pulumi.ComponentResource {
           TK_BUNDLE: config.bundle ?? "",
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
           TK_ENDPOINT: config.endpoint.address,
-          TK_NODES: config.nodes.map((node) => node.name).join(" "),
           TK_POD_CIDR: config.podCidr,
           TK_POD_ROUTING: config.podRouting,
           TK_HOST_ROUTES: scriptText("host/routes.sh"),

@@ -94,16 +94,18 @@ remember_kernel() {
 # kernel_rules FAMILY: "FAMILY PREFERENCE: RULE" of each policy rule that is the kernel's own.
 kernel_rules() { { ip -d "$1" rule show 2>/dev/null | tr -s '\t ' ' ' | sed -n "s/ proto kernel.*//; T; s/^/$1 /; p"; } || true; }
 
+is_kernel_rule() { [[ $'\n'$(kernel_rules "$1")$'\n' == *$'\n'"$1 $2"$'\n'* ]]; }
+
 # The kernel's rules that were there before come back as the kernel's, whatever took them away.
 restore_kernel_rules() {
     local family rule missing=
     [ -e "$TK_STATE/ip-rules" ] || return 0
     while read -r family rule; do
         [ -n "$rule" ] || continue
-        kernel_rules "$family" | grep -qxF -- "$family $rule" && continue
+        is_kernel_rule "$family" "$rule" && continue
         # shellcheck disable=SC2086  # words of a rule
         ip "$family" rule add pref "${rule%%:*}" ${rule#*:} protocol kernel || true
-        kernel_rules "$family" | grep -qxF -- "$family $rule" || missing="$family rule $rule"
+        is_kernel_rule "$family" "$rule" || missing="$family rule $rule"
     done <"$TK_STATE/ip-rules"
     [ -z "$missing" ] || fail "the kernel's policy rule '$missing' cannot be put back (see 'ip ${missing%% rule*} rule show'). Reboot the host, then run again."
 }

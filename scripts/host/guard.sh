@@ -26,7 +26,7 @@ addresses() { ip -4 -o address show scope global | awk '{print $2, $4}' | grep -
 # What Tailscale and Cilium make they keep by themselves.
 routes() { ip -4 route show table main | grep -vE ' dev (tailscale0|cilium_|lxc)' | sed -E 's/ +$//; s/ linkdown//'; }
 rules() { ip "$1" rule show 2>/dev/null | tr -s '\t ' ' ' | sed -E 's/ +$//' | grep -vE 'lookup 200[45]( |$)'; }
-prefers() { timeout 10 tailscale debug prefs 2>/dev/null | grep -q "\"$1\": true"; }
+prefers() { timeout 10 tailscale debug prefs 2>/dev/null | grep "\"$1\": true" >/dev/null; }
 
 unit_texts() {
     cat >"$units/tailkube-guard.service" <<END || return
@@ -62,7 +62,9 @@ save() {
     if [ ! -e "$state/saved" ]; then
         rm -rf "$state/files" "$state/restored"
         mkdir -p "$state/files" || return
-        for file in "${files[@]}"; do [ ! -e "$file" ] || cp -a --parents -- "$file" "$state/files" || return; done
+        for file in "${files[@]}"; do
+            [ ! -e "$file" ] || { mkdir -p "$state/files$(dirname "$file")" && cp -a -- "$file" "$state/files$file"; } || return
+        done
         for file in "${sysctls[@]}"; do echo "$file=$(sysctl -n "$file" 2>/dev/null)"; done >"$state/sysctls" || return
         addresses >"$state/addresses"
         routes >"$state/routes"
@@ -125,7 +127,7 @@ restore_rules() {
         # networkd removes the kernel's when they are not the kernel's. Cilium's copy of the first stands at 100.
         case $rule in
         0:* | 32766:* | 32767:*) protocol="protocol kernel" ;;
-        "100: from all lookup local") if ip "$1" rule show pref 0 | grep -q 'lookup local'; then continue; else protocol=''; fi ;;
+        "100: from all lookup local") if [[ $(ip "$1" rule show pref 0) == *"lookup local"* ]]; then continue; else protocol=''; fi ;;
         *) protocol='' ;;
         esac
         # shellcheck disable=SC2086  # words of a rule
