@@ -25,7 +25,7 @@ export interface OperatorTarget {
 }
 
 /**
- * Inputs of a command that runs scripts/operator/ssh.sh and `file` on the operator's machine, and by OpenSSH `script` on a host.
+ * Inputs of a command that runs `file`, after those that it needs, on the operator's machine, and by OpenSSH `script` on a host.
  * The command itself is short, for an error quotes it whole; the key and the host's script go by stdin.
  */
 export function operatorCommand(
@@ -42,7 +42,7 @@ export function operatorCommand(
       // Without the operator's own start-up files, which bash reads when its stdin is a socket.
       interpreter: ["bash", "--norc", "-c"],
       environment: {
-        TAILKUBE_SCRIPT: `${scriptText("operator/ssh.sh")}\n${scriptText(file)}`,
+        TAILKUBE_SCRIPT: ["operator/answers.sh", "operator/ssh.sh", file].map(scriptText).join("\n"),
         TAILKUBE_NODE: to.node,
         TAILKUBE_HOST: to.address,
         TAILKUBE_PORT: pulumi.interpolate`${to.port}`,

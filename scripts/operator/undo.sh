@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # On the operator's machine: takes what is ours off a host, or reports that the host does not exist any more. Ends with 0 in
 # both cases: a dead machine must not block a run. Ends with an error where a host that is there was not cleaned, and where this
-# machine cannot tell. After ssh.sh.
+# machine cannot tell. After answers.sh and ssh.sh.
 # Given as environment, too: TAILKUBE_OTHER_HOSTS ("ADDRESS:PORT" of other hosts of the cluster, separated by blanks). The
 # operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
 # shellcheck disable=SC2154  # where and directory are ssh.sh's
@@ -15,14 +15,6 @@ pass_over() {
 }
 left="If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
 forget="If the machine does not exist any more, run again with TAILKUBE_FORGET=$TAILKUBE_NODE in the environment."
-
-# answers ADDRESS:PORT: whether any SSH server answers there, or a host refuses the connection.
-answers() {
-    local said
-    said=$(ssh -F /dev/null -p "${1##*:}" -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=yes -o UserKnownHostsFile=/dev/null \
-        -o GlobalKnownHostsFile=/dev/null -o ControlPath=none "${1%:*}" true </dev/null 2>&1) && return
-    [[ $said =~ Host\ key\ verification\ failed|No\ .*\ host\ key\ is\ known|Connection\ refused|Permission\ denied ]]
-}
 
 another_answers() {
     local host

@@ -65,6 +65,7 @@ describe("three control planes and a worker", () => {
     expect(custom(run).map(({ type, name }) => `${type} ${name}`)).to.have.members([
       ...names.flatMap((name) => [`${name}-host-key`, `${name}-undo`].map((one) => `command:local:Command ${one}`)),
       ...stages.map((name) => `command:${name.endsWith("-tailnet") ? "local" : "remote"}:Command ${name}`),
+      "command:local:Command cluster-online",
       "pulumi:providers:kubernetes cilium-kubernetes",
       "kubernetes:helm.sh/v3:Release cilium-release",
     ]);
@@ -569,6 +570,7 @@ describe("other stacks", () => {
         "cilium-kubernetes",
         "cilium-release",
         "cluster-settle",
+        "cluster-online",
         "cluster-checks",
       ],
     ]);
@@ -645,7 +647,11 @@ describe("other stacks", () => {
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(grown, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
-    expect(changed).to.have.members(["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"]);
+    expect(changed).to.have.members([
+      ...["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"],
+      // It runs nothing before a destroy.
+      "cluster-online",
+    ]);
   });
 
   it("a rotated auth key: nothing but the tailnet's stage hears of it", async () => {

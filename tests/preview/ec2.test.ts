@@ -483,7 +483,7 @@ describe("other stacks on EC2", () => {
     const run = await runProgram({ config: { ...config, nodes: [...(config.nodes as object[]), bare] } });
     expect(run.errors).to.deep.equal([]);
     expect(ofType(run, "command:local:Command").map(({ name }) => name)).to.have.members([
-      ...["w2-host-key", "w2-undo"],
+      ...["w2-host-key", "w2-undo", "cluster-online"],
       ...[...names, "w2"].map((name) => `${name}-tailnet`),
     ]);
     expect(find(run, "w2-tailnet").deletedWith).to.equal("");

@@ -215,6 +215,10 @@ describe("other lans", () => {
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(more, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
-    expect(changed).to.have.members(["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"]);
+    expect(changed).to.have.members([
+      ...["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"],
+      // It runs nothing before a destroy.
+      "cluster-online",
+    ]);
   });
 });

@@ -40,7 +40,7 @@ ${host}
     env: {
       PATH: `${root}/bin:${process.env.PATH}`,
       TMPDIR: root,
-      TAILKUBE_SCRIPT: `${scriptText("operator/ssh.sh")}\n${scriptText(`operator/${file}.sh`)}`,
+      TAILKUBE_SCRIPT: ["answers", "ssh", file].map((name) => scriptText(`operator/${name}.sh`)).join("\n"),
       TAILKUBE_NODE: "w1",
       TAILKUBE_HOST: "192.0.2.21",
       TAILKUBE_PORT: "2222",
@@ -206,6 +206,53 @@ describe("operator/undo.sh", () => {
     expect(run.status).to.equal(1);
     expect(run.stderr).to.match(/^tailkube: w1: the private SSH key is refused/);
     expect(run.read("calls")).to.equal("");
+  });
+});
+
+describe("operator/online.sh", () => {
+  /** `ssh` says so, by the host's address; a name of TAILKUBE_FORGET is not asked. */
+  function online(said: Record<string, string>, forget = "") {
+    const root = temporaryFolder();
+    const cases = Object.entries(said).map(([address, text]) => `*" ${address} "*) echo '${text}' >&2 ;;`);
+    write(
+      `${root}/bin/ssh`,
+      `#!/bin/bash\necho "$*" >>${root}/calls\ncase "$*" in ${cases.join("\n")} esac; exit 255\n`,
+      0o755,
+    );
+    const script = ["answers", "online"].map((name) => scriptText(`operator/${name}.sh`)).join("\n");
+    const { status, stderr } = spawnSync("bash", ["--norc", "-c", script], {
+      encoding: "utf8",
+      env: {
+        PATH: `${root}/bin:${process.env.PATH}`,
+        TAILKUBE_HOSTS: "cp1=cp1.example.com:22 w1=192.0.2.21:2222",
+        TAILKUBE_FORGET: forget,
+      },
+    });
+    return { status, stderr, asked: existsSync(`${root}/calls`) };
+  }
+  const unresolved = "ssh: Could not resolve hostname cp1.example.com: Name or service not known";
+
+  it("is content with one host that answers, whatever the others do", () => {
+    for (const said of [
+      "Host key verification failed.",
+      "ssh: connect to host 192.0.2.21 port 2222: Connection refused",
+    ]) {
+      expect(online({ "cp1.example.com": unresolved, "192.0.2.21": said })).to.deep.include({ status: 0, stderr: "" });
+    }
+  });
+
+  it("fails where none does, with what each has said and the way on", () => {
+    const { status, stderr } = online({ "cp1.example.com": unresolved, "192.0.2.21": "Network is unreachable" });
+    expect(status).to.equal(1);
+    expect(stderr)
+      .to.match(/^tailkube: none of the hosts can be reached, so nothing was removed .*\n$/)
+      .and.include(`(cp1: ${unresolved}; w1: Network is unreachable)`)
+      .and.include('TAILKUBE_FORGET="cp1 w1"');
+  });
+
+  it("goes on where the operator says that all machines are gone", () => {
+    expect(online({}, "w1 cp1")).to.deep.equal({ status: 0, stderr: "", asked: false });
+    expect(online({ "192.0.2.21": "Connection timed out" }, "cp1").status).to.equal(1);
   });
 });
 
