@@ -19,13 +19,6 @@ export interface ClusterChecksArgs {
 }
 
 /**
- * Bound on the start of the probe pods from the last change of any of them, and on a probe, in seconds: as long as what
- * ClusterSettle waits for, since a host with an SD card under load takes minutes to start a pod. A start that goes on is waited for
- * twice as long.
- */
-const probeSeconds = readySeconds;
-
-/**
  * The cluster as promised: declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the
  * pod MTU to the byte. Made again when a node or the network changes. A failure names the broken path and what to try.
  */
@@ -33,6 +26,9 @@ export class ClusterChecks extends pulumi.ComponentResource {
   constructor(name: string, args: ClusterChecksArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Checks", name, {}, opts);
     const { config } = args;
+    // Bound on the start of the probe pods from the last change of any of them, and on a probe: as long as what ClusterSettle waits for,
+    // since a host with an SD card under load takes minutes to start a pod. A start that makes progress is waited for twice as long.
+    const probeSeconds = readySeconds(config);
     const underlay = pulumi.output(args.underlay);
     new HostScript(
       `${name}-checks`,
