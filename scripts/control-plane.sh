@@ -65,11 +65,10 @@ mint_credentials() {
 
 # What an earlier machine of this name, or a killed attempt of this one, has left in the cluster.
 forget_former_self() {
-    local mark
     # A member that never started has no name yet: kubeadm itself takes such a learner up again by its address.
     forget_etcd_member "$TK_NODE"
-    mark=$(mark_of "$TK_NODE") || true
-    [ "$mark" = "$TK_MARK" ] || forget_node "$TK_NODE"
+    mark_of "$TK_NODE"
+    [ "$ANSWER" = "$TK_MARK" ] || forget_node "$TK_NODE"
 }
 
 cluster_version() { kubectl_cluster -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' 2>/dev/null | sed -n 's/^kubernetesVersion: v//p'; }

@@ -10,7 +10,9 @@ export function scriptText(file: string): string {
 /** A script that runs on a host by itself, as one text: files below scripts/ that it shares stand before it. */
 export function hostScript(file: string, shared: readonly string[]): string {
   const [shebang, ...lines] = scriptText(`host/${file}`).split("\n");
-  return [shebang, ...shared.map(scriptText), ...lines].join("\n");
+  // The first line of a part is for shellcheck alone.
+  const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n/, ""));
+  return [shebang, ...parts, ...lines].join("\n");
 }
 
 /** The approver of kubelets' serving certificates. */
