@@ -119,6 +119,37 @@ describe("cordon and uncordon", () => {
   });
 });
 
+describe("a question that gets no answer", () => {
+  /** kubectl's answers to questions about the node, of which the first `times` fail. */
+  const mute = (times: number) => `eval "$(declare -f kubectl_node | sed '1s/kubectl_node/kubectl_answers/')"
+    kubectl_node() {
+      echo x >>"$ROOT/questions"
+      [ "$(wc -l <"$ROOT/questions")" -gt ${times} ] || return 1
+      kubectl_answers "$@"
+    }`;
+
+  it("does not leave a node cordoned while the run is green", () => {
+    const once = node({ pods: [], unschedulable: true, ours: true }, `${mute(1)}\nuncordon`);
+    expect({ status: once.status, cordoned: once.is("unschedulable") }).to.deep.equal({ status: 0, cordoned: false });
+    const never = node({ pods: [], unschedulable: true, ours: true }, `${mute(9999)}\nuncordon`);
+    expect(never.status).to.equal(1);
+    expect(never.stderr).to.include("no answer after 60 s to the question whether this program has cordoned the node");
+  });
+
+  it("is no reason to cordon, nor to evict", () => {
+    const never = node({ pods: [web(1)] }, `${mute(9999)}\ndrain`);
+    expect({ status: never.status, log: never.log() }).to.deep.equal({ status: 1, log: [] });
+    expect(never.stderr).to.include("no answer after 60 s to the question whether the node is cordoned");
+  });
+
+  it("is asked again after the node was given back", () => {
+    const text = `node_patched() { log "patch, and nothing happens"; }\nuncordon`;
+    const lost = node({ pods: [], unschedulable: true, ours: true }, text);
+    expect(lost.status).to.equal(1);
+    expect(lost.stderr).to.match(/the node is still cordoned, though the API took the request/);
+  });
+});
+
 describe("drain", () => {
   it("evicts the node's pods, by their identity, and leaves those that belong to the node", () => {
     const done = node(

@@ -283,6 +283,81 @@ describe("stage settle", () => {
     expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false --ignore-not-found"]);
   });
 
+  const undeclared = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
+
+  it("restarts no pod because a request failed, nor where Cilium keeps no endpoints in the API", () => {
+    for (const [answers, status] of [
+      [`"get ciliumendpoints.cilium.io "*) return 1 ;;`, 1],
+      [`"get pods -A "*) return 1 ;;`, 1],
+      [`*"get configmap cilium-config "*) printf true ;; "get ciliumendpoints.cilium.io "*) : ;;`, 0],
+    ] as const) {
+      const root = temporaryFolder();
+      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      expect({ status: done.status, log: logOf(root) }, answers).to.deep.equal({ status, log: [] });
+      if (status)
+        expect(done.stderr).to.include("no answer after 60 s to the question which pods are older than Cilium");
+    }
+  });
+
+  describe("CoreDNS", () => {
+    const spread = (pods: string, node = "", more = "") => {
+      const root = temporaryFolder();
+      const answers = `${more} *"get pods -l k8s-app=kube-dns "*) printf '${pods}' ;; "get node w1 "*unschedulable*) printf '${node}' ;;`;
+      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      return { ...done, log: logOf(root) };
+    };
+    const both = "cp1= cp1= ";
+
+    it("leaves the node on which all of its pods started, by one patch of kubeadm's object", () => {
+      const { log, status } = spread(both, "|node-role.kubernetes.io/control-plane:NoSchedule ");
+      expect(status).to.equal(0);
+      expect(log).to.have.lengthOf(1);
+      const [, command, patch] = /^(-n kube-system patch deployment coredns --type strategic -p) (.*)$/.exec(log[0]!)!;
+      expect(command).to.be.a("string");
+      const { template } = (JSON.parse(patch!) as { spec: { template: { spec: unknown } } }).spec;
+      expect(template.spec).to.deep.equal({
+        topologySpreadConstraints: [
+          {
+            topologyKey: "kubernetes.io/hostname",
+            whenUnsatisfiable: "ScheduleAnyway",
+            maxSkew: 1,
+            labelSelector: { matchLabels: { "k8s-app": "kube-dns" } },
+            matchLabelKeys: ["pod-template-hash"],
+          },
+        ],
+      });
+    });
+
+    it("stays where it is if it is spread, has one pod, or no other node takes it", () => {
+      for (const [pods, node] of [
+        ["cp1= w1= ", "|"],
+        ["cp1= ", "|"],
+        ["cp1= w1=2026-11-27T00:00:00Z ", "|"],
+        [both, "true|"],
+        [both, "|gpu:NoSchedule "],
+        [both, "|node.kubernetes.io/unreachable:NoExecute "],
+      ] as const) {
+        expect(spread(pods, node).log, `${pods} ${node}`).to.deep.equal([]);
+      }
+    });
+
+    it("is not restarted because a request failed", () => {
+      for (const question of ['*"get pods -l k8s-app=kube-dns "*', '"get node w1 "*unschedulable*']) {
+        const { status, stderr, log } = spread(both, "|", `${question}) return 1 ;;`);
+        expect({ status, log }, question).to.deep.equal({ status: 1, log: [] });
+        expect(stderr).to.include("no answer after 60 s to the question");
+      }
+    });
+  });
+
+  it("takes no label back, and sets none, because a request failed", () => {
+    const root = temporaryFolder();
+    const text = kubectl(`"get node cp1 -o "*dev/labels*) return 1 ;;`);
+    const { status, stderr } = bash(stage(root, "settle", declared, text));
+    expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
+    expect(stderr).to.include("no answer after 60 s to the question which labels were set on node cp1, to the API");
+  });
+
   it("says what is wrong with Cilium, nodes and CoreDNS that do not become ready", () => {
     const failing: [string, RegExp][] = [
       [
@@ -373,6 +448,21 @@ esac
       calls: [],
       status: 0,
     });
+  });
+
+  it("are not taken for plain ones because etcd does not answer", () => {
+    for (const encrypts of ["", "1"]) {
+      const root = temporaryFolder();
+      write(`${root}/usr/local/lib/tailkube/etcd`, "#!/bin/bash\nexit 1\n", 0o755);
+      const text = `cluster_note() { ANSWER=; }\nwrite_cluster_note() { log "note $1 $2"; }\nkubectl_admin() { log "$*"; }\nsettle_secrets`;
+      const { status, stderr } = bash(
+        stage(root, "settle", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
+      );
+      expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
+      expect(stderr).to.include(
+        "no answer after 60 s to the question how the Secrets are stored, to etcd on this host",
+      );
+    }
   });
 
   it("that stay in plain fail the stage, and nothing is noted", () => {
