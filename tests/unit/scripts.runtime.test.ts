@@ -222,7 +222,7 @@ describe("packages on a host", () => {
 });
 
 describe("remove_runtime", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   const settle = "unit_stop() { :; }; remove_runtime";
   /** A host with a containerd of ours, or one of its own. */
@@ -250,6 +250,28 @@ describe("remove_runtime", function () {
   }
   const withoutRuns = (files: Record<string, string>) =>
     Object.fromEntries(Object.entries(files).filter(([path]) => !/^(run\/|log$)/.test(path)));
+
+  it("leaves a host's own containerd as it was, wherever its installation was killed", () => {
+    const install = "PATH=$ROOT/bin:$PATH; package_of() { echo containerd; }; claim_host; install_containerd";
+    const killed = (step: number) =>
+      `( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; ${install} >/dev/null; trap - DEBUG; echo $steps ) || true`;
+    const bare = () => {
+      const root = temporaryFolder();
+      write(`${root}/bin/containerd`, "", 0o755);
+      write(`${root}/${config}`, "# theirs\n", 0o640);
+      bashOk(host(root, ""));
+      return { root, before: withoutRuns(snapshot(root)) };
+    };
+    const steps = Number(bashOk(host(bare().root, killed(0))));
+    expect(steps).to.be.greaterThan(200);
+    for (let i = 0; i < 8; i++) {
+      const step = 1 + Math.floor(((i + Math.random()) * steps) / 8);
+      const { root, before } = bare();
+      bash(host(root, killed(step)));
+      bashOk(host(root, settle));
+      expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
+    }
+  });
 
   for (const ours of [true, false]) {
     it(`leaves the host as it was, ${ours ? "with a containerd of ours" : "with its own containerd"}, killed anywhere`, () => {
