@@ -326,6 +326,23 @@ describe("host/approve.sh", function () {
   });
 });
 
+describe("the approver's unit", () => {
+  const unit = () => bash(`${scriptText("approver.sh")}\napprover_unit; approver_timer`).stdout;
+
+  it("fails for all to see when the API does not answer, and is started again each minute whatever became of it", () => {
+    expect(unit()).to.not.match(/SuccessExitStatus|StandardError|StandardOutput|^ExecStart=-/m);
+    expect(unit()).to.match(/^OnUnitActiveSec=60$/m);
+    expect(unit()).to.match(/^TimeoutStartSec=300$/m);
+  });
+
+  it("is one text that bash reads, with what it shares before it", () => {
+    const text = approverScript();
+    expect(text).to.match(/^#!\/bin\/bash\n/);
+    expect(text.match(/^# shellcheck shell=bash$/gm)).to.equal(null);
+    expect(bash(`set -n\n${text}`)).to.deep.equal({ stdout: "", stderr: "", status: 0 });
+  });
+});
+
 describe("requests for a node's identity", function () {
   this.timeout(60_000);
 
