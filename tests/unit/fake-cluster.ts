@@ -684,7 +684,15 @@ export class FakeCluster {
   private systemctl(args: string[]): Answer {
     const verb = args.find((word) => !word.startsWith("-"))!;
     const name = args[args.length - 1]!;
-    const unit = (this.units[name.includes(".") ? name : `${name}.service`] ??= { enabled: false, active: false });
+    const full = name.includes(".") ? name : `${name}.service`;
+    if (/^(is-|show|status|cat|list-)/.test(verb)) {
+      const { active, enabled } = this.units[full] ?? { active: false, enabled: false };
+      if (verb === "is-active") return active ? ok("active\n") : { ...no("", 3), stdout: "inactive\n" };
+      if (verb === "is-enabled") return enabled ? ok("enabled\n") : { ...no("", 1), stdout: "disabled\n" };
+      return ok(args.includes("MainPID") ? "0\n" : "\n");
+    }
+    if (verb === "daemon-reload") return ok();
+    const unit = (this.units[full] ??= { enabled: false, active: false });
     const started = () => {
       unit.active = true;
       if (
@@ -707,12 +715,6 @@ export class FakeCluster {
       if (name.startsWith("tailkube-endpoint")) this.addresses.delete(`${this.endpoint}/32 lo`);
     };
     switch (verb) {
-      case "is-active":
-        return unit.active ? ok("active\n") : { ...no("", 3), stdout: "inactive\n" };
-      case "is-enabled":
-        return unit.enabled ? ok("enabled\n") : { ...no("", 1), stdout: "disabled\n" };
-      case "show":
-        return ok(args.includes("MainPID") ? "0\n" : "\n");
       case "enable":
         unit.enabled = true;
         if (args.includes("--now")) started();
