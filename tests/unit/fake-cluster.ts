@@ -955,9 +955,12 @@ export class FakeCluster {
         return no("[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty");
       }
       this.clusterVersion = this.binaries.kubeadm!;
+      // A cluster of its own, which knows nothing of another.
+      this.objects = [];
+      this.members = [];
       this.controlPlaneFiles();
       this.ownApi = true;
-      if (!this.find("ConfigMap", "kubeadm-config")) this.seed();
+      this.seed();
       this.addNode(name, ip, "control-plane", undefined);
       this.objects.push({
         kind: "Secret",

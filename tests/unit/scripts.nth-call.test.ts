@@ -81,10 +81,11 @@ function wrongs(scenario: Scenario, good: Run, run: Run): string[] {
     if (run.status !== 1) {
       found.push(`ends with ${run.status ?? "a signal"}${run.status === 137 ? ": it is not bounded in time" : ""}`);
     }
+    // Before it may stand what the command itself has to say.
     const lines = run.stderr.trimEnd().split("\n");
     const named = new RegExp(`^tailkube: ${scenario.node.name}: ${scenario.stage}: .{20,}`);
-    if (lines.length !== 1 || !named.test(lines[0]!)) {
-      found.push(`fails without one line that says what could not be done: ${JSON.stringify(run.stderr)}`);
+    if (!named.test(lines[lines.length - 1]!) || lines.filter((line) => line.startsWith("tailkube: ")).length !== 1) {
+      found.push(`fails without a line that says what could not be done: ${JSON.stringify(run.stderr)}`);
     }
   }
   return found;
