@@ -12,6 +12,8 @@ export const directKubeconfig = cluster.directKubeconfig;
 export const nodes = cluster.nodes;
 /** When the certificates of each control plane end. */
 export const certificates = cluster.certificates;
+/** When the cluster's authorities end, which nothing renews. */
+export const authorities = cluster.authorities;
 /** What the cluster is at. */
 export const versions = cluster.versions;
 /** What else the last run has made: the next preview tells by it what will change. */

@@ -3,6 +3,7 @@ import type { StackConfig } from "../config/pulumi";
 import { reported } from "../config/report";
 import type { LastOutputs } from "../config/last";
 import type { NodeConfig } from "../config/types";
+import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../plan/authorities";
 import { tailnetUnderlay } from "../plan/cilium";
 import { operatorServer, withServer } from "../plan/kubeconfig";
 import { lanUnderlay } from "../plan/lan";
@@ -42,7 +43,7 @@ export interface NodeOutput {
 /** A control plane of the outputs. */
 export interface CertificateOutput {
   name: string;
-  /** When the first of its certificates ends, RFC 3339. The cluster's authorities last longer. */
+  /** When the first of its certificates ends, RFC 3339. Its authorities have an output of their own. */
   expires: string;
 }
 
@@ -72,6 +73,8 @@ export class Cluster extends pulumi.ComponentResource {
   public readonly nodes: pulumi.Output<NodeOutput[]>;
   /** When the certificates of each control plane end. */
   public readonly certificates: pulumi.Output<CertificateOutput[]>;
+  /** When the cluster's authorities end. */
+  public readonly authorities: pulumi.Output<AuthorityOutput[]>;
 
   /** What the cluster is at when all of it has been done: the next preview is judged by it. */
   public readonly versions: pulumi.Output<VersionsOutput>;
@@ -142,6 +145,15 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member },
       { parent: this, dependsOn: steward.needs },
     );
+    // Of the certificates alone, which are no secret.
+    this.authorities = pulumi.unsecret(
+      clusterSecrets.values.apply(({ caCrt, etcdCaCrt, frontProxyCaCrt }) =>
+        authoritiesOf({ kubernetes: caCrt, etcd: etcdCaCrt, "front-proxy": frontProxyCaCrt }),
+      ),
+    );
+    this.authorities.apply((authorities) => {
+      for (const warning of authorityWarnings(authorities, new Date())) void pulumi.log.warn(warning, this);
+    });
     const planes: pulumi.Resource[] = [];
     const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
+import { bypasses } from "../plan/cilium-extra";
 import { unfitValues } from "../plan/cilium-unfit";
 import { untested } from "../plan/compatibility";
 import { defaultTaints } from "../plan/nodes";
@@ -109,7 +110,11 @@ function ruleProblems(config: ClusterConfig, readFile: ReadFile, profile: unknow
 }
 
 function ciliumProblems(config: ClusterConfig, values: Record<string, unknown>, key = "ciliumValues"): string[] {
-  return [...contradictions(config, values, key), ...unfitValues(config, values, key)];
+  return [
+    ...contradictions(config, values, key),
+    ...bypasses(config, values, key),
+    ...unfitValues(config, values, key),
+  ];
 }
 
 function readSource(source: ConfigSource, problems: string[], unreadable: Set<string>): Record<string, unknown> {

@@ -37,7 +37,7 @@ interface Pin {
 }
 
 // `underlay` is not known in a lan before the hosts were looked at.
-function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] {
+export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] {
   const { endpoint, podCidr, podRouting, tunnelPort } = config;
   const isLan = config.nodeNetwork === "lan";
   const devices = underlay && underlay.devices.length === 1 ? underlay.devices[0] : underlay?.devices;

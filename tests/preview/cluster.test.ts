@@ -440,9 +440,11 @@ describe("three control planes and a worker", () => {
     const server = (kubeconfig: unknown) =>
       (parse(kubeconfig as string) as { clusters: { cluster: { server: string } }[] }).clusters[0]!.cluster.server;
     expect(run.outputs).to.have.all.keys(
-      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "versions", "applied"],
+      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "authorities", "versions", "applied"],
     );
     expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.20.2" });
+    // What else the fakes call certificates are none.
+    expect(run.outputs.authorities).to.deep.equal([{ name: "kubernetes", expires: "2126-10-28T10:49:56Z" }]);
     expect(run.outputs.certificates).to.deep.equal(planes.map((name) => ({ name, expires: certificateExpiry })));
     expect(server(run.outputs.kubeconfig)).to.equal("https://10.200.0.1:6443");
     expect(server(run.outputs.directKubeconfig)).to.equal("https://192.0.2.11:6443");

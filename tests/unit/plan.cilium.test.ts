@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { stringify } from "yaml";
 import { emptyHostProfile } from "../../config/types";
 import { ciliumValues, contradictions, podMtu } from "../../plan/cilium";
+import { bypasses } from "../../plan/cilium-extra";
 import { merge } from "../../plan/merge";
 import { expectGolden } from "../golden/golden";
 import { configOf } from "./config.fixtures";
@@ -111,5 +112,54 @@ describe("merge", () => {
       d: { e: 1 },
     });
     expect(merge({ a: { b: 1 } }, { a: null })).to.deep.equal({ a: null });
+  });
+});
+
+describe("bypasses", () => {
+  it("are none in values that set something else", () => {
+    const values = {
+      extraConfig: { "bpf-lb-acceleration": "disabled" },
+      extraArgs: ["--debug-verbose=flow"],
+      extraEnv: [
+        { name: "GODEBUG", value: "x" },
+        { name: "CILIUM_DEBUG", value: "true" },
+      ],
+      devices: "tailscale0",
+    };
+    expect(bypasses(configOf(), values)).to.deep.equal([]);
+    expect(bypasses(configOf(), {})).to.deep.equal([]);
+    expect(bypasses(configOf(), { extraConfig: null, extraArgs: {}, extraEnv: "x" })).to.deep.equal([]);
+  });
+
+  it("are named with what to change instead, whichever way they take", () => {
+    const values = {
+      extraConfig: { mtu: "1500", ipam: "cluster-pool", "enable-ipv6": "true" },
+      extraArgs: ["--devices=eth0", "-debug", "--auto-direct-node-routes"],
+      extraEnv: [{ name: "CILIUM_ROUTING_MODE", value: "tunnel" }],
+    };
+    expect(bypasses(configOf(), values, "values")).to.deep.equal([
+      "values.extraConfig.mtu: mtu goes around MTU, which the cluster's network depends on. Not allowed here; change tailnetMtu instead.",
+      "values.extraConfig.ipam: ipam goes around ipam.mode, which the cluster's network depends on. Not allowed here; remove it.",
+      "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, for the cluster is IPv4 only. Remove it.",
+      "values.extraArgs[0]: devices goes around devices, which the cluster's network depends on. Not allowed here; remove it.",
+      "values.extraArgs[2]: auto-direct-node-routes goes around autoDirectNodeRoutes, which the cluster's network depends on. Not allowed here; remove it.",
+      "values.extraEnv[0]: routing-mode goes around routingMode, which the cluster's network depends on. Not allowed here; change podRouting instead.",
+    ]);
+  });
+
+  it("cover every pinned value but the chart's own", () => {
+    const names = [
+      ...["devices", "direct-routing-device", "mtu", "kube-proxy-replacement", "k8s-api-server", "ipam"],
+      ...["enable-bpf-masquerade", "routing-mode", "tunnel"],
+    ];
+    const native = [...names, "ipv4-native-routing-cidr", "auto-direct-node-routes"];
+    const vxlan = [...names, "tunnel-protocol", "tunnel-port"];
+    for (const [podRouting, all] of [
+      ["native", native],
+      ["vxlan", vxlan],
+    ] as const) {
+      const extraConfig = Object.fromEntries(all.map((name) => [name, "x"]));
+      expect(bypasses(configOf({ podRouting }), { extraConfig }), podRouting).to.have.lengthOf(all.length);
+    }
   });
 });

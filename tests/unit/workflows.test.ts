@@ -151,7 +151,7 @@ describe("the workflows", () => {
     // action.yml of the pinned commit.
     const inputs = [
       ...["command", "stack-name", "cloud-url", "pulumi-version", "comment-on-summary", "suppress-outputs"],
-      ...["refresh", "expect-no-changes"],
+      ...["refresh", "expect-no-changes", "policyPacks"],
     ];
     for (const { step } of runs) {
       expect(step.with?.["pulumi-version"]).to.equal(dependencies["@pulumi/pulumi"]);
@@ -159,6 +159,9 @@ describe("the workflows", () => {
       // Some of them are secrets.
       expect(step.with?.["suppress-outputs"]).to.equal(true);
     }
+    const packs = runs.map(({ workflow: name, step }) => [name, step.with?.policyPacks]);
+    expect(Object.fromEntries(packs)).to.include({ preview: "policy", up: "policy" });
+    expect(existsSync(join(root, "policy/PulumiPolicy.yaml"))).to.equal(true);
     const drift = runs.find(({ workflow: name }) => name === "drift")!.step.with;
     expect(drift).to.include({ "expect-no-changes": true, refresh: true });
   });

@@ -1,0 +1,1075 @@
+/**
+ * A cluster, and the host that a stage works on, as the stage's external commands see them: what each command answers and
+ * what it changes. In memory, but for the host's files, which are below `root`.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { write } from "./bash";
+import { customColumns, type Json, jsonPath, query } from "./fake-query";
+
+export interface Answer {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+export type ApiObject = { [key: string]: Json } & {
+  kind: string;
+  metadata: { [key: string]: Json } & { name: string };
+};
+
+export const ok = (stdout = ""): Answer => ({ status: 0, stdout, stderr: "" });
+export const no = (stderr = "", status = 1): Answer => ({ status, stdout: "", stderr });
+
+const plural: Record<string, string> = {
+  node: "Node",
+  pod: "Pod",
+  secret: "Secret",
+  configmap: "ConfigMap",
+  namespace: "Namespace",
+  event: "Event",
+  lease: "Lease",
+  service: "Service",
+  poddisruptionbudget: "PodDisruptionBudget",
+  certificatesigningrequest: "CertificateSigningRequest",
+  volumeattachment: "VolumeAttachment",
+  endpointslice: "EndpointSlice",
+  ciliumnode: "CiliumNode",
+  ciliumendpoint: "CiliumEndpoint",
+  clusterrolebinding: "ClusterRoleBinding",
+  job: "Job",
+  daemonset: "DaemonSet",
+  deployment: "Deployment",
+  clusterrole: "ClusterRole",
+  role: "Role",
+  rolebinding: "RoleBinding",
+};
+const kindOf = (word: string) => {
+  const bare = word.split(".")[0]!.toLowerCase();
+  const kind = plural[bare] ?? plural[bare.replace(/s$/, "")];
+  if (kind === undefined) throw new Error(`kubectl: no resource ${word}`);
+  return kind;
+};
+const groups: Record<string, string> = { DaemonSet: ".apps", Deployment: ".apps" };
+const resourceOf = (kind: string) => resourceWord(kind) + (groups[kind] ?? "");
+const resourceWord = (kind: string) => Object.keys(plural).find((word) => plural[word] === kind)!;
+
+/** JSON merge patch: null deletes. */
+function merge(into: { [key: string]: Json }, patch: { [key: string]: Json }): void {
+  for (const [key, value] of Object.entries(patch)) {
+    const here = into[key];
+    if (value === null) delete into[key];
+    else if (typeof value === "object" && !Array.isArray(value)) {
+      const target = here !== null && typeof here === "object" && !Array.isArray(here) ? here : {};
+      merge(target, value);
+      into[key] = target;
+    } else into[key] = value;
+  }
+}
+
+interface Member {
+  id: string;
+  name: string;
+  ip: string;
+  learner: boolean;
+}
+
+const kernelRules = [
+  "0 from all lookup local proto kernel",
+  "32766 from all lookup main proto kernel",
+  "32767 from all lookup default proto kernel",
+];
+
+export class FakeCluster {
+  objects: ApiObject[] = [];
+  members: Member[] = [];
+  /** Nodes whose machine is gone: neither their kubelet nor their API server nor their etcd answers. */
+  dead = new Set<string>();
+  /** Whether this host's own API server runs, and whether those of the other control planes do. */
+  ownApi = false;
+  otherApis = false;
+  /** Pods that were deleted without their having ended, by namespace and name. */
+  lost: string[] = [];
+  units: Record<string, { enabled: boolean; active: boolean }> = {};
+  /** "ADDRESS/LENGTH DEVICE" */
+  addresses = new Set<string>();
+  links: string[] = [];
+  rules: string[] = [...kernelRules];
+  rules6: string[] = [...kernelRules];
+  sysctls: Record<string, string> = {};
+  packages: Record<string, string> = {};
+  binaries: Record<string, string> = { kubelet: "1.36.3", kubeadm: "1.36.3", kubectl: "1.36.3", containerd: "1.7.24" };
+  clusterVersion = "1.36.3";
+  generations: Record<string, number> = {};
+  storedSecrets: Record<string, string> = {};
+  tailscale = { state: "Running", routes: "", prefs: {} as Record<string, string> };
+  /** Whether workers join by themselves as soon as a token lets them: their names and marks. */
+  joiners: Record<string, string> = {};
+  /** What Cilium's pod of this node is called after its next restart. */
+  private made = 0;
+
+  constructor(
+    /** The host's root folder. */
+    readonly root: string,
+    readonly node: { name: string; ip: string; role: "control-plane" | "worker" },
+    readonly endpoint = "10.200.0.1",
+  ) {}
+
+  // What scenarios put together.
+
+  addNode(name: string, ip: string, role: "control-plane" | "worker", mark: string | undefined, more: Json = {}): void {
+    const node: ApiObject = {
+      kind: "Node",
+      metadata: {
+        name,
+        labels: role === "control-plane" ? { "node-role.kubernetes.io/control-plane": "" } : {},
+        annotations: mark === undefined ? {} : { "tailkube.dev/joined": mark },
+        uid: `uid-node-${name}`,
+      },
+      spec: { podCIDR: `10.50.${ip.split(".")[3]}.0/24` },
+      status: {
+        conditions: [{ type: "Ready", status: "True" }],
+        addresses: [
+          { type: "InternalIP", address: ip },
+          { type: "Hostname", address: name },
+        ],
+        nodeInfo: { kubeletVersion: `v${this.binaries.kubelet}`, architecture: "amd64" },
+      },
+    };
+    merge(node, more as { [key: string]: Json });
+    this.objects.push(node);
+    this.addPod("kube-system", `cilium-${name}`, name, { labels: { "k8s-app": "cilium" }, owner: "DaemonSet" });
+    if (role === "control-plane") {
+      for (const component of ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]) {
+        this.addPod("kube-system", `${component}-${name}`, name, { labels: { component }, mirror: true });
+      }
+      this.members.push({
+        id: `a${createHash("sha256").update(`${name}${ip}`).digest("hex").slice(0, 12)}`,
+        name,
+        ip,
+        learner: false,
+      });
+    }
+  }
+
+  addPod(
+    namespace: string,
+    name: string,
+    node: string,
+    more: { labels?: Record<string, string>; owner?: string; mirror?: boolean; managed?: boolean } = {},
+  ): void {
+    this.objects.push({
+      kind: "Pod",
+      metadata: {
+        name,
+        namespace,
+        uid: `uid-${namespace}-${name}`,
+        labels: more.labels ?? {},
+        annotations: more.mirror ? { "kubernetes.io/config.mirror": "x" } : {},
+        ...(more.mirror ? { ownerReferences: [{ kind: "Node" }] } : {}),
+        ...(more.owner ? { ownerReferences: [{ kind: more.owner }] } : {}),
+      },
+      spec: { nodeName: node, ...(more.owner === "DaemonSet" || more.mirror ? { hostNetwork: true } : {}) },
+      status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
+    });
+    if (more.managed !== false && more.owner !== "DaemonSet" && !more.mirror) {
+      this.objects.push({ kind: "CiliumEndpoint", metadata: { name, namespace } });
+    }
+  }
+
+  /** The machine of a node is gone. */
+  kill(name: string): void {
+    this.dead.add(name);
+    const node = this.find("Node", name);
+    if (node) merge(node, { status: { conditions: [{ type: "Ready", status: "Unknown" }] } });
+  }
+
+  find(kind: string, name: string, namespace?: string): ApiObject | undefined {
+    return this.objects.find(
+      (object) =>
+        object.kind === kind &&
+        object.metadata.name === name &&
+        (namespace === undefined || object.metadata.namespace === undefined || object.metadata.namespace === namespace),
+    );
+  }
+
+  file(path: string): string | undefined {
+    return existsSync(this.root + path) ? readFileSync(this.root + path, "utf8") : undefined;
+  }
+  put(path: string, text: string, mode = 0o600): void {
+    write(this.root + path, text, mode);
+  }
+
+  /** What a run leaves, for a comparison; without what may differ in each. */
+  state(): Json {
+    const plain = (object: ApiObject) => {
+      const copy = JSON.parse(JSON.stringify(object)) as ApiObject;
+      if (copy.kind === "Secret") delete copy.data;
+      return copy;
+    };
+    return JSON.parse(
+      JSON.stringify({
+        objects: this.objects
+          .map(plain)
+          .sort((a, b) => `${a.kind} ${a.metadata.name}`.localeCompare(`${b.kind} ${b.metadata.name}`)),
+        members: this.members,
+        lost: this.lost,
+        ownApi: this.ownApi,
+        units: Object.fromEntries(Object.entries(this.units).sort()),
+        addresses: [...this.addresses].sort(),
+        links: this.links,
+        rules: [...this.rules].sort(),
+        rules6: [...this.rules6].sort(),
+        sysctls: this.sysctls,
+        packages: this.packages,
+        binaries: this.binaries,
+        clusterVersion: this.clusterVersion,
+        storedSecrets: this.storedSecrets,
+        tailscale: this.tailscale,
+      }),
+    ) as Json;
+  }
+
+  // The commands.
+
+  run(command: string, args: string[], stdin: string): Answer {
+    const method = this.commands[command];
+    return method === undefined ? ok() : method(args, stdin);
+  }
+
+  private apiUp(): boolean {
+    return this.ownApi || this.otherApis;
+  }
+
+  private readonly commands: Record<string, (args: string[], stdin: string) => Answer> = {
+    kubectl: (args, stdin) => this.kubectl(args, stdin),
+    kubeadm: (args) => this.kubeadm(args),
+    ctr: (args) => this.ctr(args),
+    systemctl: (args) => this.systemctl(args),
+    curl: (args) => this.curl(args),
+    ip: (args) => this.ip(args),
+    tailscale: (args) => this.tailscaleCommand(args),
+    tailscaled: (args) => (args[0] === "--version" ? ok("1.102.5\n") : ok()),
+    sysctl: (args) => {
+      const last = args[args.length - 1]!;
+      if (args[0] === "-n") return ok(`${this.sysctls[last] ?? "0"}\n`);
+      const [key, value] = last.split("=");
+      this.sysctls[key!] = value!;
+      return ok();
+    },
+    kubelet: () => ok(`Kubernetes v${this.binaries.kubelet}\n`),
+    containerd: () => ok(`containerd github.com/containerd/containerd v${this.binaries.containerd}~ds1 x\n`),
+    "apt-get": (args) => {
+      if (!args.includes("install") || args.includes("--download-only")) return ok();
+      for (const word of args.slice(args.indexOf("install") + 1)) {
+        const found = /^([a-z][a-z0-9-]*)(?:=(\d+\.\d+\.\d+).*)?$/.exec(word);
+        if (found === null || args.includes("--simulate")) continue;
+        const name = found[1]!;
+        const version = found[2] ?? this.packages[name] ?? "1.0.0";
+        this.packages[name] = version;
+        if (this.binaries[name] !== undefined) this.binaries[name] = version;
+      }
+      return ok();
+    },
+    "apt-cache": (args) => ok(`${args[1]} | 9.9.9 | x\n`),
+    "apt-mark": () => ok(),
+    gpg: (args) => (args.includes("--show-keys") ? ok("pub:-:4096:1:ABC:1600000000:::-:::scESC::::::23::0:\n") : ok()),
+    "dpkg-query": (args) => {
+      const version = this.packages[args[args.length - 1]!];
+      return version === undefined ? no() : ok(`installed ${version}-1.1`);
+    },
+    dpkg: (args) => (args[0] === "-S" || args[0] === "--search" ? no("no path found") : ok()),
+    approve: () => ok(),
+    // What bash dials by itself.
+    dial: ([host]) =>
+      this.readyAt(host!) ? ok() : no("bash: connect: Connection refused\nbash: line 1: /dev/tcp: Connection refused"),
+  };
+
+  private kubectl(args: string[], stdin: string): Answer {
+    const words: string[] = [];
+    const flags: Record<string, string> = {};
+    const valued = new Set([
+      "-n",
+      "--namespace",
+      "-o",
+      "--output",
+      "-l",
+      "--selector",
+      "--field-selector",
+      "--kubeconfig",
+      "--server",
+      "--type",
+      "-p",
+      "--patch",
+      "-f",
+      "--raw",
+      "--timeout",
+      "--from-literal",
+      "--patch-file",
+    ]);
+    for (let i = 0; i < args.length; i++) {
+      const word = args[i]!;
+      if (word === "--") {
+        words.push(...args.slice(i));
+        break;
+      }
+      const equals = word.indexOf("=");
+      if (word.startsWith("--") && equals > 0) flags[word.slice(0, equals)] = word.slice(equals + 1);
+      else if (valued.has(word)) flags[word] = args[++i] ?? "";
+      else if (word.startsWith("-") && word !== "-") flags[word] = "";
+      else words.push(word);
+    }
+    const verb = words[0];
+    if (verb === "version" && "--client" in flags) return ok(`Client Version: v${this.binaries.kubectl}\n`);
+    const server = flags["--server"];
+    const ownIp = server?.includes(this.node.ip) === true;
+    if (server !== undefined && ownIp ? !this.ownApi : !this.apiUp()) {
+      return no("The connection to the server was refused - did you specify the right host or port?");
+    }
+    const namespace =
+      "-A" in flags || "--all-namespaces" in flags ? undefined : (flags["-n"] ?? flags["--namespace"] ?? "default");
+    const parsed = { words, flags, namespace, stdin };
+    switch (verb) {
+      case "get":
+        return this.get(parsed);
+      case "delete":
+        return this.delete(parsed);
+      case "patch": {
+        const object = this.named(parsed);
+        if (!object) return this.notFound(words);
+        merge(object, JSON.parse(flags["-p"] ?? flags["--patch"] ?? stdin) as { [key: string]: Json });
+        return ok(`${words[1]}/${words[2]} patched\n`);
+      }
+      case "annotate":
+      case "label": {
+        const object = this.named(parsed);
+        if (!object) return this.notFound(words);
+        const changes = Object.fromEntries(
+          words.slice(words[1]!.includes("/") ? 2 : 3).map((item): [string, Json] => {
+            const at = item.indexOf("=");
+            return at < 0 ? [item.replace(/-$/, ""), null] : [item.slice(0, at), item.slice(at + 1)];
+          }),
+        );
+        merge(object, { metadata: { [verb === "label" ? "labels" : "annotations"]: changes } });
+        return ok("changed\n");
+      }
+      case "taint": {
+        const object = this.named(parsed);
+        if (!object) return this.notFound(words);
+        for (const item of words.slice(3)) {
+          const spec = (object.spec ??= {}) as { [key: string]: Json };
+          const taints = ((spec.taints ??= []) as string[]).filter((taint) => taint !== item.replace(/-$/, ""));
+          spec.taints = item.endsWith("-") ? taints : [...taints, item];
+        }
+        return ok("tainted\n");
+      }
+      case "create":
+        if (words[1] !== undefined) {
+          if (this.find(kindOf(words[1]), words[2]!, namespace))
+            return no(`Error from server (AlreadyExists): ${words[2]} already exists`);
+          this.objects.push({ kind: kindOf(words[1]), metadata: { name: words[2]!, namespace: namespace ?? null } });
+          return ok("created\n");
+        }
+        return this.apply(stdin, namespace);
+      case "apply":
+        return this.apply(stdin, namespace);
+      case "replace": {
+        for (const secret of this.objects.filter(({ kind }) => kind === "Secret")) {
+          this.storedSecrets[secret.metadata.name] = this.encryptionPrefix();
+        }
+        return ok("replaced\n");
+      }
+      case "exec": {
+        const node = words[1]!.replace(/^(pod\/)?etcd-/, "");
+        if (!this.find("Pod", `etcd-${node}`) || this.dead.has(node))
+          return no("error dialing backend: no route to host");
+        return this.etcd(words.slice(words.indexOf("--") + 1));
+      }
+      case "cordon":
+      case "uncordon": {
+        const object = this.find("Node", words[1]!);
+        if (!object) return this.notFound(["", "node", words[1]!]);
+        merge(object, { spec: { unschedulable: verb === "cordon" ? true : null } });
+        return ok("done\n");
+      }
+      case "drain": {
+        const object = this.find("Node", words[1]!);
+        if (!object) return this.notFound(["", "node", words[1]!]);
+        merge(object, { spec: { unschedulable: true } });
+        for (const pod of this.evictable(words[1]!)) this.evict(pod);
+        return ok("drained\n");
+      }
+      case "rollout":
+        return ok("successfully rolled out\n");
+      case "certificate":
+        return ok("approved\n");
+      case "auth":
+        return ok("yes\n");
+      default:
+        throw new Error(`kubectl ${args.join(" ")}`);
+    }
+  }
+
+  private encryptionPrefix(): string {
+    return this.file("/etc/kubernetes/tailkube/encryption.yaml")?.startsWith("encrypts")
+      ? "k8s:enc:secretbox:v1:key-1:"
+      : "k8s\\x00";
+  }
+
+  private evictable(node: string): ApiObject[] {
+    return this.objects.filter(
+      (object) =>
+        object.kind === "Pod" &&
+        query(object, ".spec.nodeName")[0] === node &&
+        !query(object, ".metadata.ownerReferences[*].kind").some((kind) => kind === "DaemonSet" || kind === "Node"),
+    );
+  }
+
+  /** It ends, and starts elsewhere. */
+  private evict(pod: ApiObject): void {
+    merge(pod, { spec: { nodeName: "elsewhere" } });
+  }
+
+  private named({ words, namespace }: { words: string[]; namespace: string | undefined }): ApiObject | undefined {
+    const [resource, name] = words[1]!.includes("/") ? words[1]!.split("/") : [words[1]!, words[2]!];
+    return this.find(kindOf(resource!), name!, namespace);
+  }
+  private notFound(words: string[]): Answer {
+    return no(`Error from server (NotFound): ${words[1]} "${words[2] ?? ""}" not found`);
+  }
+
+  private selected(kind: string, flags: Record<string, string>, namespace: string | undefined): ApiObject[] {
+    const labels = (flags["-l"] ?? flags["--selector"] ?? "").split(",").filter(Boolean);
+    const fields = (flags["--field-selector"] ?? "").split(",").filter(Boolean);
+    return this.objects.filter((object) => {
+      if (object.kind !== kind) return false;
+      if (namespace !== undefined && object.metadata.namespace !== undefined && object.metadata.namespace !== namespace)
+        return false;
+      const has = (object.metadata.labels ?? {}) as Record<string, string>;
+      return (
+        labels.every((label) => {
+          const [key, value] = label.split("=");
+          return value === undefined ? key! in has : has[key!] === value;
+        }) &&
+        fields.every((field) => {
+          const [, path, operator, value] = /^([^!=]+)(!=|==?)(.*)$/.exec(field)!;
+          const found = query(object, `.${path}`)[0] ?? "";
+          return operator === "!=" ? found !== value : found === value;
+        })
+      );
+    });
+  }
+
+  private get({
+    words,
+    flags,
+    namespace,
+  }: {
+    words: string[];
+    flags: Record<string, string>;
+    namespace: string | undefined;
+  }): Answer {
+    if (flags["--raw"] !== undefined) {
+      const path = flags["--raw"];
+      if (path.startsWith("/readyz") || path.startsWith("/livez")) return ok("ok");
+      if (path.startsWith("/version")) return ok(`{"gitVersion": "v${this.clusterVersion}"}`);
+      return ok("{}");
+    }
+    const output = flags["-o"] ?? flags["--output"] ?? "";
+    const [resource, inline] = words[1]!.split("/");
+    if (resource!.includes(",")) {
+      const each = resource!.split(",").map((one) => this.get({ words: [words[0]!, one], flags, namespace }).stdout);
+      return ok(each.join(""));
+    }
+    const kind = kindOf(resource!);
+    const name = inline ?? words[2];
+    let items: ApiObject[];
+    if (name !== undefined) {
+      // A joiner comes in once somebody waits for it.
+      const mark = this.joiners[name];
+      if (kind === "Node" && mark !== undefined && this.isAdmitted(name)) {
+        if (this.find(kind, name))
+          merge(this.find(kind, name)!, { metadata: { annotations: { "tailkube.dev/joined": mark } } });
+        else this.addNode(name, "100.64.0.9", "worker", mark);
+      }
+      const object = this.find(kind, name, namespace);
+      if (!object) return "--ignore-not-found" in flags ? ok() : this.notFound(["", resource!, name]);
+      items = [object];
+    } else {
+      items = this.selected(kind, flags, namespace);
+    }
+    const root: Json = name !== undefined ? items[0]! : { kind: "List", items };
+    const [format, template] = [output.split("=")[0]!, output.slice(output.indexOf("=") + 1)];
+    if (format === "jsonpath") return ok(jsonPath(template, root));
+    if (format === "custom-columns") return ok(customColumns(template, items, !("--no-headers" in flags)));
+    if (format === "json") return ok(`${JSON.stringify(root, undefined, 4)}\n`);
+    if (format === "name") return ok(items.map((item) => `${resourceOf(kind)}/${item.metadata.name}\n`).join(""));
+    if (format === "go-template") return ok(this.goTemplate(template, root));
+    if (format !== "") throw new Error(`kubectl get -o ${output}`);
+    const ready = (item: ApiObject) => query(item, '.status.conditions[?(@.type=="Ready")].status')[0] === "True";
+    return ok(
+      items
+        .map((item) =>
+          kind === "Node"
+            ? `${item.metadata.name} ${ready(item) ? "Ready" : "NotReady"}${query(item, ".spec.unschedulable")[0] === true ? ",SchedulingDisabled" : ""} <none> 1d v${this.binaries.kubelet}\n`
+            : `${namespace === undefined ? `${String(item.metadata.namespace)} ` : ""}${item.metadata.name} 1/1 Running 0 1d\n`,
+        )
+        .join(""),
+    );
+  }
+
+  private isAdmitted(name: string): boolean {
+    return this.objects.some(
+      ({ kind, metadata }) =>
+        kind === "Secret" &&
+        (metadata.name === "bootstrap-token-abcdef" ||
+          (metadata.labels as Record<string, Json> | undefined)?.["tailkube.dev/admission"] === name),
+    );
+  }
+
+  /** Only what fetches one field, such as {{index .data "x"}} or {{.spec.username}}. */
+  private goTemplate(template: string, root: Json): string {
+    // No node has a request that waits.
+    if (template.includes("certificatesigningrequest") || template.includes('define "request"')) return "";
+    const each = /^\{\{range \$name, \$address := \.data\}\}\{\{\$name\}\}=\{\{\$address\}\} \{\{end\}\}$/.exec(
+      template,
+    );
+    if (each !== null) {
+      const data = (query(root, ".data")[0] ?? {}) as Record<string, string>;
+      return Object.entries(data)
+        .map(([name, address]) => `${name}=${address} `)
+        .join("");
+    }
+    return template.replace(/\{\{(.*?)\}\}/g, (_, action: string) => {
+      const index = /^index (\S+) "([^"]+)"$/.exec(action.trim());
+      const found = index
+        ? query(query(root, index[1]!)[0] ?? null, `['${index[2]}']`)
+        : /^\.[\w.]+$/.test(action.trim())
+          ? query(root, action.trim())
+          : undefined;
+      if (found === undefined) throw new Error(`go-template ${template}`);
+      return found[0] === undefined ? "<no value>" : String(found[0]);
+    });
+  }
+
+  private delete({
+    words,
+    flags,
+    namespace,
+    stdin,
+  }: {
+    words: string[];
+    flags: Record<string, string>;
+    namespace: string | undefined;
+    stdin: string;
+  }): Answer {
+    let raw = flags["--raw"];
+    let found: ApiObject[];
+    if (raw !== undefined) {
+      raw = raw.split("?")[0]!;
+      const [, inNamespace, resource, name] =
+        /^\/apis?\/.*?v1\/(?:namespaces\/([^/]+)\/)?([^/]+)\/([^/]+)$/.exec(raw) ?? [];
+      const object = this.find(kindOf(resource ?? "x"), name!, inNamespace);
+      found = object ? [object] : [];
+      void stdin;
+      if (!object) return this.notFound(["", resource!, name!]);
+    } else {
+      const [resource, inline] = words[1]!.split("/");
+      const kind = kindOf(resource!);
+      const names = inline !== undefined ? [inline] : words.slice(2);
+      found =
+        names.length > 0
+          ? names.flatMap((name) => this.find(kind, name, namespace) ?? [])
+          : this.selected(kind, flags, namespace);
+      if (names.length > 0 && found.length < names.length && !("--ignore-not-found" in flags))
+        return this.notFound(words);
+    }
+    for (const object of found) this.remove(object, "--force" in flags);
+    return ok("deleted\n");
+  }
+
+  private remove(object: ApiObject, force: boolean): void {
+    this.objects = this.objects.filter((other) => other !== object);
+    if (object.kind !== "Pod") return;
+    const node = String(query(object, ".spec.nodeName")[0]);
+    const owners = query(object, ".metadata.ownerReferences[*].kind");
+    if (force && !owners.includes("DaemonSet") && !owners.includes("Node")) {
+      this.lost.push(`${String(object.metadata.namespace)}/${object.metadata.name}`);
+    }
+    if (owners.includes("DaemonSet") && this.find("Node", node) && !force) {
+      this.made += 1;
+      const copy = JSON.parse(JSON.stringify(object)) as ApiObject;
+      copy.metadata = { ...copy.metadata, uid: `uid-made-${this.made}` };
+      this.objects.push(copy);
+    } else if (!force) {
+      // A workload's pod comes again, with a network of Cilium's.
+      this.objects.push(object);
+      this.objects.push({
+        kind: "CiliumEndpoint",
+        metadata: { name: object.metadata.name, namespace: object.metadata.namespace! },
+      });
+    }
+  }
+
+  private apply(stdin: string, namespace: string | undefined): Answer {
+    for (const document of parseAllDocuments(stdin)) {
+      const object = document.toJS() as ApiObject | null;
+      if (object === null) continue;
+      object.metadata.namespace ??= namespace ?? "default";
+      this.objects = this.objects.filter(
+        (other) => other.kind !== object.kind || other.metadata.name !== object.metadata.name,
+      );
+      delete object.stringData;
+      this.objects.push(object);
+    }
+    return ok("applied\n");
+  }
+
+  private etcd(args: string[]): Answer {
+    if (args[0] === "etcdutl") return this.etcdutl(args.slice(1));
+    const words = args
+      .slice(1)
+      .filter((word) => !/^--(endpoints|cacert|cert|key|command-timeout|dial-timeout)=/.test(word));
+    const text = words.join(" ");
+    const json = words.some((word) => /^(-w|--write-out)(=json)?$/.test(word));
+    const fields = words.some((word) => word === "--write-out=fields");
+    if (fields && text.includes("member list")) {
+      const said = (m: Member) => [
+        `"ID" : ${BigInt(`0x${m.id}`)}`,
+        `"Name" : "${m.name}"`,
+        `"PeerURL" : "https://${m.ip}:2380"`,
+        ...(m.name === "" ? [] : [`"ClientURL" : "https://${m.ip}:2379"`]),
+        `"IsLearner" : ${m.learner}`,
+        "",
+      ];
+      return ok(`"ClusterID" : 7\n${this.members.flatMap(said).join("\n")}\n`);
+    }
+    if (fields && text.includes("endpoint health")) {
+      const health = this.members.map(
+        (m) => `"Endpoint" : "https://${m.ip}:2379"\n"Health" : ${!this.dead.has(m.name)}\n`,
+      );
+      return { ...ok(health.join("")), status: this.members.some(({ name }) => this.dead.has(name)) ? 1 : 0 };
+    }
+    if (text.startsWith("member list")) {
+      return json
+        ? ok(
+            JSON.stringify({
+              members: this.members.map((m) => ({ ID: m.id, name: m.name, peerURLs: [`https://${m.ip}:2380`] })),
+            }),
+          )
+        : ok(
+            this.members
+              .map(
+                (m) =>
+                  `${m.id}, ${m.name === "" ? "unstarted" : "started"}, ${m.name}, https://${m.ip}:2380, ${m.name === "" ? "" : `https://${m.ip}:2379`}, ${m.learner}\n`,
+              )
+              .join(""),
+          );
+    }
+    if (text.startsWith("member remove")) {
+      const before = this.members.length;
+      this.members = this.members.filter(({ id }) => id !== words[2]);
+      return before === this.members.length ? no("Error: etcdserver: member not found") : ok("removed\n");
+    }
+    if (text.startsWith("endpoint health")) {
+      const unhealthy = text.includes("--cluster") && this.members.some(({ name }) => this.dead.has(name));
+      return unhealthy ? no("Error: unhealthy cluster") : ok("");
+    }
+    if (text.startsWith("endpoint status")) return ok('[{"Status":{"header":{"member_id":7},"leader":7}}]\n');
+    if (text.startsWith("move-leader")) return ok("moved\n");
+    if (text.startsWith("get /registry/secrets")) {
+      const secrets = this.objects.filter(({ kind }) => kind === "Secret").map(({ metadata }) => metadata.name);
+      if (text.includes("--keys-only")) return ok(secrets.map((name) => `/registry/secrets/${name}\n\n`).join(""));
+      return ok(secrets.map((name) => `${this.storedSecrets[name] ?? "k8s\\x00"}x\n`).join(""));
+    }
+    if (text.startsWith("snapshot save")) {
+      this.put(words[2]!, "snapshot\n");
+      return ok("Snapshot saved\n");
+    }
+    if (text.startsWith("alarm")) return ok();
+    throw new Error(`etcdctl ${text}`);
+  }
+
+  private etcdutl(args: string[]): Answer {
+    const text = args.join(" ");
+    if (text === "version") return ok("etcdutl version: 3.6.8\n");
+    if (text.startsWith("snapshot status")) return ok('{"hash":1,"revision":7}\n');
+    const folder = /--data-dir[ =](\S+)/.exec(text)?.[1];
+    if (text.startsWith("snapshot restore") && folder !== undefined) {
+      this.put(`${folder}/member/snap/db`, "restored\n");
+      return ok();
+    }
+    throw new Error(`etcdutl ${text}`);
+  }
+
+  /** ID of a static pod's container: another one when the pod was restarted or its manifest is another one. */
+  private containerId(component: string): string | undefined {
+    const manifest = this.file(`/etc/kubernetes/manifests/${component}.yaml`);
+    if (manifest === undefined || !this.units["kubelet.service"]?.active) return undefined;
+    const hash = createHash("sha256").update(manifest).digest("hex").slice(0, 8);
+    return `${component}-${this.generations[component] ?? 0}-${hash}`;
+  }
+
+  private ctr(args: string[]): Answer {
+    const words = args[0] === "-n" ? args.slice(2) : args;
+    const text = words.join(" ");
+    const running = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].flatMap(
+      (name) => this.containerId(name) ?? [],
+    );
+    if (words[0] === "version") return ok("Client:\n");
+    if (text.startsWith("containers ls")) {
+      const name = /name"?==([a-z-]+)/.exec(text)?.[1];
+      return ok(
+        running
+          .filter((id) => name === undefined || id.replace(/-\d+-[0-9a-f]+$/, "") === name)
+          .map((id) => `${id}\n`)
+          .join(""),
+      );
+    }
+    if (text.startsWith("tasks ls -q")) return ok(running.map((id) => `${id}\n`).join(""));
+    if (text.startsWith("tasks ls")) return ok(`TASK PID STATUS\n${running.map((id) => `${id} 7 RUNNING\n`).join("")}`);
+    if (text.startsWith("tasks kill")) {
+      const component = words[words.length - 1]!.replace(/-\d+-[0-9a-f]+$/, "");
+      this.generations[component] = (this.generations[component] ?? 0) + 1;
+      return ok();
+    }
+    if (text.startsWith("tasks exec")) return this.etcd(words.slice(words.indexOf("--exec-id") + 3));
+    if (text.startsWith("images ls")) return ok();
+    if (words[0] === "run")
+      return this.etcd(words.slice(words.findIndex((word) => word === "etcdutl" || word === "etcdctl")));
+    return ok();
+  }
+
+  private systemctl(args: string[]): Answer {
+    const verb = args.find((word) => !word.startsWith("-"))!;
+    const name = args[args.length - 1]!;
+    const full = name.includes(".") ? name : `${name}.service`;
+    if (/^(is-|show|status|cat|list-)/.test(verb)) {
+      const { active, enabled } = this.units[full] ?? { active: false, enabled: false };
+      if (verb === "is-active") return active ? ok("active\n") : { ...no("", 3), stdout: "inactive\n" };
+      if (verb === "is-enabled") return enabled ? ok("enabled\n") : { ...no("", 1), stdout: "disabled\n" };
+      return ok(args.includes("MainPID") ? "0\n" : "\n");
+    }
+    if (verb === "daemon-reload") return ok();
+    const unit = (this.units[full] ??= { enabled: false, active: false });
+    const started = () => {
+      unit.active = true;
+      if (
+        name.startsWith("tailkube-endpoint") &&
+        (this.ownApi || !existsSync(`${this.root}/var/lib/tailkube/joined`))
+      ) {
+        this.addresses.add(`${this.endpoint}/32 lo`);
+      }
+      if (name.startsWith("kubelet") && this.find("Node", this.node.name)) {
+        merge(this.find("Node", this.node.name)!, {
+          status: { nodeInfo: { kubeletVersion: `v${this.binaries.kubelet}` } },
+        });
+        if (this.file("/var/lib/kubelet/config.yaml")?.includes("serverTLSBootstrap: true")) {
+          this.put("/var/lib/kubelet/pki/kubelet-server-current.pem", "certificate\n");
+        }
+      }
+    };
+    const stopped = () => {
+      unit.active = false;
+      if (name.startsWith("tailkube-endpoint")) this.addresses.delete(`${this.endpoint}/32 lo`);
+    };
+    switch (verb) {
+      case "enable":
+        unit.enabled = true;
+        if (args.includes("--now")) started();
+        return ok();
+      case "disable":
+        unit.enabled = false;
+        if (args.includes("--now")) stopped();
+        return ok();
+      case "start":
+      case "restart":
+        started();
+        return ok();
+      case "try-restart":
+        if (unit.active) started();
+        return ok();
+      case "stop":
+        stopped();
+        return ok();
+      default:
+        if (!name.includes(".")) delete this.units[`${name}.service`];
+        return ok();
+    }
+  }
+
+  private readyAt(host: string): boolean {
+    if (host === "127.0.0.1" || host === this.node.ip) return this.ownApi;
+    if (host === this.endpoint) return this.addresses.has(`${this.endpoint}/32 lo`) ? this.ownApi : this.apiUp();
+    const node = this.objects.find(
+      (object) => object.kind === "Node" && query(object, ".status.addresses[*].address").includes(host),
+    );
+    return this.otherApis && (node === undefined || !this.dead.has(node.metadata.name));
+  }
+
+  private curl(args: string[]): Answer {
+    const url = new URL(args.find((word) => word.startsWith("https://") || word.startsWith("http://"))!);
+    const method = args[args.indexOf("-X") + 1];
+    const body = args[args.indexOf("--data-binary") + 1];
+    const to = args.includes("-o") ? args[args.indexOf("-o") + 1]! : undefined;
+    const answer = (code: number, text: string): Answer => {
+      if (to !== undefined && to !== "/dev/null") this.put(to, text);
+      const shown = to === undefined ? text : "";
+      const format = args.includes("-w")
+        ? args[args.indexOf("-w") + 1]!.replace("%{http_code}", String(code).padStart(3, "0")).replace(/\\n/g, "\n")
+        : "";
+      return { status: code === 0 ? 7 : 0, stdout: shown + format, stderr: "" };
+    };
+    if (url.port === "" || url.hostname.includes("k8s.io")) return answer(200, "key\n");
+    if (!this.readyAt(url.hostname)) return answer(0, "");
+    const path = url.pathname;
+    if (/^\/(readyz|livez|healthz)/.test(path)) return answer(200, "ok");
+    const node = /^\/api\/v1\/nodes\/([^/]+)$/.exec(path)?.[1];
+    if (node !== undefined && this.find("Node", node)) {
+      if (args.includes("-X") && method === "PATCH")
+        merge(this.find("Node", node)!, JSON.parse(body!) as { [key: string]: Json });
+      return answer(200, JSON.stringify(this.find("Node", node)));
+    }
+    const pod = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)\/eviction$/.exec(path);
+    if (pod !== null) {
+      const object = this.find("Pod", pod[2]!, pod[1]);
+      if (!object) return answer(404, '{"message": "not found"}');
+      this.evict(object);
+      return answer(201, "{}");
+    }
+    return answer(404, '{"message": "the server could not find the requested resource"}');
+  }
+
+  private ip(args: string[]): Answer {
+    const text = args.filter((word) => !/^-(o|4|6|d|br|json)$/.test(word)).join(" ");
+    const to = / to (\S+)/.exec(text)?.[1];
+    if (/^addr(ess)? (show|list)/.test(text)) {
+      return ok(
+        [...this.addresses]
+          .filter((a) => to === undefined || a.startsWith(`${to.replace(/\/\d+$/, "")}/`))
+          .map((a) => `1: ${a.split(" ")[1]} inet ${a.split(" ")[0]} scope global\n`)
+          .join(""),
+      );
+    }
+    if (/^addr(ess)? (del|add|replace)/.test(text)) {
+      const address = `${args.find((word) => /^\d+\.\d+\.\d+\.\d+\/\d+$/.test(word))} ${args[args.indexOf("dev") + 1]}`;
+      if (/ del /.test(text)) this.addresses.delete(address);
+      else this.addresses.add(address);
+      return ok();
+    }
+    if (/^link (show|list)/.test(text))
+      return ok(this.links.map((link, i) => `${i + 1}: ${link}: <UP> mtu 1500\n`).join(""));
+    if (/^link del/.test(text)) {
+      this.links = this.links.filter((link) => link !== args[args.length - 1]);
+      return ok();
+    }
+    const rules = args.includes("-6") ? this.rules6 : this.rules;
+    if (/^rule (show|list)/.test(text)) {
+      const pref = / pref (\d+)/.exec(text)?.[1];
+      const shown = rules
+        .filter((rule) => pref === undefined || rule.startsWith(`${pref} `))
+        .map((rule) =>
+          args.includes("-d")
+            ? `${rule.replace(" ", ":\t")} unicast`
+            : rule.replace(" ", ":\t").replace(/ proto \w+$/, ""),
+        );
+      return ok(shown.map((line) => `${line}\n`).join(""));
+    }
+    const rule = /^rule (add|del) (?:pref (\d+) )?(?:from all )?(.*)$/.exec(text);
+    if (rule !== null) {
+      const [, verb, pref, what] = rule;
+      if (verb === "add") {
+        rules.push(`${pref ?? "100"} from all ${what!.replace("protocol", "proto")}`);
+      } else {
+        const at = rules.findIndex(
+          (have) => (pref === undefined || have.startsWith(`${pref} `)) && have.includes(what!),
+        );
+        if (at < 0) return no("RTNETLINK answers: No such file or directory", 2);
+        rules.splice(at, 1);
+      }
+      return ok();
+    }
+    return ok();
+  }
+
+  private tailscaleCommand(args: string[]): Answer {
+    const text = args.join(" ");
+    const { state, routes, prefs } = this.tailscale;
+    if (text.startsWith("status")) {
+      return ok(
+        `{\n  "BackendState": "${state}",\n  "Self": {"ID": "n1", "DNSName": "${this.node.name}.example.ts.net.", "Online": true}\n}\n`,
+      );
+    }
+    if (text.startsWith("ip")) return ok(`${this.node.ip}\n`);
+    if (text === "debug prefs") {
+      const list =
+        routes === ""
+          ? "null"
+          : `[${routes
+              .split(",")
+              .map((route) => `"${route}"`)
+              .join(", ")}]`;
+      return ok(
+        `{\n\t"ControlURL": "https://login.example.com",\n\t"AdvertiseRoutes": ${list},\n\t"Hostname": "${this.node.name}"\n}\n`,
+      );
+    }
+    if (args[0] === "--version" || args[0] === "version") return ok("1.102.5\n");
+    if (args[0] === "set" || args[0] === "up") {
+      if (args[0] === "up") this.tailscale.state = "Running";
+      for (const word of args.slice(1)) {
+        const [, name, value] = /^--([a-z-]+)=?(.*)$/.exec(word) ?? [];
+        if (name === "advertise-routes") this.tailscale.routes = value!;
+        else if (name !== undefined) prefs[name] = value!;
+      }
+      return ok();
+    }
+    if (args[0] === "logout") {
+      this.tailscale.state = "NeedsLogin";
+      return ok();
+    }
+    return ok();
+  }
+
+  // kubeadm, whose work is files as much as objects.
+
+  private manifest(component: string, version: string, more = ""): string {
+    return `image: registry.k8s.io/${component}:v${version}\n${more}`;
+  }
+  /** A control plane's files, as kubeadm leaves them. */
+  controlPlaneFiles(version = this.clusterVersion): void {
+    for (const component of ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]) {
+      this.put(`/etc/kubernetes/manifests/${component}.yaml`, this.manifest(component, version));
+    }
+    for (const name of [
+      "ca.crt",
+      "ca.key",
+      "sa.pub",
+      "sa.key",
+      "etcd/ca.crt",
+      "etcd/ca.key",
+      "etcd/server.crt",
+      "etcd/server.key",
+    ]) {
+      if (this.file(`/etc/kubernetes/pki/${name}`) === undefined) this.put(`/etc/kubernetes/pki/${name}`, `${name}\n`);
+    }
+    this.put("/etc/kubernetes/admin.conf", "kind: Config\n");
+    if (this.file("/var/lib/etcd/member/snap/db") === undefined) this.put("/var/lib/etcd/member/snap/db", "data\n");
+    this.nodeFiles();
+  }
+  /** Any node's files, as kubeadm and the kubelet leave them. */
+  nodeFiles(): void {
+    this.put("/etc/kubernetes/kubelet.conf", `kind: Config\nserver: https://${this.node.ip}:6443\n`);
+    this.put("/etc/kubernetes/pki/ca.crt", "ca\n");
+    this.put("/var/lib/kubelet/config.yaml", "serverTLSBootstrap: true\n");
+    this.put("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\n");
+    this.put("/var/lib/kubelet/pki/kubelet-client-current.pem", "client\n");
+    this.put("/var/lib/kubelet/pki/kubelet-server-current.pem", "server\n");
+    this.units["kubelet.service"] = { enabled: true, active: true };
+  }
+
+  private kubeadm(args: string[]): Answer {
+    const text = args.filter((word) => !word.startsWith("-")).join(" ");
+    const { name, ip, role } = this.node;
+    if (text.startsWith("version")) return ok(`v${this.binaries.kubeadm}\n`);
+    if (text.startsWith("certs check-expiration")) {
+      return ok(
+        '{"certificates":[{"name":"apiserver","expirationDate":"2099-01-01T00:00:00Z"}],"certificateAuthorities":[{"expirationDate":"2100-01-01T00:00:00Z"}]}\n',
+      );
+    }
+    if (text.startsWith("certs renew")) {
+      this.put("/etc/kubernetes/pki/renewed", "renewed\n");
+      return ok();
+    }
+    if (text.startsWith("config images list")) return ok("registry.k8s.io/etcd:3.6.8-0\n");
+    if (text.startsWith("config images pull")) return ok();
+    if (text.startsWith("kubeconfig user")) return ok("kind: Config\n");
+    if (text.startsWith("init phase upload-config")) return ok();
+    if (text.startsWith("init phase control-plane")) {
+      const component = `kube-${args[3]}`;
+      this.put(
+        `/etc/kubernetes/manifests/${component}.yaml`,
+        this.manifest(component, this.clusterVersion, "secured: true\n"),
+      );
+      return ok();
+    }
+    if (
+      text.startsWith("upgrade node phase kubelet-config") ||
+      text.startsWith("upgrade node") ||
+      text.startsWith("upgrade apply")
+    ) {
+      this.put("/var/lib/kubelet/config.yaml", "serverTLSBootstrap: true\nsecured: true\n");
+      if (text.includes("phase")) return ok();
+      if (text.startsWith("upgrade apply")) {
+        this.clusterVersion = this.binaries.kubeadm!;
+        merge(this.find("ConfigMap", "kubeadm-config")!, {
+          data: { ClusterConfiguration: `kubernetesVersion: v${this.clusterVersion}\n` },
+        });
+      }
+      if (role === "control-plane") {
+        for (const component of ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]) {
+          this.put(`/etc/kubernetes/manifests/${component}.yaml`, this.manifest(component, this.clusterVersion));
+        }
+        this.put("/etc/kubernetes/tmp/kubeadm-backup-manifests-1/etcd.yaml", "copy\n");
+      }
+      return ok();
+    }
+    if (args[0] === "init") {
+      if (this.entries("/var/lib/etcd").length > 0 && !args.some((word) => word.includes("DirAvailable"))) {
+        return no("[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty");
+      }
+      this.clusterVersion = this.binaries.kubeadm!;
+      // A cluster of its own, which knows nothing of another.
+      this.objects = [];
+      this.members = [];
+      this.controlPlaneFiles();
+      this.ownApi = true;
+      this.seed();
+      this.addNode(name, ip, "control-plane", undefined);
+      this.objects.push({
+        kind: "Secret",
+        type: "bootstrap.kubernetes.io/token",
+        metadata: { name: "bootstrap-token-123456", namespace: "kube-system" },
+      });
+      return ok();
+    }
+    if (args[0] === "join") {
+      if (!this.apiUp()) return no("error: no API server answers");
+      if (role === "control-plane") this.controlPlaneFiles();
+      else this.nodeFiles();
+      if (!this.find("Node", name)) this.addNode(name, ip, role, undefined);
+      if (role === "control-plane") this.ownApi = true;
+      return ok();
+    }
+    if (args[0] === "reset") {
+      this.ownApi = false;
+      for (const path of ["manifests", "admin.conf", "kubelet.conf", "pki"])
+        rmSync(`${this.root}/etc/kubernetes/${path}`, { recursive: true, force: true });
+      return ok();
+    }
+    throw new Error(`kubeadm ${args.join(" ")}`);
+  }
+
+  entries(path: string): string[] {
+    return existsSync(this.root + path) ? readdirSync(this.root + path) : [];
+  }
+
+  /** What every cluster has. */
+  seed(): void {
+    mkdirSync(dirname(`${this.root}/x`), { recursive: true });
+    this.objects.push({ kind: "Namespace", metadata: { name: "kube-system", annotations: {} } });
+    for (const [kind, name] of [
+      ["DaemonSet", "cilium"],
+      ["Deployment", "cilium-operator"],
+      ["Deployment", "coredns"],
+    ] as const) {
+      this.objects.push({ kind, metadata: { name, namespace: "kube-system" } });
+    }
+    this.objects.push({
+      kind: "ConfigMap",
+      metadata: { name: "kubeadm-config", namespace: "kube-system" },
+      data: { ClusterConfiguration: `apiServer: {}\nkubernetesVersion: v${this.clusterVersion}\n` },
+    });
+  }
+}

@@ -1,0 +1,353 @@
+/**
+ * Runs a stage, its text as it is sent to a host, in a root folder of its own: the machine's programs can be read there
+ * and nothing else, and every command by which a stage reaches something outside of its files is a fake, which
+ * FakeCluster answers. One of the calls can be made to fail.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { createServer, type Server } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { snapshot, write } from "./bash";
+import type { Answer, FakeCluster } from "./fake-cluster";
+
+/** Commands that are fakes on a host of the harness. `approve` stands for a script of ours that has tests of its own. */
+const commands = [
+  "kubectl kubeadm ctr systemctl curl ip tc nft sysctl modprobe logger tailscale tailscaled",
+  "kubelet containerd apt-get apt-cache apt-mark dpkg dpkg-query gpg pkill umount mount ipset ethtool journalctl",
+  "systemd-run iptables-nft-save iptables-nft-restore ip6tables-nft-save ip6tables-nft-restore networkctl nmcli approve",
+].join(" ").split(" "); // prettier-ignore
+
+/** once: one call is refused; always: each such call from there on; lost: it was done, but the answer did not come in time. */
+export type Mode = "once" | "always" | "lost";
+
+export interface Fault {
+  /** The call as `Call.text` has it, and which of the calls with this text. */
+  text: string;
+  occurrence: number;
+  mode: Mode;
+}
+
+export interface Call {
+  text: string;
+  occurrence: number;
+  change: boolean;
+}
+
+export interface Run {
+  calls: Call[];
+  status: number | undefined;
+  stdout: string;
+  stderr: string;
+  /** What the cluster and the host's files are afterwards. */
+  end: Record<string, string>;
+}
+
+/** What differs in each run. */
+const plain = (text: string) =>
+  text
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)/g, "TIME")
+    .replace(/\d{8}T\d{6}Z/g, "TIME")
+    .replace(/--exec-id \S+/g, "--exec-id ID")
+    .replace(/\bquestion\.\d+/g, "question.PID")
+    .replace(/(bootstrap-token-)(?!abcdef|123456)[a-z0-9]{6}\b/g, "$1ID");
+
+/** Calls that change nothing; all others do. The text after the command and its options. */
+const questions: [string, RegExp][] = [
+  ["kubectl", /^(get|version|rollout status|auth|api-resources|explain|wait|logs)\b/],
+  ["kubectl", /^exec \S+ -- etcdctl .*(member list|endpoint (health|status)|alarm list|\bget) ?/],
+  ["kubeadm", /^(version|certs check-expiration|config images|kubeconfig user)/],
+  ["ctr", /^(version|containers ls|tasks ls|images (ls|pull)|tasks exec .*(member list|endpoint (health|status)|etcdctl .*\bget\b|etcdutl|snapshot save|alarm list))/],
+  ["systemctl", /^(is-active|is-enabled|is-failed|show|list-units|list-unit-files|cat|status|is-system-running)/],
+  ["curl", /^(?!.*-X (PATCH|POST|PUT|DELETE))/],
+  ["ip", /^(-\S+ )*(addr|address|link|route|rule|neigh) (show|list|get)/],
+  ["tc", /^filter show/],
+  ["nft", /^(list|-j list|-a list)/],
+  ["sysctl", /^-n/],
+  ["tailscale", /^(status|ip|debug prefs|version|--version|netcheck|wait)/],
+  ["apt-get", /^(.* )?(update|--download-only|--simulate)\b/],
+  ["apt-mark", /^show/],
+  ["dpkg", /^(-S|-s|-l|--search|--compare-versions|--audit|-C)/],
+]; // prettier-ignore
+const alwaysQuestions =
+  /^(kubelet|containerd|tailscaled|apt-cache|dpkg-query|modprobe|gpg|journalctl|\S+-save|approve|dial)$/;
+
+export function isChange(command: string, text: string): boolean {
+  if (alwaysQuestions.test(command)) return false;
+  const bare = text
+    .replace(/^(-n k8s\.io|--request-timeout=\S+|--kubeconfig \S+|--server \S+|-n \S+|--namespace \S+) /, "")
+    .replace(/^((-n k8s\.io|--request-timeout=\S+|--kubeconfig \S+|--server \S+|-n \S+) )+/, "");
+  return !questions.some(([of, pattern]) => of === command && pattern.test(bare));
+}
+
+const environment = (port: number, run: string) => `
+TK_FAKE_PORT=${port} TK_FAKE_RUN=${run}
+tk_fake() (
+    set +eux
+    IFS=$' \\t\\n'
+    input=
+    case "$1 $*" in "kubectl "*" -f -"* | "kubectl "*"--patch-file"* | "nft "*" -f -"* | *" /dev/stdin"*) IFS= read -r -d '' input ;; esac
+    exec {connection}<>"/dev/tcp/127.0.0.1/$TK_FAKE_PORT" || exit 97
+    printf '%s\\0' "$TK_FAKE_RUN" "$#" "$input" "$@" >&"$connection"
+    IFS= read -r -d '' status <&"$connection" && IFS= read -r -d '' seconds <&"$connection" &&
+        IFS= read -r -d '' out <&"$connection" && IFS= read -r -d '' err <&"$connection" || exit 98
+    [ "$seconds" = 0 ] || echo "$seconds" >>/run/clock
+    [ -z "$out" ] || printf '%s' "$out"
+    [ -z "$err" ] || printf '%s\\n' "$err" >&2
+    exit "$status"
+)
+${commands.map((name) => `${name}() { tk_fake ${name} "$@"; }`).join("\n")}
+# A dial of bash's own is a call, too.
+timeout() {
+    case "$*" in *"bash -c"*/dev/tcp/*) tk_fake dial "\${@: -2}" ;; *) command timeout "$@" ;; esac
+}
+# Time passes ten times as fast, and what a call has taken passes with the next pause. A real second is as good as none.
+sleep() {
+    local tk_seconds=\${1%%[!0-9]*} tk_more
+    if [ -s /run/clock ]; then
+        while read -r tk_more; do tk_seconds=$((tk_seconds + tk_more)); done </run/clock
+        : >/run/clock
+    fi
+    SECONDS=$((SECONDS + (tk_seconds > 0 ? tk_seconds * 10 : 5)))
+}
+`;
+
+/** Why the harness cannot run here, or nothing. */
+export function whyNot(): string | undefined {
+  const tried = spawnSync(namespaces[0]!, [...namespaces.slice(1), "true"], { encoding: "utf8" });
+  if (tried.error) return `unshare cannot be run: ${tried.error.message}`;
+  return tried.status === 0 ? undefined : `no mount namespace of its own: ${tried.stderr.trim()}`;
+}
+
+const namespaces = [
+  "unshare",
+  ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]),
+  "--mount",
+  "--pid",
+  "--fork",
+  "--kill-child",
+];
+
+const folders = [
+  "etc/systemd/system",
+  "var/lib",
+  "var/log",
+  "var/cache",
+  "run",
+  "tmp",
+  "opt",
+  "root",
+  "usr/local/bin",
+  "usr/local/sbin",
+  "usr/libexec",
+];
+
+/** Mounts the machine's programs below the root and enters it, without any right over the machine. */
+const enter = (root: string) => `
+set -e
+mount --make-rprivate /
+for folder in bin sbin lib lib64; do
+    [ -d /usr/$folder ] && [ ! -L /usr/$folder ] || continue
+    mkdir -p ${root}/usr/$folder
+    mount --bind /usr/$folder ${root}/usr/$folder
+    mount -o remount,bind,ro ${root}/usr/$folder
+done
+mount -t proc proc ${root}/proc 2>/dev/null || mount --rbind /proc ${root}/proc
+for file in null zero urandom; do mount --bind /dev/$file ${root}/dev/$file; done
+exec chroot ${root} setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill \\
+    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL 40 bash -s -- "$1"
+`;
+
+/** A root folder as a fresh host has it. */
+export function freshRoot(): string {
+  const above = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  const root = mkdtempSync(join(above, "tailkube-root-"));
+  layOut(root);
+  return root;
+}
+
+function layOut(root: string): void {
+  for (const folder of [...folders, "dev", "proc", "usr/bin", "usr/sbin", "usr/lib", "lib"])
+    mkdirSync(join(root, folder), { recursive: true });
+  for (const file of ["null", "zero", "urandom"]) write(join(root, "dev", file), "");
+  symlinkSync("/proc/self/fd", join(root, "dev/fd"));
+  for (const [link, to] of [
+    ["bin", "usr/bin"],
+    ["sbin", "usr/sbin"],
+    ["lib64", "usr/lib64"],
+  ] as const) {
+    if (existsSync(`/${link}`)) symlinkSync(to, join(root, link));
+  }
+  // Stages make folders in it.
+  for (const entry of readdirSync("/usr/lib")) {
+    if (entry !== "modules") symlinkSync(`/usr/lib/${entry}`, join(root, "lib", entry));
+  }
+  mkdirSync(join(root, "lib/modules"));
+  if (existsSync("/etc/ld.so.cache")) write(join(root, "etc/ld.so.cache"), "");
+  if (existsSync("/etc/alternatives")) {
+    for (const name of ["awk"]) {
+      mkdirSync(join(root, "etc/alternatives"), { recursive: true });
+      symlinkSync(realpathSync(`/usr/bin/${name}`), join(root, "etc/alternatives", name));
+    }
+  }
+  write(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n");
+  write(join(root, "etc/group"), "root:x:0:\n");
+  write(join(root, "etc/os-release"), 'ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian"\n');
+  for (const name of commands.filter((command) => command !== "approve")) {
+    write(join(root, "usr/local/sbin", name), `#!/bin/bash\ntk_fake ${name} "$@"\n`, 0o755);
+  }
+}
+
+/** Answers the fakes of all runs. */
+export class FakeServer {
+  private readonly runs = new Map<string, (argv: string[], stdin: string) => Answer & { seconds: number }>();
+  private server: Server | undefined;
+  private count = 0;
+
+  async start(): Promise<void> {
+    this.server = createServer((socket) => {
+      let received = Buffer.alloc(0);
+      let answered = false;
+      socket.on("error", () => undefined);
+      socket.on("data", (data) => {
+        received = Buffer.concat([received, data]);
+        const parts = received.toString("utf8").split("\0");
+        if (answered || parts.length < 4 || parts.length - 1 < 3 + Number(parts[1])) return;
+        answered = true;
+        const handle = this.runs.get(parts[0]!);
+        const answer = handle?.(parts.slice(3, 3 + Number(parts[1])), parts[2]!) ?? {
+          status: 96,
+          stdout: "",
+          stderr: "",
+          seconds: 0,
+        };
+        socket.end(`${answer.status}\0${answer.seconds}\0${answer.stdout}\0${answer.stderr}\0`);
+      });
+    });
+    await new Promise<void>((resolve) => this.server!.listen(0, "127.0.0.1", resolve));
+  }
+  stop(): void {
+    this.server?.close();
+  }
+
+  /** Runs a stage's text against a cluster, with at most one fault. */
+  async stage(cluster: FakeCluster, text: string, verb: string, fault?: Fault): Promise<Run> {
+    const id = `r${(this.count += 1)}`;
+    const calls: Call[] = [];
+    const seen = new Map<string, number>();
+    const broken: string[] = [];
+    this.runs.set(id, (argv, stdin) => {
+      const command = argv[0]!;
+      const said = plain(argv.join(" ").replace(/\n/g, "\\n"));
+      const occurrence = (seen.get(said) ?? 0) + 1;
+      seen.set(said, occurrence);
+      // A line in the journal is no question and changes nothing.
+      if (command !== "logger")
+        calls.push({ text: said, occurrence, change: isChange(command, said.slice(command.length + 1)) });
+      const hit =
+        fault !== undefined &&
+        said === fault.text &&
+        (fault.mode === "always" ? occurrence >= fault.occurrence : occurrence === fault.occurrence);
+      if (hit && fault.mode !== "lost") return { ...refused(argv), seconds: 1 };
+      let answer: Answer;
+      try {
+        answer = cluster.run(command, argv.slice(1), stdin);
+      } catch (error) {
+        broken.push(String(error));
+        answer = { status: 95, stdout: "", stderr: `harness: ${String(error)}` };
+      }
+      return hit ? { ...timedOut(argv), seconds: boundOf(argv) } : { ...answer, seconds: 0 };
+    });
+    write(`${cluster.root}/run/fakes`, environment((this.server!.address() as AddressInfo).port, id));
+    const { status, stdout, stderr } = await finished(
+      spawn(namespaces[0]!, [...namespaces.slice(1), "bash", "-c", enter(cluster.root), "enter", verb], {
+        stdio: ["pipe", "pipe", "pipe"],
+      }),
+      text,
+    );
+    this.runs.delete(id);
+    if (broken.length > 0) throw new Error(`the fakes lack an answer: ${broken.join("; ")}`);
+    return { calls, status, stdout, stderr, end: endOf(cluster) };
+  }
+}
+
+function finished(
+  child: ChildProcess,
+  input: string,
+): Promise<{ status: number | undefined; stdout: string; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    let stdout = "";
+    let stderr = "";
+    child.stdout!.on("data", (data: Buffer) => (stdout += data.toString()));
+    child.stderr!.on("data", (data: Buffer) => (stderr += data.toString()));
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status: status ?? undefined, stdout, stderr }));
+    child.stdin!.on("error", () => undefined);
+    child.stdin!.end(input);
+  });
+}
+
+const statusFormat = (argv: string[]) => (argv.includes("-w") ? "000" : "");
+function refused(argv: string[]): Answer {
+  if (argv[0] === "curl") return { status: 7, stdout: statusFormat(argv), stderr: "curl: (7) Failed to connect" };
+  if (argv[0] === "kubectl")
+    return { status: 1, stdout: "", stderr: "Error from server: etcdserver: request timed out" };
+  return { status: 1, stdout: "", stderr: `${argv[0]}: input/output error` };
+}
+function timedOut(argv: string[]): Answer {
+  if (argv[0] === "curl") return { status: 28, stdout: statusFormat(argv), stderr: "curl: (28) Operation timed out" };
+  if (argv[0] === "kubectl")
+    return {
+      status: 1,
+      stdout: "",
+      stderr:
+        "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+    };
+  return { status: 124, stdout: "", stderr: "" };
+}
+/** Seconds after which a command itself gives up. */
+function boundOf(argv: string[]): number {
+  const bound = /(?:--request-timeout=|--max-time |--command-timeout=|--timeout=)(\d+)/.exec(argv.join(" "));
+  return Number(bound?.[1] ?? 10);
+}
+
+/** The host's files of account, and the cluster. */
+function endOf(cluster: FakeCluster): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (const folder of ["etc", "var/lib", "opt", "usr/local", "usr/libexec", "lib/modules"]) {
+    if (!existsSync(join(cluster.root, folder))) continue;
+    for (const [path, content] of Object.entries(snapshot(join(cluster.root, folder)))) {
+      if (/^sbin\//.test(path) || /^(alternatives|ld\.so)/.test(path)) continue;
+      files[plain(`/${folder}/${path}`)] = plain(content);
+    }
+  }
+  for (const [key, value] of Object.entries(cluster.state() as Record<string, unknown>)) {
+    files[`cluster ${key}`] = plain(JSON.stringify(value));
+  }
+  return files;
+}
+
+/** Everything of a former run goes, and the root is a fresh host's again. */
+export function resetRoot(root: string): void {
+  for (const entry of readdirSync(root)) {
+    const path = join(root, entry);
+    if (lstatSync(path).isDirectory()) chmodSync(path, 0o755);
+    rmSync(path, { recursive: true, force: true });
+  }
+  layOut(root);
+}
+
+export const readLog = (root: string, path: string) =>
+  existsSync(root + path) ? readFileSync(root + path, "utf8") : "";
