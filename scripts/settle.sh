@@ -40,6 +40,17 @@ why() {
     kubectl_admin -n kube-system get pods -l "$1" --no-headers 2>/dev/null | awk '$3 != "Running" || $2 !~ /^([0-9]+)\/\1$/ {printf "%s is %s (%s ready, %s restarts); ", $1, $3, $2, $4}' | head -c 600
 }
 
+# Every pod of Cilium is of the release's present values, and ready. They are replaced one node at a time. Envoy and the
+# operator are there as the chart's values say.
+wait_for_cilium() {
+    local workload
+    ask 60 "which workloads does kube-system have" kubectl_admin -n kube-system get daemonsets,deployments -o name
+    for workload in daemonset.apps/cilium $(grep -xE 'daemonset\.apps/cilium-envoy|deployment\.apps/cilium-operator' <<<"$ANSWER"); do
+        poll "$TK_READY_SECONDS" rolled_out "$workload" ||
+            fail "Cilium is not ready after $TK_READY_SECONDS s: $(why 'k8s-app in (cilium, cilium-envoy), io.cilium/app!=operator')$(why io.cilium/app=operator)see 'kubectl -n kube-system logs ${workload/.apps/}'"
+    done
+}
+
 unmanaged_pods() {
     local managed
     # Without an answer every pod would look older than Cilium.
@@ -124,8 +135,7 @@ apply() {
         settle_node "$node" labels "$(words_of "$node" "$TK_LABELS")"
         settle_node "$node" taints "$(words_of "$node" "$TK_TAINTS")"
     done
-    poll "$TK_READY_SECONDS" rolled_out daemonset/cilium ||
-        fail "Cilium is not ready after $TK_READY_SECONDS s: $(why k8s-app=cilium)see 'kubectl -n kube-system logs ds/cilium'"
+    wait_for_cilium
     wait_for "$TK_READY_SECONDS" "not every node is Ready: see 'kubectl get nodes'" nodes_ready
     restart_unmanaged_pods
     wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns
