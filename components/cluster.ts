@@ -14,6 +14,7 @@ import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
 import { appliedOutput, permitted } from "./cluster-plan";
+import { ClusterOnline } from "./cluster-online";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
@@ -225,6 +226,10 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
+    if (config.nodes.some(({ host }) => host.kind === "ssh")) {
+      // What depends on most goes first.
+      new ClusterOnline("cluster", config, { parent: this, dependsOn: settled });
+    }
     if (config.checks) {
       new ClusterChecks(
         "cluster",
