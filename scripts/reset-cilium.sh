@@ -47,7 +47,10 @@ reset_cilium() {
             grep -vE 'CILIUM_|KUBE-' <<<"$rules" | "$variant-restore" || true
         done
     done
-    if command -v ipset >/dev/null; then ipset destroy cilium_node_set_v4 2>/dev/null || true; fi
+    if command -v ipset >/dev/null; then
+        ipset destroy cilium_node_set_v4 2>/dev/null || true
+        ipset destroy cilium_node_set_v6 2>/dev/null || true
+    fi
     # The kernel's own rule first: without any rule for the local table this host answers to nothing.
     for family in -4 -6; do
         restore_local_rule "$family"

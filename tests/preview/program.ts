@@ -183,7 +183,7 @@ export function connectionOf({ inputs }: Pick<Registered, "inputs">): Record<str
 
 /** What a script runs on its host. */
 export const commandOf = ({ inputs }: Pick<Registered, "inputs">) =>
-  environmentOf({ inputs }).TAILKUBE_COMMAND ?? inputs.create ?? inputs.update;
+  environmentOf({ inputs }).TAILKUBE_COMMAND ?? inputs.update ?? inputs.create;
 
 export const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
 
