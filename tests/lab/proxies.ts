@@ -80,10 +80,8 @@ function teachName(): void {
     /\n(\s*)kubernetes /,
     `\n$1hosts {\n$1    ${outside.address} ${external}\n$1    fallthrough\n$1}\n$1kubernetes `,
   );
-  kubectlWith(
-    JSON.stringify({ data: { Corefile: taught } }),
-    ...["-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch-file", "/dev/stdin"],
-  );
+  const patch = JSON.stringify({ data: { Corefile: taught } });
+  kubectlWith("", "-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch);
   kubectlWith("", "-n", "kube-system", "rollout", "restart", "deployment/coredns");
 }
 
