@@ -36,9 +36,6 @@ wanted_containerd() {
 wanted_tailscale() {
     if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
 }
-# Its configuration names the pause image, which changes with Kubernetes.
-wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' "$TK_CONTAINERD_V1"; else printf '%s' "$TK_CONTAINERD_V2"; fi; }
-
 has_wanted_containerd() {
     local wanted
     wanted=$(wanted_containerd)

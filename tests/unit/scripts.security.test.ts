@@ -191,6 +191,7 @@ describe("the folder of etcd's data", () => {
     expect(changedBy(run)).to.include(`mode 700 of ${data(root)}`);
     expect(mode(root)).to.equal("700");
     write(`${data(root)}/member/db`, "data");
+    write(`${root}/var/lib/tailkube/etcd-ours`, "");
     bashOk(node(root, `${without}; find() { case "$1" in ${root}/*) command find "$@" ;; esac; }; reset_node`));
     expect(mode(root)).to.equal("755");
     expect(existsSync(`${data(root)}/member`)).to.equal(false);

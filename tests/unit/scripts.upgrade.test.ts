@@ -898,7 +898,7 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
 
   it("runtime imports images and leaves what runs alone", () => {
     const fakes = `
-      for f in kernel_settings install_containerd install_kubernetes import_images; do eval "$f() { log $f; }"; done
+      for f in claim_host kernel_settings install_containerd install_kubernetes import_images; do eval "$f() { log $f; }"; done
       containerd() { echo "containerd x 2.2.1"; }; kubeadm() { echo v1.35.4; }
       apply`;
     const root = temporaryFolder();
@@ -908,6 +908,7 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
     const fresh = temporaryFolder();
     bashOk(stage(fresh, ["reset.sh", "runtime.sh"], {}, fakes));
     expect(logOf(fresh)).to.deep.equal([
+      "claim_host",
       "kernel_settings",
       "install_containerd",
       "install_kubernetes",
