@@ -15,6 +15,7 @@ import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
 import { appliedOutput, permitted } from "./cluster-plan";
+import { ClusterPeers } from "./cluster-peers";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
@@ -147,7 +148,12 @@ export class Cluster extends pulumi.ComponentResource {
     this.authorities.apply((authorities) => {
       for (const warning of authorityWarnings(authorities, new Date())) void pulumi.log.warn(warning, this);
     });
-    const planes: pulumi.Resource[] = [];
+    const peers = new ClusterPeers(
+      "cluster",
+      { on: steward.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
+      { parent: this, dependsOn: steward.needs },
+    );
+    const planes: pulumi.Resource[] = [peers];
     const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {

@@ -23,8 +23,8 @@ export interface ControlPlaneArgs {
 }
 
 /**
- * A control plane, whichever of them: it founds the cluster if the state says so and nobody answers at the endpoint, else
- * it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
+ * A control plane, whichever of them: it founds the cluster if the state says so and no declared control plane has an API
+ * server, else it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
  * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
 export class ControlPlane extends pulumi.ComponentResource {
@@ -90,8 +90,9 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_SA_KEY: secret("saKey"),
         },
         secretResult: true,
-        // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate, and a former attempt's reset.
-        timeoutSeconds: kubeadmSeconds + 840,
+        // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate; before it, a former attempt's member of
+        // etcd, which may have to become ready or leave, its reset, and the minute in which other control planes are asked for.
+        timeoutSeconds: kubeadmSeconds + 1800,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

@@ -22,6 +22,7 @@ export const stageFiles = {
   // reset.sh for what a later stage that failed has left.
   runtime: ["reset-cilium.sh", "reset.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
+  peers: ["peers.sh"],
   "control-plane": [
     "reset-cilium.sh",
     "reset.sh",
@@ -30,6 +31,7 @@ export const stageFiles = {
     "endpoint.sh",
     ...hardeningFiles,
     "approver.sh",
+    "founding.sh",
     "control-plane.sh",
   ],
   upgrade: [

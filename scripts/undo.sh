@@ -15,6 +15,7 @@ remove() {
         rm -rf "$TK_STATE/upgrading" "$TK_STATE/snapshots"
         for stage in upgrade control-plane join; do TK_STAGE=$stage undo_files; done
     fi
+    [ ! -e "$TK_STATE/owned.peers" ] || TK_STAGE=peers undo_files
     for stage in runtime tailnet lan; do
         [ -e "$TK_STATE/owned.$stage" ] || continue
         TK_STAGE=$stage

@@ -32,7 +32,7 @@ const connectionOf = ({ inputs }: Registered) => inputs.connection as Record<str
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofSteward = ["secrets", "departures", "admit", "settle", "checks"];
+const ofSteward = ["secrets", "peers", "departures", "admit", "settle", "checks"];
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 
@@ -57,7 +57,7 @@ describe("three control planes and a worker", () => {
       ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`, `${name}-upgrade`]),
       ...planes.flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
       ...["workers-admit", "w1-join"],
-      ...["cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["cluster-secrets", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
     ];
     expect(custom(run).map(({ type, name }) => `${type} ${name}`)).to.have.members([
       ...names.flatMap((name) => [`${name}-host-key`, `${name}-undo`].map((one) => `command:local:Command ${one}`)),
@@ -79,6 +79,7 @@ describe("three control planes and a worker", () => {
         `tailkube:node:Version ${name}`,
       ]),
       "tailkube:controlplane:Secrets cluster",
+      "tailkube:cluster:Peers cluster",
       "tailkube:cluster:Departures cluster",
       ...planes.map((name) => `tailkube:controlplane:ControlPlane ${name}`),
       "tailkube:controlplane:Admission workers",
@@ -94,7 +95,7 @@ describe("three control planes and a worker", () => {
   it("take few connections to each host", () => {
     const count = (address: string) =>
       scripts(run).filter((r) => r.inputs.create !== undefined && connectionOf(r).host === address).length;
-    expect(nodes.map(({ host }) => count(host.address as string))).to.deep.equal([8, 4, 4, 4]);
+    expect(nodes.map(({ host }) => count(host.address as string))).to.deep.equal([9, 4, 4, 4]);
   });
 
   it("come up again as they are: the same config gives the same inputs", async () => {
@@ -561,6 +562,7 @@ describe("other stacks", () => {
       ),
       ...[
         "cluster-secrets",
+        "cluster-peers",
         "cluster-departures",
         "cilium-kubernetes",
         "cilium-release",
@@ -637,7 +639,9 @@ describe("other stacks", () => {
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(grown, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
-    expect(changed).to.have.members(["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"]);
+    expect(changed).to.have.members([
+      ...["workers-admit", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
+    ]);
   });
 
   it("a rotated auth key: nothing but the tailnet's stage hears of it", async () => {

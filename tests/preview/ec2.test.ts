@@ -99,7 +99,8 @@ describe("a stack on EC2", () => {
         ["first-boot", "host-key", "facts", "tailnet", "runtime", "upgrade"].map((s) => `${name}-${s}`),
       ),
       ...["cp1", "cp2", "cp3"].flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
-      ...["workers-admit", "w1-join", "cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["workers-admit", "w1-join", "cluster-secrets", "cluster-peers", "cluster-departures"],
+      ...["cluster-settle", "cluster-checks"],
     ];
     expect(scripts(run).map(({ name }) => name)).to.have.members(stages);
     expect(ofType(run, "command:local:Command")).to.deep.equal([]);

@@ -138,13 +138,14 @@ describe("undo.sh", () => {
   }
 
   it("takes away every stage, the newest first", () => {
-    expect(undone("tailnet", "runtime", "control-plane")).to.deep.equal([
+    expect(undone("tailnet", "runtime", "peers", "control-plane")).to.deep.equal([
       "stop tailkube-endpoint.service",
       "stop tailkube-approve.timer",
       "reset_node",
       "files of upgrade",
       "files of control-plane",
       "files of join",
+      "files of peers",
       "runtime as runtime",
       "tailnet as tailnet",
       '{"changed":[]}',
