@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
 import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
-import { scriptText } from "../scripts/render";
+import { approverScript, scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
 import {
@@ -58,7 +58,7 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
           TK_HOST_ETCD: scriptText("host/etcd.sh"),
-          TK_HOST_APPROVE: config.security.kubeletServingCertificates ? scriptText("host/approve.sh") : "",
+          TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
           ...controlPlaneSecurityVariables(config, secrets),
           TK_RESTORE: args.restoreSnapshot ?? "",
           TK_INIT_DOCUMENT: document((node, host) =>

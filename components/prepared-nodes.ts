@@ -63,6 +63,7 @@ export function prepareNodes(
       mark: host.identity.apply((identity) =>
         fingerprint([pulumi.getProject(), pulumi.getStack(), config.clusterName, name, identity]),
       ),
+      nonce: runtime.nonce,
     };
     return { member, device, runtime, needs: [device, runtime] };
   });

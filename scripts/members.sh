@@ -56,4 +56,5 @@ forget_node() {
     changed "removed the Node $1"
 }
 
-mark_of() { kubectl_cluster get node "$1" -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null; }
+# mark_of NAME: ANSWER is the mark that the node carries since it has joined; nothing without one.
+mark_of() { ask 60 "which mark the Node $1 carries, to the API" kubectl_cluster get node "$1" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}'; }

@@ -378,6 +378,20 @@ import_images() {
     done <"$TK_BUNDLE/images.list"
 }
 
+# A random text that this host keeps until it is undone: the worker's bootstrap token is derived from it, among others, so that
+# a token that was valid once is of no use to a host that is added again.
+join_nonce() {
+    local path=$TK_STATE/join-nonce
+    NONCE=
+    [ "$TK_ROLE" = worker ] || return 0
+    if [ ! -s "$path" ]; then
+        own "$path"
+        record "$path" "$(od -An -N16 -v -tx1 /dev/urandom | tr -d ' \n')"
+    fi
+    NONCE=$(cat "$path")
+    [[ $NONCE =~ ^[0-9a-f]{32}$ ]] || fail "$path does not hold 32 hexadecimal digits. Remove the file and run again"
+}
+
 apply() {
     # What a node of a cluster runs is changed by the stage upgrade, one node at a time; here all hosts go at once.
     if [ ! -e "$SENTINEL" ]; then
@@ -387,7 +401,8 @@ apply() {
         install_kubernetes
     fi
     import_images
-    result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)"
+    join_nonce
+    result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)" nonce "$NONCE"
 }
 
 # restore_holds: of the packages that we hold; those that the user held stay held.

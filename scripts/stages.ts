@@ -49,7 +49,7 @@ export const stageFiles = {
   ],
   encryption: ["cluster-notes.sh", "security.sh", "encryption.sh"],
   join: ["reset-cilium.sh", "reset.sh", "node.sh", "node-security.sh", "join.sh"],
-  admit: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "admit.sh"],
+  admit: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "cluster-notes.sh", "requests.sh", "admit.sh"],
   departures: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "depart.sh", "departures.sh"],
   settle: ["reset-cilium.sh", "reset.sh", "node.sh", "members.sh", "depart.sh", "cluster-notes.sh", "settle.sh"],
   checks: ["reset-cilium.sh", "reset.sh", "node.sh", "checks.sh"],

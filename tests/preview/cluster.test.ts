@@ -40,7 +40,7 @@ const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 const variables = (run: Run, name: string) => variablesOf(stdinOf(find(run, name)));
 
 /** The token that a worker joins by. */
-function joinToken(run: Run, node: string): string {
+function tokenOf(run: Run, node: string): string {
   const { users } = parse(variables(run, `${node}-join`).TK_DISCOVERY!) as { users: [{ user: { token: string } }] };
   return users[0].user.token;
 }
@@ -202,7 +202,7 @@ describe("three control planes and a worker", () => {
   });
 
   describe("secrets", () => {
-    const token = () => joinToken(run, "w1");
+    const token = () => tokenOf(run, "w1");
     const key = () => encryptionKey(joinSeed).secret;
     /** A line of each key that is only that key's. */
     const keys = () => Object.values(authorityKeys).map((pem) => pem.split("\n")[1]!);
@@ -292,16 +292,12 @@ describe("three control planes and a worker", () => {
     });
 
     it("send workers to the endpoint, with the CA itself and the token that the admission makes valid", () => {
-      const { TK_TOKEN_ID, TK_TOKEN_SECRET } = variables(run, "workers-admit");
+      const token = /^w1=([a-z0-9]{6}\.[a-z0-9]{16})$/.exec(variables(run, "workers-admit").TK_TOKENS!)![1]!;
       expect(kubeadm(run, "w1-join")[0]!.discovery).to.deep.equal({
         file: { kubeConfigPath: "/run/tailkube/discovery.conf" },
       });
       expect(variables(run, "w1-join").TK_DISCOVERY).to.equal(
-        joinKubeconfig(
-          { endpoint: { address: "10.200.0.1", port: 6443 } },
-          caCertificate,
-          `${TK_TOKEN_ID}.${TK_TOKEN_SECRET}`,
-        ),
+        joinKubeconfig({ endpoint: { address: "10.200.0.1", port: 6443 } }, caCertificate, token),
       );
     });
 
@@ -581,7 +577,20 @@ describe("other stacks", () => {
     expect(variables(run, "workers-admit").TK_JOINERS).to.match(/^w1=[0-9a-f]{16} w2=[0-9a-f]{16}$/);
     expect(before(run, "w2-join")).to.not.include("w1-join");
     expect(before(run, "w1-join")).to.not.include("w2-join");
-    expect(joinToken(run, "w1")).to.equal(joinToken(run, "w2"));
+    expect(tokenOf(run, "w1")).to.not.equal(tokenOf(run, "w2"));
+    expect(variables(run, "workers-admit").TK_TOKENS).to.equal(`w1=${tokenOf(run, "w1")} w2=${tokenOf(run, "w2")}`);
+  });
+
+  it("a host that is added again: another token, and those of the others as before", async () => {
+    const w2 = { ...nodes[3]!, name: "w2", host: { address: "192.0.2.22" } };
+    const both = { config: { nodes: [...nodes, w2] } };
+    const first = await runProgram(both);
+    const again = await runProgram({ ...both, nonces: { w1: "0".repeat(32) } });
+    expect(tokenOf(again, "w1")).to.not.equal(tokenOf(first, "w1"));
+    expect(tokenOf(again, "w2")).to.equal(tokenOf(first, "w2"));
+    expect(find(again, "w2-join").inputs).to.deep.equal(find(first, "w2-join").inputs);
+    const machine = await runProgram({ config: { nodes: [...change("w1", { identity: "another" }), w2] } });
+    expect(tokenOf(machine, "w1")).to.not.equal(tokenOf(first, "w1"));
   });
 
   it("a host key in the config: it is enforced, and none is asked for", async () => {

@@ -307,39 +307,113 @@ esac
 
 describe("stage admit", () => {
   const joiners = {
-    TK_JOINERS: "w1=mark1",
-    TK_JOINER_ADDRESSES: "w1=100.64.0.21",
-    TK_TOKEN_ID: "abcdef",
-    TK_TOKEN_SECRET: "0123456789abcdef",
+    TK_JOINERS: "w1=mark1 w2=mark2",
+    TK_JOINER_ADDRESSES: "w1=100.64.0.21 w2=100.64.0.22",
+    TK_TOKENS: "w1=abcdef.0123456789abcdef w2=ghijkl.0123456789ghijkl",
     TK_JOIN_SECONDS: "30",
   };
-  /** An API in which the joiner's mark appears when it has been asked for `after` times; before it is `former`. */
-  const kubectl = (after: number, former = "", ready = "") => `
+  /**
+   * An API with w2 in it, in which w1's mark appears when it has been asked for `after` times; before it is `former`.
+   * `fails` are patterns of questions that get no answer.
+   */
+  const kubectl = (after: number, former = "", ready = "", fails = "none") => `
+    fails() { case "$*" in ${fails}) echo "etcdserver: request timed out" >&2; return 0 ;; *) return 1 ;; esac; }
     kubectl_cluster() {
+        if fails "$@"; then return 1; fi
         case "$*" in
         "get node w1 "*joined*)
             echo x >>"$ROOT/asked"
             if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf mark1; else printf '%s' "${former}"; fi ;;
+        "get node w2 "*joined*) printf mark2 ;;
         "get node w1 "*Ready*) printf '%s' "${ready}" ;;
-        "get node w1 -o name") echo node/w1 ;;
+        "get node w1 "*"-o name") echo node/w1 ;;
+        "get node w2 "*"-o name") echo node/w2 ;;
         *) log "$*" ;;
         esac
     }
-    kubectl_security() { case "$*" in *patch*) log "declare \${*: -1}" ;; esac; }
-    kubectl_admin() { case "$*" in "apply -f -") log apply; cat >>"$ROOT/applied" ;; *) log "$*" ;; esac; }`;
-  const declared = 'declare {"data":{"w1":"100.64.0.21"}}';
-  const closed = "-n kube-system delete secret bootstrap-token-abcdef --ignore-not-found";
+    kubectl_security() { if fails "$@"; then return 1; fi; case "$*" in *patch*) log "declare \${*: -1}" ;; esac; }
+    kubectl_admin() {
+        if fails "$@"; then return 1; fi
+        case "$*" in
+        "apply "*" -f -") log apply; cat >>"$ROOT/applied" ;;
+        "get certificatesigningrequests "*) ;;
+        *) log "$*" ;;
+        esac
+    }`;
+  const declared = 'declare {"data":{"w1":"100.64.0.21","w2":"100.64.0.22"}}';
+  const closedW1 = "-n kube-system delete secret bootstrap-token-abcdef --ignore-not-found";
+  const closed = "-n kube-system delete secret --selector tailkube.dev/admission --ignore-not-found";
 
-  it("opens the door, waits for the joiner's own mark, and shuts it", () => {
+  it("opens the door for those that have not joined, waits for their own marks, and closes it", () => {
     const root = temporaryFolder();
     bashOk(stage(root, "admit", joiners, `${kubectl(4)}\napply`));
-    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
-    const secret = readFileSync(`${root}/applied`, "utf8");
-    expect(secret)
-      .to.match(/^ {2}name: bootstrap-token-abcdef$/m)
-      .and.match(/^ {2}token-secret: "0123456789abcdef"$/m);
-    const expiration = Date.parse(/expiration: "(.*)"/.exec(secret)![1]!);
-    expect(expiration - Date.now()).to.be.within(60_000, 91_000);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+    const applied = parseAllDocuments(readFileSync(`${root}/applied`, "utf8")).map(
+      (document) =>
+        document.toJS() as { kind: string; metadata: { name: string }; stringData?: Record<string, string> },
+    );
+    const secrets = applied.filter(({ kind }) => kind === "Secret");
+    expect(secrets.map(({ metadata }) => metadata)).to.deep.equal([
+      { name: "bootstrap-token-abcdef", namespace: "kube-system", labels: { "tailkube.dev/admission": "w1" } },
+    ]);
+    const { expiration, ...data } = secrets[0]!.stringData!;
+    expect(data).to.deep.equal({
+      description: "tailkube: admission of w1",
+      "token-id": "abcdef",
+      "token-secret": "0123456789abcdef",
+      "usage-bootstrap-authentication": "true",
+      "auth-extra-groups": "system:bootstrappers:tailkube",
+    });
+    expect(Date.parse(expiration!) - Date.now()).to.be.within(60_000, 91_000);
+  });
+
+  it("gives the tokens' group no more than what a join needs, and not what the controller manager approves by", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "admit", joiners, `${kubectl(4)}\napply`));
+    const applied = parseAllDocuments(readFileSync(`${root}/applied`, "utf8")).map(
+      (document) =>
+        document.toJS() as { kind: string; rules?: unknown; roleRef?: { name: string }; subjects?: { name: string }[] },
+    );
+    expect(applied.flatMap(({ rules }) => rules ?? [])).to.deep.equal([
+      { apiGroups: [""], resources: ["nodes"], verbs: ["get"] },
+      {
+        apiGroups: ["certificates.k8s.io"],
+        resources: ["certificatesigningrequests"],
+        verbs: ["create", "get", "list", "watch"],
+      },
+      {
+        apiGroups: [""],
+        resources: ["configmaps"],
+        resourceNames: ["kubeadm-config", "kubelet-config"],
+        verbs: ["get"],
+      },
+    ]);
+    expect(applied.flatMap(({ roleRef }) => roleRef?.name ?? [])).to.deep.equal(["tailkube:join", "tailkube:join"]);
+    expect(applied.flatMap(({ subjects }) => subjects ?? []).map(({ name }) => name)).to.deep.equal(
+      Array(2).fill("system:bootstrappers:tailkube"),
+    );
+  });
+
+  it("approves the identity of a joiner by its own token", () => {
+    const root = temporaryFolder();
+    const stdout = bashOk(
+      stage(
+        root,
+        "admit",
+        joiners,
+        `${kubectl(4)}
+        waiting_requests() { log "requests for $1"; echo "r|"; }
+        serve_requests() { log "serve $1 \${2%$'\\n'}"; APPROVED=(w1) REFUSED=() UNANSWERED=(); }
+        apply`,
+      ),
+    );
+    const hex = (text: string) => Buffer.from(text).toString("hex");
+    expect(logOf(root).slice(2, 4)).to.deep.equal([
+      "requests for kubernetes.io/kube-apiserver-client-kubelet",
+      `serve client d|${hex("w1")}|${hex("abcdef")}`,
+    ]);
+    expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("approved the identity of w1");
+    expect(stdout).to.not.include("0123456789abcdef");
   });
 
   for (const [what, former, ready] of [
@@ -348,27 +422,67 @@ describe("stage admit", () => {
   ] as const) {
     it(`forgets what the API has of ${what}, before it opens`, () => {
       const root = temporaryFolder();
-      const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(6, former, ready)}\napply`));
-      expect(logOf(root)).to.deep.equal([
-        '-n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"w1":null}}',
-        "delete node w1 --ignore-not-found --timeout=60s",
-        "delete pods -A --field-selector spec.nodeName=w1 --force --grace-period=0 --wait=false",
-        declared,
-        "apply",
-        closed,
-      ]);
+      const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(6, former, ready)}\nforget_node() { log "forget $1"; changed "removed the Node $1"; }\napply`)); // prettier-ignore
+      expect(logOf(root)).to.deep.equal(["forget w1", declared, "apply", closedW1, closed]);
       expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("removed the Node w1");
     });
   }
 
-  it("opens nothing when all have joined, and shuts what a killed run left open", () => {
+  it("leaves a Node alone that is neither another machine's nor Ready", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "admit", joiners, `${kubectl(6, "", "Unknown")}\napply`));
+    expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+  });
+
+  for (const [question, what] of [
+    ['"get node w1 "*joined*', /no answer after \d+ s to the question which mark.*w1.*request timed out/],
+    ['"get node w2 "*joined*', /no answer after \d+ s to the question which mark.*w2.*request timed out/],
+    ['"get node w1 "*Ready*', /no answer after \d+ s to the question whether the Node w1 is Ready.*request timed out/],
+  ] as const) {
+    it(`fails and removes nothing where a question gets no answer: ${question}`, () => {
+      const root = temporaryFolder();
+      const { status, stderr } = bash(
+        stage(
+          root,
+          "admit",
+          joiners,
+          `${kubectl(99, "", "True", question)}
+          sleep() { SECONDS=$((SECONDS + 30)); }
+          forget_node() { log "forget $1"; }
+          apply`,
+        ),
+      );
+      expect(status).to.equal(1);
+      expect(stderr).to.match(what);
+      expect(logOf(root)).to.deep.equal([]);
+    });
+
+    it(`goes on where a question is answered the second time: ${question}`, () => {
+      const root = temporaryFolder();
+      bashOk(
+        stage(
+          root,
+          "admit",
+          joiners,
+          `${kubectl(4, "", "", question)}
+          eval "once_$(declare -f fails)"
+          fails() { if [ ! -e "$ROOT/failed" ] && once_fails "$@"; then : >"$ROOT/failed"; return 0; fi; return 1; }
+          apply`,
+        ),
+      );
+      expect(existsSync(`${root}/failed`)).to.equal(true);
+      expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+    });
+  }
+
+  it("opens nothing when all have joined, and closes what a killed run left open", () => {
     const root = temporaryFolder();
     const stdout = bashOk(stage(root, "admit", joiners, `${kubectl(0)}\napply`));
     expect(logOf(root)).to.deep.equal([declared, closed]);
     expect(JSON.parse(stdout)).to.deep.equal({ changed: [] });
   });
 
-  it("shuts the door when nobody came, and says who did not", () => {
+  it("closes the door when a joiner did not come, and says which", () => {
     const root = temporaryFolder();
     const { status, stderr } = bash(
       stage(
@@ -384,13 +498,37 @@ describe("stage admit", () => {
     expect(logOf(root).at(-1)).to.equal(closed);
   });
 
-  it("shuts the door when it is stopped", () => {
+  it("closes the door when it is stopped", () => {
     const root = temporaryFolder();
     bash(stage(root, "admit", joiners, `${kubectl(99999)}\nsleep() { kill -TERM $$; command sleep 1; }\napply`));
     expect(logOf(root).at(-1)).to.equal(closed);
   });
 
-  it("ends the admission of a killed run, which would shut this one's door", () => {
+  it("closes the door when the API stops answering in the middle", () => {
+    const root = temporaryFolder();
+    const { status, stderr } = bash(
+      stage(
+        root,
+        "admit",
+        joiners,
+        `${kubectl(99999, "", "", '"get certificatesigningrequests "*')}\nsleep() { SECONDS=$((SECONDS + 30)); }\napply`,
+      ),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/no answer after \d+ s to the question which joiners request an identity/);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
+  });
+
+  it("fails when the tokens cannot be revoked", () => {
+    const root = temporaryFolder();
+    const { status, stderr } = bash(
+      stage(root, "admit", joiners, `${kubectl(4, "", "", '*"delete secret"*')}\nsleep() { SECONDS=$((SECONDS + 5)); }\napply`),
+    ); // prettier-ignore
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/the tokens of the admission cannot be revoked/);
+  });
+
+  it("ends the admission of a killed run, which would close this one's door", () => {
     const root = temporaryFolder();
     bashOk(
       stage(
@@ -405,7 +543,39 @@ describe("stage admit", () => {
         if kill -0 $old 2>/dev/null; then wait $old || true; fi`,
       ),
     );
-    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+  });
+});
+
+describe("a worker's nonce", () => {
+  const nonce = (root: string, more: Record<string, string> = { TK_ROLE: "worker" }, text = "") =>
+    bash(stage(root, "runtime", more, `${text}\njoin_nonce; printf '%s' "$NONCE"`));
+
+  it("is made once, kept by the host, and gone with what the host is cleaned of", () => {
+    const root = temporaryFolder();
+    const { stdout: first, status } = nonce(root);
+    expect(status).to.equal(0);
+    expect(first).to.match(/^[0-9a-f]{32}$/);
+    expect(nonce(root).stdout).to.equal(first);
+    bashOk(stage(root, "runtime", {}, "undo_files"));
+    expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
+    expect(nonce(root).stdout)
+      .to.match(/^[0-9a-f]{32}$/)
+      .and.to.not.equal(first);
+  });
+
+  it("is not made on a control plane", () => {
+    const root = temporaryFolder();
+    expect(nonce(root, { TK_ROLE: "control-plane" }).stdout).to.equal("");
+    expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
+  });
+
+  it("is never half of one", () => {
+    const root = temporaryFolder();
+    write(`${root}/var/lib/tailkube/join-nonce`, "abc\n");
+    const { status, stderr } = nonce(root);
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/join-nonce does not hold 32 hexadecimal digits\. Remove the file and run again/);
   });
 });
 
