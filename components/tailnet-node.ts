@@ -7,6 +7,8 @@ export interface TailnetNodeArgs {
   host: ScriptTarget;
   config: ClusterConfig;
   authKey: pulumi.Input<string>;
+  /** What the auth key has to give the device. */
+  tags: readonly string[];
 }
 
 /** A host in the tailnet: tailscaled installed and logged in, and the units that the node's other stages lean on. */
@@ -27,7 +29,7 @@ export class TailnetNode extends pulumi.ComponentResource {
         variables: {
           TK_AUTH_KEY: args.authKey,
           TK_LOGIN_SERVER: config.tailnet.loginServer,
-          TK_TAG: config.tailnet.tag,
+          TK_TAGS: args.tags.join(" "),
           TK_BUNDLE: config.bundle ?? "",
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
           TK_POD_CIDR: config.podCidr,

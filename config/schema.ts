@@ -20,6 +20,9 @@ export const newestKubernetesMinor = 36;
 export const oldestCiliumMinor = 15;
 /** Tailscale's own coordination server. */
 export const tailscaleLoginServer = "https://controlplane.tailscale.com";
+/** Of the nodes' devices. */
+export const defaultTag = "tag:k8s";
+
 /** IPv6's least MTU and Tailscale's default (https://tailscale.com/kb/1023). Bytes. */
 export const smallestTailnetMtu = 1280;
 
@@ -88,10 +91,13 @@ export const stackSchema = z.object({
   tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, `a URL such as ${tailscaleLoginServer}`).default(
     tailscaleLoginServer,
   ),
-  tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s").default("tag:k8s"),
+  tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, `a tag such as ${defaultTag}`).default(defaultTag),
+  tailnetControlPlaneTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s-control-plane").optional(),
   tailnetMtu: wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
   tailnetAuthKey: z.string().optional(),
   tailnetAuthKeyFile: z.string().optional(),
+  tailnetControlPlaneAuthKey: z.string().optional(),
+  tailnetControlPlaneAuthKeyFile: z.string().optional(),
   tailnetApi: text(/^https?:\/\/[^\s/]+/, "a URL such as https://api.tailscale.com").default(
     "https://api.tailscale.com",
   ),

@@ -155,7 +155,7 @@ describe("three control planes and a worker", () => {
           ...[
             "TK_LOGIN_SERVER",
             "TK_AUTH_KEY",
-            "TK_TAG",
+            "TK_TAGS",
             "TK_HOST_ROUTES",
             "TK_HOST_WAIT_ADDRESS",
             "TK_HOST_NETWORK",
@@ -728,6 +728,15 @@ describe("other stacks", () => {
 });
 
 describe("what stops the program", () => {
+  it("two nodes with one tailnet address: one error that names them, and no node joins", async () => {
+    const run = await runProgram({ addresses: { w1: "100.64.0.2" } });
+    expect(run.errors.map(({ message }) => message)).to.have.lengthOf(1);
+    expect(run.errors[0]!.message).to.match(/^cp2, w1: one tailnet address, 100\.64\.0\.2, /);
+    const made = custom(run).map(({ name }) => name);
+    expect(made).to.include.members(["cp2-tailnet", "w1-tailnet", "w1-runtime"]);
+    expect(made.filter((name) => /-(control-plane|join|secrets|admit)$/.test(name))).to.deep.equal([]);
+  });
+
   it("hosts that the config does not fit: one error, as it is, and no host is touched", async () => {
     const run = await runProgram({
       facts: {

@@ -76,15 +76,12 @@ export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 /** The auth key that Tailscale's API makes for a resource of that name. */
 export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
 
-/** What a worker's host has made for its token. */
-export const nonceOf = (node: string) => Buffer.from(node.padEnd(16)).toString("hex");
-
 /** What the scripts answer, as far as the program looks at it. */
 function answer(
   name: string,
   position: number,
   stdin: string,
-  { facts = {}, config = {}, encryption = {}, nonces = {} }: RunArgs,
+  { facts = {}, config = {}, encryption = {}, addresses = {} }: RunArgs,
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
@@ -93,16 +90,17 @@ function answer(
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
-      return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+      return {
+        changed: [],
+        address: addresses[node] ?? nodeAddress(position),
+        deviceId: `n${position}CNTRL`,
+        deviceName: node,
+      };
     case "lan":
       return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
       // A new host has what is wanted.
-      return {
-        changed: [],
-        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}`,
-        nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
-      };
+      return { changed: [], kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}` };
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
@@ -139,10 +137,10 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** Tailnet addresses that differ from `nodeAddress`, by node. */
+  addresses?: Record<string, string>;
   /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
   encryption?: Record<string, string>;
-  /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
-  nonces?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
@@ -203,7 +201,7 @@ export async function runProgram({
   config = {},
   facts = {},
   encryption = {},
-  nonces = {},
+  addresses = {},
   preview = false,
   last = {},
   plain = [],
@@ -243,7 +241,7 @@ export async function runProgram({
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, nonces }))}\n`;
+              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, addresses }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };
@@ -286,7 +284,7 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
+    ["sshPrivateKey", "tailnetAuthKey", "tailnetControlPlaneAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
       .filter((key) => !plainKeys.includes(key))
       .map((key) => `tailkube:${key}`),
   );
