@@ -43,10 +43,12 @@ etcd_healthy() { etcd_command ctl --command-timeout=8s endpoint health; }
 # stopped in order, but not where its network goes: then nobody leads until an election, and requests fail meanwhile.
 yield_etcd_lead() {
     local status other
-    status=$(etcd_command ctl --command-timeout=8s endpoint status --write-out=json 2>/dev/null) || return 0
+    ask 60 "which member leads etcd, to etcd on this host" etcd_command ctl --command-timeout=8s endpoint status --write-out=json
+    status=$ANSWER
     [ "$(sed -n 's/.*"member_id": *\([0-9]*\).*/\1/p' <<<"$status")" = "$(sed -n 's/.*"leader": *\([0-9]*\).*/\1/p' <<<"$status")" ] || return 0
     # ID, state, name, URLs of peers and of clients, whether it is a learner.
-    other=$(etcd_command ctl --command-timeout=8s member list 2>/dev/null | awk -F ', ' -v own="$TK_NODE" '$2 == "started" && $3 != own && $6 == "false" {print $1; exit}')
+    ask 60 "which members etcd has, to etcd on this host" etcd_command ctl --command-timeout=8s member list
+    other=$(awk -F ', ' -v own="$TK_NODE" '$2 == "started" && $3 != own && $6 == "false" {print $1; exit}' <<<"$ANSWER")
     [ -n "$other" ] || return 0
     if etcd_command ctl --command-timeout=8s move-leader "$other" >/dev/null 2>&1; then changed "gave the lead of etcd to another member"; fi
 }

@@ -60,8 +60,13 @@ has_wanted_binaries() {
     [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && [ "$(kubectl_binary)" = "$TK_KUBERNETES_VERSION" ] &&
         [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
 }
+# A lost answer is not another version: the node would be drained for nothing.
 has_wanted_kubernetes() {
-    has_wanted_binaries && [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ]
+    has_wanted_binaries || return
+    ask 60 "which version the cluster has, to the API by the kubelet's identity" cluster_version
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || return
+    ask 60 "which version of the kubelet runs here, to the API by the kubelet's identity" running_kubelet
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ]
 }
 # guard: what must not be, before anything is changed.
 guard() {
