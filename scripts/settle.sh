@@ -71,6 +71,17 @@ why() {
     kubectl_admin -n kube-system get pods -l "$1" --no-headers 2>/dev/null | awk '$3 != "Running" || $2 !~ /^([0-9]+)\/\1$/ {printf "%s is %s (%s ready, %s restarts); ", $1, $3, $2, $4}' | head -c 600
 }
 
+# Every pod of Cilium is of the release's present values, and ready. They are replaced one node at a time. Envoy and the
+# operator are there as the chart's values say.
+wait_for_cilium() {
+    local workload
+    ask 60 "which workloads does kube-system have" kubectl_admin -n kube-system get daemonsets,deployments -o name
+    for workload in daemonset.apps/cilium $(grep -xE 'daemonset\.apps/cilium-envoy|deployment\.apps/cilium-operator' <<<"$ANSWER"); do
+        poll "$TK_READY_SECONDS" rolled_out "$workload" ||
+            fail "Cilium is not ready after $TK_READY_SECONDS s: $(why 'k8s-app in (cilium, cilium-envoy), io.cilium/app!=operator')$(why io.cilium/app=operator)see 'kubectl -n kube-system logs ${workload/.apps/}'"
+    done
+}
+
 # unmanaged_pods: "namespace name" of the running pods that have no endpoint of Cilium's. Without an answer to either question
 # every pod would look so, and it prints nothing and fails.
 unmanaged_pods() {
@@ -221,8 +232,7 @@ apply() {
         settle_node "$node" taints "$(words_of "$node" "$TK_TAINTS")"
     done
     # What changes Cilium's pods comes before this wait.
-    poll "$TK_READY_SECONDS" rolled_out daemonset/cilium ||
-        fail "Cilium is not ready after $TK_READY_SECONDS s: $(why k8s-app=cilium)see 'kubectl -n kube-system logs ds/cilium'"
+    wait_for_cilium
     poll "$TK_READY_SECONDS" nodes_ready || fail "not every node is Ready after $TK_READY_SECONDS s:$NOT_READY; see 'kubectl get nodes'"
     restart_unmanaged_pods
     wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns

@@ -308,15 +308,16 @@ EOF
 network_unit() {
     cat <<'EOF'
 [Unit]
-Description=Policy rule and filter for pods routed over the tailnet
+Description=Policy rules, filter and kernel settings for pods over the tailnet
 After=tailscaled.service nftables.service
 Wants=tailscaled.service
 
 [Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/local/lib/tailkube/network up
-ExecStop=/usr/local/lib/tailkube/network down
+ExecStartPre=/usr/local/lib/tailkube/network up
+ExecStart=/usr/local/lib/tailkube/network watch
+ExecStopPost=/usr/local/lib/tailkube/network down
+Restart=on-failure
+RestartSec=2
 
 [Install]
 WantedBy=multi-user.target
@@ -364,6 +365,7 @@ install_units() {
 apply() {
     local address name
     remember_kernel
+    guard_network apply
     calm_network_managers
     forward_ipv4
     # The unit keeps its state here; it is ours to remove only if it was not there before.

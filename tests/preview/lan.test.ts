@@ -5,7 +5,7 @@ import { parse, parseAllDocuments } from "yaml";
 import type { HostFacts } from "../../plan/preflight";
 import { bash } from "../unit/bash";
 import { minimal } from "../unit/config.fixtures";
-import { type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
+import { isScript, type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
 
 const nodes = minimal.nodes as { name: string }[];
 const names = nodes.map(({ name }) => name);
@@ -28,7 +28,7 @@ const config = {
 };
 
 const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
-const scripts = ({ resources }: Run) => resources.filter(({ type }) => type === "command:remote:Command");
+const scripts = ({ resources }: Run) => resources.filter(isScript);
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const find = (run: Run, name: string) => custom(run).find((r) => r.name === name)!;
 const variables = (run: Run, name: string) => variablesOf(stdinOf(find(run, name)));
@@ -45,7 +45,7 @@ describe("a cluster in a lan", () => {
     const kinds = run.resources.map(({ type, name }) => `${type} ${name}`);
     expect(kinds.filter((kind) => /tailnet|tailscale/.test(kind))).to.deep.equal([]);
     for (const name of names) {
-      expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:remote:Command ${name}-lan`]);
+      expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:local:Command ${name}-lan`]);
     }
     for (const { name, inputs } of [...scripts(run), ...names.map((one) => find(run, `${one}-undo`))]) {
       if (name.endsWith("-upgrade")) continue;

@@ -147,6 +147,35 @@ export interface RunArgs {
   plain?: string[];
 }
 
+/** Whether it runs a stage on a host: by the provider, or by OpenSSH under the host's guard. */
+export const isScript = ({ type, inputs }: Pick<Registered, "type" | "inputs">) =>
+  type === "command:remote:Command" || isGuarded({ type, inputs });
+
+/** Whether it runs a stage that may cut the host off. */
+export const isGuarded = ({ type, inputs }: Pick<Registered, "type" | "inputs">) =>
+  type === "command:local:Command" &&
+  inputs.create !== undefined &&
+  environmentOf({ inputs }).TAILKUBE_HOST !== undefined;
+
+const environmentOf = ({ inputs }: Pick<Registered, "inputs">) =>
+  (inputs.environment ?? {}) as Record<string, string | undefined>;
+
+/** Where a script goes. */
+export function connectionOf({ inputs }: Pick<Registered, "inputs">): Record<string, unknown> {
+  if (inputs.connection !== undefined) return inputs.connection as Record<string, unknown>;
+  const {
+    TAILKUBE_HOST: host,
+    TAILKUBE_PORT: port,
+    TAILKUBE_USER: user,
+    TAILKUBE_HOST_KEY: hostKey,
+  } = environmentOf({ inputs });
+  return { host, port: Number(port), user, hostKey };
+}
+
+/** What a script runs on its host. */
+export const commandOf = ({ inputs }: Pick<Registered, "inputs">) =>
+  environmentOf({ inputs }).TAILKUBE_COMMAND ?? inputs.create ?? inputs.update;
+
 export const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
 
 export function find(run: Run, name: string): Registered {
@@ -204,7 +233,7 @@ export async function runProgram({
   addresses = {},
   preview = false,
   last = {},
-  plain = [],
+  plain: plainKeys = [],
 }: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
@@ -223,7 +252,7 @@ export async function runProgram({
         if (type === "tailscale:index/tailnetKey:TailnetKey") {
           return { id, state: { ...inputs, key: madeKey(name) } };
         }
-        if (type === "command:local:Command") {
+        if (type === "command:local:Command" && !isScript({ type, inputs: inputs as Record<string, unknown> })) {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
         const position = names.findIndex((node) => name.startsWith(`${node}-`));
@@ -236,8 +265,8 @@ export async function runProgram({
         if (type === "aws:ec2/keyPair:KeyPair") {
           return { id, state: { ...inputs, keyName: `${name}-made-up` } };
         }
-        if (type === "command:remote:Command") {
-          const { create, stdin } = inputs as { create?: string; stdin: string };
+        if (isScript({ type, inputs: inputs as Record<string, unknown> })) {
+          const { create, stdin } = plain(inputs) as { create?: string; stdin: string };
           const stdout =
             create === undefined
               ? ""
@@ -256,7 +285,7 @@ export async function runProgram({
     preview,
   );
   recordRegistrations(resources);
-  setConfig(values, plain);
+  setConfig(values, plainKeys);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
   const secretOutputs: string[] = [];

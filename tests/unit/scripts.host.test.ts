@@ -541,58 +541,6 @@ describe("host/endpoint.sh", () => {
   });
 });
 
-describe("host/network.sh", () => {
-  function host(podRouting: string) {
-    const root = temporaryFolder();
-    const settings = ["ADDRESS=100.64.0.1", "POD_CIDR=10.50.0.0/16", `POD_ROUTING=${podRouting}`];
-    write(`${root}/etc/tailkube/node.env`, settings.map((line) => `TAILKUBE_${line}\n`).join(""));
-    // One rule, or none, of the preference that is asked for.
-    fake(
-      root,
-      "ip",
-      `case "$*" in
-      "rule show pref 5200") cat rule 2>/dev/null ;;
-      "rule add pref 5200 "*) echo "$*" >rule ;;
-      "rule del pref 5200") rm rule ;;
-      *) exit 1 ;;
-      esac; true`,
-    );
-    fake(root, "nft", `if [ "$1" = -f ]; then cat >table; else rm -f table; fi`);
-    const text = relocated("network.sh", root);
-    return {
-      run: (...args: string[]) => bashOk(text, ...args),
-      rule: () => lines(`${root}/rule`),
-      table: () => lines(`${root}/table`).join("\n"),
-      log: () => lines(`${root}/log`),
-    };
-  }
-
-  it("adds the policy rule of routed pods once, and the filter anew each time", () => {
-    const { run, rule, table, log } = host("native");
-    run("up");
-    run("up");
-    expect(rule()).to.deep.equal(["rule add pref 5200 fwmark 0xf00/0xf00 to 10.50.0.0/16 lookup 52"]);
-    expect(log().filter((line) => line.startsWith("ip rule add"))).to.have.lengthOf(1);
-    expect(table()).to.match(/^table inet tailkube\ndelete table inet tailkube\ntable inet tailkube \{/);
-    expect(table()).to.match(/ip daddr 10\.50\.0\.0\/16 udp sport 41641 counter drop/);
-  });
-
-  it("adds no rule where pods are tunnelled", () => {
-    const { run, rule, table } = host("vxlan");
-    run("up");
-    expect(rule()).to.deep.equal([]);
-    expect(table()).to.match(/udp sport 41641/);
-  });
-
-  it("takes both away, and is content when there is nothing", () => {
-    const { run, rule, table } = host("native");
-    run("up");
-    run("down");
-    run("down");
-    expect({ rule: rule(), table: table() }).to.deep.equal({ rule: [], table: "" });
-  });
-});
-
 describe("host/wait-address.sh", () => {
   it("returns when the declared address is there", () => {
     const root = temporaryFolder();

@@ -50,6 +50,54 @@ function stage(root: string, name: Stage, more: Record<string, string>, text: st
 const logOf = (root: string) =>
   existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 
+describe("wait_for_cilium", () => {
+  /** Which rollouts are waited for; `answers` is how often the API has to be asked which workloads there are. */
+  function waited(workloads: string[], { answers = 1, stuck = "none" } = {}) {
+    const root = temporaryFolder();
+    const run = bash(
+      withLibrary(
+        root,
+        `${scriptText("settle.sh")}
+        TK_READY_SECONDS=0
+        mkdir -p "$TK_RUN"
+        sleep() { :; }
+        kubectl_admin() {
+          case "$*" in
+          *" get daemonsets,deployments -o name") echo asked >>${root}/asked; [ "$(wc -l <${root}/asked)" -ge ${answers} ] || { echo "no answer" >&2; return 1; }; printf '%s\\n' ${workloads.join(" ")} ;;
+          *" rollout status "*) echo "$5" >>${root}/log; [ "$5" != ${stuck} ] ;;
+          *) echo "cilium-x 0/1 CrashLoopBackOff 7" ;;
+          esac
+        }
+        wait_for_cilium`,
+        "settle",
+      ),
+    );
+    const log = existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trim().split("\n") : [];
+    return { ...run, log };
+  }
+  const [agents, operator, envoy] = [
+    "daemonset.apps/cilium",
+    "deployment.apps/cilium-operator",
+    "daemonset.apps/cilium-envoy",
+  ];
+
+  it("waits for the agents, the operator and Envoy, where it is installed", () => {
+    const others = ["deployment.apps/coredns", "daemonset.apps/cilium-x"];
+    expect(waited([agents!, envoy!, operator!, ...others]).log).to.deep.equal([agents, envoy, operator]);
+    expect(waited([agents!, operator!, ...others]).log).to.deep.equal([agents, operator]);
+  });
+
+  it("asks again where the API does not answer, and takes no answer for none", () => {
+    expect(waited([agents!, operator!], { answers: 3 }).log).to.deep.equal([agents, operator]);
+  });
+
+  it("fails with what is not ready", () => {
+    const { status, stderr } = waited([agents!, operator!], { stuck: agents });
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff .*logs daemonset\/cilium'/);
+  });
+});
+
 describe("settle_node", () => {
   /** Settles one node whose annotation holds `before`; returns what kubectl was asked to change. */
   function settle(kind: "labels" | "taints", before: string, wanted: string, kubectl = "") {
