@@ -20,6 +20,8 @@ TK_CHANGED=()
 # shellcheck disable=SC2153  # TK_STAGE is given
 fail() {
     printf 'tailkube: %s: %s: %s\n' "$TK_NODE" "$TK_STAGE" "$*" >&2
+    # For `unexpected`; $$ is the stage's shell in its subshells, too.
+    : 2>/dev/null >"$TK_RUN/failed.$$" || true
     exit 1
 }
 
@@ -507,10 +509,20 @@ log_tail() {
     tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' '
 }
 
+# unexpected COMMAND: a command that no line of its own looks at has failed; bash would end the stage without saying where.
+# The command as it is written: what its variables hold may be secret. A `fail` in a substitution has said it already.
+unexpected() {
+    [ "$BASH_SUBSHELL" = 0 ] && [ ! -e "$TK_RUN/failed.$$" ] || return 0
+    printf 'tailkube: %s: %s: a step failed unexpectedly, its command is: %s\n' "$TK_NODE" "$TK_STAGE" "$(head -n 1 <<<"$1")" >&2
+}
+
 # main apply|remove: what the last line of the stdin calls. A stage defines both.
 main() {
     set -euo pipefail
     lock_host
+    rm -f "$TK_RUN/failed.$$"
+    set -o errtrace
+    trap 'unexpected "$BASH_COMMAND"' ERR
     case $1 in
     apply) apply ;;
     remove) remove ;;
