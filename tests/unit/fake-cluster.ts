@@ -40,6 +40,11 @@ const plural: Record<string, string> = {
   ciliumendpoint: "CiliumEndpoint",
   clusterrolebinding: "ClusterRoleBinding",
   job: "Job",
+  daemonset: "DaemonSet",
+  deployment: "Deployment",
+  clusterrole: "ClusterRole",
+  role: "Role",
+  rolebinding: "RoleBinding",
 };
 const kindOf = (word: string) => {
   const bare = word.split(".")[0]!.toLowerCase();
@@ -47,7 +52,9 @@ const kindOf = (word: string) => {
   if (kind === undefined) throw new Error(`kubectl: no resource ${word}`);
   return kind;
 };
-const resourceOf = (kind: string) => Object.keys(plural).find((word) => plural[word] === kind)!;
+const groups: Record<string, string> = { DaemonSet: ".apps", Deployment: ".apps" };
+const resourceOf = (kind: string) => resourceWord(kind) + (groups[kind] ?? "");
+const resourceWord = (kind: string) => Object.keys(plural).find((word) => plural[word] === kind)!;
 
 /** JSON merge patch: null deletes. */
 function merge(into: { [key: string]: Json }, patch: { [key: string]: Json }): void {
@@ -69,6 +76,12 @@ interface Member {
   learner: boolean;
 }
 
+const kernelRules = [
+  "0 from all lookup local proto kernel",
+  "32766 from all lookup main proto kernel",
+  "32767 from all lookup default proto kernel",
+];
+
 export class FakeCluster {
   objects: ApiObject[] = [];
   members: Member[] = [];
@@ -83,7 +96,8 @@ export class FakeCluster {
   /** "ADDRESS/LENGTH DEVICE" */
   addresses = new Set<string>();
   links: string[] = [];
-  rules: string[] = ["0 from all lookup local", "32766 from all lookup main", "32767 from all lookup default"];
+  rules: string[] = [...kernelRules];
+  rules6: string[] = [...kernelRules];
   sysctls: Record<string, string> = {};
   packages: Record<string, string> = {};
   binaries: Record<string, string> = { kubelet: "1.36.3", kubeadm: "1.36.3", kubectl: "1.36.3", containerd: "1.7.24" };
@@ -132,7 +146,7 @@ export class FakeCluster {
         this.addPod("kube-system", `${component}-${name}`, name, { labels: { component }, mirror: true });
       }
       this.members.push({
-        id: createHash("sha256").update(`${name}${ip}`).digest("hex").slice(0, 16),
+        id: `a${createHash("sha256").update(`${name}${ip}`).digest("hex").slice(0, 12)}`,
         name,
         ip,
         learner: false,
@@ -207,6 +221,7 @@ export class FakeCluster {
         addresses: [...this.addresses].sort(),
         links: this.links,
         rules: [...this.rules].sort(),
+        rules6: [...this.rules6].sort(),
         sysctls: this.sysctls,
         packages: this.packages,
         binaries: this.binaries,
@@ -250,7 +265,7 @@ export class FakeCluster {
       if (!args.includes("install") || args.includes("--download-only")) return ok();
       for (const word of args.slice(args.indexOf("install") + 1)) {
         const found = /^([a-z][a-z0-9-]*)(?:=(\d+\.\d+\.\d+).*)?$/.exec(word);
-        if (found === null) continue;
+        if (found === null || args.includes("--simulate")) continue;
         const name = found[1]!;
         const version = found[2] ?? this.packages[name] ?? "1.0.0";
         this.packages[name] = version;
@@ -260,12 +275,16 @@ export class FakeCluster {
     },
     "apt-cache": (args) => ok(`${args[1]} | 9.9.9 | x\n`),
     "apt-mark": () => ok(),
+    gpg: (args) => (args.includes("--show-keys") ? ok("pub:-:4096:1:ABC:1600000000:::-:::scESC::::::23::0:\n") : ok()),
     "dpkg-query": (args) => {
       const version = this.packages[args[args.length - 1]!];
       return version === undefined ? no() : ok(`installed ${version}-1.1`);
     },
     dpkg: (args) => (args[0] === "-S" || args[0] === "--search" ? no("no path found") : ok()),
     approve: () => ok(),
+    // What bash dials by itself.
+    dial: ([host]) =>
+      this.readyAt(host!) ? ok() : no("bash: connect: Connection refused\nbash: line 1: /dev/tcp: Connection refused"),
   };
 
   private kubectl(args: string[], stdin: string): Answer {
@@ -460,13 +479,17 @@ export class FakeCluster {
     }
     const output = flags["-o"] ?? flags["--output"] ?? "";
     const [resource, inline] = words[1]!.split("/");
+    if (resource!.includes(",")) {
+      const each = resource!.split(",").map((one) => this.get({ words: [words[0]!, one], flags, namespace }).stdout);
+      return ok(each.join(""));
+    }
     const kind = kindOf(resource!);
     const name = inline ?? words[2];
     let items: ApiObject[];
     if (name !== undefined) {
       // A joiner comes in once somebody waits for it.
       const mark = this.joiners[name];
-      if (kind === "Node" && mark !== undefined && this.find("Secret", "bootstrap-token-abcdef")) {
+      if (kind === "Node" && mark !== undefined && this.isAdmitted(name)) {
         if (this.find(kind, name))
           merge(this.find(kind, name)!, { metadata: { annotations: { "tailkube.dev/joined": mark } } });
         else this.addNode(name, "100.64.0.9", "worker", mark);
@@ -497,8 +520,28 @@ export class FakeCluster {
     );
   }
 
+  private isAdmitted(name: string): boolean {
+    return this.objects.some(
+      ({ kind, metadata }) =>
+        kind === "Secret" &&
+        (metadata.name === "bootstrap-token-abcdef" ||
+          (metadata.labels as Record<string, Json> | undefined)?.["tailkube.dev/admission"] === name),
+    );
+  }
+
   /** Only what fetches one field, such as {{index .data "x"}} or {{.spec.username}}. */
   private goTemplate(template: string, root: Json): string {
+    // No node has a request that waits.
+    if (template.includes("certificatesigningrequest") || template.includes('define "request"')) return "";
+    const each = /^\{\{range \$name, \$address := \.data\}\}\{\{\$name\}\}=\{\{\$address\}\} \{\{end\}\}$/.exec(
+      template,
+    );
+    if (each !== null) {
+      const data = (query(root, ".data")[0] ?? {}) as Record<string, string>;
+      return Object.entries(data)
+        .map(([name, address]) => `${name}=${address} `)
+        .join("");
+    }
     return template.replace(/\{\{(.*?)\}\}/g, (_, action: string) => {
       const index = /^index (\S+) "([^"]+)"$/.exec(action.trim());
       const found = index
@@ -591,6 +634,24 @@ export class FakeCluster {
       .filter((word) => !/^--(endpoints|cacert|cert|key|command-timeout|dial-timeout)=/.test(word));
     const text = words.join(" ");
     const json = words.some((word) => /^(-w|--write-out)(=json)?$/.test(word));
+    const fields = words.some((word) => word === "--write-out=fields");
+    if (fields && text.includes("member list")) {
+      const said = (m: Member) => [
+        `"ID" : ${BigInt(`0x${m.id}`)}`,
+        `"Name" : "${m.name}"`,
+        `"PeerURL" : "https://${m.ip}:2380"`,
+        ...(m.name === "" ? [] : [`"ClientURL" : "https://${m.ip}:2379"`]),
+        `"IsLearner" : ${m.learner}`,
+        "",
+      ];
+      return ok(`"ClusterID" : 7\n${this.members.flatMap(said).join("\n")}\n`);
+    }
+    if (fields && text.includes("endpoint health")) {
+      const health = this.members.map(
+        (m) => `"Endpoint" : "https://${m.ip}:2379"\n"Health" : ${!this.dead.has(m.name)}\n`,
+      );
+      return { ...ok(health.join("")), status: this.members.some(({ name }) => this.dead.has(name)) ? 1 : 0 };
+    }
     if (text.startsWith("member list")) {
       return json
         ? ok(
@@ -782,7 +843,7 @@ export class FakeCluster {
   }
 
   private ip(args: string[]): Answer {
-    const text = args.filter((word) => !/^-(o|4|6|br|json)$/.test(word)).join(" ");
+    const text = args.filter((word) => !/^-(o|4|6|d|br|json)$/.test(word)).join(" ");
     const to = / to (\S+)/.exec(text)?.[1];
     if (/^addr(ess)? (show|list)/.test(text)) {
       return ok(
@@ -804,25 +865,29 @@ export class FakeCluster {
       this.links = this.links.filter((link) => link !== args[args.length - 1]);
       return ok();
     }
+    const rules = args.includes("-6") ? this.rules6 : this.rules;
     if (/^rule (show|list)/.test(text)) {
       const pref = / pref (\d+)/.exec(text)?.[1];
-      return ok(
-        this.rules
-          .filter((rule) => pref === undefined || rule.startsWith(`${pref} `))
-          .map((rule) => `${rule.replace(" ", ":\t")}\n`)
-          .join(""),
-      );
+      const shown = rules
+        .filter((rule) => pref === undefined || rule.startsWith(`${pref} `))
+        .map((rule) =>
+          args.includes("-d")
+            ? `${rule.replace(" ", ":\t")} unicast`
+            : rule.replace(" ", ":\t").replace(/ proto \w+$/, ""),
+        );
+      return ok(shown.map((line) => `${line}\n`).join(""));
     }
-    const rule = /^rule (add|del) (?:pref (\d+) )?(.*)$/.exec(text);
+    const rule = /^rule (add|del) (?:pref (\d+) )?(?:from all )?(.*)$/.exec(text);
     if (rule !== null) {
       const [, verb, pref, what] = rule;
-      if (verb === "add") this.rules.push(`${pref ?? "100"} from all ${what}`);
-      else {
-        const at = this.rules.findIndex(
+      if (verb === "add") {
+        rules.push(`${pref ?? "100"} from all ${what!.replace("protocol", "proto")}`);
+      } else {
+        const at = rules.findIndex(
           (have) => (pref === undefined || have.startsWith(`${pref} `)) && have.includes(what!),
         );
         if (at < 0) return no("RTNETLINK answers: No such file or directory", 2);
-        this.rules.splice(at, 1);
+        rules.splice(at, 1);
       }
       return ok();
     }
@@ -994,6 +1059,13 @@ export class FakeCluster {
   seed(): void {
     mkdirSync(dirname(`${this.root}/x`), { recursive: true });
     this.objects.push({ kind: "Namespace", metadata: { name: "kube-system", annotations: {} } });
+    for (const [kind, name] of [
+      ["DaemonSet", "cilium"],
+      ["Deployment", "cilium-operator"],
+      ["Deployment", "coredns"],
+    ] as const) {
+      this.objects.push({ kind, metadata: { name, namespace: "kube-system" } });
+    }
     this.objects.push({
       kind: "ConfigMap",
       metadata: { name: "kubeadm-config", namespace: "kube-system" },

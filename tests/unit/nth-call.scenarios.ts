@@ -67,11 +67,11 @@ export const variables: Readonly<Record<string, string>> = {
   TK_AUDIT_POLICY: "",
   TK_FOUNDER: mark("cp1"),
   TK_RESTORE: "",
-  TK_TOKEN_ID: "abcdef",
-  TK_TOKEN_SECRET: "0123456789abcdef",
+  TK_TOKENS: "w1=aaaaa1.0123456789abcdef w2=aaaaa2.0123456789abcdef",
   TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
   TK_HOST_ETCD: scriptText("host/etcd.sh"),
   TK_HOST_ROUTES: scriptText("host/routes.sh"),
+  TK_HOST_GUARD: scriptText("host/guard.sh"),
   TK_HOST_APPROVE: "#!/bin/bash\napprove",
   ...Object.fromEntries(
     [
@@ -104,6 +104,16 @@ function cluster(c: FakeCluster): void {
   c.addNode("w1", "100.64.0.11", "worker", mark("w1"));
   c.addPod("kube-system", "coredns-1", "w1", { labels: { "k8s-app": "kube-dns" } });
   c.addPod("web", "shop", "w1");
+  const ips = c.objects.flatMap(({ kind, metadata, status }) =>
+    kind === "Node"
+      ? [[metadata.name, (status as { addresses: { address: string }[] }).addresses[0]!.address] as const]
+      : [],
+  );
+  c.objects.push({
+    kind: "ConfigMap",
+    metadata: { name: "tailkube-nodes", namespace: "kube-system" },
+    data: Object.fromEntries(ips),
+  });
   c.objects.push({ kind: "Secret", type: "Opaque", metadata: { name: "password", namespace: "web" } });
 }
 
@@ -116,6 +126,7 @@ function host(c: FakeCluster): void {
   c.put("/usr/local/lib/tailkube/routes", `${scriptText("host/routes.sh")}\n`, 0o755);
   c.put("/var/lib/tailkube/owned.tailnet", "/usr/local/lib/tailkube/routes\n");
   c.put("/etc/containerd/config.toml", "version = 2\n", 0o644);
+  c.put("/var/lib/tailkube/peers", "cp1 100.64.0.1\ncp2 100.64.0.2\ncp3 100.64.0.3\n");
   // Of other services on the machine.
   c.put("/var/lib/other/data", "theirs\n");
 }
@@ -153,6 +164,7 @@ const returnsTheEndpoint: [RegExp, string] = [
 const uncordons: [RegExp, string][] = [
   [/^kubectl .*\buncordon /, "a drain that failed leaves the node as it was"],
   [/^curl .*-X PATCH .*"unschedulable":null/, "a drain that failed leaves the node as it was"],
+  [/^kubectl .* patch node .*"unschedulable":null/, "a drain that failed leaves the node as it was"],
 ];
 
 export const scenarios: readonly Scenario[] = [
@@ -233,7 +245,7 @@ export const scenarios: readonly Scenario[] = [
     },
     putsBack: [
       [
-        /^kubectl .* delete (secret|secrets?\/)\S*\s*\S*bootstrap-token/,
+        /^kubectl .* delete secret .*(bootstrap-token|tailkube\.dev\/admission)/,
         "the token is revoked however the admission ends",
       ],
     ],
@@ -428,7 +440,7 @@ export const scenarios: readonly Scenario[] = [
       c.put("/var/lib/tailkube/logged-in", "");
       c.put("/var/lib/tailkube/owned.tailnet", "/usr/local/lib/tailkube/routes\n/var/lib/tailkube/logged-in\n");
       c.links = ["lo", "eth0", "cilium_host", "lxc1"];
-      c.rules = ["100 from all lookup local", "32766 from all lookup main", "32767 from all lookup default"];
+      c.rules[0] = "100 from all lookup local";
     },
   },
 ];

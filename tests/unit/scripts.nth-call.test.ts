@@ -7,7 +7,7 @@ import { filesOf, mark, type Scenario, scenarios, variables } from "./nth-call.s
 
 /** All calls in all modes with TAILKUBE_ALL_CALLS=1; else so many faults of each scenario, spread by the seed. */
 const all = process.env.TAILKUBE_ALL_CALLS === "1";
-const sampled = 20;
+const sampled = Number(process.env.TAILKUBE_FAULTS ?? 20);
 const seed = Number(process.env.TAILKUBE_SEED ?? 1);
 const modes: readonly Mode[] = ["once", "always", "lost"];
 
@@ -48,7 +48,8 @@ const asOne = (text: string) =>
   text
     .replace(/ exec (pod\/)?etcd-\S+ -- /, " exec etcd -- ")
     .replace(/^systemctl disable --quiet --now /, "systemctl stop ")
-    .replace(/--server \S+ /, "");
+    .replace(/--server \S+ /, "")
+    .replace(/ --timeout=\d+s/, " --timeout=");
 
 /** Where two texts part, or that one is missing. */
 function parting(left: string | undefined, right: string | undefined): string {
@@ -83,7 +84,8 @@ function wrongs(scenario: Scenario, good: Run, run: Run): string[] {
     }
     // Before it may stand what the command itself has to say.
     const lines = run.stderr.trimEnd().split("\n");
-    const named = new RegExp(`^tailkube: ${scenario.node.name}: ${scenario.stage}: .{20,}`);
+    // A stage uses functions of an earlier one, whose records they write, in its name.
+    const named = new RegExp(`^tailkube: ${scenario.node.name}: (${scenario.stage}|runtime|tailnet): .{20,}`);
     if (!named.test(lines[lines.length - 1]!) || lines.filter((line) => line.startsWith("tailkube: ")).length !== 1) {
       found.push(`fails without a line that says what could not be done: ${JSON.stringify(run.stderr)}`);
     }
