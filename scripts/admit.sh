@@ -138,7 +138,7 @@ open_admission() {
 # The joiners' own requests for an identity, and those alone. Others are not this stage's to report: nodes renew their
 # identities by requests of the same kind, which the controller manager approves.
 approve_identities() {
-    local name declared='' refusal user why HEX TOKEN
+    local name declared='' refusal uid user why HEX TOKEN
     for name in "${WAITING[@]}"; do
         token_of "$name"
         hex_text "$name"
@@ -151,9 +151,9 @@ approve_identities() {
     serve_requests client "$declared" "$ANSWER"
     for name in "${APPROVED[@]}"; do changed "approved the identity of $name"; done
     for refusal in "${REFUSED[@]}"; do
-        IFS='|' read -r _ name user why <<<"$refusal"
-        if [[ $user != system:bootstrap:* || -n ${REPORTED[$refusal]:-} ]] || [ ${#REPORTED[@]} -ge 100 ]; then continue; fi
-        REPORTED[$refusal]=1
+        IFS='|' read -r uid name user why <<<"$refusal"
+        if [[ -z $uid || $user != system:bootstrap:* || -n ${REPORTED[$uid]:-} ]] || [ ${#REPORTED[@]} -ge 100 ]; then continue; fi
+        REPORTED[$uid]=1
         logger -p daemon.warning -t tailkube -- "certificate request $name of $user is left alone: $why" || true
     done
 }

@@ -7,7 +7,7 @@
 # comparison is of hex, and nothing becomes text again that does not consist of harmless characters alone.
 
 # A line "r|name|uid|version|created|signer|user|groups|usages|request" for each request that waits. Honest ones have some 800
-# bytes; what has more than 4095 is cut here.
+# bytes; what has more than 4095 is cut here, and by waiting_requests.
 # shellcheck disable=SC2016  # a template's variables, not the shell's
 REQUEST_FIELDS='{{define "hex"}}{{with .}}{{if lt (len .) 256}}{{printf "%x" .}}{{else}}-{{end}}{{end}}{{end}}
 {{- define "request"}}{{$decided := false}}{{with .status}}{{if or .conditions .certificate}}{{$decided = true}}{{end}}{{end}}
@@ -15,7 +15,7 @@ REQUEST_FIELDS='{{define "hex"}}{{with .}}{{if lt (len .) 256}}{{printf "%x" .}}
 {{- ""}}|{{template "hex" .metadata.creationTimestamp}}|{{template "hex" .spec.signerName}}|{{template "hex" .spec.username}}|
 {{- range .spec.groups}}{{if eq . "system:nodes"}}n{{else if eq . "system:bootstrappers:tailkube"}}b{{end}}{{end}}|
 {{- range .spec.usages}}{{template "hex" .}},{{end}}|
-{{- with .spec.request}}{{if lt (len .) 4096}}{{printf "%x" (base64decode .)}}{{else}}-{{end}}{{end}}{{"\n"}}{{end}}{{end}}
+{{- with .spec.request}}{{if lt (len .) 4096}}{{printf "%x" .}}{{else}}-{{end}}{{end}}{{"\n"}}{{end}}{{end}}
 {{- ""}}'
 
 # hex_text TEXT: sets HEX. Without a process of its own.
@@ -55,7 +55,8 @@ judge_requests() {
         }
         # What the log shows of a text.
         function shown(hexed,   text) {
-            if (hexed == "-") return "(a text of more than 255 bytes)"
+            if (hexed == "-") return "(a long text)"
+            if (substr(hexed, 1, 1) == "-") return "(JSON in hex) " substr(hexed, 2)
             text = plain(hexed)
             if (text != "" && length(text) <= 100) return text
             return "(hex) " substr(hexed, 1, 100) (length(hexed) > 100 ? "..." : "")
@@ -95,14 +96,12 @@ judge_requests() {
             behind = at + length(text)
             return 1
         }
-        # The content of a PEM text in hex, or nothing unless all of it is one certificate request.
-        function content_of(pem,   i, c, four, count, pads, out, stop) {
-            stop = length(pem) - length(foot)
-            if (stop < length(head) || substr(pem, 1, length(head)) != head || substr(pem, stop + 1) != foot) return ""
+        # The bytes that a text in base64 stands for, both in hex, from one position to before another one.
+        function bytes_of(text, from, to,   i, c, four, count, pads, out) {
             four = count = pads = 0
             out = ""
-            for (i = length(head) + 1; i <= stop; i += 2) {
-                c = substr(pem, i, 2)
+            for (i = from; i < to; i += 2) {
+                c = substr(text, i, 2)
                 if (c == "0a") continue
                 if (c == "3d") pads++
                 else if (pads || !(c in digit)) return ""
@@ -111,9 +110,15 @@ judge_requests() {
             }
             return count % 4 || pads > 2 ? "" : substr(out, 1, length(out) - 2 * pads)
         }
+        # What stands in a PEM text that is one certificate request and nothing else.
+        function content_of(pem,   stop) {
+            stop = length(pem) - length(foot) + 1
+            if (stop < length(head) + 1 || substr(pem, 1, length(head)) != head || substr(pem, stop) != foot) return ""
+            return bytes_of(pem, length(head) + 1, stop)
+        }
         # Whether the request asks for exactly that subject and those attributes.
-        function asks_for(pem, name, attributes,   all, info, at, subject, o, n) {
-            der = content_of(pem)
+        function asks_for(request, name, attributes,   all, info, at, subject, o, n) {
+            der = content_of(bytes_of(request, 1, length(request)))
             if (der == "" || !element(1, "30") || behind != length(der) + 1) return 0
             all = behind
             if (!element(inside, "30")) return 0
@@ -176,17 +181,85 @@ judge_requests() {
             else if (index($8, serving ? "n" : "b") == 0) no("its user is not in the group that it has to be in")
             else if ($6 != signer) no("it is for another signer, " shown($6))
             else if (!($9 in usages)) no("its usages are not those of a kubelet")
-            else if ($10 == "-") no("it is too large")
+            else if (substr($10, 1, 1) == "-") no("it is too large")
             else if (!is_name(plain($2)) || plain($3) !~ /^[0-9a-f-]+$/ || plain($4) !~ /^[0-9]+$/ || plain($5) !~ /^[0-9TZ:-]+$/) no("its name is not one that a kubelet gives")
             else if (!asks_for($10, node_of[user], attributes_of[user])) no("it does not ask for exactly " wish_of[user])
             else print "yes|" node_of[user] "|" plain($2) "|" plain($3) "|" plain($4) "|" plain($5)
         }'
 }
 
-# waiting_requests SIGNER: their lines.
+# waiting_requests SIGNER: their lines. kubectl would hold all of them in its memory several times, and a few hundred large ones
+# are enough to have it killed: this reads the stream of JSON from one quotation mark to the next and keeps nothing. It only
+# chooses what is worth a second look (request_line), so that a mistake here approves nothing.
+# shellcheck disable=SC2016
 waiting_requests() {
-    kubectl_admin get certificatesigningrequests --chunk-size=100 --field-selector "spec.signerName=$1" \
-        -o "go-template=$REQUEST_FIELDS{{range .items}}{{template \"request\" .}}{{end}}"
+    kubectl_admin get --raw "/apis/certificates.k8s.io/v1/certificatesigningrequests?fieldSelector=spec.signerName%3D${1/\//%2F}" | awk -v RS='"' '
+        function hex(text, most,   i, out) {
+            out = ""
+            # What JSON has to escape, no kubelet writes, nor what is longer: its beginning, for the log, and no longer hex.
+            if (length(text) > most || text ~ /\\/) {
+                out = "-"
+                text = most > 255 ? "" : substr(text, 1, 60)
+            }
+            for (i = 1; i <= length(text); i++) out = out code[substr(text, i, 1)]
+            return out
+        }
+        function value(text) {
+            if (depth == 4 && where == ".items.metadata") {
+                if (key == "name") name = hex(text, 255)
+                else if (key == "uid") uid = hex(text, 255)
+                else if (key == "resourceVersion") version = hex(text, 255)
+                else if (key == "creationTimestamp") created = hex(text, 255)
+            } else if (depth == 4 && where == ".items.spec") {
+                if (key == "signerName") signer = hex(text, 255)
+                else if (key == "username") user = hex(text, 255)
+                else if (key == "request") request = hex(text, 4095)
+            } else if (depth == 5 && where == ".items.spec.groups") {
+                if (text == "system:nodes") groups = groups "n"
+                else if (text == "system:bootstrappers:tailkube") groups = groups "b"
+            } else if (depth == 5 && where == ".items.spec.usages") usages = usages hex(text, 255) ","
+        }
+        # depth: 1 in the list, 2 in its items, 3 in one of them, 4 in its metadata, spec or status.
+        function structure(text,   i, c) {
+            gsub(/[^]{}[,:]/, "", text)
+            for (i = 1; i <= length(text); i++) {
+                c = substr(text, i, 1)
+                if (c == "{" || c == "[") {
+                    before[depth] = where
+                    kind[++depth] = c
+                    # What stands in a list has no key of its own.
+                    if (depth > 1 && kind[depth - 1] == "{") where = where "." key
+                    if (depth == 3 && where == ".items") {
+                        name = uid = version = created = signer = user = request = groups = usages = decided = ""
+                    }
+                    key = ""
+                } else if (c == "}" || c == "]") {
+                    if (depth == 3 && where == ".items" && !decided)
+                        print "r|" name "|" uid "|" version "|" created "|" signer "|" user "|" groups "|" usages "|" request
+                    where = before[--depth]
+                    key = ""
+                } else if (c == ":") { key = last; is_value = 1 }
+                else key = ""
+                if (c != ":") is_value = 0
+            }
+        }
+        BEGIN {
+            for (i = 0; i < 256; i++) code[sprintf("%c", i)] = sprintf("%02x", i)
+            depth = 0
+        }
+        !inside { structure($0); inside = 1; text = ""; next }
+        {
+            # A quotation mark behind an odd number of backslashes is part of the text; a text of that kind is never kept.
+            text = escaped ? text : $0
+            slashes = 0
+            for (i = length($0); i > 0 && substr($0, i, 1) == "\\"; i--) slashes++
+            if (slashes % 2) { escaped = 1; next }
+            inside = escaped = 0
+            last = text
+            if (is_value || kind[depth] == "[") value(text)
+            if (depth == 4 && where == ".items.status" && is_value && key == "certificate") decided = 1
+            if (depth == 6 && where == ".items.status.conditions") decided = 1
+        }'
 }
 
 # The line of one request; nothing if it is gone or decided.

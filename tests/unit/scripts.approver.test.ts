@@ -136,7 +136,7 @@ describe("host/approve.sh", function () {
   it("has nothing to do where nothing waits, and asks for nothing more", () => {
     const api = cluster([]);
     expect(api.run()).to.deep.equal(well);
-    expect(api.calls()).to.deep.equal(["get certificatesigningrequests"]);
+    expect(api.calls()).to.deep.equal(["get"]);
   });
 
   it("leaves hostile requests alone, and serves the honest one among them", () => {
@@ -161,7 +161,7 @@ describe("host/approve.sh", function () {
     const wrong: [Partial<Waiting>, Record<string, string> | undefined, string][] = [
       [{ username: "system:serviceaccount:web:x" }, { w1: address }, "system:serviceaccount:web:x is left alone: its user is no node"],
       [{ username: "system:node:w2" }, { w1: address }, "system:node:w2 is left alone: its user is not a declared node"],
-      [{ username: "system:node:w1\nx" }, { w1: address }, `(hex) ${Buffer.from("system:node:w1\nx").toString("hex")} is left alone: its user is no node`],
+      [{ username: "system:node:w1\nx" }, { w1: address }, `(JSON in hex) ${Buffer.from("system:node:w1\\nx").toString("hex")} is left alone: its user is no node`],
       [{}, undefined, "system:node:w1 is left alone: its user is not a declared node"],
       [{}, {}, "system:node:w1 is left alone: its user is not a declared node"],
       [{ groups: ["system:authenticated"] }, { w1: address }, "its user is not in the group that it has to be in"],
@@ -214,7 +214,7 @@ describe("host/approve.sh", function () {
 
   it("fails where the API does not answer, and says what it asked", () => {
     const questions: [string, RegExp][] = [
-      ["--field-selector", /no answer from the API to the question which certificate requests wait.*request timed out/],
+      ["fieldSelector", /no answer from the API to the question which certificate requests wait.*request timed out/],
       ["get configmap", /no answer from the API to the question which nodes are declared.*request timed out/],
       ["--ignore-not-found -o go-template={{define", /no answer from the API to the question to approve csr-1/],
       ["replace", /no answer from the API to the question to approve csr-1/],
@@ -321,8 +321,25 @@ describe("host/approve.sh", function () {
         expect(api.approved()).to.deep.equal(["honest"]);
         for (const line of api.said()) expect(line).to.match(harmless);
       }),
-      { numRuns: 4 },
+      { numRuns: 4, endOnFailure: true },
     );
+  });
+});
+
+describe("the approver's unit", () => {
+  const unit = () => bash(`${scriptText("approver.sh")}\napprover_unit; approver_timer`).stdout;
+
+  it("fails for all to see when the API does not answer, and is started again each minute whatever became of it", () => {
+    expect(unit()).to.not.match(/SuccessExitStatus|StandardError|StandardOutput|^ExecStart=-/m);
+    expect(unit()).to.match(/^OnUnitActiveSec=60$/m);
+    expect(unit()).to.match(/^TimeoutStartSec=300$/m);
+  });
+
+  it("is one text that bash reads, with what it shares before it", () => {
+    const text = approverScript();
+    expect(text).to.match(/^#!\/bin\/bash\n/);
+    expect(text.match(/^# shellcheck shell=bash$/gm)).to.equal(null);
+    expect(bash(`set -n\n${text}`)).to.deep.equal({ stdout: "", stderr: "", status: 0 });
   });
 });
 

@@ -384,7 +384,7 @@ describe("stage admit", () => {
         if fails "$@"; then return 1; fi
         case "$*" in
         "apply "*" -f -") log apply; cat >>"$ROOT/applied" ;;
-        "get certificatesigningrequests "*) ;;
+        "get --raw /apis/certificates.k8s.io/"*) ;;
         *) log "$*" ;;
         esac
     }`;
@@ -559,7 +559,7 @@ describe("stage admit", () => {
         root,
         "admit",
         joiners,
-        `${kubectl(99999, "", "", '"get certificatesigningrequests "*')}\nsleep() { SECONDS=$((SECONDS + 30)); }\napply`,
+        `${kubectl(99999, "", "", '"get --raw "*')}\nsleep() { SECONDS=$((SECONDS + 30)); }\napply`,
       ),
     );
     expect(status).to.equal(1);

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,9 +92,6 @@ func main() {
 		case argument == "-o":
 			i++
 			output = strings.TrimPrefix(arguments[i], "go-template=")
-		case argument == "--field-selector":
-			i++
-			selector = strings.TrimPrefix(arguments[i], "spec.signerName=")
 		case argument == "--raw":
 			i++
 			raw = arguments[i]
@@ -105,7 +103,7 @@ func main() {
 		}
 	}
 	short = append(short, positional...)
-	if raw != "" {
+	if raw != "" && positional[0] != "get" {
 		short = append(short, raw)
 	}
 	note(strings.Join(short, " "))
@@ -116,22 +114,27 @@ func main() {
 	var requests []object
 	read("requests.json", &requests)
 	switch {
-	case positional[0] == "get" && positional[1] == "configmap":
-		var declared object
-		read("declared.json", &declared)
-		if declared != nil {
-			print(output, object{"data": declared})
+	case positional[0] == "get" && raw != "":
+		path, err := url.Parse(raw)
+		if err != nil || path.Path != "/apis/certificates.k8s.io/v1/certificatesigningrequests" {
+			fail("the path is %s", raw)
 		}
-	case positional[0] == "get" && len(positional) == 2:
+		selector = strings.TrimPrefix(path.Query().Get("fieldSelector"), "spec.signerName=")
 		items := []any{}
 		for _, request := range requests {
 			if request["spec"].(object)["signerName"] == selector {
 				items = append(items, request)
 			}
 		}
-		print(output, object{"items": items})
+		json.NewEncoder(os.Stdout).Encode(object{"kind": "CertificateSigningRequestList", "metadata": object{"resourceVersion": "1"}, "items": items})
 		if _, err := os.Stat(file("swap.json")); err == nil {
 			os.Rename(file("swap.json"), file("requests.json"))
+		}
+	case positional[0] == "get" && positional[1] == "configmap":
+		var declared object
+		read("declared.json", &declared)
+		if declared != nil {
+			print(output, object{"data": declared})
 		}
 	case positional[0] == "get":
 		for _, request := range requests {
