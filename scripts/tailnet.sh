@@ -424,6 +424,8 @@ remove_tailnet() {
     leave_tailnet
     if [ -e "$TK_ETC/masquerade.nft" ]; then nft delete table inet tailkube_masquerade 2>/dev/null || true; fi
     rm -rf "$TK_ETC/routes.d" "$TK_STATE/advertised"
+    # Of a run that was killed while it wrote.
+    rm -f "$TK_STATE/.advertised" "$TK_STATE/tailscale-prefs.new" "$TK_STATE/found-logged-in.new" "$TK_STATE/logged-in.new"
     if grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
         unit_stop tailscaled.service
         /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true

@@ -120,7 +120,7 @@ describe("a cluster in a lan", () => {
     const ofTailnet = [
       "LOGIN_SERVER",
       "AUTH_KEY",
-      "TAG",
+      "TAGS",
       "HOST_ROUTES",
       "HOST_WAIT_ADDRESS",
       "HOST_NETWORK",
