@@ -409,7 +409,14 @@ apt_install_version() {
 # The repositories of apt_repository: "NAME URL" of each one's key.
 APT_KEYS=()
 
-apt_update() { apt-get update -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 >"$TK_RUN/apt.log" 2>&1 </dev/null; }
+apt_update() {
+    local end=$((SECONDS + 180))
+    until apt-get update -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 >"$TK_RUN/apt.log" 2>&1 </dev/null; do
+        # A first boot and apt's own timer lock the lists for a while, for which apt-get has no time-out.
+        grep -q 'Could not get lock' "$TK_RUN/apt.log" && [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 2
+    done
+}
 
 # apt_refresh: the lists of the repositories anew, and first of all the keys that apt rejects: a key may be renewed at any time.
 apt_refresh() {
@@ -456,7 +463,7 @@ install_apt_key() {
 host_apt_list() {
     local file
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-        case $file in */tailkube-*) continue ;; esac
+        case ${file##*/} in tailkube-*) continue ;; esac
         [ -f "$file" ] || continue
         awk -v uri="${1%/}" -v suite="${2%/}" -v format="${file##*.}" '
             function bare(text) {sub(/\/$/, "", text); return text}

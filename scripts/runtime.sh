@@ -254,24 +254,29 @@ in_force() {
 # configure_containerd: its configuration, and a restart if it changed or if `restart` is given. What it had before comes back
 # if it does not start with ours.
 configure_containerd() {
-    local restart=${1:-} config=/etc/containerd/config.toml text missing mode=644
-    # A run that is killed while it computes the text leaves a file beside it.
+    local restart=${1:-} config=/etc/containerd/config.toml text missing mode=644 state
+    if ! owned "$config"; then back_up "$config"; fi
     make_parents "$config"
+    # Before the text is computed, for which a file beside it is needed.
     own "$config"
     # With the line breaks at its end.
     text=$(wanted_containerd_config && printf x) || exit
     text=${text%x}
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ]; then
         text=${text%$'\n'}
-        # install_text copies only what is not ours yet.
-        [ -e "$TK_STATE/backup.runtime$config" ] || back_up "$config"
         mode=$(stat -c %a "$TK_STATE/backup.runtime$config")
         (umask 077 && printf '%s\n' "$text" >"$config.tailkube")
         missing=$(in_force "$config.tailkube") || fail "containerd would not take the setting '${missing:-of ours}' into this host's $config, which was not changed. Move that file away, or set it there"
     fi
     if install_text "$config" "$mode" "$text"; then restart=restart; fi
+    # A run may have been killed between the file and the restart.
+    state="$(containerd --version) $(sha256sum <<<"$text")"
+    [ "$(cat "$TK_STATE/containerd-runs" 2>/dev/null)" = "$state" ] || restart=restart
     unit_start containerd.service "$restart" || true
-    poll 60 containerd_answers && return 0
+    if poll 60 containerd_answers; then
+        [ -z "$restart" ] || remember containerd-runs "$state"
+        return 0
+    fi
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ] && [ -n "$restart" ]; then
         cp -a -- "$TK_STATE/backup.runtime$config" "$config.tailkube"
         mv -f -- "$config.tailkube" "$config"

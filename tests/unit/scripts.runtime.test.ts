@@ -120,6 +120,8 @@ describe("containerd's configuration on a host", () => {
     write(`${root}/${config}`, "# theirs\n");
     bashOk(host(root, "configure_containerd"));
     expect(read(root, config)).to.equal(`${settings[2]}\n`);
+    bashOk(host(root, "undo_files"));
+    expect(read(root, config)).to.equal("# theirs\n");
   });
 
   it("comes back, and the stage fails, if containerd does not answer with it", () => {
@@ -222,7 +224,7 @@ describe("packages on a host", () => {
 });
 
 describe("remove_runtime", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
 
   const settle = "unit_stop() { :; }; remove_runtime";
   /** A host with a containerd of ours, or one of its own. */
@@ -251,6 +253,28 @@ describe("remove_runtime", function () {
   const withoutRuns = (files: Record<string, string>) =>
     Object.fromEntries(Object.entries(files).filter(([path]) => !/^(run\/|log$)/.test(path)));
 
+  it("leaves a host's own containerd as it was, wherever its installation was killed", () => {
+    const install = "PATH=$ROOT/bin:$PATH; package_of() { echo containerd; }; claim_host; install_containerd";
+    const killed = (step: number) =>
+      `( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; ${install} >/dev/null; trap - DEBUG; echo $steps ) || true`;
+    const bare = () => {
+      const root = temporaryFolder();
+      write(`${root}/bin/containerd`, "", 0o755);
+      write(`${root}/${config}`, "# theirs\n", 0o640);
+      bashOk(host(root, ""));
+      return { root, before: withoutRuns(snapshot(root)) };
+    };
+    const steps = Number(bashOk(host(bare().root, killed(0))));
+    expect(steps).to.be.greaterThan(200);
+    for (let i = 0; i < 5; i++) {
+      const step = 1 + Math.floor(((i + Math.random()) * steps) / 5);
+      const { root, before } = bare();
+      bash(host(root, killed(step)));
+      bashOk(host(root, settle));
+      expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
+    }
+  });
+
   for (const ours of [true, false]) {
     it(`leaves the host as it was, ${ours ? "with a containerd of ours" : "with its own containerd"}, killed anywhere`, () => {
       const killed = (step: number) =>
@@ -261,7 +285,7 @@ describe("remove_runtime", function () {
       const steps = Number(finished.stdout);
       expect(withoutRuns(snapshot(whole.root))).to.deep.equal(whole.before);
       expect(steps).to.be.greaterThan(30);
-      const chosen = Array.from({ length: 7 }, (_, i) => 1 + Math.floor(((i + Math.random()) * steps) / 7));
+      const chosen = Array.from({ length: 3 }, (_, i) => 1 + Math.floor(((i + Math.random()) * steps) / 3));
       for (const step of [...chosen, steps - 3, steps - 8]) {
         const { root, before } = installed(ours);
         bash(host(root, killed(step)));

@@ -1,8 +1,17 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../scripts/render";
-import { assignments, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import {
+  assignments,
+  bash,
+  bashOk,
+  removeTemporaryFolders,
+  snapshot,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 afterEach(removeTemporaryFolders);
 
@@ -329,5 +338,61 @@ describe("undo.sh", () => {
   it("does nothing for a stage that has never run", () => {
     expect(undone("tailnet")).to.deep.equal(["guard remove", "tailnet as tailnet", '{"changed":[]}']);
     expect(undone()).to.deep.equal(['{"changed":[]}']);
+  });
+
+  it("is finished by the next run, wherever it was killed", function () {
+    this.timeout(120_000);
+    const stages = ["tailnet", "runtime", "control-plane", "upgrade"];
+    /** A host on which each stage has made a file and replaced one, and the stages' own ways out with what has to follow. */
+    function host() {
+      const root = temporaryFolder();
+      for (const stage of stages) write(`${root}/etc/${stage}.theirs`, "theirs", 0o640);
+      mkdirSync(`${root}/var/lib`, { recursive: true });
+      const before = files(root);
+      for (const stage of stages) {
+        bashOk(
+          withLibrary(
+            root,
+            `install_text ${root}/etc/${stage}.theirs 0644 ours; install_text ${root}/etc/new/${stage} 0644 ours
+            own "$TK_STATE/of-${stage}"; record "$TK_STATE/of-${stage}" x`,
+            stage,
+          ),
+        );
+      }
+      return { root, before };
+    }
+    const files = (root: string) =>
+      Object.fromEntries(Object.entries(snapshot(root)).filter(([path]) => !/^(run|done)\b/.test(path)));
+    const text = (root: string, step: number) =>
+      withLibrary(
+        root,
+        [
+          assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root }),
+          scriptText("undo.sh"),
+          "unit_stop() { :; }",
+          "reset_node() { :; }",
+          'remove_tailnet() { restore_files; [ ! -e "$TK_STATE/of-tailnet" ] || echo tailnet >>"$ROOT/done"; forget_files; }',
+          'remove_runtime() { restore_files; [ ! -e "$TK_STATE/of-runtime" ] || echo runtime >>"$ROOT/done"; forget_files; }',
+          `( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; remove >/dev/null; trap - DEBUG; echo $steps ) || true`,
+        ].join("\n"),
+        "undo",
+      );
+    const whole = host();
+    const steps = Number(bashOk(text(whole.root, 0)));
+    expect(files(whole.root)).to.deep.equal(whole.before);
+    expect(steps).to.be.greaterThan(80);
+    for (let i = 0; i < 6; i++) {
+      const step = 1 + Math.floor(((i + Math.random()) * steps) / 6);
+      const { root, before } = host();
+      bash(text(root, step));
+      const between = Object.keys(files(root));
+      expect(between, `step ${step}`).to.include.members(stages.map((stage) => `etc/${stage}.theirs`));
+      bashOk(text(root, 0));
+      expect(files(root), `killed at step ${step} of ${steps}`).to.deep.equal(before);
+      // What has to follow the files is done once more rather than never.
+      expect(new Set(readFileSync(`${root}/done`, "utf8").trim().split("\n"))).to.deep.equal(
+        new Set(["runtime", "tailnet"]),
+      );
+    }
   });
 });
