@@ -5,6 +5,7 @@ import { pauseImage } from "../plan/containerd";
 import { controlPlanes } from "../plan/nodes";
 import { scriptText } from "../scripts/render";
 import { HostScript } from "./host-script";
+import { readySeconds } from "./cluster-settle";
 import { type Member, nodeVariables } from "./membership";
 
 export interface ClusterChecksArgs {
@@ -17,8 +18,12 @@ export interface ClusterChecksArgs {
   release: pulumi.Input<string>;
 }
 
-/** Bound on the start of the probe pods, in seconds. */
-const probeSeconds = 180;
+/**
+ * Bound on the start of the probe pods from the last change of any of them, and on a probe, in seconds: as long as what
+ * ClusterSettle waits for, since a host with an SD card under load takes minutes to start a pod. A start that goes on is waited for
+ * twice as long.
+ */
+const probeSeconds = readySeconds;
 
 /**
  * The cluster as promised: declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the
@@ -50,7 +55,8 @@ export class ClusterChecks extends pulumi.ComponentResource {
           TK_READY_SECONDS: `${probeSeconds}`,
           TK_PROBE: scriptText("host/probe.sh"),
         },
-        timeoutSeconds: 900,
+        // The removal of earlier probes, their start, the probes, and one repetition of these.
+        timeoutSeconds: 300 + 4 * probeSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

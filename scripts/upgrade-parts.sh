@@ -138,7 +138,7 @@ restart_cilium() {
     ask 90 "which pod of Cilium is on this node, to the API" cilium_pod
     read -r uid name _ <<<"$ANSWER"
     [ -n "$uid" ] || return 0
-    wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod "$name" --wait=false --ignore-not-found
+    wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod --ignore-not-found "$name" --wait=false
     wait_for 300 "Cilium does not become ready on this node: see 'kubectl -n kube-system logs -l k8s-app=cilium'" cilium_restarted "$uid"
     changed "restarted Cilium on this node"
 }

@@ -39,7 +39,8 @@ function stage(root: string, name: Stage, more: Record<string, string>, text: st
       script,
       `PATH=${root}/bin:$PATH`,
       'log() { echo "$*" >>"$ROOT/log"; }',
-      "sleep() { :; }",
+      // Time passes in the tests, too, or a bound would never end.
+      "sleep() { SECONDS=$((SECONDS + 1)); }",
       'mkdir -p "$TK_RUN"',
       text,
     ].join("\n"),
@@ -99,15 +100,29 @@ describe("wait_for_cilium", () => {
 });
 
 describe("settle_node", () => {
-  /** Settles one node whose annotation holds `before`; returns what kubectl was asked to change. */
-  function settle(kind: "labels" | "taints", before: string, wanted: string, kubectl = "") {
+  /** Settles one node whose annotation holds `before`, which it has but for `gone`; returns what kubectl was asked to change. */
+  function settle(kind: "labels" | "taints", before: string, wanted: string, gone = "") {
     const root = temporaryFolder();
     const stdout = bashOk(
       stage(
         root,
         "settle",
-        { BEFORE: before, WANTED: wanted },
-        `kubectl_admin() { case "$*" in "get node w1 -o "*dev/${kind}*) printf '%s' "$BEFORE" ;; *) log "$*"; ${kubectl || ":"} ;; esac; }
+        { BEFORE: before, WANTED: wanted, GONE: gone },
+        `has() {
+            local item key
+            for item in $BEFORE; do
+                key=$(identity ${kind} "$item")
+                [ "$key" = "$GONE" ] || grep -qs " $key-$" "$ROOT/log" || printf "$1" "$key"
+            done
+        }
+        kubectl_admin() {
+            case "$*" in
+            "get node w1 -o "*dev/${kind}*) printf '%s' "$BEFORE" ;;
+            "get node w1 -o "*.metadata.labels*) has '"%s":"x",' ;;
+            "get node w1 -o "*.spec.taints*) has '%s ' ;;
+            *) log "$*" ;;
+            esac
+        }
         settle_node w1 ${kind} "$WANTED"
         result`,
       ),
@@ -177,7 +192,16 @@ describe("settle_node", () => {
   });
 
   it("minds no label that somebody else has taken away already", () => {
-    expect(settle("labels", "a=1", "b=1", 'case "$*" in *a-) false ;; esac').calls).to.have.lengthOf(3);
+    expect(settle("labels", "a=1", "b=1", "a").calls).to.deep.equal([
+      "label --overwrite node w1 b=1",
+      "annotate --overwrite node w1 tailkube.dev/labels=b=1",
+    ]);
+  });
+
+  it("takes back nothing that only an option of kubectl could be called", () => {
+    expect(settle("labels", "--all=1 --kubeconfig=/x", "").calls).to.deep.equal([
+      "annotate --overwrite node w1 tailkube.dev/labels=",
+    ]);
   });
 });
 
@@ -192,18 +216,21 @@ describe("stage settle", () => {
     TK_ENCRYPTS: "1",
   };
   const kubectl = (answers: string) => `
-    departed() { :; }
-    cluster_note() { printf '%s' "\${NOTE-key-1}"; }
+    departed() { ANSWER=; }
+    cluster_note() { ANSWER=\${NOTE-key-1}; }
     write_cluster_note() { log "note $1 $2"; }
+    kubectl_cluster() { case "$*" in "get node "*dev/cordoned*) : ;; *) log "$*" ;; esac; }
     kubectl_admin() {
         case "$*" in
         ${answers}
+        "get node "*Ready*) printf True ;;
         "get node "*) : ;;
         *"rollout status"*) : ;;
-        "get nodes --no-headers") printf 'cp1 Ready x\\nw1 Ready,SchedulingDisabled x\\n' ;;
+        *"get configmap cilium-config "*) : ;;
+        *"get pods -l k8s-app=kube-dns "*) printf 'cp1= w1= ' ;;
         "get ciliumendpoints.cilium.io "*) echo 'kube-system coredns-1' ;;
         "get pods -A "*) printf 'kube-system coredns-1 <none>\\nkube-system etcd-cp1 true\\n' ;;
-        *"get poddisruptionbudget tailkube-coredns") : ;;
+        *"get poddisruptionbudget tailkube-coredns "*) echo poddisruptionbudget/tailkube-coredns ;;
         *) log "$*" ;;
         esac
     }
@@ -226,7 +253,7 @@ describe("stage settle", () => {
 
   it("lets a drain take one pod of CoreDNS at a time, where there is more than one node", () => {
     const changes = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
-    const missing = `*"get poddisruptionbudget "*) false ;; "apply -f -") log apply; cat >"$ROOT/applied" ;;`;
+    const missing = `*"get poddisruptionbudget "*) : ;; "apply -f -") log apply; cat >"$ROOT/applied" ;;`;
     const root = temporaryFolder();
     bashOk(stage(root, "settle", changes, kubectl(missing)));
     expect(logOf(root)).to.deep.equal(["apply"]);
@@ -241,7 +268,7 @@ describe("stage settle", () => {
       },
     });
     const single = temporaryFolder();
-    bashOk(stage(single, "settle", { ...changes, TK_NODES: "cp1" }, kubectl(missing)));
+    bashOk(stage(single, "settle", { ...changes, TK_NODES: "cp1" }, kubectl("")));
     expect(logOf(single)).to.deep.equal([
       "-n kube-system delete poddisruptionbudget tailkube-coredns --ignore-not-found",
     ]);
@@ -253,7 +280,82 @@ describe("stage settle", () => {
     // Cilium's endpoints may come some seconds late; none of those seconds is waited for here.
     const text = kubectl(pods).replace(/apply$/, 'poll() { shift; "$@"; }\n    apply');
     bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
-    expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false"]);
+    expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false --ignore-not-found"]);
+  });
+
+  const undeclared = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
+
+  it("restarts no pod because a request failed, nor where Cilium keeps no endpoints in the API", () => {
+    for (const [answers, status] of [
+      [`"get ciliumendpoints.cilium.io "*) return 1 ;;`, 1],
+      [`"get pods -A "*) return 1 ;;`, 1],
+      [`*"get configmap cilium-config "*) printf true ;; "get ciliumendpoints.cilium.io "*) : ;;`, 0],
+    ] as const) {
+      const root = temporaryFolder();
+      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      expect({ status: done.status, log: logOf(root) }, answers).to.deep.equal({ status, log: [] });
+      if (status)
+        expect(done.stderr).to.include("no answer after 60 s to the question which pods are older than Cilium");
+    }
+  });
+
+  describe("CoreDNS", () => {
+    const spread = (pods: string, node = "", more = "") => {
+      const root = temporaryFolder();
+      const answers = `${more} *"get pods -l k8s-app=kube-dns "*) printf '${pods}' ;; "get node w1 "*unschedulable*) printf '${node}' ;;`;
+      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      return { ...done, log: logOf(root) };
+    };
+    const both = "cp1= cp1= ";
+
+    it("leaves the node on which all of its pods started, by one patch of kubeadm's object", () => {
+      const { log, status } = spread(both, "|node-role.kubernetes.io/control-plane:NoSchedule ");
+      expect(status).to.equal(0);
+      expect(log).to.have.lengthOf(1);
+      const [, command, patch] = /^(-n kube-system patch deployment coredns --type strategic -p) (.*)$/.exec(log[0]!)!;
+      expect(command).to.be.a("string");
+      const { template } = (JSON.parse(patch!) as { spec: { template: { spec: unknown } } }).spec;
+      expect(template.spec).to.deep.equal({
+        topologySpreadConstraints: [
+          {
+            topologyKey: "kubernetes.io/hostname",
+            whenUnsatisfiable: "ScheduleAnyway",
+            maxSkew: 1,
+            labelSelector: { matchLabels: { "k8s-app": "kube-dns" } },
+            matchLabelKeys: ["pod-template-hash"],
+          },
+        ],
+      });
+    });
+
+    it("stays where it is if it is spread, has one pod, or no other node takes it", () => {
+      for (const [pods, node] of [
+        ["cp1= w1= ", "|"],
+        ["cp1= ", "|"],
+        ["cp1= w1=2026-11-27T00:00:00Z ", "|"],
+        [both, "true|"],
+        [both, "|gpu:NoSchedule "],
+        [both, "|node.kubernetes.io/unreachable:NoExecute "],
+      ] as const) {
+        expect(spread(pods, node).log, `${pods} ${node}`).to.deep.equal([]);
+      }
+    });
+
+    it("is not restarted because a request failed", () => {
+      for (const question of ['*"get pods -l k8s-app=kube-dns "*', '"get node w1 "*unschedulable*']) {
+        const { status, stderr, log } = spread(both, "|", `${question}) return 1 ;;`);
+        expect({ status, log }, question).to.deep.equal({ status: 1, log: [] });
+        expect(stderr).to.include("no answer after 60 s to the question");
+      }
+    });
+  });
+
+  it("takes no label back, and sets none, because a request failed", () => {
+    const root = temporaryFolder();
+    const text = kubectl(`"get node cp1 -o "*dev/labels*) return 1 ;;`);
+    const { status, stderr } = bash(stage(root, "settle", declared, text));
+    expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
+    expect(stderr).to.include("no answer after 60 s to the question which labels were set on node cp1, to the API");
   });
 
   it("says what is wrong with Cilium, nodes and CoreDNS that do not become ready", () => {
@@ -262,7 +364,10 @@ describe("stage settle", () => {
         `*"rollout status daemonset/cilium"*) false ;; *"get pods -l k8s-app=cilium"*) echo 'cilium-x 0/1 CrashLoopBackOff 7 5m' ;;`,
         /^tailkube: node1: settle: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
       ],
-      [`"get nodes --no-headers") echo 'cp1 NotReady x' ;;`, /^tailkube: node1: settle: not every node is Ready/],
+      [
+        `"get node w1 "*Ready*) printf Unknown ;;`,
+        /^tailkube: node1: settle: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
+      ],
       [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: settle: CoreDNS is not ready/],
     ];
     for (const [answers, message] of failing) {
@@ -300,7 +405,7 @@ esac
         root,
         "settle",
         { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts, NOTE: note },
-        `cluster_note() { printf '%s' "$NOTE"; }
+        `cluster_note() { ANSWER=$NOTE; }
         write_cluster_note() { log "note $1 $2"; }
         kubectl_admin() {
             case "$*" in
@@ -343,6 +448,21 @@ esac
       calls: [],
       status: 0,
     });
+  });
+
+  it("are not taken for plain ones because etcd does not answer", () => {
+    for (const encrypts of ["", "1"]) {
+      const root = temporaryFolder();
+      write(`${root}/usr/local/lib/tailkube/etcd`, "#!/bin/bash\nexit 1\n", 0o755);
+      const text = `cluster_note() { ANSWER=; }\nwrite_cluster_note() { log "note $1 $2"; }\nkubectl_admin() { log "$*"; }\nsettle_secrets`;
+      const { status, stderr } = bash(
+        stage(root, "settle", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
+      );
+      expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
+      expect(stderr).to.include(
+        "no answer after 60 s to the question how the Secrets are stored, to etcd on this host",
+      );
+    }
   });
 
   it("that stay in plain fail the stage, and nothing is noted", () => {
@@ -628,18 +748,27 @@ describe("a worker's nonce", () => {
 });
 
 describe("leaving the cluster", () => {
-  /** An API with the nodes cp1, w1 and w2, all of ours, and x, which is not; `more` answers come first. */
+  /** An API with the nodes cp1, cp2, w1 and w2, all made by this program, and x, which is not; `more` answers come first. */
   const cluster = (more = "") => `
     kubectl_cluster() {
         case "$*" in
         ${more}
-        "get nodes -o "*) printf 'cp1=m1\\nw1=m2\\nw2=m3\\nx=\\n' ;;
+        "get nodes -o "*) printf 'cp1 w1 w2 x' ;;
+        "get nodes -l node-role.kubernetes.io/control-plane "*) printf 'cp1 cp2' ;;
+        "get node x "*) : ;;
         "get node "*Ready*) printf True ;;
-        "get node cp"*labels*) printf '{"node-role.kubernetes.io/control-plane":""}' ;;
-        "get node "*labels*) printf '{}' ;;
-        "get node "*" -o name") : ;;
-        *"get pods -l component=etcd "*) printf 'cp1 cp2 ' ;;
-        *"exec etcd-cp1 "*"member list") printf '1a, started, cp1, https://100.64.0.1:2380\\n2b, started, cp2, https://100.64.0.2:2380\\n' ;;
+        "get node "*joined*) printf mark ;;
+        "get node "*" -o name") if ! grep -qs "delete node $3 " "$ROOT/log"; then echo "node/$3"; fi ;;
+        "get node "*unschedulable*) : ;;
+        "get node "*dev/cordoned*) if grep -qs "patch node $3 .*removal" "$ROOT/log" && ! grep -qs "patch node $3 .*null" "$ROOT/log"; then printf removal; fi ;;
+        "get node "*InternalIP*) printf 100.64.0.9 ;;
+        *"get configmap tailkube-nodes "*) if ! grep -qs ':null' "$ROOT/log"; then printf 'w1=100.64.0.4 w2=100.64.0.9 '; fi ;;
+        *"get pods -l component=etcd "*) printf 'cp1=etcd-cp1 cp2=etcd-cp2 ' ;;
+        *"exec etcd-cp1 "*"member list")
+            printf '"ClusterID" : 7\\n'
+            printf '"ID" : 26\\n"Name" : "cp1"\\n"PeerURL" : "https://100.64.0.1:2380"\\n"ClientURL" : "https://100.64.0.1:2379"\\n"IsLearner" : false\\n\\n'
+            grep -qs "member remove" "$ROOT/log" || printf '"ID" : 10501334649042878790\\n"Name" : "cp2"\\n"PeerURL" : "https://100.64.0.2:2380"\\n"ClientURL" : "https://100.64.0.2:2379"\\n"IsLearner" : false\\n\\n' ;;
+        *"exec etcd-cp1 "*"endpoint health --cluster") printf '"Endpoint" : "https://100.64.0.%s:2379"\\n"Health" : true\\n"Took" : 2ms\\n"Error" : \\n\\n' 1 2 ;;
         *) log "$*" ;;
         esac
     }
@@ -647,7 +776,7 @@ describe("leaving the cluster", () => {
   const given = { TK_NODES: "cp1 w1", TK_DRAIN_SECONDS: "30" };
 
   it("is for those whom this program brought in and nobody declares any more", () => {
-    expect(bashOk(stage(temporaryFolder(), "settle", given, `${cluster()}\ndeparted`))).to.equal("w2 ");
+    expect(bashOk(stage(temporaryFolder(), "settle", given, `${cluster()}\ndeparted; echo $ANSWER`))).to.equal("w2\n");
   });
 
   it("drains a worker, then forgets it", () => {
@@ -655,10 +784,11 @@ describe("leaving the cluster", () => {
     bashOk(stage(root, "settle", given, `${cluster()}\ntake_out w2`));
     const kubeconfig = `${root}/etc/kubernetes/admin.conf`;
     expect(logOf(root)).to.deep.equal([
+      'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":"removal"}},"spec":{"unschedulable":true}}',
       `kubectl --kubeconfig ${kubeconfig} drain w2 --ignore-daemonsets --delete-emptydir-data --timeout=30s`,
-      '-n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"w2":null}}',
       "delete node w2 --ignore-not-found --timeout=60s",
       "delete pods -A --field-selector spec.nodeName=w2 --force --grace-period=0 --wait=false",
+      '-n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"w2":null}}',
     ]);
   });
 
@@ -667,7 +797,7 @@ describe("leaving the cluster", () => {
     bashOk(stage(root, "settle", given, `${cluster()}\ntake_out cp2`));
     const etcd = logOf(root).filter((line) => line.includes("etcdctl"));
     expect(etcd).to.have.lengthOf(1);
-    expect(etcd[0]).to.match(/exec etcd-cp1 -- etcdctl .* member remove 2b$/);
+    expect(etcd[0]).to.match(/exec etcd-cp1 -- etcdctl .* member remove 91bc3c398fb3c146$/);
   });
 
   it("does not wait for the pods of a dead machine", () => {
@@ -675,7 +805,7 @@ describe("leaving the cluster", () => {
     const stdout = bashOk(
       stage(root, "settle", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
     );
-    expect(logOf(root)[1]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
+    expect(logOf(root)[0]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
     expect((JSON.parse(stdout) as { changed: string[] }).changed[0]).to.equal("did not drain w2, which is not Ready");
   });
 
@@ -693,7 +823,9 @@ describe("leaving the cluster", () => {
     expect(stderr).to.match(
       /^tailkube: node1: settle: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
     );
-    expect(logOf(root)).to.deep.equal(["uncordon w2"]);
+    expect(logOf(root).slice(1)).to.deep.equal([
+      'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}',
+    ]);
   });
 
   it("says that a majority is missing when no other etcd answers", () => {
@@ -989,7 +1121,9 @@ describe("stages control-plane and join", () => {
     const mute = fakes({ answers: true }).replace(/kubectl_security\(\) .*/, "kubectl_security() { false; }");
     const { status, stderr } = bash(stage(root, "control-plane", plane, mute));
     expect(status).to.equal(1);
-    expect(stderr).to.match(/the API does not say whether all control planes can read encrypted Secrets/);
+    expect(stderr).to.match(
+      /no answer after 60 s to the question which encryption-key the cluster has noted, to the API/,
+    );
     expect(logOf(root)).to.not.include("kubeadm join < Join");
   });
 
@@ -1073,6 +1207,14 @@ describe("stage checks", () => {
     TK_READY_SECONDS: "0",
     TK_PROBE: "exit",
   };
+  /** etcd's answer with members of an ID, a name and a peer URL. */
+  const members = (...all: [number, string, string][]) =>
+    all
+      .map(
+        ([id, name, url]) =>
+          `printf '"ID" : ${id}\\n"Name" : "${name}"\\n"PeerURL" : "${url}"\\n"ClientURL" : "${url}"\\n"IsLearner" : false\\n\\n'`,
+      )
+      .join("; ");
   const kubectl = (answers = "") => `
     kubectl_admin() {
         case "$*" in
@@ -1084,7 +1226,13 @@ describe("stage checks", () => {
         "get node w1 "*architecture*) printf arm64 ;;
         *"get --raw /readyz") printf ok ;;
         "get endpointslices "*) printf 100.64.0.1 ;;
-        *"etcdctl "*"member list"*) echo '8e9e05c52164694d, started, cp1, https://100.64.0.1:2380, https://100.64.0.1:2379, false' ;;
+        *) false ;;
+        esac
+    }
+    kubectl_cluster() {
+        case "$*" in
+        ${answers}
+        *"exec etcd-node1 "*"member list"*) ${members([26, "cp1", "https://100.64.0.1:2380"])} ;;
         *) false ;;
         esac
     }`;
@@ -1117,11 +1265,11 @@ describe("stage checks", () => {
     ],
     [`"get endpointslices "*) printf 10.0.2.15 ;;`, /^cp1: its API server does not advertise 100\.64\.0\.1/],
     [
-      `*"member list"*) printf 'a, started, cp1, https://100.64.0.1:2380\\nb, started, old, https://100.64.0.9:2380\\n' ;;`,
-      /^etcd's members are not the control planes \(cp1\)/,
+      `*"member list"*) ${members([10, "cp1", "https://100.64.0.1:2380"], [11, "old", "https://100.64.0.9:2380"])} ;;`,
+      /^etcd's members are not the control planes \(cp1\): cp1 \(a, https:\/\/100\.64\.0\.1:2380\), old \(b, https:\/\/100\.64\.0\.9:2380\)$/,
     ],
     [
-      `*"member list"*) echo 'a, started, cp1, https://10.0.2.15:2380' ;;`,
+      `*"member list"*) ${members([10, "cp1", "https://10.0.2.15:2380"])} ;;`,
       /^cp1: etcd's peer URL is not https:\/\/100\.64\.0\.1:2380/,
     ],
   ];
@@ -1154,6 +1302,55 @@ describe("stage checks", () => {
     expect(advice("lan", "native", "pod", silent)).to.match(/^are both on one network segment/);
     expect(advice("tailnet", "native", "pod", silent)).to.match(/approved as a route in the tailnet/);
     expect(advice("lan", "vxlan", "mtu", "")).to.include("pass 1500 bytes");
+  });
+
+  it("repeats a question that gets no answer, and does not take that for a finding", () => {
+    const once = (pattern: string, answer: string) =>
+      `${pattern}) [ -e "$ROOT/asked" ] || { : >"$ROOT/asked"; return 1; }; ${answer} ;;`;
+    for (const [pattern, answer] of [
+      ['"get node w1 "*InternalIP*', "printf 100.64.0.4"],
+      ['"get node w1 "*Ready*', "printf True"],
+      ['"--server https://100.64.0.1:6443 "*', "printf ok"],
+      ['"get endpointslices "*', "printf 100.64.0.1"],
+      ['*"member list"*', members([10, "cp1", "https://100.64.0.1:2380"])],
+    ] as const) {
+      expect(failures(once(pattern, answer)), pattern).to.deep.equal([]);
+    }
+    const never = bash(
+      stage(temporaryFolder(), "checks", given, `${kubectl('"get node w1 "*Ready*) false ;;')}\ncheck_addresses`),
+    );
+    expect(never.stderr).to.include("no answer after 60 s to the question which state node w1 has, to the API");
+  });
+
+  describe("wait_for_probes", () => {
+    /** Waits for probes that are in the state that bash prints for the second `$SECONDS`; returns status and seconds. */
+    const wait = (states: string, seconds = "600") => {
+      const text = `SECONDS=0; TK_NODES="cp1=x w1=y"
+        sleep() { SECONDS=$((SECONDS + 20)); }
+        probe_states() { ${states}; }
+        if wait_for_probes; then echo "started after $STARTED"; else echo "gave up after $SECONDS"; fi`;
+      return bashOk(stage(temporaryFolder(), "checks", { ...given, TK_READY_SECONDS: seconds }, text)).trim();
+    };
+    const line = (name: string, state: string) => `echo "${name} ${state}"`;
+    const running = "Running true <none> True,True";
+
+    it("waits for a slow host, and reports how slow it was", () => {
+      const slow = `${line("cp1", running)}; if [ $SECONDS -lt 400 ]; then ${line("w1", "Pending false ContainerCreating True,False")}; else ${line("w1", running)}; fi`;
+      expect(wait(slow)).to.match(/^started after 4[0-2]\d$/);
+    });
+
+    it("waits on as long as something changes, and not for ever", () => {
+      const late = (end: number) =>
+        `${line("cp1", running)}; if [ $SECONDS -lt ${end} ]; then echo "w1 Pending false ContainerCreating step$((SECONDS / 200))"; else ${line("w1", running)}; fi`;
+      expect(wait(late(500), "300")).to.match(/^started after 5[0-2]\d$/);
+      expect(wait(late(9999), "300")).to.match(/^gave up after 6[0-2]\d$/);
+      expect(wait(line("w1", "Pending false <none> False"), "300")).to.match(/^gave up after 3[0-2]\d$/);
+    });
+
+    it("does not wait long for what the kubelet calls an error", () => {
+      const broken = `${line("cp1", running)}; ${line("w1", "Pending false ErrImageNeverPull True")}`;
+      expect(wait(broken)).to.match(/^gave up after (1[89]|20)\d$/);
+    });
   });
 
   it("probes from a pod on each node, with that machine's own tools", () => {
