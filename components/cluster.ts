@@ -153,7 +153,12 @@ export class Cluster extends pulumi.ComponentResource {
       { on: steward.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
       { parent: this, dependsOn: steward.needs },
     );
-    const planes: pulumi.Resource[] = [peers];
+    const clusterSecrets = new ClusterSecrets(
+      "cluster",
+      { config, on: steward.member },
+      { parent: this, dependsOn: steward.needs },
+    );
+    const planes: pulumi.Resource[] = [];
     const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];
     const plane = (node: NodeConfig, restoreSnapshot?: string) => {
@@ -161,7 +166,7 @@ export class Cluster extends pulumi.ComponentResource {
       const controlPlane = new ControlPlane(
         node.name,
         { config, member, secrets: clusterSecrets.values, restoreSnapshot },
-        { parent: this, dependsOn: [clusterSecrets, ...needs, ...planes] },
+        { parent: this, dependsOn: [clusterSecrets, peers, ...needs, ...planes] },
       );
       const version = new NodeVersion(
         node.name,

@@ -29,7 +29,7 @@ ATTEMPT=$TK_STATE/attempt
 
 # pki_file PATH MODE TEXT
 pki_file() {
-    (umask 077 && printf '%s\n' "$3" >"$PKI/$1.new" && chmod "$2" "$PKI/$1.new" && mv -f "$PKI/$1.new" "$PKI/$1") || fail "cannot write $PKI/$1: is the disk full or read-only?"
+    (umask 077 && printf '%s\n' "$3" >"$PKI/$1.new" && sync -- "$PKI/$1.new" && chmod "$2" "$PKI/$1.new" && mv -f "$PKI/$1.new" "$PKI/$1") || fail "cannot write $PKI/$1: is the disk full or read-only?"
 }
 
 install_pki() {
@@ -54,6 +54,15 @@ check_kubernetes_folder() {
 note_attempt() {
     own "$ATTEMPT"
     record "$ATTEMPT" "$1"
+}
+
+# Nothing that kubeadm writes is on the disk by itself; it has to be there when the note says so.
+note_finished() {
+    local folder
+    for folder in /etc/kubernetes "$KUBELET"; do
+        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
+    done
+    note_attempt "$1"
 }
 
 # attempt: how far an earlier run came; `unknown` for one of an older release.
@@ -97,7 +106,7 @@ found_cluster() {
     # kubeadm talks to the API through the endpoint.
     install_endpoint
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
-    note_attempt init-done
+    note_finished init-done
     forget_new_authorities
     changed "kubeadm init"
     finish_founding
@@ -166,7 +175,7 @@ join_cluster() {
     # A new machine may have another address, and kubeadm takes the names for its certificate from there.
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init phase upload-config kubeadm --kubeconfig "$DISCOVERY"
     TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join
-    note_attempt join-done
+    note_finished join-done
     use_own_credentials
     changed "kubeadm join"
     wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
@@ -196,7 +205,7 @@ resume_join() {
         TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join phase control-plane-join mark-control-plane
         # With credentials that kubeadm takes back when it ends.
         rm -f /etc/kubernetes/bootstrap-kubelet.conf
-        note_attempt join-done
+        note_finished join-done
     fi
     use_own_credentials
     changed "went on after the join of etcd"

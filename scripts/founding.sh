@@ -18,24 +18,18 @@ PEERS=$TK_STATE/peers
 NEW_AUTHORITIES=$TK_RUN/new-authorities
 FOUNDING_SECONDS=60
 
-# connection_refused ADDRESS PORT: the host answers that nothing listens there.
-connection_refused() {
-    local said
-    # shellcheck disable=SC2016  # the inner shell's arguments
-    said=$(timeout 5 bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>&1) || true
-    [[ $said == *'Connection refused'* ]]
-}
-
 # api_at ADDRESS PORT: what answers there: `cluster` (an API server with a certificate of this cluster's authority, ready or not),
-# `foreign` (another certificate), `refused` (nothing listens) or `silent`.
+# `foreign` (another certificate), `refused` (the host answers that nothing listens) or `silent`.
 api_at() {
-    local status=0
-    curl -s -o /dev/null --cacert /etc/kubernetes/pki/ca.crt --max-time 5 --noproxy '*' "https://$1:$2/readyz" || status=$?
+    local status=0 said
+    # Only its verbose output tells a refusal from a route that is missing.
+    said=$(curl -sv -o /dev/null --cacert /etc/kubernetes/pki/ca.crt --max-time 5 --noproxy '*' "https://$1:$2/readyz" 2>&1) || status=$?
     case $status in
     0) echo cluster ;;
     # The peer's certificate did not verify.
     51 | 60) echo foreign ;;
-    *) if connection_refused "$1" "$2"; then echo refused; else echo silent; fi ;;
+    7) case $said in *'Connection refused'*) echo refused ;; *) echo silent ;; esac ;;
+    *) echo silent ;;
     esac
 }
 

@@ -39,7 +39,7 @@ follow_endpoint() {
     local config=/etc/kubernetes/kubelet.conf server="https://$TK_ENDPOINT:$TK_ENDPOINT_PORT"
     if [ "$TK_NODE_NETWORK" = tailnet ] && ! grep -qF "server: $server" "$config"; then
         sed -i "s#^\( *server: \).*#\1$server#" "$config"
-        systemctl restart kubelet
+        systemctl restart kubelet || fail "cannot restart the kubelet: 'journalctl -u kubelet' on this host says why"
     fi
     wait_for 90 "the kubelet's identity reaches no API server by $config" kubectl_node get node "$TK_NODE"
 }
