@@ -52,7 +52,7 @@ evictable_pods() {
     local pods
     pods=$(kubectl_node get pods -A --field-selector "spec.nodeName=$TK_NODE,status.phase!=Succeeded,status.phase!=Failed" --no-headers \
         -o 'custom-columns=U:.metadata.uid,N:.metadata.namespace,P:.metadata.name,D:.metadata.ownerReferences[?(@.kind=="DaemonSet")].controller,M:.metadata.ownerReferences[?(@.kind=="Node")].controller' 2>/dev/null) || return
-    awk '$4 != "true" && $5 != "true" {print $1, $2, $3}' <<<"$pods"
+    awk 'NF && $4 != "true" && $5 != "true" {print $1, $2, $3}' <<<"$pods"
 }
 
 # evict UID NAMESPACE NAME: notes in HELD_BY what keeps the pod, or that nothing does.

@@ -335,7 +335,10 @@ package_of() { dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | sed -n '/^di
 
 # unit_start UNIT [restart]: enabled and running; restarted only when asked.
 unit_start() {
-    systemctl is-enabled --quiet "$1" 2>/dev/null || { systemctl enable --quiet "$1" && changed "enabled $1"; }
+    systemctl is-enabled --quiet "$1" 2>/dev/null || {
+        systemctl enable --quiet "$1" || fail "systemctl cannot enable $1, so it would not start with the host"
+        changed "enabled $1"
+    }
     if [ "${2:-}" = restart ]; then
         systemctl restart "$1" && changed "restarted $1"
     elif ! systemctl is-active --quiet "$1"; then

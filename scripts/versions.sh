@@ -13,9 +13,15 @@ cluster_version() {
     kubectl_node -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' 2>/dev/null |
         sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
 }
-kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p'; }
-kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p'; }
-kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed 's/^v//'; }
+kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p' | grep .; }
+kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p' | grep .; }
+kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed -n 's/^v//p' | grep .; }
+# has_wanted_binary NAME: one that does not say its version is no other version.
+has_wanted_binary() {
+    command -v "$1" >/dev/null || return
+    ask 30 "which version of $1 this host has" "$1_binary"
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ]
+}
 # What the Node object says comes from the kubelet that runs.
 running_kubelet() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>/dev/null | sed 's/^v//' | grep .; }
 tailscale_version() { "$1" --version 2>/dev/null | head -n 1; }
@@ -57,8 +63,7 @@ has_wanted_static_pods() {
     done
 }
 has_wanted_binaries() {
-    [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && [ "$(kubectl_binary)" = "$TK_KUBERNETES_VERSION" ] &&
-        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
+    has_wanted_binary kubelet && has_wanted_binary kubectl && has_wanted_binary kubeadm && has_wanted_static_pods
 }
 # A lost answer is not another version: the node would be drained for nothing.
 has_wanted_kubernetes() {
@@ -71,7 +76,8 @@ has_wanted_kubernetes() {
 # guard: what must not be, before anything is changed.
 guard() {
     local cluster=$1 kubelet
-    kubelet=$(kubelet_binary)
+    ask 30 "which version of kubelet this host has" kubelet_binary
+    kubelet=$ANSWER
     if older "$TK_KUBERNETES_VERSION" "$cluster"; then
         fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $cluster or newer"
     elif older "$TK_KUBERNETES_VERSION" "$kubelet"; then

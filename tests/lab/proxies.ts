@@ -12,9 +12,9 @@ const outside = { address: "172.31.77.1", port: 3340 };
 
 /**
  * Marks that Cilium puts on packets (pkg/datapath/linux/linux_defaults/mark.go): its own byte, alone and with the parts of a security identity in
- * the upper 16 bits that Tailscale's rules look at (0x04 and 0x08 in bits 16 to 23).
+ * the upper 16 bits that Tailscale's rules look at (0x04 and 0x08 in bits 16 to 23). 0x200 is missing: it leads to the proxy on the same host.
  */
-const marks = [0x200, 0x300, 0x500, 0xa00, 0xb00, 0xc00, 0xd00, 0xe00, 0xf00].flatMap((mark) => [
+const marks = [0x300, 0x400, 0x800, 0x900, 0xa00, 0xb00, 0xc00, 0xd00, 0xe00, 0xf00].flatMap((mark) => [
   mark,
   mark | 0x40000,
   mark | 0x80000,
@@ -80,10 +80,8 @@ function teachName(): void {
     /\n(\s*)kubernetes /,
     `\n$1hosts {\n$1    ${outside.address} ${external}\n$1    fallthrough\n$1}\n$1kubernetes `,
   );
-  kubectlWith(
-    JSON.stringify({ data: { Corefile: taught } }),
-    ...["-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch-file", "/dev/stdin"],
-  );
+  const patch = JSON.stringify({ data: { Corefile: taught } });
+  kubectlWith("", "-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch);
   kubectlWith("", "-n", "kube-system", "rollout", "restart", "deployment/coredns");
 }
 

@@ -17,28 +17,6 @@ const theirs = "192.168.1.0/24";
 const stranger = "w2";
 const onStranger = (script: string) => lab.output("lab/hosts/hosts", ["exec", stranger, "bash", "-c", script]);
 
-/** Whether this machine logs in to a host by SSH. */
-function answersSsh(host: lab.HostName): boolean {
-  const address = lab.output("lab/hosts/hosts", ["ip", host]).trim();
-  const options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=5", "LogLevel=ERROR"];
-  try {
-    execFileSync(
-      "ssh",
-      [
-        "-i",
-        join(lab.state, "ssh/id_ed25519"),
-        ...options.flatMap((option) => ["-o", option]),
-        `root@${address}`,
-        "true",
-      ],
-      { timeout: 15_000, stdio: "ignore" },
-    );
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 export function routeTests(): void {
   for (const host of ["cp2", "w1"] as const) {
     it(`routes come back on ${host} after another's 'tailscale set' dropped them, and theirs stays`, async () => {
@@ -88,7 +66,7 @@ export function routeTests(): void {
     );
     await lab.sleep(15);
     for (const host of lab.hosts) {
-      expect(answersSsh(host), `SSH to ${host}`).to.equal(true);
+      expect(lab.answersSsh(host), `SSH to ${host}`).to.equal(true);
       expect(lab.onHost(host, "ip route get 172.31.77.1"), host).to.contain(" dev eth1 ");
       expect(lab.onHost(host, "curl -sk --max-time 5 https://10.200.0.1:6443/readyz"), host).to.equal("ok");
     }

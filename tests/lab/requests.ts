@@ -5,7 +5,6 @@
 import { execFileSync } from "node:child_process";
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { expect } from "chai";
-import { before as prepare } from "mocha";
 import {
   asking,
   type CertificateRequest,
@@ -111,9 +110,8 @@ function forged(subject: Buffer): { body: string; key: string } {
   return { body: requestPem({ subject, key: { privateKey, publicKey: createPublicKey(privateKey) } }), key: key.toString() }; // prettier-ignore
 }
 
-describe("certificate requests in the lab's cluster", function () {
-  this.timeout(60 * 60_000);
-  let made = false;
+/** Registers the tests; the cluster is there. The last one tidies up. */
+export function requestTests(): void {
   let w1 = "";
   let cp2 = "";
 
@@ -122,26 +120,22 @@ describe("certificate requests in the lab's cluster", function () {
     lab.onHost("cp1", `KUBECACHEDIR=${folder}/cache kubectl --kubeconfig ${admin} delete certificatesigningrequests --all --wait=false`); // prettier-ignore
   };
 
-  prepare(async () => {
-    if (lab.readyNodes().length < lab.hosts.length) {
-      made = true;
-      await lab.run("lab/up", [], 45 * 60);
-    }
+  const prepare = () => {
     for (const host of ["cp1", "w1"] as const) lab.onHost(host, `mkdir -p -m 700 ${folder}`);
     const addresses = new Map(lab.readyNodes().map(({ name, address }) => [name, address]));
     [w1, cp2] = [addresses.get("w1")!, addresses.get("cp2")!];
     expect(w1).to.match(/^[0-9.]+$/);
     tidy();
-  });
+  };
 
-  after(async () => {
+  const leave = () => {
     tidy();
     lab.onHost("cp1", `KUBECACHEDIR=${folder}/cache kubectl --kubeconfig ${admin} -n kube-system delete secret bootstrap-token-aaaaaa --ignore-not-found`); // prettier-ignore
     for (const host of ["cp1", "w1"] as const) lab.onHost(host, `rm -rf ${folder}`);
-    if (made) await lab.run("lab/down", [], 300);
-  });
+  };
 
   it("approves the honest request of a node within two ticks, and none of the hostile ones", async () => {
+    prepare();
     const hostile = hostileServing("w1", w1, "cp2", cp2);
     const own = hostile.filter(({ username }) => username === undefined);
     // By the node's own identity.
@@ -244,5 +238,6 @@ END`,
     expect(can("get secrets -n kube-system")).to.not.equal("yes");
     expect(can("list nodes")).to.not.equal("yes");
     expect(can("get configmaps/tailkube-nodes -n kube-system")).to.not.equal("yes");
+    leave();
   });
-});
+}
