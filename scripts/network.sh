@@ -130,15 +130,15 @@ forget_tables() {
     done < <(nft list tables | grep -E '^table ip6? (filter|nat|mangle|raw|security)$')
 }
 
-# undo_network: what of this file's a stage has done, and with it all files of the stage.
+# undo_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so
+# before their records go: a run that is killed in here is done again whole.
 undo_network() {
-    local networkd=
     forget_tables
     restore_sysctls
     restore_kernel_rules
-    [ ! -e /etc/systemd/networkd.conf.d/50-tailkube.conf ] || networkd=1
-    undo_files
+    restore_files
     systemctl daemon-reload
-    [ -z "$networkd" ] || systemctl try-restart systemd-networkd
+    ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
     ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+    forget_files
 }

@@ -21,6 +21,47 @@ restore_local_rule() {
     while [ -n "$(local_rules "$1" 100)" ]; do ip "$1" rule del pref 100 lookup local || break; done
 }
 
+# What Cilium's agent runs, and where containerd has it: "IMAGE SNAPSHOTTER".
+CILIUM_IMAGE=$TK_STATE/cilium-image
+
+# remember_cilium_image: while the agent's container is there. A host needs no ipset of its own: Cilium brings it.
+remember_cilium_image() {
+    local id image
+    if command -v ipset >/dev/null || [ -s "$CILIUM_IMAGE" ] || ! systemctl is-active --quiet containerd; then return 0; fi
+    # Anybody may run an image that is called cilium, but only administrators in kube-system.
+    id=$(timeout 30 ctr -n k8s.io containers ls -q 'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==cilium-agent' 2>/dev/null) || return 0
+    [ -n "$id" ] || return 0
+    image=$(timeout 30 ctr -n k8s.io containers info "${id%%$'\n'*}" 2>/dev/null |
+        awk -F '"' '/^    "Image": "/ {image = $4} /^    "Snapshotter": "/ {snapshotter = $4} END {if (image != "" && snapshotter != "") print image, snapshotter}') || return 0
+    [ -z "$image" ] || record "$CILIUM_IMAGE" "$image"
+}
+
+# remove_ipsets: after the rules that name them. Without the tool on the host, by that of Cilium's image.
+remove_ipsets() {
+    local root=$TK_RUN/cilium-image image='' snapshotter='' tool=() name
+    if command -v ipset >/dev/null; then
+        tool=(ipset)
+    elif [ -s "$CILIUM_IMAGE" ]; then
+        read -r image snapshotter <"$CILIUM_IMAGE"
+        mkdir -p "$root"
+        # Of a run that was killed in here.
+        timeout 60 ctr -n k8s.io images unmount --rm --snapshotter "$snapshotter" "$root" >/dev/null 2>&1 || true
+        if timeout 120 ctr -n k8s.io images mount --snapshotter "$snapshotter" "$image" "$root" >/dev/null 2>&1; then
+            tool=(timeout 20 chroot "$root" ipset)
+        else
+            changed "left the ipsets cilium_node_set_v4 and cilium_node_set_v6, which go with the next reboot: $image cannot be mounted"
+        fi
+    fi
+    if [ ${#tool[@]} -gt 0 ]; then
+        for name in cilium_node_set_v4 cilium_node_set_v6; do "${tool[@]}" destroy "$name" 2>/dev/null || true; done
+    fi
+    if [ -n "$image" ]; then
+        timeout 60 ctr -n k8s.io images unmount --rm --snapshotter "$snapshotter" "$root" >/dev/null 2>&1 || umount -l -- "$root" 2>/dev/null || true
+        rmdir -- "$root" 2>/dev/null || true
+        rm -f -- "$CILIUM_IMAGE"
+    fi
+}
+
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {
     local link device family variant rules rule
@@ -47,10 +88,7 @@ reset_cilium() {
             grep -vE 'CILIUM_|KUBE-' <<<"$rules" | "$variant-restore" || true
         done
     done
-    if command -v ipset >/dev/null; then
-        ipset destroy cilium_node_set_v4 2>/dev/null || true
-        ipset destroy cilium_node_set_v6 2>/dev/null || true
-    fi
+    remove_ipsets
     # The kernel's own rule first: without any rule for the local table this host answers to nothing.
     for family in -4 -6; do
         restore_local_rule "$family"

@@ -91,7 +91,9 @@ reset_node() {
     local folder
     systemctl stop kubelet 2>/dev/null || true
     systemctl reset-failed kubelet 2>/dev/null || true
-    # Before kubeadm: it empties the folder of volumes that it could not unmount.
+    # Before kubeadm: it removes the containers.
+    remember_cilium_image
+    # And it empties the folder of volumes that it could not unmount.
     unmount_below /var/lib/kubelet
     if command -v kubeadm >/dev/null && { [ -d /etc/kubernetes/manifests ] || [ -e /etc/kubernetes/kubelet.conf ]; }; then
         # Out of etcd it is taken by who is still in: from here kubeadm would wait for members that may be gone, too.

@@ -405,6 +405,9 @@ leave_tailnet() {
         withdraw_routes || true
         # A device that was deleted at the server has nothing to log out from.
         timeout 60 tailscale logout || logged_out || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
+        # Nothing is left to log out from: the next run may find no tailscaled to ask, if this one is killed.
+        rm -f -- "$TK_STATE/logged-in"
+        sync -- "$TK_STATE"
     else
         withdraw_routes || fail "the routes of this host cannot be withdrawn: tailscaled takes no others. Run 'tailscale debug prefs' and journalctl -u tailscaled on it, and run again"
         restore_prefs

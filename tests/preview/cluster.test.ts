@@ -229,8 +229,8 @@ describe("three control planes and a worker", () => {
           expect(JSON.stringify(rest), name).to.not.include(secret);
           expect(JSON.stringify({ ...(connection as object), privateKey: "" }), name).to.not.include(secret);
         }
-        expect([stdin, connection, kubeconfig].some((at) => at !== undefined) || name.match(/host-key|release/)).to.be
-          .ok;
+        expect([stdin, connection, kubeconfig].some((at) => at !== undefined) || name.match(/host-key|release|online/))
+          .to.be.ok;
       }
     });
 
@@ -506,9 +506,11 @@ describe("three control planes and a worker", () => {
 
     it("settles after everything, and checks after that", () => {
       const all = custom(run).map(({ name }) => name);
-      const last = ["cluster-settle", "cluster-checks"];
-      expect(before(run, "cluster-settle")).to.have.members(all.filter((name) => !last.includes(name)));
-      expect(before(run, "cluster-checks")).to.have.members(all.filter((name) => name !== "cluster-checks"));
+      const last = ["cluster-checks", "cluster-online"];
+      const earlier = all.filter((name) => !last.includes(name));
+      expect(before(run, "cluster-settle")).to.have.members(earlier.filter((name) => name !== "cluster-settle"));
+      // The first to go in a destroy, and needed by nothing.
+      for (const name of last) expect(before(run, name)).to.have.members(earlier);
     });
   });
 });

@@ -239,6 +239,18 @@ describe("stage control-plane, cut off", () => {
     expect(joined(root, before)).to.deep.equal(["reset_node", "forget_node cp2", ...join, "mark_joined mark2"]);
   });
 
+  it("in a join: is recorded before etcd can have it, for a removal that finds no Node", () => {
+    const root = temporaryFolder();
+    write(`${root}/kill-in`, "");
+    expect(bash(stage(root, {}, {})).status).to.not.equal(0);
+    const log = logOf(root);
+    const declared = log.indexOf("declare cp2=100.64.0.2");
+    expect(declared).to.be.within(
+      log.indexOf("forget_node cp2") + 1,
+      log.findIndex((line) => line.startsWith("kubeadm join")) - 1,
+    );
+  });
+
   it("of an older release, as a voter: the same", () => {
     const { root } = afterKilled("kill-after", { member: "silent" });
     bash(`rm -f ${root}/var/lib/tailkube/attempt ${root}/member`);

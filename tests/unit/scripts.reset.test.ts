@@ -49,6 +49,7 @@ function host(root: string, text: string, role = "control-plane"): string {
       'log() { echo "$*" >>"$ROOT/log"; }',
       "sleep() { :; }",
       "systemctl() { :; }",
+      "remember_cilium_image() { :; }",
       "reset_cilium() { :; }",
       // Everything that would touch this machine goes through timeout or is one of these.
       `timeout() {
@@ -221,6 +222,57 @@ describe("reset_node", () => {
     const log = readFileSync(`${root}/log`, "utf8");
     expect(log).to.not.include("theirs");
     expect(log.match(/containers rm \w+/g)).to.deep.equal(["containers rm ours", "containers rm second"]);
+  });
+
+  it("removes Cilium's ipsets by Cilium's own image where the host has no ipset, also after a kill, and leaves no mount", () => {
+    const root = temporaryFolder();
+    const target = `${root}/run/tailkube/cilium-image`;
+    // What a pod of anybody's says of itself has another indentation, or stands in one line.
+    const info = {
+      ID: "agent",
+      Labels: { evil: '",\n    "Image": "evil.example/cilium:1' },
+      Image: "quay.io/cilium/cilium:v1.20.2",
+      Snapshotter: "overlayfs",
+    };
+    write(`${root}/agent`, JSON.stringify(info, null, 4));
+    const text = (mount: string) => `${scriptText("reset-cilium.sh")}
+      CILIUM_IMAGE=$TK_STATE/cilium-image
+      command() { [ "$*" != "-v ipset" ] && builtin command "$@"; }
+      rmdir() { log "rmdir $*"; builtin command rmdir "$@"; }
+      ctr() {
+        case "$*" in
+        "-n k8s.io containers ls -q "*kube-system*,*cilium-agent*) cat "$ROOT/containers" ;;
+        "-n k8s.io containers info agent") cat "$ROOT/agent" ;;
+        *" mount "*) log "ctr $*"; ${mount} ;;
+        *) log "ctr $*" ;;
+        esac
+      }`;
+    write(`${root}/containers`, "agent\nolder-agent\n");
+    bashOk(host(root, `${text(":")}\nremember_cilium_image`));
+    expect(readFileSync(`${root}/var/lib/tailkube/cilium-image`, "utf8")).to.equal(`${info.Image} overlayfs\n`);
+    // kubeadm has removed the containers when the next run comes.
+    write(`${root}/containers`, "");
+    const [unmount, mount] = [
+      `ctr -n k8s.io images unmount --rm --snapshotter overlayfs ${target}`,
+      `ctr -n k8s.io images mount --snapshotter overlayfs ${info.Image} ${target}`,
+    ];
+    const again = (how: string) => {
+      write(`${root}/log`, "");
+      return bashOk(host(root, `${text(how)}\nremember_cilium_image; remove_ipsets >/dev/null; result`));
+    };
+    expect(bash(host(root, `${text("kill -KILL $BASHPID")}\nremove_ipsets`)).status).to.equal(undefined);
+    expect(again(":")).to.equal('{"changed":[]}\n');
+    expect(readFileSync(`${root}/log`, "utf8").trimEnd().split("\n")).to.deep.equal([
+      ...[unmount, mount],
+      ...["v4", "v6"].map((family) => `chroot ${target} ipset destroy cilium_node_set_${family}`),
+      ...[unmount, `rmdir -- ${target}`],
+    ]);
+    expect(existsSync(target) || existsSync(`${root}/var/lib/tailkube/cilium-image`)).to.equal(false);
+    // A host where Cilium never ran.
+    expect(again(":")).to.equal('{"changed":[]}\n');
+    expect(readFileSync(`${root}/log`, "utf8")).to.equal("");
+    write(`${root}/var/lib/tailkube/cilium-image`, "gone.example/cilium:1 overlayfs\n");
+    expect(again("return 1")).to.match(/left the ipsets .* next reboot: gone\.example\/cilium:1 cannot be mounted/);
   });
 
   it("fails where containerd does not say which containers there are", () => {

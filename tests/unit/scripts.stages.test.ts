@@ -225,6 +225,7 @@ describe("stage settle", () => {
         ${answers}
         "get node "*Ready*) printf True ;;
         "get node "*) : ;;
+        *"get daemonsets,deployments "*) echo daemonset.apps/cilium ;;
         *"rollout status"*) : ;;
         *"get configmap cilium-config "*) : ;;
         *"get pods -l k8s-app=kube-dns "*) printf 'cp1= w1= ' ;;
@@ -361,7 +362,7 @@ describe("stage settle", () => {
   it("says what is wrong with Cilium, nodes and CoreDNS that do not become ready", () => {
     const failing: [string, RegExp][] = [
       [
-        `*"rollout status daemonset/cilium"*) false ;; *"get pods -l k8s-app=cilium"*) echo 'cilium-x 0/1 CrashLoopBackOff 7 5m' ;;`,
+        `*"rollout status daemonset.apps/cilium"*) false ;; *"get pods -l k8s-app in (cilium"*) echo 'cilium-x 0/1 CrashLoopBackOff 7 5m' ;;`,
         /^tailkube: node1: settle: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
       ],
       [
@@ -976,6 +977,7 @@ describe("stages control-plane and join", () => {
     "mint_credentials",
     "forget_etcd_member node1",
     "forget_node node1",
+    ...declared,
     `kubeadm init phase upload-config kubeadm --kubeconfig ${root}/run/tailkube/discovery.conf < Init`,
     "kubeadm join < Join",
     "tighten_modes",

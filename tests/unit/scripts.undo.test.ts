@@ -417,6 +417,7 @@ describe("undo.sh", () => {
         [
           assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root }),
           scriptText("undo.sh"),
+          "guard_network() { :; }",
           "unit_stop() { :; }",
           "reset_node() { :; }",
           'remove_tailnet() { restore_files; [ ! -e "$TK_STATE/of-tailnet" ] || echo tailnet >>"$ROOT/done"; forget_files; }',

@@ -1004,7 +1004,7 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
 
   it("tailnet installs nothing, and looks after the rest", () => {
     const fakes = `
-      for f in remember_kernel calm_network_managers forward_ipv4 install_tailscale unit_start log_in install_units; do eval "$f() { log $f \\$*; }"; done
+      for f in remember_kernel guard_network calm_network_managers forward_ipv4 install_tailscale unit_start log_in install_units; do eval "$f() { log $f \\$*; }"; done
       address_is_up() { true; }; tailnet_address() { echo 100.64.0.1; }; ask_status() { :; }; self() { echo x; }
       apply`;
     const root = temporaryFolder();
