@@ -55,6 +55,7 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_FOUNDER: secret("founder"),
+          TK_POD_CIDR: config.podCidr,
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
           TK_HOST_ETCD: scriptText("host/etcd.sh"),

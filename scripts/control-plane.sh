@@ -4,7 +4,7 @@
 #
 # What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
 #   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver
-#   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh
+#   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh and overlap.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
 #   an unfinished `kubeadm init`    reset, and again: no other node can depend on it, for all of them wait for this stage
 #   a `kubeadm join`, finished or not, or an attempt of an older release that came as far as etcd: another control plane's etcd is
@@ -16,7 +16,7 @@
 #     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
-# Given (beside node.sh's, founding.sh's, endpoint.sh's, etcd.sh's, node-security.sh's, security.sh's and approver.sh's):
+# Given (beside those of node.sh, founding.sh, overlap.sh, endpoint.sh, etcd.sh, node-security.sh, security.sh and approver.sh):
 # TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this
 # host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
 # TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
@@ -264,7 +264,12 @@ become_control_plane() {
     own "$SENTINEL"
     install_pki
     decide_founding
-    if [ "$FOUNDS" = 1 ]; then found_cluster; else join_cluster; fi
+    if [ "$FOUNDS" = 1 ]; then
+        refuse_overlapping_routes
+        found_cluster
+    else
+        join_cluster
+    fi
 }
 
 apply() {

@@ -33,6 +33,7 @@ export const stageFiles = {
     ...hardeningFiles,
     "approver.sh",
     "founding.sh",
+    "overlap.sh",
     "control-plane.sh",
   ],
   upgrade: [

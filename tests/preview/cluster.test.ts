@@ -35,7 +35,7 @@ const scripts = ({ resources }: Run) => resources.filter(isScript);
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofSteward = ["secrets", "departures", "admit", "settle", "checks"];
+const ofSteward = ["secrets", "peers", "departures", "admit", "settle", "checks"];
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 
@@ -43,7 +43,7 @@ const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 const variables = (run: Run, name: string) => variablesOf(stdinOf(find(run, name)));
 
 /** The token that a worker joins by. */
-function joinToken(run: Run, node: string): string {
+function tokenOf(run: Run, node: string): string {
   const { users } = parse(variables(run, `${node}-join`).TK_DISCOVERY!) as { users: [{ user: { token: string } }] };
   return users[0].user.token;
 }
@@ -60,7 +60,7 @@ describe("three control planes and a worker", () => {
       ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`, `${name}-upgrade`]),
       ...planes.flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
       ...["workers-admit", "w1-join"],
-      ...["cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["cluster-secrets", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
     ];
     expect(custom(run).map(({ type, name }) => `${type} ${name}`)).to.have.members([
       ...names.flatMap((name) => [`${name}-host-key`, `${name}-undo`].map((one) => `command:local:Command ${one}`)),
@@ -83,6 +83,7 @@ describe("three control planes and a worker", () => {
         `tailkube:node:Version ${name}`,
       ]),
       "tailkube:controlplane:Secrets cluster",
+      "tailkube:cluster:Peers cluster",
       "tailkube:cluster:Departures cluster",
       ...planes.map((name) => `tailkube:controlplane:ControlPlane ${name}`),
       "tailkube:controlplane:Admission workers",
@@ -159,7 +160,7 @@ describe("three control planes and a worker", () => {
           ...[
             "TK_LOGIN_SERVER",
             "TK_AUTH_KEY",
-            "TK_TAG",
+            "TK_TAGS",
             "TK_HOST_ROUTES",
             "TK_HOST_WAIT_ADDRESS",
             "TK_HOST_NETWORK",
@@ -206,7 +207,7 @@ describe("three control planes and a worker", () => {
   });
 
   describe("secrets", () => {
-    const token = () => joinToken(run, "w1");
+    const token = () => tokenOf(run, "w1");
     const key = () => encryptionKey(joinSeed).secret;
     /** A line of each key that is only that key's. */
     const keys = () => Object.values(authorityKeys).map((pem) => pem.split("\n")[1]!);
@@ -296,16 +297,12 @@ describe("three control planes and a worker", () => {
     });
 
     it("send workers to the endpoint, with the CA itself and the token that the admission makes valid", () => {
-      const { TK_TOKEN_ID, TK_TOKEN_SECRET } = variables(run, "workers-admit");
+      const token = /^w1=([a-z0-9]{6}\.[a-z0-9]{16})$/.exec(variables(run, "workers-admit").TK_TOKENS!)![1]!;
       expect(kubeadm(run, "w1-join")[0]!.discovery).to.deep.equal({
         file: { kubeConfigPath: "/run/tailkube/discovery.conf" },
       });
       expect(variables(run, "w1-join").TK_DISCOVERY).to.equal(
-        joinKubeconfig(
-          { endpoint: { address: "10.200.0.1", port: 6443 } },
-          caCertificate,
-          `${TK_TOKEN_ID}.${TK_TOKEN_SECRET}`,
-        ),
+        joinKubeconfig({ endpoint: { address: "10.200.0.1", port: 6443 } }, caCertificate, token),
       );
     });
 
@@ -443,7 +440,7 @@ describe("three control planes and a worker", () => {
     const server = (kubeconfig: unknown) =>
       (parse(kubeconfig as string) as { clusters: { cluster: { server: string } }[] }).clusters[0]!.cluster.server;
     expect(run.outputs).to.have.all.keys(
-      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "versions", "applied"],
+      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "authorities", "versions", "applied"],
     );
     expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.20.2" });
     // What else the fakes call certificates are none.
@@ -570,6 +567,7 @@ describe("other stacks", () => {
       ),
       ...[
         "cluster-secrets",
+        "cluster-peers",
         "cluster-departures",
         "cilium-kubernetes",
         "cilium-release",
@@ -591,7 +589,20 @@ describe("other stacks", () => {
     expect(variables(run, "workers-admit").TK_JOINERS).to.match(/^w1=[0-9a-f]{16} w2=[0-9a-f]{16}$/);
     expect(before(run, "w2-join")).to.not.include("w1-join");
     expect(before(run, "w1-join")).to.not.include("w2-join");
-    expect(joinToken(run, "w1")).to.equal(joinToken(run, "w2"));
+    expect(tokenOf(run, "w1")).to.not.equal(tokenOf(run, "w2"));
+    expect(variables(run, "workers-admit").TK_TOKENS).to.equal(`w1=${tokenOf(run, "w1")} w2=${tokenOf(run, "w2")}`);
+  });
+
+  it("a host that is added again: another token, and those of the others as before", async () => {
+    const w2 = { ...nodes[3]!, name: "w2", host: { address: "192.0.2.22" } };
+    const both = { config: { nodes: [...nodes, w2] } };
+    const first = await runProgram(both);
+    const again = await runProgram({ ...both, nonces: { w1: "0".repeat(32) } });
+    expect(tokenOf(again, "w1")).to.not.equal(tokenOf(first, "w1"));
+    expect(tokenOf(again, "w2")).to.equal(tokenOf(first, "w2"));
+    expect(find(again, "w2-join").inputs).to.deep.equal(find(first, "w2-join").inputs);
+    const machine = await runProgram({ config: { nodes: [...change("w1", { identity: "another" }), w2] } });
+    expect(tokenOf(machine, "w1")).to.not.equal(tokenOf(first, "w1"));
   });
 
   it("a host key in the config: it is enforced, and none is asked for", async () => {
@@ -732,6 +743,15 @@ describe("other stacks", () => {
 });
 
 describe("what stops the program", () => {
+  it("two nodes with one tailnet address: one error that names them, and no node joins", async () => {
+    const run = await runProgram({ addresses: { w1: "100.64.0.2" } });
+    expect(run.errors.map(({ message }) => message)).to.have.lengthOf(1);
+    expect(run.errors[0]!.message).to.match(/^cp2, w1: one tailnet address, 100\.64\.0\.2, /);
+    const made = custom(run).map(({ name }) => name);
+    expect(made).to.include.members(["cp2-tailnet", "w1-tailnet", "w1-runtime"]);
+    expect(made.filter((name) => /-(control-plane|join|secrets|admit)$/.test(name))).to.deep.equal([]);
+  });
+
   it("hosts that the config does not fit: one error, as it is, and no host is touched", async () => {
     const run = await runProgram({
       facts: {

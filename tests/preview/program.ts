@@ -76,6 +76,9 @@ export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 /** The auth key that Tailscale's API makes for a resource of that name. */
 export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
 
+/** What a worker's host has made for its token. */
+export const nonceOf = (node: string) => Buffer.from(node.padEnd(16)).toString("hex");
+
 /** What the scripts answer, as far as the program looks at it. */
 function answer(
   name: string,
@@ -100,7 +103,11 @@ function answer(
       return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
       // A new host has what is wanted.
-      return { changed: [], kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}` };
+      return {
+        changed: [],
+        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}`,
+        nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
+      };
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
@@ -141,6 +148,8 @@ export interface RunArgs {
   addresses?: Record<string, string>;
   /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
   encryption?: Record<string, string>;
+  /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
+  nonces?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */

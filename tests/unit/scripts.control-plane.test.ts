@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
-import { scriptText } from "../../scripts/render";
+import { scriptText, shellQuote } from "../../scripts/render";
 import { stageFiles } from "../../scripts/stages";
 import {
   assignments,
@@ -23,6 +23,7 @@ const given = {
   TK_API_PORT: "6443",
   TK_NODE_IP: "100.64.0.2",
   TK_ROLE: "control-plane",
+  TK_POD_CIDR: "10.50.0.0/16",
   TK_POD_ROUTING: "native",
   TK_KUBEADM_SECONDS: "5",
   TK_ENDPOINT_ADVICE: "Is the route approved?",
@@ -63,6 +64,49 @@ interface World {
   former?: string;
   /** What answers at an address: `cluster`, `foreign`, `refused` or `silent`. */
   answers?: Record<string, string>;
+  /** The other devices of the tailnet. */
+  devices?: Device[];
+}
+
+/** What a host knows of another device of its tailnet; `PeerStatus` of Tailscale's package ipnstate. */
+interface Device {
+  HostName?: string;
+  DNSName?: string;
+  TailscaleIPs?: string[];
+  /** Beside the device's own addresses. */
+  routes?: string[];
+  Online?: boolean;
+  LastSeen?: string;
+  Expired?: boolean;
+}
+
+/** What `tailscale status --json` prints, as version 1.102 does, as far as that is of use here. */
+function tailnetStatus(devices: Device[] | null, BackendState = "Running"): string {
+  const of = ({ routes = [], ...more }: Device, i: number) => ({
+    ID: `n${i}`,
+    HostName: `d${i}`,
+    DNSName: `d${i}.example.ts.net.`,
+    OS: "linux",
+    TailscaleIPs: [`100.64.1.${i}`, `fd7a:115c:a1e0::${i}`],
+    AllowedIPs: [`100.64.1.${i}/32`, `fd7a:115c:a1e0::${i}/128`, ...routes],
+    Tags: ["tag:k8s"],
+    ...(routes.length > 0 && { PrimaryRoutes: routes }),
+    Addrs: null,
+    LastSeen: "0001-01-01T00:00:00Z",
+    Online: true,
+    CapMap: { "https://tailscale.com/cap/is-admin": [{ AllowedIPs: ["10.50.200.0/24"] }], other: null },
+    ...more,
+  });
+  const status = {
+    Version: "1.102.5",
+    BackendState,
+    // This host itself, killed when it had the endpoint.
+    Self: of({ routes: ["10.200.0.1/32"] }, 0),
+    Health: null,
+    Peer: devices && Object.fromEntries(devices.map((device, i) => [`nodekey:${i}${i}`, of(device, i + 1)])),
+    User: { "1": { LoginName: "alice@example.com" } },
+  };
+  return JSON.stringify(status, undefined, 2);
 }
 
 /**
@@ -76,12 +120,15 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     .replace(/\/(etc\/kubernetes|var\/lib\/kubelet|var\/lib\/etcd|var\/log)\b/g, `${root}/$1`);
   for (const folder of ["etc/kubernetes/manifests", "var/log"]) mkdirSync(`${root}/${folder}`, { recursive: true });
   const { member = "none", healthy = true, former = "", answers = { "10.200.0.1": "cluster" } } = world;
+  write(`${root}/tailnet`, tailnetStatus(world.devices ?? []));
   const fakes = `
     SECONDS=0
     sleep() { SECONDS=$((SECONDS + 1)); }
     log() { echo "$*" >>"$ROOT/log"; }
     systemctl() { log "systemctl $*"; case $* in *kubelet*) : >"$ROOT/kubelet-runs" ;; esac; }
     sync() { :; }
+    timeout() { shift; "$@"; }
+    tailscale() { [ "$*" = "status --json" ] && cat "$ROOT/tailnet"; }
     api_up() { [ -e "$ROOT/kubelet-runs" ] && [ -e "$ROOT/etc/kubernetes/manifests/etcd.yaml" ] && ${healthy ? ":" : "false"}; }
     api_ready() { if [ "$1" = "$TK_NODE_IP" ]; then api_up; else endpoint_ready; fi; }
     endpoint_ready() { ${answers["10.200.0.1"] === "cluster" ? ":" : "api_up"}; }
@@ -452,6 +499,135 @@ describe("founding", () => {
       const text = `${scriptText("founding.sh")}\napi_at 127.0.0.1 1`;
       expect(bash(withLibrary(temporaryFolder(), `${assignments(given)}\n${text}`)).stdout).to.equal("refused\n");
     });
+  });
+});
+
+describe("founding in a tailnet where other devices advertise", () => {
+  const alone = { answers: {} };
+  const found = (devices: Device[], more: Record<string, string> = {}, text?: string) => {
+    const root = temporaryFolder();
+    return { root, ...bash(stage(root, { ...founder, ...more }, { ...alone, devices }, text)) };
+  };
+  /** The overlaps that a founder sees, in words. */
+  const overlaps = (devices: Device[], more: Record<string, string> = {}) =>
+    found(devices, more, 'overlapping_routes <"$ROOT/tailnet"').stdout.trimEnd().split("\n").filter(Boolean);
+
+  it("a part of the pod CIDR, or the endpoint, fails before anything is made or advertised, in one line", () => {
+    for (const [route, said] of [
+      ["10.50.7.0/24", "d1 (100.64.1.1) has 10.50.7.0/24, which is in podCidr 10.50.0.0/16 of this stack"],
+      ["10.200.0.1/32", "d1 (100.64.1.1) has 10.200.0.1/32, which is the endpoint of this stack"],
+    ] as const) {
+      for (const routing of ["native", "vxlan"]) {
+        const { root, status, stderr } = found([{ routes: [route] }], { TK_POD_ROUTING: routing });
+        expect(status, route).to.equal(1);
+        expect(stderr.trimEnd().split("\n"), route).to.have.lengthOf(1);
+        expect(stderr).to.include(
+          `has a route to this cluster's networks: ${said}. Nothing was founded or advertised.`,
+        );
+        expect(stderr).to.include("change tailkube:endpoint or tailkube:podCidr, or take the route from that device");
+        expect(acts(root), "what was done").to.deep.equal([]);
+        expect(logOf(root)).not.to.include("install_endpoint");
+        expect(existsSync(`${root}/var/lib/tailkube/attempt`)).to.equal(false);
+        expect(existsSync(`${root}/var/lib/tailkube/etcd-ours`)).to.equal(false);
+      }
+    }
+  });
+
+  it("it founds as soon as the other device is gone", () => {
+    const { root } = found([{ routes: ["10.50.7.0/24"] }]);
+    expect(isJoined(root)).to.equal(false);
+    ends(bash(stage(root, founder, alone)));
+    expect(isJoined(root)).to.equal(true);
+  });
+
+  it("what is wider, elsewhere, of an offline device or of this host is fine", () => {
+    const fits: Device[] = [
+      { routes: ["0.0.0.0/0", "::/0"] },
+      { routes: ["10.0.0.0/8", "10.50.0.0/15", "10.200.0.0/24"] },
+      { routes: ["10.49.255.0/24", "10.51.0.0/24", "10.200.0.2/32", "fd00:50::/64"] },
+      { routes: ["10.50.7.0/24"], Online: false, LastSeen: "2026-11-20T10:00:00Z" },
+      { routes: ["10.50.7.0/24"], Expired: true },
+    ];
+    const { root, ...run } = found(fits);
+    ends(run);
+    expect(isJoined(root)).to.equal(true);
+    ends(found([]));
+    for (const none of [tailnetStatus(null), tailnetStatus([])]) {
+      const text = `printf '%s\\n' ${shellQuote(none)} >"$ROOT/tailnet"; refuse_overlapping_routes; echo fits`;
+      expect(found([], {}, text).stdout).to.equal("fits\n");
+    }
+  });
+
+  it("tells networks apart at every length of the pod CIDR", () => {
+    for (const [podCidr, inside, outside] of [
+      [
+        "10.0.0.0/8",
+        ["10.0.0.0/8", "10.255.255.255/32", "10.96.0.0/12"],
+        ["8.0.0.0/6", "11.0.0.0/8", "9.255.255.0/24"],
+      ],
+      [
+        "192.168.64.0/20",
+        ["192.168.64.0/20", "192.168.79.128/25"],
+        ["192.168.80.0/24", "192.168.0.0/16", "192.168.63.0/24"],
+      ],
+      ["10.50.7.0/24", ["10.50.7.0/24", "10.50.7.9/32"], ["10.50.6.0/23", "10.50.8.0/24"]],
+    ] as const) {
+      const seen = overlaps([{ routes: [...inside, ...outside] }], { TK_POD_CIDR: podCidr });
+      expect(seen.map((line) => / has (\S+),/.exec(line)?.[1])).to.deep.equal(inside);
+    }
+  });
+
+  it("a device of which it is not known whether it is online counts", () => {
+    expect(overlaps([{ routes: ["10.50.7.0/24"], Online: false }])).to.have.lengthOf(1);
+  });
+
+  it("names that others choose neither hide a route nor make one, and cannot break the line", () => {
+    const hidden = 'x",\n      "Online": false,\n      "Expired": true,\n    },\n  },';
+    const made = 'x",\n      "AllowedIPs": [\n        "10.50.9.0/24"\n      ],';
+    const seen = overlaps([{ HostName: hidden, DNSName: `${hidden}.`, routes: ["10.50.7.0/24"] }, { HostName: made }]);
+    expect(seen).to.have.lengthOf(1);
+    expect(seen[0]).to.match(
+      /^[A-Za-z0-9-]+ \(100\.64\.1\.1\) has 10\.50\.7\.0\/24, which is in podCidr 10\.50\.0\.0\/16 of this stack$/,
+    );
+    expect(overlaps([{ DNSName: "", routes: ["10.50.7.0/24"] }])[0]).to.match(/^one without a name \(100\.64\.1\.1\)/);
+  });
+
+  it("names three, and how many more there are", () => {
+    const { stderr } = found(["1", "2", "3", "4", "5"].map((i) => ({ routes: [`10.50.${i}.0/24`] })));
+    expect(stderr.match(/ has 10\.50\./g)).to.have.lengthOf(3);
+    expect(stderr).to.include("of this stack; and 2 more. Nothing was founded");
+  });
+
+  it("without an answer nothing is founded, and the question is named", () => {
+    for (const silence of [
+      "tailscale() { return 1; }",
+      `tailscale() { echo ${shellQuote(tailnetStatus([], "NeedsLogin"))}; }`,
+    ]) {
+      const { root, status, stderr } = found([], {}, `${silence}\napply`);
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/no answer after 30 s to the question which routes other devices of the tailnet have/);
+      expect(acts(root)).to.deep.equal([]);
+    }
+    // Once is not for good.
+    const late = 'tailscale() { [ -e "$ROOT/asked" ] || { : >"$ROOT/asked"; return 1; }; cat "$ROOT/tailnet"; }\napply';
+    ends(found([], {}, late));
+  });
+
+  it("is not asked about where a cluster is: when this host joins, has founded, or restores a snapshot, and in a lan", () => {
+    const devices = [{ routes: ["10.50.7.0/24", "10.200.0.1/32"] }];
+    const silent = "tailscale() { log asked; return 1; }";
+    const joining = temporaryFolder();
+    ends(bash(stage(joining, {}, { devices }, `${silent}\napply`)));
+    const { root } = found([]);
+    ends(bash(stage(root, founder, { ...alone, devices }, `${silent}\napply`)));
+    for (const [name, value] of [
+      ["TK_RESTORE", "/root/one.db"],
+      ["TK_NODE_NETWORK", "lan"],
+    ] as const) {
+      const text = `${silent}\nrefuse_overlapping_routes; echo fits`;
+      expect(found(devices, { [name]: value }, text).stdout, name).to.equal("fits\n");
+    }
+    expect([...logOf(joining), ...logOf(root)]).not.to.include("asked");
   });
 });
 

@@ -907,6 +907,7 @@ describe("stages control-plane and join", () => {
     run_kubeadm() { log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"; mkdir -p "$ROOT/etc/kubernetes"; echo apiVersion: v1 >"$ROOT/etc/kubernetes/admin.conf"; : >"$ROOT/up"; [ "${failing}" != kubeadm ] || fail "kubeadm ended with 1"; }
     api_ready() { ${answers ? ":" : '[ -e "$ROOT/up" ]'}; }
     api_at() { echo ${answers ? "cluster" : "refused"}; }
+    tailnet_status() { :; }
     mkdir -p "$TK_STATE"
     echo "node1 100.64.0.1" >"$TK_STATE/peers"
     FOUNDING_SECONDS=0
@@ -946,6 +947,7 @@ describe("stages control-plane and join", () => {
     TK_ADMISSION: "",
     TK_AUDIT_POLICY: "kind: Policy",
     TK_RESTORE: "",
+    TK_POD_CIDR: "10.50.0.0/16",
     TK_CA_CRT: pem("CA"),
     TK_CA_KEY: pem("CA KEY"),
     TK_ETCD_CA_CRT: pem("ETCD"),

@@ -376,6 +376,7 @@ describe("undo.sh", () => {
       "files of upgrade",
       "files of control-plane",
       "files of join",
+      "files of peers",
       "runtime as runtime",
       "tailnet as tailnet",
       '{"changed":[]}',
