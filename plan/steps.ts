@@ -126,7 +126,8 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
 
   const start = first === undefined ? [] : [first];
   const done: Step[] = [...planes];
-  let previous: readonly Step[] = planes;
+  // The admission, for which no worker's upgrade is too early, knows the joining ones by what their hosts have said.
+  let previous: readonly Step[] = [...planes, ...workers(config.nodes).flatMap(({ name }) => prepared.get(name) ?? [])];
   for (const node of workers(config.nodes)) {
     const joined = isJoining(node)
       ? add({

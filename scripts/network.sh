@@ -56,9 +56,9 @@ install_node_env() {
 # Kernel settings that we, the kubelet or Cilium change; setting ip_forward sets others, so it comes first.
 REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip_early_demux net.ipv4.conf.all.rp_filter
     net.ipv4.conf.default.rp_filter net.ipv4.conf.all.src_valid_mark net.ipv4.fib_multipath_use_neigh
-    net.ipv4.ip_local_reserved_ports net.core.fb_tunnels_only_for_init_net net.core.bpf_jit_enable vm.overcommit_memory vm.panic_on_oom kernel.timer_migration kernel.panic
-    kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes fs.inotify.max_user_instances
-    fs.inotify.max_user_watches)
+    net.ipv4.ip_local_reserved_ports net.core.fb_tunnels_only_for_init_net net.core.bpf_jit_enable vm.overcommit_memory
+    vm.panic_on_oom kernel.timer_migration kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes
+    fs.inotify.max_user_instances fs.inotify.max_user_watches)
 
 # The reverse path filters of the interfaces that are there: host/network.sh may loosen some.
 interface_filters() {

@@ -1080,6 +1080,17 @@ describe("stages control-plane and join", () => {
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
   });
 
+  it("a worker that cannot ask for its pod CIDR fails with the question, also in a second run", () => {
+    const root = temporaryFolder();
+    const silent = fakes({ answers: true }).replace(/kubectl_node\(\) .*/, "kubectl_node() { return 1; }");
+    const asked = `sleep() { SECONDS=$((SECONDS + 30)); }\n${silent}`;
+    for (const run of [1, 2]) {
+      const { status, stdout, stderr } = bash(stage(root, "join", { ...of, TK_ROLE: "worker" }, asked));
+      expect({ status, stdout }, `run ${run}`).to.deep.equal({ status: 1, stdout: "" });
+      expect(stderr).to.match(/no answer after 90 s to the question which pod CIDR/);
+    }
+  });
+
   it("a worker whose token is not taken says where to look, and leaves no credentials", () => {
     const root = temporaryFolder();
     const refused = fakes({ answers: true }).replace(/admitted\(\) .*/, "admitted() { false; }");
@@ -1648,6 +1659,21 @@ esac
     expect(remove().status).to.equal(0);
     expect(has("var/lib/tailkube/advertised")).to.equal(false);
     expect(prefs()).to.equal(before);
+  });
+
+  it("asks no tailscaled any more once its own login has ended: a killed clean-up may have removed it", () => {
+    const { root, logIn, remove, log, has } = host({ state: "NeedsLogin" });
+    logIn();
+    write(`${root}/broken`, "logout");
+    expect(remove()).to.include({ status: 1 });
+    expect(has("var/lib/tailkube/logged-in")).to.equal(true);
+    write(`${root}/broken`, "-");
+    expect(remove()).to.include({ status: 0 });
+    expect(has("var/lib/tailkube/logged-in")).to.equal(false);
+    expect(log().filter((line) => line === "logout")).to.have.lengthOf(1);
+    // It answers to nothing any more.
+    write(`${root}/broken`, "");
+    expect(remove()).to.include({ status: 0 });
   });
 
   it("refuses a host that is in another tailnet", () => {
