@@ -134,6 +134,11 @@ export class Cluster extends pulumi.ComponentResource {
     };
 
     const steward = of(controlPlanes(config.nodes)[0]!);
+    const peers = new ClusterPeers(
+      "cluster",
+      { on: steward.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
+      { parent: this, dependsOn: steward.needs },
+    );
     const clusterSecrets = new ClusterSecrets(
       "cluster",
       { config, on: steward.member },
@@ -148,16 +153,6 @@ export class Cluster extends pulumi.ComponentResource {
     this.authorities.apply((authorities) => {
       for (const warning of authorityWarnings(authorities, new Date())) void pulumi.log.warn(warning, this);
     });
-    const peers = new ClusterPeers(
-      "cluster",
-      { on: steward.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
-      { parent: this, dependsOn: steward.needs },
-    );
-    const clusterSecrets = new ClusterSecrets(
-      "cluster",
-      { config, on: steward.member },
-      { parent: this, dependsOn: steward.needs },
-    );
     const planes: pulumi.Resource[] = [];
     const encryption = new Map<NodeConfig, pulumi.Output<string>>();
     const expiries: pulumi.Output<CertificateOutput>[] = [];
