@@ -1,7 +1,9 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
-import { interrupt, type Trap } from "./traps";
-import { engineOk, ownNodes, refreshKubeconfig, useOwnStack, useStack } from "./stack";
+import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
+
+import { engineOk, ownNodes, useOwnStack, useStack } from "./stack";
+import { expectWhole, keep } from "./whole";
 
 interface Case {
   title: string;
@@ -13,19 +15,6 @@ const init = "^init --skip";
 const join = "^join --config";
 /** The note on the Node object, which comes right before the sentinel. */
 const note = "annotate --overwrite node .* tailkube.dev/joined";
-const kubeadm = (host: lab.HostName, matching: string, at: Trap["at"], file?: string): Trap => ({
-  host,
-  command: "kubeadm",
-  matching,
-  at,
-  ...(file !== undefined && { file }),
-});
-const kubectl = (host: lab.HostName, matching: string, at: Trap["at"]): Trap => ({
-  host,
-  command: "kubectl",
-  matching,
-  at,
-});
 
 // In the order of a run: each next run gets past the point at which the one before it was killed.
 const creation: Case[] = [
@@ -61,76 +50,26 @@ describe("stages killed on the host", function () {
   this.bail(true);
   this.timeout(3 * 60 * 60_000);
 
-  const admin = "KUBECACHEDIR=/run/kube-cache kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf";
   let written = false;
 
   before(async () => {
     await lab.run("lab/down", [], 300);
     useOwnStack();
     await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/artifacts/build", ["patch"], 60 * 60);
     await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
     await lab.run("lab/tailnet/tailnet", ["up"], 120);
-    use({});
   });
   after(async () => {
     useOwnStack();
     await lab.run("lab/down", [], 300);
   });
 
-  /** The lab's stack at the older patch release, with these changes. */
-  const use = (changes: Record<string, unknown>) =>
-    useStack({
-      kubernetesVersion: olderVersion(),
-      bundle: "/opt/tailkube-bundles/patch",
-      drainSeconds: 60,
-      ...changes,
-    });
-
-  /** Writes the ConfigMap that every later state has to have, as soon as there is an API to take it. */
-  function writeOnce(): void {
-    if (written) return;
-    const said = lab.onHost("cp1", `${admin} create configmap tailkube-kept --from-literal=word=kept 2>/dev/null`);
-    written = said.includes("created");
-  }
-
-  function members(on: lab.HostName): string[] {
-    return lab
-      .onHost(on, "/usr/local/lib/tailkube/etcd ctl member list")
-      .trim()
-      .split("\n")
-      .map((line) => line.split(", "))
-      .map(([, state, name, , , learner]) => `${name} ${state}${learner === "true" ? " learner" : ""}`)
-      .sort();
-  }
-
-  /** The cluster is whole: etcd's members are the control planes, every node is Ready, and what was written is there. */
-  async function expectWhole(names: readonly lab.HostName[] = lab.hosts): Promise<void> {
-    refreshKubeconfig();
-    const planes = names.filter((name) => name.startsWith("cp"));
-    for (const host of planes) {
-      expect(members(host), `etcd's members as ${host} has them`).to.deep.equal(
-        planes.map((name) => `${name} started`),
-      );
-      expect(
-        lab.onHost(host, `${admin} get configmap tailkube-kept -o 'jsonpath={.data.word}'`),
-        `the ConfigMap by way of ${host}`,
-      ).to.equal("kept");
-    }
-    await lab.until("every node Ready", () => lab.readyNodes().length === names.length, 180);
-    const cordoned = lab.kubectl(
-      "get",
-      "nodes",
-      "-o",
-      "jsonpath={.items[?(@.spec.unschedulable==true)].metadata.name}",
-    );
-    expect(cordoned, "cordoned nodes").to.equal("");
-  }
+  const use = (changes: Record<string, unknown>) => useStack({ drainSeconds: 60, ...changes });
 
   for (const { title, trap, how } of creation) {
     it(`${title}: ${how} on ${trap.host}`, async () => {
       await interrupt(trap, how, "up");
-      writeOnce();
+      written ||= keep();
     });
   }
 
@@ -167,25 +106,6 @@ describe("stages killed on the host", function () {
     });
   }
 
-  it("in an upgrade: an eviction, the kubelet's exchange, Cilium's restart, on control planes and a worker", async () => {
-    useStack({ drainSeconds: 60 });
-    const kubelet = (host: lab.HostName): Trap => ({
-      host,
-      command: "systemctl",
-      matching: "^restart kubelet",
-      at: "after",
-    });
-    const eviction = (host: lab.HostName): Trap => ({ host, command: "curl", matching: "/eviction", at: "after" });
-    await interrupt(kubelet("cp1"), "kill", "up");
-    await interrupt(eviction("cp2"), "power", "up");
-    await interrupt(kubelet("cp2"), "power", "up");
-    await interrupt(kubeadm("cp3", "^upgrade node", "after"), "kill", "up");
-    await interrupt(eviction("w1"), "kill", "up");
-    await interrupt(kubelet("w1"), "power", "up");
-    await engineOk(["up"], 1200);
-    await expectWhole();
-  });
-
   it("in an undo: before and after kubeadm's reset", async () => {
     await interrupt(kubeadm("w1", "^reset", "before"), "kill", "destroy");
     await interrupt(kubeadm("cp2", "^reset", "after"), "power", "destroy");
@@ -200,8 +120,3 @@ describe("stages killed on the host", function () {
     expect(lab.devices()).to.deep.equal([]);
   });
 });
-
-/** The version that the bundle `patch` holds: an older patch release than the lab's own. */
-function olderVersion(): string {
-  return (JSON.parse(lab.read("bundles/patch/bundle.json")) as { kubernetesVersion: string }).kubernetesVersion;
-}

@@ -11,6 +11,7 @@ import * as lab from "./lab";
 import { proxyTests } from "./proxies";
 import { requestTests } from "./requests";
 import { routeTests } from "./routes";
+import { interrupt, kubeadm } from "./traps";
 import { allowed, difference, type HostState, stateOf } from "./leftovers";
 
 const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
@@ -209,7 +210,7 @@ describe("a cluster on the lab's hosts", function () {
     }
   });
 
-  it("runs killed in the middle of init, of a join and of Cilium's install are finished by the next", async () => {
+  it("runs killed in the middle of init, of joins and of Cilium's install are finished by the next", async () => {
     await lab.killUpWhen(
       "init",
       () =>
@@ -243,7 +244,14 @@ describe("a cluster on the lab's hosts", function () {
           .trim() === "yes",
       600,
     );
+    // On the host itself, when etcd has promoted the new member: from here on it is a voter.
+    await interrupt(kubeadm("cp2", "^join --config", "after"), "kill", "up");
+    await interrupt(kubeadm("cp3", "^join --config", "after"), "power", "up");
     await expectCluster();
+    const members = lab.onHost("cp1", "/usr/local/lib/tailkube/etcd ctl member list").trim().split("\n");
+    expect(members.map((line) => line.split(", ").slice(1, 3).join(" ")).sort()).to.deep.equal(
+      ["cp1", "cp2", "cp3"].map((name) => `started ${name}`),
+    );
     expect(unreadyWorkloads()).to.deep.equal([]);
     expect(
       lab

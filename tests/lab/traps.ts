@@ -4,7 +4,7 @@
  * the stage or cuts the host's power.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import * as lab from "../lab/lab";
+import * as lab from "./lab";
 
 export interface Trap {
   host: lab.HostName;
@@ -118,4 +118,13 @@ export async function interrupt(
     await lab.run("lab/hosts/hosts", ["start", trap.host], 300);
   }
   disarm(trap);
+}
+
+/** A trap at kubeadm; `file` is for `during`. */
+export function kubeadm(host: lab.HostName, matching: string, at: Trap["at"], file?: string): Trap {
+  return { host, command: "kubeadm", matching, at, ...(file !== undefined && { file }) };
+}
+
+export function kubectl(host: lab.HostName, matching: string, at: Trap["at"]): Trap {
+  return { host, command: "kubectl", matching, at };
 }

@@ -1,0 +1,68 @@
+import { expect } from "chai";
+import * as lab from "../lab/lab";
+import { interrupt, kubeadm, type Trap } from "../lab/traps";
+import { engineOk, useOwnStack, useStack } from "./stack";
+import { expectWhole, keep } from "./whole";
+
+interface Case {
+  title: string;
+  trap: Trap;
+  how: "kill" | "power";
+}
+
+const kubelet = (host: lab.HostName): Trap => ({
+  host,
+  command: "systemctl",
+  matching: "^restart kubelet",
+  at: "after",
+});
+const eviction = (host: lab.HostName): Trap => ({ host, command: "curl", matching: "/eviction", at: "after" });
+
+// In the order of a run: each next run gets past the point at which the one before it was killed.
+const cases: Case[] = [
+  { title: "between the kubelet's exchange and the uncordon, first control plane", trap: kubelet("cp1"), how: "kill" },
+  { title: "in a drain, second control plane", trap: eviction("cp2"), how: "power" },
+  { title: "between the kubelet's exchange and the uncordon", trap: kubelet("cp2"), how: "power" },
+  { title: "after kubeadm, third control plane", trap: kubeadm("cp3", "^upgrade node", "after"), how: "kill" },
+  { title: "in a worker's drain", trap: eviction("w1"), how: "kill" },
+  { title: "between the worker's kubelet's exchange and the uncordon", trap: kubelet("w1"), how: "power" },
+];
+
+/** An upgrade that is killed on the host itself, or whose host loses its power: the next run finishes it. */
+describe("upgrades killed on the host", function () {
+  this.bail(true);
+  this.timeout(3 * 60 * 60_000);
+
+  before(async () => {
+    await lab.run("lab/down", [], 300);
+    useOwnStack();
+    await lab.run("lab/artifacts/build", [], 60 * 60);
+    await lab.run("lab/artifacts/build", ["patch"], 60 * 60);
+    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
+    await lab.run("lab/tailnet/tailnet", ["up"], 120);
+    const { kubernetesVersion } = JSON.parse(lab.read("bundles/patch/bundle.json")) as { kubernetesVersion: string };
+    useStack({ kubernetesVersion, bundle: "/opt/tailkube-bundles/patch", drainSeconds: 60 });
+    await engineOk(["up"], 900);
+    expect(keep(), "the ConfigMap was written").to.equal(true);
+    useStack({ drainSeconds: 60 });
+  });
+  after(async () => {
+    useOwnStack();
+    await lab.run("lab/down", [], 300);
+  });
+
+  for (const { title, trap, how } of cases) {
+    it(`${title}: ${how} on ${trap.host}`, async () => {
+      await interrupt(trap, how, "up", 1200);
+    });
+  }
+
+  it("the next run finishes all of them", async () => {
+    await engineOk(["up"], 1800);
+    await expectWhole();
+    const versions = new Set(lab.readyNodes().map(({ version }) => version));
+    expect([...versions]).to.deep.equal([
+      `v${lab.read("bundle/bundle.json").match(/"kubernetesVersion": *"([^"]+)"/)?.[1]}`,
+    ]);
+  });
+});
