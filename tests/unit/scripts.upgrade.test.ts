@@ -510,6 +510,9 @@ describe("stage upgrade", () => {
     const fakes = `
       s() { cat "$ROOT/s/$1"; }
       cluster_version() { s cluster; }
+      kubelet() { :; }
+      kubectl() { :; }
+      kubeadm() { :; }
       kubelet_binary() { s kubelet; }
       kubectl_binary() { s kubectl; }
       kubeadm_binary() { s kubeadm; }
