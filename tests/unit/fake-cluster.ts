@@ -168,8 +168,8 @@ export class FakeCluster {
         uid: `uid-${namespace}-${name}`,
         labels: more.labels ?? {},
         annotations: more.mirror ? { "kubernetes.io/config.mirror": "x" } : {},
-        ...(more.mirror ? { ownerReferences: [{ kind: "Node" }] } : {}),
-        ...(more.owner ? { ownerReferences: [{ kind: more.owner }] } : {}),
+        ...(more.mirror ? { ownerReferences: [{ kind: "Node", controller: true }] } : {}),
+        ...(more.owner ? { ownerReferences: [{ kind: more.owner, controller: true }] } : {}),
       },
       spec: { nodeName: node, ...(more.owner === "DaemonSet" || more.mirror ? { hostNetwork: true } : {}) },
       status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
@@ -881,7 +881,9 @@ export class FakeCluster {
     if (rule !== null) {
       const [, verb, pref, what] = rule;
       if (verb === "add") {
-        rules.push(`${pref ?? "100"} from all ${what!.replace("protocol", "proto")}`);
+        const made = `${pref ?? "100"} from all ${what!.replace("protocol", "proto")}`;
+        if (rules.includes(made)) return no("RTNETLINK answers: File exists", 2);
+        rules.push(made);
       } else {
         const at = rules.findIndex(
           (have) => (pref === undefined || have.startsWith(`${pref} `)) && have.includes(what!),
@@ -952,7 +954,13 @@ export class FakeCluster {
       "etcd/server.crt",
       "etcd/server.key",
     ]) {
-      if (this.file(`/etc/kubernetes/pki/${name}`) === undefined) this.put(`/etc/kubernetes/pki/${name}`, `${name}\n`);
+      if (this.file(`/etc/kubernetes/pki/${name}`) === undefined) {
+        this.put(
+          `/etc/kubernetes/pki/${name}`,
+          name === "ca.crt" ? "CA_CRT\n" : `${name}\n`,
+          name === "ca.crt" ? 0o644 : 0o600,
+        );
+      }
     }
     this.put("/etc/kubernetes/admin.conf", "kind: Config\n");
     if (this.file("/var/lib/etcd/member/snap/db") === undefined) this.put("/var/lib/etcd/member/snap/db", "data\n");
@@ -961,11 +969,12 @@ export class FakeCluster {
   /** Any node's files, as kubeadm and the kubelet leave them. */
   nodeFiles(): void {
     this.put("/etc/kubernetes/kubelet.conf", `kind: Config\nserver: https://${this.node.ip}:6443\n`);
-    this.put("/etc/kubernetes/pki/ca.crt", "ca\n");
+    if (this.file("/etc/kubernetes/pki/ca.crt") === undefined)
+      this.put("/etc/kubernetes/pki/ca.crt", "CA_CRT\n", 0o644);
     this.put("/var/lib/kubelet/config.yaml", "serverTLSBootstrap: true\n");
     this.put("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\n");
     this.put("/var/lib/kubelet/pki/kubelet-client-current.pem", "client\n");
-    this.put("/var/lib/kubelet/pki/kubelet-server-current.pem", "server\n");
+    this.put("/var/lib/kubelet/pki/kubelet-server-current.pem", "certificate\n");
     this.units["kubelet.service"] = { enabled: true, active: true };
   }
 
