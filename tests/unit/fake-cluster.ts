@@ -282,9 +282,6 @@ export class FakeCluster {
     },
     dpkg: (args) => (args[0] === "-S" || args[0] === "--search" ? no("no path found") : ok()),
     approve: () => ok(),
-    // What bash dials by itself.
-    dial: ([host]) =>
-      this.readyAt(host!) ? ok() : no("bash: connect: Connection refused\nbash: line 1: /dev/tcp: Connection refused"),
   };
 
   private kubectl(args: string[], stdin: string): Answer {
@@ -823,7 +820,12 @@ export class FakeCluster {
       return { status: code === 0 ? 7 : 0, stdout: shown + format, stderr: "" };
     };
     if (url.port === "" || url.hostname.includes("k8s.io")) return answer(200, "key\n");
-    if (!this.readyAt(url.hostname)) return answer(0, "");
+    if (!this.readyAt(url.hostname)) {
+      const why = args.some((word) => /^-[a-zA-Z]*v/.test(word))
+        ? `* connect to ${url.host} failed: Connection refused`
+        : "";
+      return { ...answer(0, ""), stderr: why };
+    }
     const path = url.pathname;
     if (/^\/(readyz|livez|healthz)/.test(path)) return answer(200, "ok");
     const node = /^\/api\/v1\/nodes\/([^/]+)$/.exec(path)?.[1];
