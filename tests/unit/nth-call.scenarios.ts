@@ -143,7 +143,8 @@ function joined(c: FakeCluster): void {
     c.controlPlaneFiles();
     c.put("/etc/kubernetes/tailkube/encryption.yaml", "encrypts: a-key\n");
     c.put("/var/lib/tailkube/owned.control-plane", "/var/lib/tailkube/joined\n");
-    c.put("/var/lib/tailkube/certificates-renewed", "\n");
+    c.put("/var/lib/tailkube/certificates-renewed", "\n", 0o644);
+    c.put("/var/lib/tailkube/owned.upgrade", "/var/lib/tailkube/certificates-renewed\n", 0o644);
     c.put("/usr/local/lib/tailkube/etcd", `${scriptText("host/etcd.sh")}\n`, 0o755);
     c.put("/usr/local/lib/tailkube/approve", "#!/bin/bash\napprove\n", 0o755);
     c.units["tailkube-endpoint.service"] = { enabled: true, active: true };
