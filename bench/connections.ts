@@ -39,12 +39,26 @@ export function countConnections(resources: readonly Registered[], nodes: readon
       resource.type === "command:remote:CopyFile",
   );
   const perHost = nodes.map(({ host }) => remote.filter((resource) => hostOf(resource) === host.address).length);
+  // Under a host's guard: before the stage, for it, and after it; one more for every 10 s that it takes.
+  const guarded = resources.filter((resource) => guardedHost(resource) !== undefined);
   const sum = perHost.reduce((a, b) => a + b, 0);
   if (sum !== remote.length) {
     throw new Error(`${remote.length - sum} of ${remote.length} remote commands are for no host of the config`);
   }
-  const keyScans = resources.filter(({ type, ...r }) => type === "command:local:Command" && r.inputs.create).length;
-  return { total: remote.length, busiest: Math.max(...perHost), keyScans };
+  const ofHost = nodes.map(
+    ({ host }, i) => perHost[i]! + 3 * guarded.filter((resource) => guardedHost(resource) === host.address).length,
+  );
+  const keyScans = resources.filter(
+    (resource) =>
+      resource.type === "command:local:Command" && has(resource, "create") && guardedHost(resource) === undefined,
+  ).length;
+  return { total: ofHost.reduce((a, b) => a + b, 0), busiest: Math.max(...ofHost), keyScans };
+}
+
+/** The host of a stage that runs by OpenSSH from the operator's machine. */
+function guardedHost({ type, inputs }: Registered): unknown {
+  if (type !== "command:local:Command" || inputs.create === undefined) return undefined;
+  return (inputs.environment as Record<string, unknown> | undefined)?.TAILKUBE_HOST;
 }
 
 function hostOf(resource: Registered): unknown {

@@ -79,7 +79,6 @@ function settings(config: ClusterConfig): string {
     POD_CIDR: config.podCidr,
     POD_ROUTING: config.podRouting,
     LOGIN_SERVER: config.tailnet.loginServer,
-    TAG: config.tailnet.tag,
     BUNDLE: config.bundle ?? "",
     CHART: resolve(root, config.cilium.chart ?? ""),
     SSH_KEY: join(state, "ssh", "id_ed25519"),

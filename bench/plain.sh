@@ -42,7 +42,7 @@ on() {
 
 # Binaries, units, kernel settings, the tailnet, images. Prints the tailnet address.
 prepare() {
-    on "$1" name="$1" role="$2" bundle="$BUNDLE" key="$(cat "$dir/authkey")" server="$LOGIN_SERVER" tag="$TAG" pods="$POD_CIDR" \
+    on "$1" name="$1" role="$2" bundle="$BUNDLE" key="$(cat "$dir/authkey")" server="$LOGIN_SERVER" pods="$POD_CIDR" \
         routing="$POD_ROUTING" containerd_1="$(cat "$dir/containerd-1.toml")" containerd_2="$(cat "$dir/containerd-2.toml")" \
         >"$dir/address.$1" <<'EOF'
 exec 3>&1 1>&2
@@ -118,7 +118,7 @@ systemctl daemon-reload
 systemctl --quiet enable tailscaled containerd kubelet
 systemctl restart tailscaled containerd
 
-tailscale up --auth-key="$key" --login-server="$server" --hostname="$name" --advertise-tags="$tag" \
+tailscale up --auth-key="$key" --login-server="$server" --hostname="$name" \
     --accept-dns=false --accept-routes --snat-subnet-routes=false --timeout=90s
 if [ "$routing" = native ]; then
     # Tailscale would take some pods' marks for its own.

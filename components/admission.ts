@@ -1,9 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
-import { bootstrapToken } from "../plan/admission";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
-import { joinSeconds, type Member, nodeVariables, workersPurpose } from "./membership";
+import { joinSeconds, type Member, nodeVariables, workerToken } from "./membership";
 
 export interface AdmissionArgs {
   config: ClusterConfig;
@@ -15,14 +14,13 @@ export interface AdmissionArgs {
 }
 
 /**
- * Opens the cluster to the named workers for as long as they take, and revokes the token after. It runs beside the joins,
+ * Opens the cluster to the named workers for as long as they take, each by a token of its own, and revokes the tokens after. It runs beside the joins,
  * not before them: a run that is killed leaves no admission in the state, and the next one opens the door anew, where a
  * token minted in a resource of its own would have run out.
  */
 export class Admission extends pulumi.ComponentResource {
   constructor(name: string, args: AdmissionArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:controlplane:Admission", name, {}, opts);
-    const token = args.secrets.apply(({ seed }) => bootstrapToken(seed, workersPurpose));
     new HostScript(
       `${name}-admit`,
       {
@@ -36,8 +34,9 @@ export class Admission extends pulumi.ComponentResource {
           TK_JOINER_ADDRESSES: pulumi
             .all(args.joiners.map((joiner) => joiner.address))
             .apply((addresses) => addresses.map((address, i) => `${args.joiners[i]!.node.name}=${address}`).join(" ")),
-          TK_TOKEN_ID: token.apply((t) => t.split(".")[0]!),
-          TK_TOKEN_SECRET: token.apply((t) => t.split(".")[1]!),
+          TK_TOKENS: pulumi
+            .all(args.joiners.map((joiner) => workerToken(joiner, args.secrets)))
+            .apply((tokens) => tokens.map((token, i) => `${args.joiners[i]!.node.name}=${token}`).join(" ")),
           TK_JOIN_SECONDS: `${joinSeconds}`,
         },
         timeoutSeconds: joinSeconds + 120,

@@ -5,6 +5,7 @@ import { pauseImage } from "../plan/containerd";
 import { controlPlanes } from "../plan/nodes";
 import { scriptText } from "../scripts/render";
 import { HostScript } from "./host-script";
+import { readySeconds } from "./cluster-settle";
 import { type Member, nodeVariables } from "./membership";
 
 export interface ClusterChecksArgs {
@@ -17,9 +18,6 @@ export interface ClusterChecksArgs {
   release: pulumi.Input<string>;
 }
 
-/** Bound on the start of the probe pods, in seconds. */
-const probeSeconds = 180;
-
 /**
  * The cluster as promised: declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the
  * pod MTU to the byte. Made again when a node or the network changes. A failure names the broken path and what to try.
@@ -28,6 +26,9 @@ export class ClusterChecks extends pulumi.ComponentResource {
   constructor(name: string, args: ClusterChecksArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Checks", name, {}, opts);
     const { config } = args;
+    // Bound on the start of the probe pods from the last change of any of them, and on a probe: as long as what ClusterSettle waits for,
+    // since a host with an SD card under load takes minutes to start a pod. A start that makes progress is waited for twice as long.
+    const probeSeconds = readySeconds(config);
     const underlay = pulumi.output(args.underlay);
     new HostScript(
       `${name}-checks`,
@@ -50,7 +51,8 @@ export class ClusterChecks extends pulumi.ComponentResource {
           TK_READY_SECONDS: `${probeSeconds}`,
           TK_PROBE: scriptText("host/probe.sh"),
         },
-        timeoutSeconds: 900,
+        // The removal of earlier probes, their start, the probes, and one repetition of these.
+        timeoutSeconds: 300 + 4 * probeSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

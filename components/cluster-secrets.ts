@@ -13,7 +13,7 @@ export interface ClusterSecretsArgs {
 export interface ClusterSecretValues {
   /** The mark of the control plane that may found the cluster; any other joins it. */
   founder: string;
-  /** From which workers' bootstrap tokens are derived: 64 hex digits. */
+  /** From which each worker's bootstrap token is derived: 64 hex digits. */
   seed: string;
   caCrt: string;
   caKey: string;

@@ -6,8 +6,11 @@ import { HostScript } from "./host-script";
 import { type Member, nodeVariables } from "./membership";
 import { encryptionVariables } from "./node-security";
 
-/** Bound on each wait for readiness, in seconds: Cilium's images on a slow line. */
-export const readySeconds = 600;
+/**
+ * Bound on each wait for readiness, in seconds: Cilium's images on a slow line, and changed values of Cilium that take effect on
+ * one node at a time.
+ */
+export const readySeconds = ({ nodes }: Pick<ClusterConfig, "nodes">) => 600 + 60 * nodes.length;
 
 export interface ClusterSettleArgs {
   config: ClusterConfig;
@@ -41,11 +44,11 @@ export class ClusterSettle extends pulumi.ComponentResource {
           TK_LABELS: labelLines(config.nodes),
           TK_TAINTS: taintLines(config.nodes),
           TK_RELEASE: args.release,
-          TK_READY_SECONDS: `${readySeconds}`,
+          TK_READY_SECONDS: `${readySeconds(config)}`,
           TK_DRAIN_SECONDS: `${config.drainSeconds}`,
         },
         // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
-        timeoutSeconds: 3 * readySeconds + 360 + 5 * config.drainSeconds,
+        timeoutSeconds: 3 * readySeconds(config) + 360 + 5 * config.drainSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

@@ -15,6 +15,8 @@ import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
 import { appliedOutput, permitted } from "./cluster-plan";
+import { ClusterOnline } from "./cluster-online";
+import { ClusterPeers } from "./cluster-peers";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
@@ -133,6 +135,11 @@ export class Cluster extends pulumi.ComponentResource {
     };
 
     const steward = of(controlPlanes(config.nodes)[0]!);
+    const peers = new ClusterPeers(
+      "cluster",
+      { on: steward.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
+      { parent: this, dependsOn: steward.needs },
+    );
     const clusterSecrets = new ClusterSecrets(
       "cluster",
       { config, on: steward.member },
@@ -155,7 +162,7 @@ export class Cluster extends pulumi.ComponentResource {
       const controlPlane = new ControlPlane(
         node.name,
         { config, member, secrets: clusterSecrets.values, restoreSnapshot },
-        { parent: this, dependsOn: [clusterSecrets, ...needs, ...planes] },
+        { parent: this, dependsOn: [clusterSecrets, peers, ...needs, ...planes] },
       );
       const version = new NodeVersion(
         node.name,
@@ -237,6 +244,10 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
+    if (config.nodes.some(({ host }) => host.kind === "ssh")) {
+      // What depends on most goes first.
+      new ClusterOnline("cluster", config, { parent: this, dependsOn: settled });
+    }
     if (config.checks) {
       new ClusterChecks(
         "cluster",

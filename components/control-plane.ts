@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
 import { initConfiguration, joinConfiguration } from "../plan/kubeadm";
-import { scriptText } from "../scripts/render";
+import { approverScript, scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
 import {
@@ -23,8 +23,8 @@ export interface ControlPlaneArgs {
 }
 
 /**
- * A control plane, whichever of them: it founds the cluster if the state says so and nobody answers at the endpoint, else
- * it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
+ * A control plane, whichever of them: it founds the cluster if the state says so and no declared control plane has an API
+ * server, else it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
  * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
 export class ControlPlane extends pulumi.ComponentResource {
@@ -55,10 +55,11 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
           TK_FOUNDER: secret("founder"),
+          TK_POD_CIDR: config.podCidr,
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_HOST_ENDPOINT: scriptText("host/endpoint.sh"),
           TK_HOST_ETCD: scriptText("host/etcd.sh"),
-          TK_HOST_APPROVE: config.security.kubeletServingCertificates ? scriptText("host/approve.sh") : "",
+          TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
           ...controlPlaneSecurityVariables(config, secrets),
           TK_RESTORE: args.restoreSnapshot ?? "",
           TK_INIT_DOCUMENT: document((node, host) =>
@@ -90,8 +91,9 @@ export class ControlPlane extends pulumi.ComponentResource {
           TK_SA_KEY: secret("saKey"),
         },
         secretResult: true,
-        // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate, and a former attempt's reset.
-        timeoutSeconds: kubeadmSeconds + 840,
+        // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate; before it, a former attempt's member of
+        // etcd, which may have to become ready or leave, its reset, and the minute in which other control planes are asked for.
+        timeoutSeconds: kubeadmSeconds + 1800,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import { remote, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { renderStdin } from "../scripts/render";
@@ -38,7 +39,7 @@ export interface HostScriptArgs {
 }
 
 /**
- * A script on a host, run once and again when anything in it changes. The one place that talks to hosts.
+ * A script on a host, run once and again when anything in it changes. With GuardedScript the only way to a host.
  *
  * The command is short, for a failing one is quoted whole; everything else, secrets first, goes by stdin. It is repeated
  * when an input changes, even a rotated key, so every script is idempotent. What it leaves on the host is taken away by the
@@ -90,11 +91,18 @@ export function asRoot(user: string, command: string, optional = false): string 
   return optional ? `if sudo -n true; then exec sudo -n ${command}; else exec ${command}; fi` : `sudo -n ${command}`;
 }
 
-function parseResult(name: string, stdout: string): Record<string, string> {
+/** The JSON object that a script has printed; throws if it is none. */
+export function parseResult(name: string, stdout: string): Record<string, string> {
   try {
     return JSON.parse(stdout) as Record<string, string>;
   } catch {
     // Not quoted: it may hold secrets.
     throw reported(`${name}: the script's answer of ${stdout.length} bytes is no JSON object`);
   }
+}
+
+/** An IPv4 address that a host has answered; throws on anything else, which would become words of scripts and documents. */
+export function ipv4Result(what: string, found: string | undefined): string {
+  if (found !== undefined && isIPv4(found)) return found;
+  throw reported(`${what}: the host answers ${JSON.stringify(found ?? "")}. Allowed: an IPv4 address.`);
 }

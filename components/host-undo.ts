@@ -1,9 +1,10 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig, SshHostConfig } from "../config/types";
+import { controlPlanes, workers } from "../plan/nodes";
 import { renderStdin, scriptText } from "../scripts/render";
 import { undoFiles } from "../scripts/stages";
-import { asRoot } from "./host-script";
+import { operatorCommand } from "./guarded-script";
 
 export interface HostUndoArgs {
   node: NodeConfig;
@@ -15,6 +16,17 @@ export interface HostUndoArgs {
   privateKey: pulumi.Input<string>;
 }
 
+/**
+ * "ADDRESS:PORT" of other hosts, by which a silent host is told from an operator's machine that is offline. The first three
+ * nodes are enough, and further nodes change nothing here.
+ */
+export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): string[] {
+  return [...controlPlanes(nodes), ...workers(nodes)]
+    .slice(0, 3)
+    .filter((other) => other !== node)
+    .flatMap(({ host }) => (host.kind === "ssh" ? [`${host.address}:${host.port}`] : []));
+}
+
 /** Bound on the clean-up of a host, in seconds. */
 const undoSeconds = 300;
 
@@ -22,7 +34,7 @@ const undoSeconds = 300;
  * What takes everything of ours off a host when its node is removed, replaced by another machine, or the stack destroyed.
  * It exists before the first stage runs, and does nothing until it is deleted. A remote.Command cannot do this: it fails
  * on a host that is gone, and with it every destroy. This one runs on the operator's machine and goes to the host by
- * OpenSSH; a host that does not answer, or is another machine by now, is said and passed over.
+ * OpenSSH; a host that does not answer while others do, or is another machine by now, is reported and skipped.
  */
 export class HostUndo extends local.Command {
   constructor(name: string, args: HostUndoArgs, opts?: pulumi.CustomResourceOptions) {
@@ -31,26 +43,32 @@ export class HostUndo extends local.Command {
       node: node.name,
       stage: "undo",
       files: undoFiles(config.nodeNetwork),
-      variables: { TK_ROLE: node.role, TK_BUNDLE: config.bundle ?? "" },
+      variables: {
+        TK_ROLE: node.role,
+        TK_BUNDLE: config.bundle ?? "",
+        TK_HOST_GUARD: scriptText("host/guard.sh"),
+      },
     });
+    const { command, inputs } = operatorCommand(
+      "operator/undo.sh",
+      {
+        node: node.name,
+        user: host.user,
+        address: host.address,
+        port: host.port,
+        hostKey: args.hostKey,
+        privateKey: args.privateKey,
+      },
+      { verb: "remove", timeoutSeconds: undoSeconds },
+      script,
+    );
     super(
       name,
       {
-        // Without the operator's own start-up files, which bash reads when its stdin is a socket.
-        interpreter: ["bash", "--norc", "-c"],
-        delete: scriptText("operator/undo.sh"),
-        environment: {
-          TAILKUBE_NODE: node.name,
-          TAILKUBE_HOST: host.address,
-          TAILKUBE_PORT: `${host.port}`,
-          TAILKUBE_USER: host.user,
-          TAILKUBE_HOST_KEY: args.hostKey,
-          TAILKUBE_COMMAND: asRoot(host.user, `timeout --kill-after=10 ${undoSeconds} bash -s -- remove`),
-        },
-        // The private key, an empty line, the host's script.
-        stdin: pulumi.interpolate`${pulumi.output(args.privateKey).apply((key) => key.trim())}\n\n${script}`,
+        ...inputs,
+        delete: command,
+        environment: { ...inputs.environment, TAILKUBE_OTHER_HOSTS: otherHosts(node, config).join(" ") },
         logging: local.Logging.Stderr,
-        addPreviousOutputInEnv: false,
         triggers: [args.identity],
       },
       {

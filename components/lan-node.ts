@@ -3,7 +3,8 @@ import type { ClusterConfig, NodeConfig } from "../config/types";
 import { lanAddress } from "../plan/lan";
 import type { HostFacts } from "../plan/preflight";
 import { scriptText } from "../scripts/render";
-import { HostScript, type ScriptTarget } from "./host-script";
+import { GuardedScript } from "./guarded-script";
+import { ipv4Result, type ScriptTarget } from "./host-script";
 
 export interface LanNodeArgs {
   node: NodeConfig;
@@ -24,7 +25,7 @@ export class LanNode extends pulumi.ComponentResource {
   constructor(name: string, args: LanNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:lan:Node", name, {}, opts);
     const { config, host, node } = args;
-    const script = new HostScript(
+    const script = new GuardedScript(
       `${name}-lan`,
       {
         host,
@@ -41,7 +42,7 @@ export class LanNode extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );
-    this.address = script.result.apply((r) => r.address ?? "");
+    this.address = script.result.apply((r) => ipv4Result(`${name}: node IP`, r.address));
     this.deviceId = script.result.apply(() => "");
     this.registerOutputs({ address: this.address });
   }

@@ -1,6 +1,8 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../config/types";
+import { joinToken } from "../plan/admission";
 import type { NodeDocumentArgs } from "../plan/kubeadm";
+import type { ClusterSecretValues } from "./cluster-secrets";
 import type { Host } from "./host";
 import type { ScriptTarget } from "./host-script";
 
@@ -17,16 +19,23 @@ export interface Member {
    * object carries it, so that neither a foreign cluster nor a former machine of the same name is taken for it.
    */
   mark: pulumi.Output<string>;
+  /** What a worker's host has made for its token to be its own; empty on control planes, which have none. */
+  nonce: pulumi.Output<string>;
 }
 
 /** Where a joiner puts the credentials that it joins by; scripts/control-plane.sh and scripts/join.sh have the same. */
 export const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 /** Bound on one run of kubeadm, in seconds: image pulls on a slow line and a slow disk's etcd included. */
 export const kubeadmSeconds = 600;
-/** What the workers' bootstrap token is derived for. */
-export const workersPurpose = "workers";
 /** Bound on an admission, in seconds: the join itself, and the wait for a joiner that is still starting its own. */
 export const joinSeconds = 900;
+
+/** The bootstrap token that lets a worker in. Secret. */
+export function workerToken(member: Member, secrets: pulumi.Output<ClusterSecretValues>): pulumi.Output<string> {
+  return pulumi
+    .all([secrets, member.mark, member.nonce])
+    .apply(([{ seed }, mark, nonce]) => joinToken(seed, { name: member.node.name, mark, nonce }));
+}
 
 /** The variables of scripts/node.sh. */
 export function nodeVariables(config: ClusterConfig, member: Member): Record<string, pulumi.Input<string>> {

@@ -13,6 +13,8 @@ export interface NodeRuntimeArgs {
 export class NodeRuntime extends pulumi.ComponentResource {
   /** The version of Kubernetes on the host, with its `v`: on a node that has joined, the one that it has, not the wanted one. */
   public readonly kubernetesVersion: pulumi.Output<string>;
+  /** On a worker: random text that the host keeps until its clean-up; empty on a control plane. */
+  public readonly nonce: pulumi.Output<string>;
 
   constructor(name: string, args: NodeRuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:node:Runtime", name, {}, opts);
@@ -33,6 +35,7 @@ export class NodeRuntime extends pulumi.ComponentResource {
       { parent: this, dependsOn: opts?.dependsOn },
     );
     this.kubernetesVersion = script.result.apply((r) => r.kubeadm ?? "");
+    this.nonce = script.result.apply((r) => r.nonce ?? "");
     this.registerOutputs();
   }
 }

@@ -1,5 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../config/pulumi";
+import { reported } from "../config/report";
+import { sharedAddresses } from "../plan/tailnet-addresses";
+import { deviceTags } from "../plan/tailnet-policy";
 import { fingerprint } from "../plan/machine";
 import type { Host } from "./host";
 import { LanNode } from "./lan-node";
@@ -16,7 +19,7 @@ export interface PreparedNode {
   device: TailnetNode | LanNode;
   runtime: NodeRuntime;
   /** What has to be done before it becomes a member. */
-  needs: pulumi.Resource[];
+  needs: pulumi.Input<pulumi.Resource>[];
 }
 
 export interface PreparedNodesArgs extends StackConfig {
@@ -38,17 +41,19 @@ export function prepareNodes(
 ): PreparedNode[] {
   const { parent, dependsOn: checked } = opts;
   const apiKey = secrets.tailnetOauthClientSecret ?? secrets.tailnetApiKey;
-  return config.nodes.map((node, i) => {
+  const prepared = config.nodes.map((node, i) => {
     const { name, role } = node;
     const host = hosts[i]!;
     const onHost = { parent, dependsOn: [host.end, checked] };
+    const tags = deviceTags(config, node);
     const authKey = () =>
+      (role === "control-plane" ? secrets.tailnetControlPlaneAuthKey : undefined) ??
       secrets.tailnetAuthKey ??
-      new TailnetAuthKey(name, { api: api!, config, node: name, identity: host.identity }, opts).key;
+      new TailnetAuthKey(name, { api: api!, tags, node: name, identity: host.identity }, opts).key;
     const device =
       config.nodeNetwork === "lan"
         ? new LanNode(name, { node, host, config }, onHost)
-        : new TailnetNode(name, { host, config, authKey: authKey() }, onHost);
+        : new TailnetNode(name, { host, config, tags, authKey: authKey() }, onHost);
     // One after the other on a host: both may use its package manager.
     const runtime = new NodeRuntime(name, { host, role, config }, { parent, dependsOn: device });
     if (config.nodeNetwork === "tailnet" && apiKey !== undefined) {
@@ -63,7 +68,18 @@ export function prepareNodes(
       mark: host.identity.apply((identity) =>
         fingerprint([pulumi.getProject(), pulumi.getStack(), config.clusterName, name, identity]),
       ),
+      nonce: runtime.nonce,
     };
-    return { member, device, runtime, needs: [device, runtime] };
+    return { member, device, runtime };
   });
+  // A resource, for `dependsOn`: no node joins while another has its address.
+  const distinct = pulumi.all(prepared.map(({ device }) => device.address)).apply((addresses) => {
+    const problem = sharedAddresses(addresses.map((address, i) => ({ node: config.nodes[i]!.name, address })));
+    if (problem !== undefined) throw reported(problem);
+    return prepared[0]!.device as pulumi.Resource;
+  });
+  return prepared.map((one) => ({
+    ...one,
+    needs: [one.device, one.runtime, ...(config.nodeNetwork === "tailnet" ? [distinct] : [])],
+  }));
 }

@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tailscale from "@pulumi/tailscale";
-import type { ClusterConfig } from "../config/types";
 import type { TailnetApi } from "./tailnet-api";
 
 export interface TailnetAuthKeyArgs {
   api: TailnetApi;
-  config: ClusterConfig;
+  /** Of the node's device. */
+  tags: string[];
   /** Node name. */
   node: string;
   /** Of the host: another machine needs another key, for the first one's is spent. */
@@ -16,7 +16,7 @@ export interface TailnetAuthKeyArgs {
 const keySeconds = 7 * 24 * 3600;
 
 /**
- * The auth key of one node: good for one login, with the nodes' tag, and without anybody who has to admit the device. It is
+ * The auth key of one node: good for one login, with the node's tags, and without anybody who has to admit the device. It is
  * spent by the time that the node is in the tailnet, and is not made again then.
  */
 export class TailnetAuthKey extends pulumi.ComponentResource {
@@ -25,14 +25,14 @@ export class TailnetAuthKey extends pulumi.ComponentResource {
 
   constructor(name: string, args: TailnetAuthKeyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:tailnet:AuthKey", name, {}, opts);
-    const { api, config } = args;
+    const { api, tags } = args;
     const key = new tailscale.TailnetKey(
       `${name}-auth-key`,
       {
         reusable: false,
         ephemeral: false,
         preauthorized: true,
-        tags: [config.tailnet.tag],
+        tags,
         expiry: keySeconds,
         recreateIfInvalid: "never",
         // At most 50 letters, digits, hyphens and spaces. Any change of it makes another key.

@@ -1,12 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
 import { scriptText } from "../scripts/render";
-import { HostScript, type ScriptTarget } from "./host-script";
+import { GuardedScript } from "./guarded-script";
+import { ipv4Result, type ScriptTarget } from "./host-script";
 
 export interface TailnetNodeArgs {
   host: ScriptTarget;
   config: ClusterConfig;
   authKey: pulumi.Input<string>;
+  /** What the auth key has to give the device. */
+  tags: readonly string[];
 }
 
 /** A host in the tailnet: tailscaled installed and logged in, and the units that the node's other stages lean on. */
@@ -19,7 +22,7 @@ export class TailnetNode extends pulumi.ComponentResource {
   constructor(name: string, args: TailnetNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:tailnet:Node", name, {}, opts);
     const { config, host } = args;
-    const script = new HostScript(
+    const script = new GuardedScript(
       `${name}-tailnet`,
       {
         host,
@@ -27,9 +30,10 @@ export class TailnetNode extends pulumi.ComponentResource {
         variables: {
           TK_AUTH_KEY: args.authKey,
           TK_LOGIN_SERVER: config.tailnet.loginServer,
-          TK_TAG: config.tailnet.tag,
+          TK_TAGS: args.tags.join(" "),
           TK_BUNDLE: config.bundle ?? "",
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
+          TK_ENDPOINT: config.endpoint.address,
           TK_POD_CIDR: config.podCidr,
           TK_POD_ROUTING: config.podRouting,
           TK_HOST_ROUTES: scriptText("host/routes.sh"),
@@ -42,7 +46,7 @@ export class TailnetNode extends pulumi.ComponentResource {
       // With what is made of the old device's ID: that device has the node's name until it is deleted.
       { parent: this, dependsOn: opts?.dependsOn, deleteBeforeReplace: true },
     );
-    this.address = script.result.apply((r) => r.address ?? "");
+    this.address = script.result.apply((r) => ipv4Result(`${name}: node IP`, r.address));
     this.deviceId = script.result.apply((r) => r.deviceId ?? "");
     script.result.apply((r) => {
       if (r.deviceName !== host.name) {

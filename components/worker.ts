@@ -1,6 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
-import { bootstrapToken } from "../plan/admission";
 import { joinConfiguration } from "../plan/kubeadm";
 import { joinKubeconfig } from "../plan/kubeconfig";
 import type { ClusterSecretValues } from "./cluster-secrets";
@@ -12,7 +11,7 @@ import {
   type Member,
   nodeDocument,
   nodeVariables,
-  workersPurpose,
+  workerToken,
 } from "./membership";
 import { nodeSecurityVariables } from "./node-security";
 
@@ -22,7 +21,7 @@ export interface WorkerArgs {
   secrets: pulumi.Output<ClusterSecretValues>;
 }
 
-/** `kubeadm join` of a worker, through the endpoint, with the token that the admission beside it makes valid. */
+/** `kubeadm join` of a worker, through the endpoint, with a token of its own that the admission beside it makes valid. */
 export class Worker extends pulumi.ComponentResource {
   /** The node's own part of the pod CIDR. */
   public readonly podCidr: pulumi.Output<string>;
@@ -40,9 +39,9 @@ export class Worker extends pulumi.ComponentResource {
           ...nodeSecurityVariables(config, "worker"),
           TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
-          TK_DISCOVERY: args.secrets.apply(({ seed, caCrt }) =>
-            joinKubeconfig(config, caCrt, bootstrapToken(seed, workersPurpose)),
-          ),
+          TK_DISCOVERY: pulumi
+            .all([args.secrets, workerToken(member, args.secrets)])
+            .apply(([{ caCrt }, token]) => joinKubeconfig(config, caCrt, token)),
           TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
             joinConfiguration({
               endpoint: config.endpoint,

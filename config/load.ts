@@ -18,7 +18,7 @@ import { networkProblems, nodeProblems, versionProblems, warnings } from "./rule
 import { hostProfileSchema, newestKubernetesMinor, stackSchema, type StackValues, structuredKeys } from "./schema";
 import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "./types";
 import { readSecrets } from "./secrets";
-import { readPolicy, routeApproval, tailnetApiProblems } from "./tailnet";
+import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./tailnet";
 
 /** Where config comes from. Keys are without the project's namespace. */
 export interface ConfigSource {
@@ -86,7 +86,12 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   return {
     config,
     secrets,
-    warnings: [...warnings(config), ...hostKeyWarnings(config), ...untested(config, newestKubernetesMinor)],
+    warnings: [
+      ...warnings(config),
+      ...tailnetWarnings(raw),
+      ...hostKeyWarnings(config),
+      ...untested(config, newestKubernetesMinor),
+    ],
   };
 }
 
@@ -211,6 +216,7 @@ function clusterConfig(
     tailnet: {
       loginServer: values.tailnetLoginServer,
       tag: values.tailnetTag,
+      ...(values.tailnetControlPlaneTag !== undefined && { controlPlaneTag: values.tailnetControlPlaneTag }),
       mtu: values.tailnetMtu,
       api: values.tailnetApi.replace(/\/+$/, ""),
       ...(values.tailnetOauthClientId !== undefined && { oauthClientId: values.tailnetOauthClientId }),

@@ -16,6 +16,7 @@ export interface StackConfig {
   secrets: {
     sshPrivateKey: pulumi.Output<string>;
     tailnetAuthKey?: pulumi.Output<string>;
+    tailnetControlPlaneAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;
     tailnetOauthClientSecret?: pulumi.Output<string>;
   };
@@ -35,6 +36,9 @@ export function loadStackConfig(): StackConfig {
     secrets: {
       sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
       ...(secrets.tailnetAuthKey !== undefined && { tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey) }),
+      ...(secrets.tailnetControlPlaneAuthKey !== undefined && {
+        tailnetControlPlaneAuthKey: pulumi.secret(secrets.tailnetControlPlaneAuthKey),
+      }),
       ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
       ...(secrets.tailnetOauthClientSecret !== undefined && {
         tailnetOauthClientSecret: pulumi.secret(secrets.tailnetOauthClientSecret),

@@ -20,6 +20,9 @@ export const newestKubernetesMinor = 36;
 export const oldestCiliumMinor = 15;
 /** Tailscale's own coordination server. */
 export const tailscaleLoginServer = "https://controlplane.tailscale.com";
+/** Of the nodes' devices. */
+export const defaultTag = "tag:k8s";
+
 /** IPv6's least MTU and Tailscale's default (https://tailscale.com/kb/1023). Bytes. */
 export const smallestTailnetMtu = 1280;
 
@@ -82,16 +85,19 @@ export const stackSchema = z.object({
   certificateRenewal: z.string({ error: "a text such as today's date" }).default(""),
   drainSeconds: wholeNumber(0, 86400, "seconds").default(300),
   restoreSnapshot: hostPath("/var/lib/tailkube/snapshots/auto-20260131T120000Z-1.36.3.db").optional(),
-  ciliumVersion: version(oldestCiliumMinor, "1.15.19").default("1.15.19"),
+  ciliumVersion: version(oldestCiliumMinor, "1.20.2").default("1.20.2"),
   ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
   ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
   tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, `a URL such as ${tailscaleLoginServer}`).default(
     tailscaleLoginServer,
   ),
-  tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s").default("tag:k8s"),
+  tailnetTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, `a tag such as ${defaultTag}`).default(defaultTag),
+  tailnetControlPlaneTag: text(/^tag:[A-Za-z][A-Za-z0-9-]*$/, "a tag such as tag:k8s-control-plane").optional(),
   tailnetMtu: wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
   tailnetAuthKey: z.string().optional(),
   tailnetAuthKeyFile: z.string().optional(),
+  tailnetControlPlaneAuthKey: z.string().optional(),
+  tailnetControlPlaneAuthKeyFile: z.string().optional(),
   tailnetApi: text(/^https?:\/\/[^\s/]+/, "a URL such as https://api.tailscale.com").default(
     "https://api.tailscale.com",
   ),

@@ -31,8 +31,18 @@ const tailnetAuthKey: SecretKind = {
     if (/\s/.test(value)) {
       return "it has white space within. Give the key alone.";
     }
-    return value.startsWith("tskey-api-")
-      ? "it is an API access token, which no device can log in with. Make an auth key in the admin console."
+    if (/^(tskey|hskey)-api-/.test(value)) {
+      return "it is an API access token, which no device can log in with. Make an auth key in the admin console.";
+    }
+    if (value.startsWith("tskey-client-")) {
+      return (
+        "it is the secret of an OAuth client, whose devices are ephemeral: a node that was off for a while would come back with " +
+        "another address. Set it as tailnetOauthClientSecret beside tailnetOauthClientId, so that the program makes the keys, " +
+        "or make an auth key in the admin console."
+      );
+    }
+    return /^(tskey-(scim|webhook)|hskey-reg)-/.test(value)
+      ? "it is no auth key, but another kind of key. Make an auth key in the admin console."
       : undefined;
   },
 };
@@ -79,6 +89,9 @@ export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, pr
   return {
     ...ssh,
     ...(!makesAuthKeys(raw) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
+    ...(given("tailnetControlPlaneAuthKey") && {
+      tailnetControlPlaneAuthKey: read("tailnetControlPlaneAuthKey", tailnetAuthKey),
+    }),
     ...(given("tailnetApiKey") && { tailnetApiKey: read("tailnetApiKey", tailnetApiKey) }),
     ...(given("tailnetOauthClientSecret") && {
       tailnetOauthClientSecret: read("tailnetOauthClientSecret", tailnetOauthClientSecret),

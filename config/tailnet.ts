@@ -1,8 +1,9 @@
 /** Rules of the tailnet's API: who makes auth keys, and who approves routes. */
+import { isIPv4, overlap, tailnetRange } from "../plan/cidr";
 import { isValues, type Values } from "../plan/merge";
 import { refused, valueText } from "./errors";
 import type { ReadFile } from "./load";
-import { tailscaleLoginServer } from "./schema";
+import { defaultTag, tailscaleLoginServer } from "./schema";
 import type { ClusterConfig } from "./types";
 import type { StackValues } from "./schema";
 
@@ -62,6 +63,7 @@ export function tailnetApiProblems(raw: Raw): string[] {
           ),
         ]
       : []),
+    ...controlPlaneProblems(raw),
     ...(approval === "policy" && raw.tailnetPolicyFile === undefined
       ? [
           refused(
@@ -82,6 +84,63 @@ export function tailnetApiProblems(raw: Raw): string[] {
         ]
       : []),
   ];
+}
+
+/** A line for each contradiction between the control planes' own tag and key, and the others'. */
+function controlPlaneProblems(raw: Raw): string[] {
+  const tag = raw.tailnetControlPlaneTag;
+  const hasKey = raw.tailnetControlPlaneAuthKey !== undefined || raw.tailnetControlPlaneAuthKeyFile !== undefined;
+  const isMade = makesAuthKeys(raw);
+  const common = raw.tailnetTag ?? defaultTag;
+  return [
+    ...(tag !== undefined && tag === common
+      ? [refused("tailnetControlPlaneTag", tag, `another tag than tailnetTag, which all nodes have`, "Choose another.")]
+      : []),
+    ...(tag !== undefined && !isMade && !hasKey
+      ? [
+          `tailnetControlPlaneAuthKey: not set. Wanted: with tailnetControlPlaneTag, an auth key with both tags, ${String(common)} and ` +
+            `${String(tag)}, for the control planes. Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its ` +
+            "file in tailnetControlPlaneAuthKeyFile.",
+        ]
+      : []),
+    ...(hasKey && (tag === undefined || isMade)
+      ? [
+          `tailnetControlPlaneAuthKey: it is set, ${isMade ? "and the program makes the keys" : "but tailnetControlPlaneTag is not"}. ` +
+            `Allowed: nothing ${isMade ? "without tailnetAuthKey" : "without that tag"}. Set that, or remove the key.`,
+        ]
+      : []),
+  ];
+}
+
+/** What is allowed in a tailnet but unwise, a line each. */
+export function tailnetWarnings(raw: Raw): string[] {
+  if (raw.nodeNetwork === "lan") {
+    return [];
+  }
+  const api = String(raw.tailnetApi ?? "");
+  return [
+    ...(hasTailnetApi(raw) && api.startsWith("http://") && !isPrivate(hostOf(api))
+      ? [
+          `tailnetApi: ${valueText(api)} sends the API's token over the network in plain, for everybody on the way to read. ` +
+            "Use an https:// URL.",
+        ]
+      : []),
+    ...(raw.endpoint !== undefined && raw.podCidr === undefined && raw.podRouting !== "vxlan"
+      ? [
+          "podCidr: it is the default, and endpoint is not. Clusters in one tailnet need a podCidr each, for their nodes advertise " +
+            "it to all devices: if there is another cluster, choose another podCidr, too.",
+        ]
+      : []),
+  ];
+}
+
+/** A URL's host, without user, port and path. */
+const hostOf = (url: string) => /^http:\/\/(?:[^/@]*@)?(\[[^\]]*\]|[^:/]*)/.exec(url)?.[1] ?? "";
+
+/** Whether nothing that is sent to the host of a URL leaves this machine or a private network. */
+function isPrivate(host: string): boolean {
+  const networks = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", tailnetRange];
+  return ["localhost", "[::1]"].includes(host) || (isIPv4(host) && networks.some((one) => overlap(one, `${host}/32`)));
 }
 
 /** The tailnet's policy in the file that the stack names; undefined if it names none, or in a lan. */

@@ -107,6 +107,8 @@ export interface ClusterConfig {
   tailnet: {
     loginServer: string;
     tag: string;
+    /** What control planes have beside it, where the policy lets no other device have the endpoint's route. */
+    controlPlaneTag?: string;
     /** MTU of tailscale0 in bytes. */
     mtu: number;
     /** URL of the API by which devices are deleted, without a slash at the end. */
@@ -140,6 +142,8 @@ export interface Secrets {
   sshPrivateKey: string;
   /** Absent in a lan, and where the program makes the keys. */
   tailnetAuthKey?: string;
+  /** Of the control planes, with their own tag; absent: they use the other one. */
+  tailnetControlPlaneAuthKey?: string;
   /** Access token of the tailnet's API. Absent, as the next one: no device is deleted by it. */
   tailnetApiKey?: string;
   /** Secret of an OAuth client of the tailnet's API. */

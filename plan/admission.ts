@@ -1,6 +1,6 @@
 /**
  * What lets a worker into the cluster: a bootstrap token. It is derived from a secret seed, so that both sides of a join
- * know it beforehand, and is of no use but for the minutes around the join. It tells nothing about the seed.
+ * know it beforehand, and is valid only in the minutes around the join. It tells nothing about the seed.
  */
 import { createHmac } from "node:crypto";
 
@@ -37,4 +37,18 @@ export function bootstrapToken(seed: string, purpose: string): string {
     }
   }
   return `${characters.slice(0, 6)}.${characters.slice(6)}`;
+}
+
+/** The worker that a token is for. */
+export interface Joiner {
+  name: string;
+  /** Names its membership: this machine as this node of this stack. */
+  mark: string;
+  /** Made by the host, and kept until its clean-up. */
+  nonce: string;
+}
+
+/** A worker's token: no other worker's, and not the same again when a host has left and is added once more. */
+export function joinToken(seed: string, { name, mark, nonce }: Joiner): string {
+  return bootstrapToken(seed, JSON.stringify(["worker", name, mark, nonce]));
 }

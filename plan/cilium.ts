@@ -67,8 +67,10 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
           { path: ["tunnelProtocol"], value: "vxlan" },
           { path: ["tunnelPort"], value: tunnelPort, instead: "tunnelPort" },
         ]),
-    // Agents read their configuration when they start: without it a changed port or MTU would come to pass with the next reboot.
-    ...(isLan ? [{ path: ["rollOutCiliumPods"], value: true }] : []),
+    // All three read their configuration when they start: without it changed values would take effect with the next reboot.
+    { path: ["rollOutCiliumPods"], value: true },
+    { path: ["envoy", "rollOutPods"], value: true },
+    { path: ["operator", "rollOutPods"], value: true },
   ];
 }
 
@@ -83,7 +85,13 @@ export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; unde
   const { config, nodeCount, underlay = tailnetUnderlay(config) } = a;
   const pinned = pins(config, underlay).reduce((values, pin) => merge(values, nest(pin.path, pin.value)), {});
   // The operator's replicas repel each other: one more than there are nodes never starts, and the release never ends.
-  const defaults: Values = { operator: { replicas: Math.min(2, nodeCount) } };
+  // One node at a time: while an agent restarts, its node starts no pods. The chart's own default is two.
+  const oneNode: Values = { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1 } };
+  const defaults: Values = {
+    operator: { replicas: Math.min(2, nodeCount) },
+    updateStrategy: oneNode,
+    envoy: { updateStrategy: oneNode },
+  };
   // Images of a bundle are imported from files, and the registry's digest is not among their names.
   const bundled: Values =
     config.bundle === undefined ? {} : { image: { useDigest: false }, operator: { image: { useDigest: false } } };

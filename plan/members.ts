@@ -66,6 +66,8 @@ export function memberProblems(config: ClusterConfig, last: LastRun | undefined)
     ...roleProblems(config, last),
     ...kindProblems(config, last),
     ...lostProblems(config, last),
+    ...restoreProblems(config, last),
+    ...quorumProblems(config, last),
     ...whileUpgradedProblems(config, last),
   ];
 }
@@ -123,6 +125,67 @@ function lostProblems(config: ClusterConfig, last: LastRun): string[] {
           "at least one that stays. Replace fewer in one run; if they are lost already, set restoreSnapshot (docs/disaster.md).",
       ];
 }
+
+// A control plane that founds a cluster from the snapshot would do so beside those that live.
+function restoreProblems(config: ClusterConfig, last: LastRun): string[] {
+  const { stay } = changeOfControlPlanes(config, last);
+  return config.restoreSnapshot === undefined || stay.length === 0
+    ? []
+    : [
+        refused(
+          "restoreSnapshot",
+          config.restoreSnapshot,
+          `no value while a control plane of the cluster stays (${stay.join(", ")})`,
+          "Remove it: pulumi config rm tailkube:restoreSnapshot. If they are all lost, give each node's host a new identity first (docs/disaster.md).",
+        ),
+      ];
+}
+
+/** What becomes of the control planes of the last run: each of their names is in one of the three. */
+function changeOfControlPlanes({ nodes }: ClusterConfig, last: LastRun) {
+  const before = last.controlPlanes ?? [];
+  const declared = new Map(controlPlanes(nodes).map((node) => [node.name, node]));
+  const isReplaced = (name: string) => declared.has(name) && fateOf(declared.get(name)!, last) === "replaced";
+  return {
+    stay: before.filter((name) => declared.has(name) && !isReplaced(name)),
+    replaced: before.filter(isReplaced),
+    removed: before.filter((name) => !declared.has(name)),
+  };
+}
+
+/**
+ * The machine behind a replaced node is cleaned, with its member of etcd, before anything else happens; a removed node leaves
+ * etcd at the end, while it still runs. kubeadm lets no control plane join while another member does not answer.
+ */
+function quorumProblems(config: ClusterConfig, last: LastRun): string[] {
+  const { stay, replaced, removed } = changeOfControlPlanes(config, last);
+  const count = stay.length + replaced.length + removed.length;
+  const majority = Math.floor(count / 2) + 1;
+  const isFounding = config.restoreSnapshot !== undefined && stay.length === 0;
+  if (isFounding || count === replaced.length) {
+    // From a snapshot, or refused as a whole by lostProblems.
+    return [];
+  }
+  const lost = [...replaced, ...removed];
+  const verb = removed.length === 0 ? "replace" : replaced.length === 0 ? "remove" : "replace or remove";
+  const isReplacementFatal = replaced.length > 1 || (replaced.length === 1 && count - 1 < majority);
+  if (!isReplacementFatal && lost.length < majority) {
+    return [];
+  }
+  const why = `this run would ${verb} ${listed(lost)}, and etcd needs ${majority} of its ${count} members (${listed(last.controlPlanes ?? [])}) at any time`;
+  const todo =
+    count <= 2
+      ? `Add ${count === 1 ? "a second" : "a third"} control plane and run pulumi up, then ${verb} ${lost[0]!}` +
+        (lost.length > 1 ? ` and run it again, then ${lost[1]!}.` : ".")
+      : `${verb[0]!.toUpperCase()}${verb.slice(1)} ${lost[0]!} and run pulumi up, then ${lost.slice(1).join(", then ")}, each in a run of its own.`;
+  return [
+    `nodes: ${why}. Allowed: one control plane replaced in a run, and fewer than ${majority} replaced or removed. ${todo} ` +
+      "If they are lost already, see docs/disaster.md.",
+  ];
+}
+
+const listed = (names: readonly string[]) =>
+  names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]!}`;
 
 /**
  * Who joins must not be ahead of the API servers, and needs one: the only control plane may not be restarted meanwhile.

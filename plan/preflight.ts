@@ -56,6 +56,34 @@ export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfi
     );
 }
 
+/** What Tailscale takes for its own: it drops what comes from there by any other interface (tailscale/tailscale#1381). */
+const tailscaleRange = "100.64.0.0/10";
+
+/** Addresses of a host in Tailscale's range that are not Tailscale's, as carriers give them out. None in a lan. */
+function carrierAddresses({ facts }: NodeFacts, { nodeNetwork }: ClusterConfig): { name: string; address: string }[] {
+  if (nodeNetwork === "lan") return [];
+  return facts.interfaces
+    .filter(({ name }) => !isOwnInterface(name))
+    .flatMap(({ name, addresses }) => addresses.map((address) => ({ name, address })))
+    .filter(({ address }) => {
+      const network = networkOf(address);
+      return network !== undefined && overlap(tailscaleRange, network);
+    });
+}
+
+/** A host that would not answer any more once Tailscale runs, a line each: it is dialled at such an address. */
+function carrierProblems(one: NodeFacts, config: ClusterConfig): string[] {
+  const { node } = one;
+  const dialled = node.host.kind === "ssh" ? node.host.address : undefined;
+  return carrierAddresses(one, config)
+    .filter(({ address }) => address.split("/")[0] === dialled)
+    .map(
+      ({ name, address }) =>
+        `${node.name}: host.address ${dialled} is ${address} of its interface ${name}, in ${tailscaleRange}: Tailscale drops ` +
+        "what comes from there by any other interface, so the host would not answer any more. Reach it by an address outside of it.",
+    );
+}
+
 /** What is odd but stops nothing, a line each: hosts that share a machine ID, old versions that still work. */
 export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConfig): string[] {
   const byMachine = new Map<string, string[]>();
@@ -72,6 +100,13 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
               "rm /etc/machine-id && systemd-machine-id-setup.",
         ],
   );
+  const carriers = all.flatMap((one) =>
+    carrierAddresses(one, config).map(
+      ({ name, address }) =>
+        `${one.node.name}: its interface ${name} has ${address}, in ${tailscaleRange}. Tailscale drops what comes from there by any ` +
+        "other interface: a name server or another machine in that network will not answer this host.",
+    ),
+  );
   // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
   const kubernetesMinor = minorOf(config.kubernetesVersion);
   const oldRuntime = all
@@ -80,13 +115,14 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
       ({ node, facts }) =>
         `${node.name}: containerd ${facts.containerd} works with Kubernetes ${config.kubernetesVersion}, but 1.37 wants 2.x.`,
     );
-  return [...shared, ...oldRuntime];
+  return [...shared, ...carriers, ...oldRuntime];
 }
 
 /** All problems that only the facts of the hosts show, in one text; undefined if there is none. */
 export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig): string | undefined {
   const problems = [
     ...all.flatMap((one) => networkProblems(one, config)),
+    ...all.flatMap((one) => carrierProblems(one, config)),
     ...(config.nodeNetwork === "lan" ? lanProblems(all, config) : []),
   ];
   return problems.length === 0

@@ -65,6 +65,8 @@ const ids = [
   "tools",
   "containerd",
   "foreign-cluster",
+  "kubernetes-containers",
+  "etcd-data",
   "bundle",
 ] as const;
 
@@ -240,13 +242,38 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       test: `[ -z "$containerd" ] || { [[ $containerd == [0-9]* ]] && version_at_least "$containerd" ${oldestContainerd}; }`,
       problem: `containerd is $containerd; Kubernetes ${config.kubernetesVersion} wants ${oldestContainerd} or newer. Upgrade its package, or remove it.`,
     },
+    config.bundle === undefined && config.containerdVersion !== undefined
+      ? {
+          id: "containerd",
+          test: `[ -z "$containerd_package" ] || [ "$containerd_package" = containerd ] || [ "$containerd" = ${config.containerdVersion} ]`,
+          problem:
+            `containerd is $containerd of $containerd_package, and containerdVersion ${config.containerdVersion} would replace it ` +
+            "and remove what depends on it, such as Docker. Remove the config key containerdVersion, or upgrade it to that version.",
+        }
+      : undefined,
     {
       id: "foreign-cluster",
       test: '[ "$kubernetes" != foreign ]',
       problem:
-        "it is in a Kubernetes cluster that this program did not make. Take it out: kubeadm reset, or the uninstaller of " +
-        "k3s, RKE2 or MicroK8s.",
+        "it is in a Kubernetes cluster that this program did not make: ${foreign_files% }. Take it out: kubeadm reset, or the " +
+        "uninstaller of k3s, RKE2 or MicroK8s.",
     },
+    {
+      id: "kubernetes-containers",
+      test: '[ -z "$k8s_containers" ]',
+      problem:
+        "containerd holds containers in Kubernetes' namespace that this program did not make: ${k8s_containers% }. The kubelet " +
+        "would remove them. Remove them, or take another host: ctr -n k8s.io containers ls.",
+    },
+    node.role === "control-plane"
+      ? {
+          id: "etcd-data",
+          test: '[ -z "$etcd_data" ]',
+          problem:
+            "/var/lib/etcd holds data that is not this cluster's: ${etcd_data% }. A control plane needs it empty. Move it away: " +
+            "mv /var/lib/etcd /var/lib/etcd.old.",
+        }
+      : undefined,
     config.bundle !== undefined
       ? {
           id: "bundle",

@@ -1,22 +1,32 @@
 /** The policy of a tailnet that the program owns: the user's own, and what the cluster needs of it. */
-import type { ClusterConfig } from "../config/types";
+import type { ClusterConfig, NodeConfig } from "../config/types";
 import { isValues, type Values } from "./merge";
 
 type PolicyArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tailnet">;
 
-/** The routes that nodes advertise: networks, each for the policy's autoApprovers. */
-function routes({ endpoint, podCidr, podRouting }: PolicyArgs): string[] {
-  return [`${endpoint.address}/32`, ...(podRouting === "native" ? [podCidr] : [])];
+/** Tags of a node's device: every node has the first. */
+export function deviceTags({ tailnet }: Pick<ClusterConfig, "tailnet">, { role }: Pick<NodeConfig, "role">): string[] {
+  const own = role === "control-plane" ? tailnet.controlPlaneTag : undefined;
+  return [tailnet.tag, ...(own === undefined ? [] : [own])];
+}
+
+/** The routes that nodes advertise, each with the tag of those that may, for the policy's autoApprovers. */
+function routes({ endpoint, podCidr, podRouting, tailnet }: PolicyArgs): [network: string, tag: string][] {
+  return [
+    [`${endpoint.address}/32`, tailnet.controlPlaneTag ?? tailnet.tag],
+    ...(podRouting === "native" ? [[podCidr, tailnet.tag] as [string, string]] : []),
+  ];
 }
 
 /**
- * The user's policy with the nodes' tag, the approval of their routes, and grants that let nodes and pods talk and
+ * The user's policy with the nodes' tags, the approval of their routes, and grants that let nodes and pods talk and
  * administrators reach the API. What is in it already stays as it is. Fields as in https://tailscale.com/kb/1337.
  *
  * @param base the user's policy, parsed.
  */
 export function tailnetPolicy(config: PolicyArgs, base: Values): Values {
   const { tag } = config.tailnet;
+  const tags = deviceTags(config, { role: "control-plane" });
   const approvers = object(base.autoApprovers);
   const approved = object(approvers.routes);
   // A rule for `*` need not cover addresses that are no device's, so they are named.
@@ -31,12 +41,12 @@ export function tailnetPolicy(config: PolicyArgs, base: Values): Values {
   ];
   return {
     ...base,
-    tagOwners: { [tag]: ["autogroup:admin"], ...object(base.tagOwners) },
+    tagOwners: { ...Object.fromEntries(tags.map((one) => [one, ["autogroup:admin"]])), ...object(base.tagOwners) },
     autoApprovers: {
       ...approvers,
       routes: {
         ...approved,
-        ...Object.fromEntries(routes(config).map((route) => [route, unique([...list(approved[route]), tag])])),
+        ...Object.fromEntries(routes(config).map(([route, by]) => [route, unique([...list(approved[route]), by])])),
       },
     },
     grants: unique([...list(base.grants), ...grants]),

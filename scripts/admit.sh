@@ -1,53 +1,161 @@
 # shellcheck shell=bash
-# Stage admit, on a control plane that is in: opens the door for the named workers, waits until each says that it has
-# joined, and shuts it again whatever happened. The token's value is known to both sides beforehand; that it is valid at
-# all lasts only as long as this script.
-# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKEN_ID, TK_TOKEN_SECRET (secrets), TK_JOIN_SECONDS.
+# Stage admit, on a control plane that has joined: lets the named workers in, waits until each reports that it has joined, and
+# closes the door again whatever happened. Each worker has a bootstrap token of its own, whose value both sides know
+# beforehand. It is valid only while this script waits for that worker, and gets a certificate for that worker alone: the
+# tokens' group is not one that the controller manager approves for. After requests.sh.
+# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
+# words; secret), TK_JOIN_SECONDS.
 
-waiting_for() {
-    local joiner
+# What tokens are found by that earlier runs have left.
+TOKEN_LABEL=tailkube.dev/admission
+CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
+
+# Those of TK_JOINERS that have not joined.
+WAITING=()
+
+# look_who_waits NAME...: which of these joiners have not joined: sets WAITING.
+look_who_waits() {
+    local joiner name waiting=()
     for joiner in $TK_JOINERS; do
-        [ "$(mark_of "${joiner%%=*}")" = "${joiner#*=}" ] || printf '%s ' "${joiner%%=*}"
+        name=${joiner%%=*}
+        [[ " $* " == *" $name "* ]] || continue
+        mark_of "$name"
+        [ "$ANSWER" = "${joiner#*=}" ] || waiting+=("$name")
     done
+    WAITING=("${waiting[@]}")
 }
 
-all_joined() { [ -z "$(waiting_for)" ]; }
+all_joiners() {
+    local joiner
+    for joiner in $TK_JOINERS; do printf '%s ' "${joiner%%=*}"; done
+}
 
-node_ready() { [ "$(kubectl_cluster get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = True ]; }
+# ready_of NAME: ANSWER is what its Node says of its readiness; nothing if there is no Node.
+ready_of() {
+    ask 60 "whether the Node $1 is Ready, to the API" kubectl_cluster get node "$1" --ignore-not-found -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+}
 
-# A machine that was made anew under its old name is another one: what the API holds of the former one is not to be this
-# one's. And kubeadm refuses a name that a Ready node has, as an attempt leaves it that was killed a moment too late.
+# A new machine under an old name is another one: what the API holds of the former one must not become this one's. And kubeadm
+# refuses a name that a Ready node has, which an attempt leaves that was killed a moment too late.
 forget_former_machines() {
-    local name
-    for name in $(waiting_for); do
-        if [ -n "$(mark_of "$name")" ] || node_ready "$name"; then forget_node "$name"; fi
+    local name mark
+    for name in "${WAITING[@]}"; do
+        mark_of "$name"
+        mark=$ANSWER
+        # It may have joined since.
+        [[ " $TK_JOINERS " != *" $name=$mark "* ]] || continue
+        ready_of "$name"
+        if [ -n "$mark" ] || [ "$ANSWER" = True ]; then forget_node "$name"; fi
     done
 }
 
-# Fails if the API does not answer: then nobody knows whether it is gone.
-close_admission() { kubectl_admin -n kube-system delete secret "bootstrap-token-$TK_TOKEN_ID" --ignore-not-found >/dev/null 2>&1; }
+# token_of NAME: sets TOKEN.
+token_of() {
+    local token
+    TOKEN=
+    for token in $TK_TOKENS; do [ "${token%%=*}" != "$1" ] || TOKEN=${token#*=}; done
+    [ -n "$TOKEN" ] || fail "no token was made for $1"
+}
 
-open_admission() {
-    local error
-    # By stdin: a command line is readable by everybody on the host. The expiry is a second bolt, should this script be
-    # killed before it can shut the door.
-    error=$(kubectl_admin apply -f - 2>&1 >/dev/null <<EOF
+# close_admission [NAME]: fails if the API does not answer, for then the tokens may still be there. Without NAME all of them,
+# also those of a run that was killed and had others to admit.
+close_admission() {
+    local tokens=(--selector "$TOKEN_LABEL") TOKEN
+    if [ $# -gt 0 ]; then
+        token_of "$1"
+        tokens=("bootstrap-token-${TOKEN%%.*}")
+    fi
+    kubectl_admin -n kube-system delete secret "${tokens[@]}" --ignore-not-found >/dev/null 2>&1
+}
+
+# What a token lets a joiner do: read what kubeadm needs, see whether its name is taken, and request certificates, which are
+# approved by their content alone.
+admission_rights() {
+    cat <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: "tailkube:join"}
+rules:
+  - {apiGroups: [""], resources: [nodes], verbs: [get]}
+  - {apiGroups: [certificates.k8s.io], resources: [certificatesigningrequests], verbs: [create, get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "tailkube:join"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "tailkube:join"}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:tailkube"}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: "tailkube:join", namespace: kube-system}
+rules:
+  - {apiGroups: [""], resources: [configmaps], resourceNames: [kubeadm-config, kubelet-config], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: "tailkube:join", namespace: kube-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "tailkube:join"}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:bootstrappers:tailkube"}]
+EOF
+}
+
+admission_tokens() {
+    local name expiration TOKEN
+    # A second bolt, should this script be killed before it can close the door.
+    expiration=$(date -u -d "+$((TK_JOIN_SECONDS + 60)) seconds" +%Y-%m-%dT%H:%M:%SZ)
+    for name in "${WAITING[@]}"; do
+        token_of "$name"
+        cat <<EOF
+---
 apiVersion: v1
 kind: Secret
 metadata:
-  name: bootstrap-token-$TK_TOKEN_ID
+  name: bootstrap-token-${TOKEN%%.*}
   namespace: kube-system
+  labels: {$TOKEN_LABEL: "$name"}
 type: bootstrap.kubernetes.io/token
 stringData:
-  description: "tailkube: admission of $TK_JOINERS"
-  token-id: "$TK_TOKEN_ID"
-  token-secret: "$TK_TOKEN_SECRET"
-  expiration: "$(date -u -d "+$((TK_JOIN_SECONDS + 60)) seconds" +%Y-%m-%dT%H:%M:%SZ)"
+  description: "tailkube: admission of $name"
+  token-id: "${TOKEN%%.*}"
+  token-secret: "${TOKEN#*.}"
+  expiration: "$expiration"
   usage-bootstrap-authentication: "true"
-  usage-bootstrap-signing: "true"
-  auth-extra-groups: system:bootstrappers:kubeadm:default-node-token
+  auth-extra-groups: system:bootstrappers:tailkube
 EOF
-    ) || fail "cannot make a bootstrap token: $(tail -n 1 <<<"$error")"
+    done
+}
+
+# By stdin: a command line is readable by everybody on the host. On the server's side: kubectl's own apply shows the whole
+# Secret in some of its errors.
+apply_admission() { printf '%s\n' "$ADMISSION" | kubectl_admin apply --server-side --force-conflicts --field-manager=tailkube -f - >/dev/null; }
+
+open_admission() {
+    local ADMISSION
+    ADMISSION=$(admission_rights && admission_tokens)
+    ask 60 "to make bootstrap tokens, to the API" apply_admission
+}
+
+# The joiners' own requests for an identity, and those alone. Others are not this stage's to report: nodes renew their
+# identities by requests of the same kind, which the controller manager approves.
+approve_identities() {
+    local name declared='' refusal uid user why HEX TOKEN
+    for name in "${WAITING[@]}"; do
+        token_of "$name"
+        hex_text "$name"
+        declared+="d|$HEX|"
+        hex_text "${TOKEN%%.*}"
+        declared+=$HEX$'\n'
+    done
+    ask 60 "which joiners request an identity, to the API" waiting_requests "$CLIENT_SIGNER"
+    [ -n "$ANSWER" ] || return 0
+    serve_requests client "$declared" "$ANSWER"
+    for name in "${APPROVED[@]}"; do changed "approved the identity of $name"; done
+    for refusal in "${REFUSED[@]}"; do
+        IFS='|' read -r uid name user why <<<"$refusal"
+        if [[ -z $uid || $user != system:bootstrap:* || -n ${REPORTED[$uid]:-} ]] || [ ${#REPORTED[@]} -ge 100 ]; then continue; fi
+        REPORTED[$uid]=1
+        logger -p daemon.warning -t tailkube -- "certificate request $name of $user is left alone: $why" || true
+    done
 }
 
 # The lock is for what changes this host. Waiting here while other stages work on it is the point of this one.
@@ -56,30 +164,46 @@ lock_host() {
     chmod 0700 "$TK_RUN"
 }
 
+# Until all have joined. A token ends with the wait for its worker.
+admit_waiting() {
+    local end=$((SECONDS + TK_JOIN_SECONDS)) name before
+    local -A REPORTED=()
+    while [ ${#WAITING[@]} -gt 0 ]; do
+        [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
+        approve_identities
+        # A joiner reports that it has joined when its kubelet has its serving certificate.
+        if [ -x "$TK_LIB/approve" ]; then "$TK_LIB/approve" >/dev/null 2>&1 || true; fi
+        sleep 1
+        before=("${WAITING[@]}")
+        look_who_waits "${before[@]}"
+        for name in "${before[@]}"; do
+            # What this does not reach, the end of the admission does.
+            [[ " ${WAITING[*]} " == *" $name "* ]] || close_admission "$name" || true
+        done
+    done
+}
+
 apply() {
-    local end=$((SECONDS + TK_JOIN_SECONDS)) missing
-    # One that a killed run has left would shut the door that this one opens.
+    local admitted
+    # One that a killed run has left would close the door that this one opens.
     exec 7>>"$TK_RUN/admit.pid"
     flock -n 7 || { pkill -TERM -F "$TK_RUN/admit.pid" && flock -w 60 7; } || fail "the admission of an earlier run does not end: process $(cat "$TK_RUN/admit.pid")"
     printf '%s\n' "$$" >"$TK_RUN/admit.pid"
-    if ! all_joined; then
-        forget_former_machines
-    fi
-    # Also of those that are in, should the cluster be older than the declaration. A word for each is meant.
+    # A word for each is meant.
+    # shellcheck disable=SC2046
+    look_who_waits $(all_joiners)
+    forget_former_machines
+    # Also those that have joined, should the cluster be older than the declaration.
     # shellcheck disable=SC2086
     declare_nodes $TK_JOINER_ADDRESSES
-    if ! all_joined; then
+    if [ ${#WAITING[@]} -gt 0 ]; then
+        admitted="${WAITING[*]}"
         trap 'close_admission || true' EXIT
         open_admission
-        while missing=$(waiting_for) && [ -n "$missing" ]; do
-            [ "$SECONDS" -lt "$end" ] || fail "${missing% } did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
-            # A joiner says that it has joined when its kubelet has its serving certificate.
-            if [ -x "$TK_LIB/approve" ]; then "$TK_LIB/approve" >/dev/null 2>&1 || true; fi
-            sleep 1
-        done
-        changed "admitted $TK_JOINERS"
+        admit_waiting
+        changed "admitted $admitted"
     fi
-    wait_for 60 "the token of the admission cannot be revoked, for the API does not answer; it expires by itself" close_admission
+    wait_for 60 "the tokens of the admission cannot be revoked, for the API does not answer; they expire by themselves" close_admission
     trap - EXIT
     result
 }

@@ -21,30 +21,45 @@ certificates_expired() {
     [[ $expiry < $(date -u +%Y-%m-%dT%H:%M:%SZ) ]]
 }
 
-# running_container NAME: the running container of a static pod; the kubelet keeps an ended one beside it.
+# running_container NAME: the running container of a static pod; the kubelet keeps an ended one beside it. Prints nothing if none
+# runs, and fails if containerd does not answer.
 running_container() {
-    ctr -n k8s.io containers ls -q "labels.\"io.kubernetes.container.name\"==$1,labels.\"io.kubernetes.pod.namespace\"==kube-system" 2>/dev/null |
-        grep -xFf <(ctr -n k8s.io tasks ls 2>/dev/null | awk '$3 == "RUNNING" {print $1}') | head -n 1
+    local containers tasks
+    containers=$(ctr -n k8s.io containers ls -q "labels.\"io.kubernetes.container.name\"==$1,labels.\"io.kubernetes.pod.namespace\"==kube-system") || return
+    tasks=$(ctr -n k8s.io tasks ls) || return
+    awk 'NR == FNR {if ($3 == "RUNNING") runs[$1]; next} $1 in runs {print $1; exit}' <(printf '%s\n' "$tasks") <(printf '%s\n' "$containers")
 }
+
+# ask_container NAME: ANSWER is its ID; nothing if it does not run.
+ask_container() { ask 60 "which container of $1 runs, to containerd" running_container "$1"; }
 
 restarted() {
     local now
     now=$(running_container "$1") && [ -n "$now" ] && [ "$now" != "$2" ]
 }
 
+# kill_container NAME ID: it has the signal, or has ended.
+kill_container() {
+    local now
+    ctr -n k8s.io tasks kill --signal SIGTERM "$2" && return
+    now=$(running_container "$1") && [ "$now" != "$2" ]
+}
+
 # restart_static_pod NAME: the kubelet starts an ended container again. Its manifest stays in place all the while: one that
 # was moved away would be missing for good if this run were killed.
 restart_static_pod() {
     local before
-    before=$(running_container "$1") || true
-    [ -z "$before" ] || ctr -n k8s.io tasks kill --signal SIGTERM "$before" 2>/dev/null || true
+    ask_container "$1"
+    before=$ANSWER
+    [ -z "$before" ] || wait_for 60 "containerd does not stop the container of $1 (journalctl -u containerd)" kill_container "$1" "$before"
     wait_for 180 "the kubelet does not start $1 again (journalctl -u kubelet)" restarted "$1" "$before"
 }
 
 # put_manifest FILE NAME: a static pod's manifest, whole at once. The kubelet passes over names with a dot.
 put_manifest() {
     local manifests=/etc/kubernetes/manifests
-    cp "$1" "$manifests/.$2.tailkube" && mv "$manifests/.$2.tailkube" "$manifests/$2.yaml"
+    { cp "$1" "$manifests/.$2.tailkube" && sync -- "$manifests/.$2.tailkube" && mv "$manifests/.$2.tailkube" "$manifests/$2.yaml" && to_disk "$manifests/$2.yaml"; } ||
+        fail "cannot write $manifests/$2.yaml: is the disk full or read-only?"
 }
 
 # renew_certificates: all of this control plane's certificates anew by the cluster's authorities, and what uses them restarted.

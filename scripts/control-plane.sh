@@ -1,17 +1,35 @@
 # shellcheck shell=bash
-# Stage control-plane: makes this host one of the cluster's control planes, whichever. It has the cluster's authorities
-# from the stack's state, so it needs no other host's help: it founds the cluster or joins the one that is there.
-# Given (beside node.sh's, endpoint.sh's, etcd.sh's, node-security.sh's, security.sh's and approver.sh's): TK_MARK, TK_FOUNDER (the mark of who may found), TK_KUBERNETES_VERSION,
-# TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY,
-# TK_FRONT_PROXY_CA_CRT, TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
+# Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
+# state, so it needs no other host's help: it founds the cluster or joins the one that is there.
+#
+# What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
+#   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver
+#   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh and overlap.sh
+#   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
+#   an unfinished `kubeadm init`    reset, and again: no other node can depend on it, for all of them wait for this stage
+#   a `kubeadm join`, finished or not, or an attempt of an older release that came as far as etcd: another control plane's etcd is
+#   asked for this host's member:
+#     no answer                     fails, and nothing is reset
+#     none                          reset, and again
+#     a learner                     it leaves etcd, then reset, and again
+#     a voter, host healthy         goes on from there
+#     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
+#   an attempt of an older release that never came as far as etcd: reset, and again
+#
+# Given (beside those of node.sh, founding.sh, overlap.sh, endpoint.sh, etcd.sh, node-security.sh, security.sh and approver.sh):
+# TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this
+# host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
+# TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
 PKI=/etc/kubernetes/pki
 # Named in TK_JOIN_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
+# How far kubeadm came: init, init-done, join or join-done.
+ATTEMPT=$TK_STATE/attempt
 
 # pki_file PATH MODE TEXT
 pki_file() {
-    (umask 077 && printf '%s\n' "$3" >"$PKI/$1.new" && chmod "$2" "$PKI/$1.new" && mv -f "$PKI/$1.new" "$PKI/$1") || fail "cannot write $PKI/$1: is the disk full or read-only?"
+    (umask 077 && printf '%s\n' "$3" >"$PKI/$1.new" && sync -- "$PKI/$1.new" && chmod "$2" "$PKI/$1.new" && mv -f "$PKI/$1.new" "$PKI/$1") || fail "cannot write $PKI/$1: is the disk full or read-only?"
 }
 
 install_pki() {
@@ -26,29 +44,75 @@ install_pki() {
     pki_file sa.key 0600 "$TK_SA_KEY"
 }
 
-# The endpoint answers, under this cluster's authority.
-cluster_answers() { [ "$(curl -s --cacert "$PKI/ca.crt" --max-time 5 --noproxy '*' "https://$TK_ENDPOINT:$TK_ENDPOINT_PORT/readyz")" = ok ]; }
+# check_kubernetes_folder: fails if another cluster's files are where kubeadm writes, which takes what is there for its own.
+check_kubernetes_folder() {
+    local found
+    found=$(find /etc/kubernetes -mindepth 1 \( -path '/etc/kubernetes/*.conf' -o -path '/etc/kubernetes/pki/*' -o -path '/etc/kubernetes/manifests/*' \) ! -type d -printf '%p\n' 2>/dev/null | sort | awk 'NR <= 3' | paste -sd' ' -) || true
+    [ -z "$found" ] || fail "/etc/kubernetes on this host has files of another cluster ($found). A control plane needs a host without them. Move them away if that cluster is gone, and run again"
+}
+
+note_attempt() {
+    own "$ATTEMPT"
+    record "$ATTEMPT" "$1"
+}
+
+# Nothing that kubeadm writes is on the disk by itself; it has to be there when the note says so.
+note_finished() {
+    local folder
+    for folder in /etc/kubernetes "$KUBELET"; do
+        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
+    done
+    note_attempt "$1"
+}
+
+# attempt: how far an earlier run came; `unknown` for one of an older release.
+attempt() {
+    if [ -s "$ATTEMPT" ]; then
+        cat "$ATTEMPT"
+    elif owned "$SENTINEL" && [ -n "$(find /etc/kubernetes -mindepth 1 ! -type d -print -quit 2>/dev/null)" ]; then
+        echo unknown
+    else
+        echo nothing
+    fi
+}
+
+# The note goes last: a reset that was killed is repeated.
+start_again() {
+    reset_node
+    rm -f "$ATTEMPT"
+    sync -- "$TK_STATE"
+}
 
 # kubeadm always leaves a token of 24 hours; workers' joins bring their own.
 delete_tokens() {
     local name
-    for name in $(kubectl_cluster -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name); do
-        kubectl_cluster -n kube-system delete "$name" >/dev/null
+    ask 60 "which bootstrap tokens there are, to the API" kubectl_cluster -n kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o name
+    # shellcheck disable=SC2153  # ask sets it
+    for name in $ANSWER; do
+        kubectl_cluster -n kube-system delete "$name" --ignore-not-found >/dev/null || fail "cannot delete the bootstrap token $name"
     done
 }
 
 found_cluster() {
     local options=()
+    claim_etcd_data
+    note_attempt init
     if [ -n "$TK_RESTORE" ]; then
         etcd_restore "$TK_RESTORE"
         options=(--ignore-preflight-errors=DirAvailable--var-lib-etcd)
     fi
-    # It is alone, so nobody has to learn to read what it encrypts.
+    # It is alone, so no other control plane has to learn to read what it encrypts.
     install_security_files "$TK_ENCRYPTION"
     # kubeadm talks to the API through the endpoint.
     install_endpoint
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
+    note_finished init-done
+    forget_new_authorities
     changed "kubeadm init"
+    finish_founding
+}
+
+finish_founding() {
     wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
     delete_tokens
     wait_for 30 "the API does not take a note on the namespace kube-system" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
@@ -63,53 +127,159 @@ mint_credentials() {
     rm -f "$document"
 }
 
-# What an earlier machine of this name, or a killed attempt of this one, has left in the cluster.
-forget_former_self() {
-    local mark
-    # A member that never started has no name yet: kubeadm itself takes such a learner up again by its address.
-    forget_etcd_member "$TK_NODE"
-    mark=$(mark_of "$TK_NODE") || true
-    [ "$mark" = "$TK_MARK" ] || forget_node "$TK_NODE"
+use_minted_credentials() {
+    mint_credentials
+    # shellcheck disable=SC2034  # etcd-members.sh reads it
+    KUBECONFIG_ADMIN=$DISCOVERY
 }
 
-cluster_version() { kubectl_cluster -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' 2>/dev/null | sed -n 's/^kubernetesVersion: v//p'; }
+use_own_credentials() {
+    rm -f "$DISCOVERY"
+    # shellcheck disable=SC2034  # etcd-members.sh reads it
+    KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
+}
+
+# What an earlier machine of this name, or a killed attempt of this one, has left in the cluster.
+forget_former_self() {
+    forget_etcd_member "$TK_NODE" "$TK_NODE_IP"
+    mark_of "$TK_NODE"
+    [ "$ANSWER" = "$TK_MARK" ] || forget_node "$TK_NODE"
+}
+
+cluster_version() {
+    kubectl_cluster -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' |
+        sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
+}
+
+# endpoint_owner: `cluster` or `foreign`; fails while there is no clear answer.
+endpoint_owner() {
+    local answer
+    answer=$(api_at "$TK_ENDPOINT" "$TK_ENDPOINT_PORT")
+    case $answer in cluster | foreign) echo "$answer" ;; *) return 1 ;; esac
+}
 
 join_cluster() {
-    local version
     withdraw_endpoint
     wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/disaster.md" endpoint_ready
-    cluster_answers || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint, or take the other cluster away from it"
-    mint_credentials
-    # shellcheck disable=SC2034  # members.sh reads it
-    KUBECONFIG_ADMIN=$DISCOVERY
-    version=$(cluster_version)
-    [ "$version" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes ${version:-of an unknown version}, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
+    ask 60 "whether the API server at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT is this cluster's" endpoint_owner
+    [ "$ANSWER" = cluster ] || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint and another podCidr for this stack (both are advertised to all devices of a tailnet), or destroy the other cluster"
+    use_minted_credentials
+    ask 60 "which version of Kubernetes the cluster runs (ConfigMap kube-system/kubeadm-config), to the API" cluster_version
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes $ANSWER, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
     forget_former_self
     install_safe_security_files
-    # A new machine may be called by another address, and kubeadm takes the names for its certificate from there.
+    claim_etcd_data
+    # Before etcd can have it: a join that is killed and then undeclared is taken out by this record (depart.sh).
+    declare_nodes "$TK_NODE=$TK_NODE_IP"
+    # From here on this host may become a member of etcd.
+    note_attempt join
+    forget_new_authorities
+    # A new machine may have another address, and kubeadm takes the names for its certificate from there.
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init phase upload-config kubeadm --kubeconfig "$DISCOVERY"
     TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join
-    rm -f "$DISCOVERY"
-    # shellcheck disable=SC2034  # members.sh reads it
-    KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
+    note_finished join-done
+    use_own_credentials
     changed "kubeadm join"
     wait_for 180 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
 }
 
-# Only who the state says has founded the cluster, or who has its snapshot, and only while nobody answers: a founder that
-# was made anew joins.
-may_found() { { [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ]; } && ! endpoint_ready; }
+# etcd, the API server and the kubelet's identity are there, as they were left.
+start_kubelet() {
+    [ -e /etc/kubernetes/manifests/etcd.yaml ] || return 0
+    systemctl start containerd kubelet 2>/dev/null || true
+}
+
+node_healthy() {
+    api_ready "$TK_NODE_IP" && [ -s /etc/kubernetes/admin.conf ] && [ -s /etc/kubernetes/kubelet.conf ] && kubectl_node get node "$TK_NODE"
+}
+
+resume_founding() {
+    start_kubelet
+    install_endpoint
+    wait_for 240 "kubeadm init had finished on this host, but its API server does not become ready at $TK_NODE_IP:$TK_API_PORT; nothing was reset, for its etcd may hold the only copy of the cluster's state. /var/log/pods and 'journalctl -u kubelet' on this host say why. If nothing in it is of use, destroy the stack" node_healthy
+    changed "went on after kubeadm init"
+    finish_founding
+}
+
+# kubeadm may have been cut off after etcd took this host for a voter; what it does after that is repeated.
+resume_join() {
+    if [ "$1" != join-done ]; then
+        TK_KUBEADM_DOCUMENT=$TK_JOIN_DOCUMENT run_kubeadm join phase control-plane-join mark-control-plane
+        # With credentials that kubeadm takes back when it ends.
+        rm -f /etc/kubernetes/bootstrap-kubelet.conf
+        note_finished join-done
+    fi
+    use_own_credentials
+    changed "went on after the join of etcd"
+}
+
+# never_in_etcd: etcd has never run here; kubeadm writes its manifest after it has announced the member.
+never_in_etcd() { [ ! -e /etc/kubernetes/manifests/etcd.yaml ] && [ ! -e "$ETCD_DATA/member" ]; }
+
+# take_up_join ATTEMPT: in RESUMED, 1 if this host is a control plane now. Else it is reset, and no member of etcd.
+take_up_join() {
+    local learner
+    RESUMED=
+    # Without it a second member would have no majority, and nothing an answer.
+    start_kubelet
+    # A kill may have cut it short; what is there is from the same authority.
+    install_pki
+    use_minted_credentials
+    find_member "$TK_NODE" "$TK_NODE_IP"
+    if [ -n "$MEMBER_ID" ]; then
+        learner=$(awk -v id="$MEMBER_ID" '$1 == id {print $3}' <<<"$ETCD_MEMBERS")
+        if [ "$learner" = false ] && poll 240 node_healthy; then
+            resume_join "$1"
+            RESUMED=1
+            return
+        fi
+        forget_etcd_member "$TK_NODE" "$TK_NODE_IP"
+    fi
+    use_own_credentials
+    start_again
+}
+
+become_control_plane() {
+    local before
+    before=$(attempt)
+    case $before in
+    init-done)
+        resume_founding
+        return
+        ;;
+    init) start_again ;;
+    nothing) ;;
+    *)
+        if [ "$before" = unknown ] && never_in_etcd; then
+            start_again
+        else
+            take_up_join "$before"
+            [ -z "$RESUMED" ] || return 0
+        fi
+        ;;
+    esac
+    # All checks come before the first claim: what is not this program's is refused by every run alike.
+    check_kubernetes_folder
+    check_etcd_data
+    own "$SENTINEL"
+    install_pki
+    decide_founding
+    if [ "$FOUNDS" = 1 ]; then
+        refuse_overlapping_routes
+        found_cluster
+    else
+        join_cluster
+    fi
+}
 
 apply() {
+    local kubeconfig expiry state
     # What a run has left that was killed in the middle of kubeadm.
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap 'rm -f "$DISCOVERY"' EXIT
     refuse_other_stack
     if [ ! -e "$SENTINEL" ]; then
-        reset_failed_attempt
-        own "$SENTINEL"
-        install_pki
-        if may_found; then found_cluster; else join_cluster; fi
+        become_control_plane
         tighten_modes
         follow_endpoint
         install_approver
@@ -119,9 +289,16 @@ apply() {
         remember_security
         mark_joined "$TK_MARK"
         write_sentinel "$TK_MARK"
+        rm -f "$ATTEMPT"
     fi
+    # Of a control plane that an older release has made: etcd's data is the cluster's.
+    own_etcd_data
     install_endpoint
     install_etcd_command
     install_approver
-    result encryption "$(encryption_state)" kubeconfig "$(cat /etc/kubernetes/admin.conf)" podCidr "$(pod_cidr)" certificateExpiry "$(certificate_expiry)"
+    state=$(encryption_state)
+    kubeconfig=$(cat /etc/kubernetes/admin.conf)
+    expiry=$(certificate_expiry)
+    ask_pod_cidr
+    result encryption "$state" kubeconfig "$kubeconfig" podCidr "$ANSWER" certificateExpiry "$expiry"
 }

@@ -1,11 +1,15 @@
 # shellcheck shell=bash
-# Stage departures, on the first control plane, before further ones join: takes out what is dead and declared no more, so
+# Stage departures, on the first control plane, before further ones join: takes out what is dead and no longer declared, so
 # that etcd is whole for the join.
 
 apply() {
     local node
-    for node in $(departed); do
-        if is_control_plane "$node" && ! is_ready "$node"; then take_out "$node"; fi
+    departed
+    for node in $ANSWER; do
+        if is_ready "$node"; then continue; fi
+        node_address "$node"
+        [ -n "$ANSWER" ] || recorded_address "$node"
+        if in_etcd "$node" "$ANSWER" || is_control_plane "$node"; then take_out "$node"; fi
     done
     result
 }

@@ -20,12 +20,17 @@ answer_message() { tr -s '\n\t ' ' ' <"$TK_RUN/answer" 2>/dev/null | sed -n 's/.
 
 node_patched() { [ "$(node_request PATCH "/api/v1/nodes/$TK_NODE" application/merge-patch+json "$1")" = 200 ]; }
 
-cordoned_by_us() { [ -n "$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.metadata.annotations.tailkube\.dev/cordoned}')" ]; }
+# node_question WHAT JSONPATH: ANSWER is that field of this node's Node; nothing if the field or the Node does not exist.
+node_question() { ask 60 "$1, to the API by the kubelet's identity" kubectl_node get node "$TK_NODE" --ignore-not-found -o "jsonpath=$2"; }
+
+cordoned_by_us() {
+    node_question "whether this program has cordoned the node" '{.metadata.annotations.tailkube\.dev/cordoned}'
+    [ -n "$ANSWER" ]
+}
 
 cordon() {
-    local unschedulable
-    unschedulable=$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.spec.unschedulable}') || fail "the API server does not answer the kubelet's identity"
-    [ "$unschedulable" != true ] || return 0
+    node_question "whether the node is cordoned" '{.spec.unschedulable}'
+    [ "$ANSWER" != true ] || return 0
     # At once, so that no kill leaves a node cordoned that nobody says has to be uncordoned.
     poll 60 node_patched "{\"metadata\":{\"annotations\":{\"$CORDONED\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\"}},\"spec\":{\"unschedulable\":true}}" ||
         fail "the node cannot be cordoned: $(answer_message)"
@@ -35,16 +40,19 @@ cordon() {
 uncordon() {
     cordoned_by_us || return 0
     poll 60 node_patched "{\"metadata\":{\"annotations\":{\"$CORDONED\":null}},\"spec\":{\"unschedulable\":null}}" ||
-        fail "the node cannot be uncordoned: $(answer_message)"
+        fail "the node is cordoned and cannot be uncordoned: $(answer_message)"
+    # A proxy or a balancer between may have answered, too.
+    if cordoned_by_us; then fail "the node is still cordoned, though the API took the request; 'kubectl uncordon $TK_NODE' does it"; fi
     changed "uncordoned the node"
 }
 
-# "uid namespace name" of the pods that have to leave. A static pod's mirror and a DaemonSet's pods belong to the node.
+# "uid namespace name" of the pods that have to leave. A DaemonSet's pods belong to the node, and so does a static pod's mirror,
+# which the Node owns. No text that a pod's author may choose is in this list: it could look like another pod's line.
 evictable_pods() {
     local pods
     pods=$(kubectl_node get pods -A --field-selector "spec.nodeName=$TK_NODE,status.phase!=Succeeded,status.phase!=Failed" --no-headers \
-        -o 'custom-columns=U:.metadata.uid,N:.metadata.namespace,P:.metadata.name,M:.metadata.annotations.kubernetes\.io/config\.mirror,O:.metadata.ownerReferences[*].kind' 2>/dev/null) || return
-    awk '$4 == "<none>" && $5 !~ /(^|,)DaemonSet(,|$)/ {print $1, $2, $3}' <<<"$pods"
+        -o 'custom-columns=U:.metadata.uid,N:.metadata.namespace,P:.metadata.name,D:.metadata.ownerReferences[?(@.kind=="DaemonSet")].controller,M:.metadata.ownerReferences[?(@.kind=="Node")].controller' 2>/dev/null) || return
+    awk 'NF && $4 != "true" && $5 != "true" {print $1, $2, $3}' <<<"$pods"
 }
 
 # evict UID NAMESPACE NAME: notes in HELD_BY what keeps the pod, or that nothing does.
@@ -72,7 +80,7 @@ drain() {
     cordon
     # Those of now and no later ones: a pod that tolerates the cordon may come back to this node as often as it is evicted.
     until before=$(evictable_pods); do
-        [ "$SECONDS" -lt "$end" ] || { uncordon; fail "the API does not say which pods are on this node"; }
+        [ "$SECONDS" -lt "$end" ] || { uncordon; fail "no answer after $TK_DRAIN_SECONDS s to the question which pods are on this node, to the API by the kubelet's identity; the node is uncordoned again"; }
         sleep 1
     done
     left=$before

@@ -33,7 +33,7 @@ install_endpoint() {
     if install_text "$TK_LIB/endpoint" 0755 "$TK_HOST_ENDPOINT"; then restart=restart; fi
     if install_text "$TK_ETC/endpoint.env" 0644 "$(printf 'TAILKUBE_ENDPOINT=%s\nTAILKUBE_ENDPOINT_PORT=%s' "$TK_ENDPOINT" "$TK_ENDPOINT_PORT")"; then restart=restart; fi
     if install_text /etc/systemd/system/tailkube-endpoint.service 0644 "$(endpoint_unit)"; then
-        systemctl daemon-reload
+        systemctl daemon-reload || fail "cannot make systemd read /etc/systemd/system/tailkube-endpoint.service: 'systemctl daemon-reload' on this host says why"
         restart=restart
     fi
     unit_start tailkube-endpoint.service $restart

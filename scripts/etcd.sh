@@ -1,10 +1,35 @@
 # shellcheck shell=bash
-# etcd of a control plane: snapshots before an upgrade, and the way back from one. After reset.sh and node.sh.
+# etcd of a control plane: its data, snapshots before an upgrade, and the way back from one. After reset.sh and node.sh.
 # Given (beside node.sh's): TK_HOST_ETCD (text of scripts/host/etcd.sh); for etcd_restore TK_KUBERNETES_VERSION.
 
 SNAPSHOTS=$TK_STATE/snapshots
 # How many of the automatic ones are kept.
 SNAPSHOT_COUNT=3
+
+# There from before the first byte of ours in $ETCD_DATA: only then may a reset delete what is in it.
+ETCD_OURS=$TK_STATE/etcd-ours
+
+# check_etcd_data: fails unless etcd's folder is empty, or what is in it is ours.
+check_etcd_data() {
+    local found
+    [ ! -e "$ETCD_OURS" ] && { [ -e "$ETCD_DATA" ] || [ -L "$ETCD_DATA" ]; } || return 0
+    # A file system has a lost+found of its own.
+    found=$(find "$ETCD_DATA/" -mindepth 1 -maxdepth 1 ! -name lost+found -printf '%f\n' 2>/dev/null | sort | awk 'NR <= 3' | paste -sd' ' -) ||
+        fail "cannot read $ETCD_DATA. etcd needs an empty folder there, or none"
+    [ -z "$found" ] || fail "$ETCD_DATA on this host has data that this program did not put there ($found), and etcd needs an empty folder. Nothing was changed. Move the data away and stop what uses it, or choose another host"
+}
+
+# claim_etcd_data: right before the first byte.
+claim_etcd_data() {
+    check_etcd_data
+    own_etcd_data
+}
+
+own_etcd_data() {
+    [ ! -e "$ETCD_OURS" ] || return 0
+    own "$ETCD_OURS"
+    record "$ETCD_OURS" "$TK_MARK"
+}
 
 # Without the installed copy, which belongs to the control plane's own stage.
 etcd_command() { bash -c "$TK_HOST_ETCD" etcd "$@"; }
@@ -18,10 +43,12 @@ etcd_healthy() { etcd_command ctl --command-timeout=8s endpoint health; }
 # stopped in order, but not where its network goes: then nobody leads until an election, and requests fail meanwhile.
 yield_etcd_lead() {
     local status other
-    status=$(etcd_command ctl --command-timeout=8s endpoint status --write-out=json 2>/dev/null) || return 0
+    ask 60 "which member leads etcd, to etcd on this host" etcd_command ctl --command-timeout=8s endpoint status --write-out=json
+    status=$ANSWER
     [ "$(sed -n 's/.*"member_id": *\([0-9]*\).*/\1/p' <<<"$status")" = "$(sed -n 's/.*"leader": *\([0-9]*\).*/\1/p' <<<"$status")" ] || return 0
     # ID, state, name, URLs of peers and of clients, whether it is a learner.
-    other=$(etcd_command ctl --command-timeout=8s member list 2>/dev/null | awk -F ', ' -v own="$TK_NODE" '$2 == "started" && $3 != own && $6 == "false" {print $1; exit}')
+    ask 60 "which members etcd has, to etcd on this host" etcd_command ctl --command-timeout=8s member list
+    other=$(awk -F ', ' -v own="$TK_NODE" '$2 == "started" && $3 != own && $6 == "false" {print $1; exit}' <<<"$ANSWER")
     [ -n "$other" ] || return 0
     if etcd_command ctl --command-timeout=8s move-leader "$other" >/dev/null 2>&1; then changed "gave the lead of etcd to another member"; fi
 }
@@ -78,8 +105,9 @@ etcd_restore() {
         --bump-revision 1000000000 --mark-compacted </dev/null >"$log" 2>&1 ||
         fail "etcdutl of $image could not restore $file (images of Kubernetes 1.34 and older have none): $(log_tail "$log" 3)"
     own "$made"
-    printf '%s\n' "$wanted" >"$made"
+    record "$made" "$wanted"
     mv /var/lib/etcd/.tailkube-restore/member /var/lib/etcd/member
     rmdir /var/lib/etcd/.tailkube-restore
+    to_disk /var/lib/etcd/member
     changed "restored etcd from $file"
 }

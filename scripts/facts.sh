@@ -20,8 +20,29 @@ os_at_least() {
     version_at_least "$os_version" "$2"
 }
 
-# A half-finished cluster of our own holds ports, too; the next run finishes or resets it.
-ours() { [ -e /var/lib/tailkube/owned.runtime ]; }
+# A half-finished cluster of our own holds ports, too; the next run finishes or resets it. It is ours only from when the stage
+# runtime has looked at the host and found no other there.
+ours() { [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]; }
+
+# etcd_content: the first names in etcd's folder that are not this cluster's.
+etcd_content() {
+    if [ -e "$TK_STATE/etcd-ours" ] || [ -e "$TK_STATE/joined" ]; then return 0; fi
+    find /var/lib/etcd/ -mindepth 1 -maxdepth 1 -printf '%f ' 2>/dev/null | head -c 100 || true
+}
+
+# kubernetes_containers: containers in Kubernetes' namespace of containerd that are not this cluster's. No answer is not none.
+kubernetes_containers() {
+    ours && return 0
+    foreign_containers 2>/dev/null || foreign_containers 2>/dev/null || printf 'ctr does not answer '
+}
+
+# containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that came with a bundle.
+containerd_owner() {
+    local path
+    path=$(command -v containerd) || return 0
+    if owned "$path" runtime; then return 0; fi
+    package_of "$path" || printf 'no package'
+}
 
 # ports_taken PORT[/udp]...: "10250 (kubelet) …" of those that something listens on. A port of the kernel's own, such as
 # another VXLAN's, has no process.
@@ -86,7 +107,7 @@ absent_kernel_options() {
 cluster_kind() {
     if ours; then
         printf ours
-    elif [ -e /etc/kubernetes/kubelet.conf ] || [ -e /var/lib/rancher ] || [ -e /var/snap/microk8s ] || [ -e /var/lib/k0s ]; then
+    elif [ -n "$(foreign_kubernetes)" ]; then
         printf foreign
     fi
 }
@@ -127,7 +148,11 @@ gather() {
     missing_tools=$(absent_tools)
     missing_kernel=$(absent_kernel_options)
     containerd=$(containerd --version 2>/dev/null | awk '{print $3}' | sed 's/^v//; s/[~+-].*//')
+    containerd_package=$(containerd_owner)
     kubernetes=$(cluster_kind)
+    foreign_files=$(foreign_kubernetes)
+    etcd_data=$(etcd_content)
+    k8s_containers=$(kubernetes_containers)
     bundle_version=
     bundle_arch=
     if [ -n "$TK_BUNDLE" ]; then

@@ -30,5 +30,6 @@ apply() {
         mark_joined "$TK_MARK"
         write_sentinel "$TK_MARK"
     fi
-    result podCidr "$(pod_cidr)"
+    ask_pod_cidr
+    result podCidr "$ANSWER"
 }

@@ -54,6 +54,7 @@ settle_offload() {
 
 apply() {
     remember_kernel
+    guard_network apply
     calm_network_managers
     # Said of a host whose address was taken away since it was looked at; and a restarted network manager takes a moment.
     wait_for 30 "no interface has the node IP $TK_ADDRESS any more; it is this node's for as long as it lives, so give it back, or replace the node (host.identity)" address_is_up

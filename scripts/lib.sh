@@ -131,10 +131,13 @@ owned() { grep -qsxF -- "$1" "$TK_STATE/owned.${2:-$TK_STAGE}"; }
 
 # own PATH: written down, on the disk, before the file is made, so that a run killed in between still removes it.
 own() {
-    owned "$1" && return 0
+    owned "$1" || record_line "$TK_STATE/owned.$TK_STAGE" "$1"
+}
+
+# record_line PATH LINE: one more line of a record of ours, on the disk.
+record_line() {
     # Callers stand behind an `if`, where the shell does not stop at an error by itself.
-    { mkdir -p "$TK_STATE" && printf '%s\n' "$1" >>"$TK_STATE/owned.$TK_STAGE" && to_disk "$TK_STATE/owned.$TK_STAGE"; } ||
-        fail "cannot write below $TK_STATE: is the disk full or read-only?"
+    { mkdir -p "$TK_STATE" && printf '%s\n' "$2" >>"$1" && to_disk "$1"; } || fail "cannot write below $TK_STATE: is the disk full or read-only?"
 }
 
 # back_up PATH: keeps the first version that we found, once.
@@ -188,35 +191,154 @@ install_binary() {
     changed "installed $2"
 }
 
-# undo_files: removes what this stage owns, newest first, and puts back what it replaced. Directories go only when empty.
+# undo_files: removes what this stage owns, newest first, and puts back what it replaced. What has to run between the two
+# halves, such as the restart of a service with its former configuration, stands between calls of the two.
 undo_files() {
+    restore_files
+    forget_files
+}
+
+# restore_files: the host's files as they were; the records stay, so that a run that is killed before forget_files does all of
+# it again. Directories go only when empty.
+restore_files() {
     local path backup=$TK_STATE/backup.$TK_STAGE
+    local -A folders=()
     if [ -f "$TK_STATE/owned.$TK_STAGE" ]; then
         while IFS= read -r path; do
+            # Records decide what is done here: they go last.
+            [[ $path != "$TK_STATE"/* ]] || continue
             rm -f -- "$path.tailkube"
+            # What has a copy is replaced, so that the file is there at all times.
+            if [ -e "$backup$path" ] || [ -L "$backup$path" ]; then continue; fi
             if [ -d "$path" ] && [ ! -L "$path" ]; then
                 rmdir -- "$path" 2>/dev/null || true
             else
                 rm -f -- "$path"
             fi
+            folders[${path%/*}]=1
         done < <(tac "$TK_STATE/owned.$TK_STAGE")
     fi
     if [ -d "$backup" ]; then
         # File by file: a copy of the folders would give the host's the modes of ours.
         while IFS= read -r -d '' path; do
-            mkdir -p -- "$(dirname "/$path")"
-            cp -a -- "$backup/$path" "/$path"
-        done < <(find "$backup" ! -type d ! -name '*.tailkube' -printf '%P\0')
+            path=${path#"$backup"}
+            mkdir -p -- "$(dirname "$path")"
+            cp -a -- "$backup$path" "$path.tailkube"
+            mv -fT -- "$path.tailkube" "$path"
+            to_disk "$path"
+        done < <(find "$backup" ! -type d ! -name '*.tailkube' -print0)
     fi
-    # The record first: a clean-up that is repeated without the copies must not remove what has been put back.
-    rm -f -- "$TK_STATE/owned.$TK_STAGE"
-    rm -rf -- "$backup"
+    for path in "${!folders[@]}"; do [ ! -d "$path" ] || sync -- "$path"; done
+}
+
+# forget_files: the records and copies of this stage, in an order in which a repeated clean-up neither removes what has been
+# put back nor leaves anything: after the first step nothing is owned but the records themselves.
+forget_files() {
+    local path list=$TK_STATE/owned.$TK_STAGE
+    if [ -f "$list" ]; then
+        { grep -F -- "$TK_STATE/" "$list" || true; } >"$list.new"
+        sync -- "$list.new"
+        mv -f -- "$list.new" "$list"
+        to_disk "$list"
+    fi
+    rm -rf -- "$TK_STATE/backup.$TK_STAGE"
+    if [ -f "$list" ]; then
+        while IFS= read -r path; do
+            rm -f -- "$path.tailkube" "$path.new"
+            if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir -- "$path" 2>/dev/null || true; else rm -f -- "$path"; fi
+        done < <(tac "$list")
+        rm -f -- "$list"
+    fi
     rmdir -- "$TK_STATE" "$TK_ETC" "$TK_LIB" 2>/dev/null || true
 }
 
+# Where the kernel lists what is mounted.
+TK_MOUNTS=/proc/self/mountinfo
+
+# mounts_below FOLDER: what is mounted below it, newest first, each ended by NUL: the kernel writes blanks and line breaks as
+# octal numbers.
+mounts_below() {
+    local i point points=()
+    while read -r _ _ _ _ point _; do
+        printf -v point '%b.' "${point//\\/\\0}"
+        [[ $point != "${1%/}"/* ]] || points+=("${point%.}")
+    done <"$TK_MOUNTS"
+    for ((i = ${#points[@]} - 1; i >= 0; i--)); do printf '%s\0' "${points[i]}"; done
+}
+
+# unmount_below FOLDER: nothing is mounted below it afterwards, or the stage fails: what is deleted there would be gone on
+# somebody's disk.
+unmount_below() {
+    local folder point points=()
+    folder=$(realpath -e -- "$1" 2>/dev/null) || return 0
+    mapfile -d '' -t points < <(mounts_below "$folder")
+    for point in "${points[@]}"; do
+        timeout --kill-after=5 30 umount -- "$point" 2>/dev/null || timeout --kill-after=5 30 umount -l -- "$point" 2>/dev/null || true
+    done
+    mapfile -d '' -t points < <(mounts_below "$folder")
+    [ ${#points[@]} = 0 ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
+}
+
+# The record of what was below a folder before anything of ours was.
+before_record() { printf '%s/before%s' "$TK_STATE" "${1//\//.}"; }
+
+# remember_folder FOLDER: notes what is below it, once, before the first of ours is: clear_folder keeps that.
+remember_folder() {
+    local list
+    list=$(before_record "$1")
+    [ ! -e "$list" ] || return 0
+    own "$list"
+    { { [ ! -d "$1" ] || find "$1/" -xdev -mindepth 1 -printf '%P\0'; } >"$list.new" && sync -- "$list.new" && mv -f -- "$list.new" "$list" && to_disk "$list"; } ||
+        fail "cannot note what is in $1: is the disk full or read-only?"
+}
+
+# clear_folder FOLDER: removes what came into it since remember_folder, and no other file system's content. The folder stays.
+clear_folder() {
+    local list path
+    local -A kept=()
+    list=$(before_record "$1")
+    [ -d "$1" ] || return 0
+    unmount_below "$1"
+    # A host of an earlier version of this program has no such record; then the folder has been the cluster's alone.
+    if [ -s "$list" ]; then
+        while IFS= read -r -d '' path; do kept[$path]=1; done <"$list"
+    fi
+    if [ ${#kept[@]} = 0 ]; then
+        find "$1/" -xdev -mindepth 1 -delete
+        return
+    fi
+    while IFS= read -r -d '' path; do
+        [ -z "${kept[$path]:-}" ] || continue
+        path=$1/$path
+        if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir -- "$path" 2>/dev/null || true; else rm -f -- "$path"; fi
+    done < <(find "$1/" -xdev -mindepth 1 -depth -printf '%P\0')
+}
+
+# foreign_kubernetes: what of another cluster is on the host, in words; nothing if there is none. For hosts that are not ours.
+foreign_kubernetes() {
+    local path
+    for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf /var/lib/rancher /var/snap/microk8s /var/lib/k0s; do
+        [ ! -e "$path" ] || printf '%s ' "$path"
+    done
+    # kubeadm makes these, and takes what is there for its own.
+    find /etc/kubernetes/manifests /etc/kubernetes/pki -mindepth 1 ! -type d -printf '%p ' 2>/dev/null | head -c 200 || true
+}
+
+# foreign_containers: those that containerd holds in Kubernetes' own namespace, where kubelet and `remove` end all there are.
+foreign_containers() {
+    command -v ctr >/dev/null && systemctl is-active --quiet containerd || return 0
+    timeout 20 ctr -n k8s.io containers ls -q | tr '\n' ' ' | cut -c 1-200
+}
+
+# package_of PATH: the installed package that a file is of; fails if of none.
+package_of() { dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | sed -n '/^diversion /!{s/[:,].*//p;q}' | grep .; }
+
 # unit_start UNIT [restart]: enabled and running; restarted only when asked.
 unit_start() {
-    systemctl is-enabled --quiet "$1" 2>/dev/null || { systemctl enable --quiet "$1" && changed "enabled $1"; }
+    systemctl is-enabled --quiet "$1" 2>/dev/null || {
+        systemctl enable --quiet "$1" || fail "systemctl cannot enable $1, so it would not start with the host"
+        changed "enabled $1"
+    }
     if [ "${2:-}" = restart ]; then
         systemctl restart "$1" && changed "restarted $1"
     elif ! systemctl is-active --quiet "$1"; then
@@ -230,20 +352,34 @@ unit_stop() {
     systemctl reset-failed "$1" 2>/dev/null || true
 }
 
-# apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known.
+# What every call of apt-get has. A host's own configuration files stay as they are, without a question.
+APT_OPTIONS=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -y -q --no-install-recommends)
+
+# apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known. It never removes a package.
 apt_get_install() {
-    local log=$TK_RUN/apt.log
-    local options=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2 -y -q --no-install-recommends)
-    if ! apt-get install "${options[@]}" "$@" >"$log" 2>&1; then
-        apt_refresh
+    local log=$TK_RUN/apt.log removed
+    if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
         # An installation that was killed half-way refuses every further one.
-        dpkg --configure -a >"$log" 2>&1 || true
-        apt-get install "${options[@]}" "$@" >"$log" 2>&1 || fail "apt-get install $*: $(tail -n 3 "$log" | tr '\n' ' ')"
+        dpkg --configure -a --force-confdef --force-confold >"$log" 2>&1 </dev/null || true
+        apt_refresh
+        if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
+            removed=$(apt-get install --simulate "${APT_OPTIONS[@]}" "$@" 2>/dev/null </dev/null | awk '$1 == "Remv" {printf "%s ", $2}') || true
+            [ -z "$removed" ] || fail "apt-get install $* would remove ${removed% } from this host, and tailkube removes no package. Remove it yourself if nothing needs it, or change the versions that the config asks for"
+            fail "apt-get install $*: $(log_tail "$log" 3)"
+        fi
     fi
 }
 
-# apt_install PACKAGE...
+# apt_install PACKAGE...: those that are not there yet are recorded first, in packages.STAGE.
 apt_install() {
+    local package record=$TK_STATE/packages.$TK_STAGE
+    for package in "$@"; do
+        package=${package%%=*}
+        if [ -n "$(installed_version "$package")" ] || grep -qsxF -- "$package" "$record"; then continue; fi
+        own "$record"
+        record_line "$record" "$package"
+    done
     apt_get_install "$@"
     changed "installed packages $*"
 }
@@ -273,26 +409,109 @@ apt_install_version() {
     apt_install "$1=$exact"
 }
 
-# apt_refresh: the lists of the repositories anew.
+# The repositories of apt_repository: "NAME URL" of each one's key.
+APT_KEYS=()
+
+apt_update() {
+    local end=$((SECONDS + 180))
+    until apt-get update -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 >"$TK_RUN/apt.log" 2>&1 </dev/null; do
+        # A first boot and apt's own timer lock the lists for a while, for which apt-get has no time-out.
+        grep -q 'Could not get lock' "$TK_RUN/apt.log" && [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 2
+    done
+}
+
+# apt_refresh: the lists of the repositories anew, and first of all the keys that apt rejects: a key may be renewed at any time.
 apt_refresh() {
-    apt-get update -q -o DPkg::Lock::Timeout=120 >"$TK_RUN/apt.log" 2>&1 || fail "apt-get update: $(tail -n 3 "$TK_RUN/apt.log" | tr '\n' ' ')"
+    local status=0 key
+    apt_update || status=$?
+    if [ ${#APT_KEYS[@]} -gt 0 ] && grep -qE 'NO_PUBKEY|EXPKEYSIG|REVKEYSIG|KEYEXPIRED|BADSIG' "$TK_RUN/apt.log"; then
+        # apt-get ends well on some of these, and goes on with the lists that it has.
+        for key in "${APT_KEYS[@]}"; do install_apt_key "${key%% *}" "${key#* }"; done
+        status=0
+        apt_update || status=$?
+    fi
+    [ "$status" = 0 ] || fail "apt-get update: $(log_tail "$TK_RUN/apt.log" 3)"
+}
+
+# gpg's own folder would be made in root's home.
+gpg_here() { (umask 077 && mkdir -p "$TK_RUN/gnupg") && gpg --homedir "$TK_RUN/gnupg" --batch --yes "$@"; }
+
+# apt_key_valid FILE: whether all of it is OpenPGP keys, one of them not expired or revoked.
+apt_key_valid() {
+    local keys
+    [ -s "$1" ] && keys=$(gpg_here --show-keys --with-colons "$1" 2>/dev/null) || return 1
+    awk -F : -v now="$(date +%s)" '$1 == "pub" && $2 !~ /[eri]/ && ($7 == "" || $7 > now) {valid = 1} END {exit !valid}' <<<"$keys"
+}
+
+# install_apt_key NAME URL: fetched whole and looked at before it takes the former one's place.
+install_apt_key() {
+    local key=/etc/apt/keyrings/$1.gpg new=$TK_RUN/key
+    rm -f -- "$new" "$new.gpg"
+    curl -fsSL --retry 3 --max-time 60 -o "$new" "$2" || fail "cannot fetch $2: is this host online? Offline hosts need tailkube:bundle"
+    if grep -q 'BEGIN PGP' "$new"; then gpg_here --dearmor -o "$new.gpg" "$new" 2>/dev/null || true; else cp -- "$new" "$new.gpg"; fi
+    apt_key_valid "$new.gpg" || fail "$2 is no valid signing key: truncated, expired, or an error page of a proxy. Look at it with curl from this host, and run again"
+    ! cmp -s -- "$new.gpg" "$key" || return 0
+    if [ -e "$key" ] && ! owned "$key"; then
+        back_up "$key"
+    fi
+    make_parents "$key"
+    own "$key"
+    { install -m 0644 -- "$new.gpg" "$key.tailkube" && mv -f -- "$key.tailkube" "$key"; } || fail "cannot write $key: is the disk full or read-only?"
+    changed "wrote $key"
+}
+
+# host_apt_list URI SUITE: the host's own list that has this repository, in either of apt's two formats; fails if none has. apt
+# names no lists that it has not fetched yet.
+host_apt_list() {
+    local file
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+        case ${file##*/} in tailkube-*) continue ;; esac
+        [ -f "$file" ] || continue
+        awk -v uri="${1%/}" -v suite="${2%/}" -v format="${file##*.}" '
+            function bare(text) {sub(/\/$/, "", text); return text}
+            function look(uris, suites, u, s, i, j, n, m) {
+                n = split(uris, u, " ")
+                m = split(suites, s, " ")
+                for (i = 1; i <= n; i++) for (j = 1; j <= m; j++) if (bare(u[i]) == uri && bare(s[j]) == suite) found = 1
+            }
+            function stanza() {
+                if (field["enabled"] !~ /^ *no *$/) look(field["uris"], field["suites"])
+                split("", field)
+            }
+            format == "list" {sub(/#.*/, ""); sub(/\[[^]]*\]/, " "); if ($1 ~ /^deb(-src)?$/) look($2, $3); next}
+            /^#/ {next}
+            /^[ \t]*$/ {stanza(); next}
+            /^[^ \t]/ {key = tolower($0); sub(/:.*/, "", key); sub(/^[^:]*:/, "")}
+            {field[key] = field[key] " " $0}
+            END {stanza(); exit !found}' "$file" || continue
+        printf '%s\n' "$file"
+        return 0
+    done
+    return 1
 }
 
 # apt_repository NAME KEY_URL LINE: a package repository with its own key, for `signed-by` in LINE at
-# /etc/apt/keyrings/NAME.gpg. The key may come armoured or not.
+# /etc/apt/keyrings/NAME.gpg. The key may come armoured or not. A host that has the repository already keeps its own list and
+# key: apt refuses everything where two lists name different keys for one repository.
 apt_repository() {
-    local name=$1 url=$2 line=$3 key=/etc/apt/keyrings/$1.gpg
+    local name=$1 url=$2 line=$3 key=/etc/apt/keyrings/$1.gpg list=/etc/apt/sources.list.d/tailkube-$1.list theirs uri suite tool
     for tool in curl gpg; do
         command -v "$tool" >/dev/null || apt_install ca-certificates curl gnupg
     done
-    if [ ! -s "$key" ]; then
-        make_parents "$key"
-        own "$key"
-        curl -fsSL --retry 3 --max-time 60 "$url" >"$TK_RUN/key" || fail "cannot fetch $url: is this host online? Offline hosts need tailkube:bundle"
-        if grep -q 'BEGIN PGP' "$TK_RUN/key"; then gpg --batch --yes --dearmor -o "$key" "$TK_RUN/key"; else cp "$TK_RUN/key" "$key"; fi
-        chmod 0644 "$key"
+    # "deb [signed-by=…] URI SUITE …"
+    read -r _ _ uri suite _ <<<"$line"
+    if theirs=$(host_apt_list "$uri" "$suite"); then
+        if owned "$list" && [ -e "$list" ]; then
+            rm -f -- "$list"
+            changed "removed $list: $theirs has the same repository"
+        fi
+        apt_refresh
+        return
     fi
-    if install_text "/etc/apt/sources.list.d/tailkube-$name.list" 0644 "$line"; then apt_refresh; fi
+    APT_KEYS+=("$name $url")
+    apt_key_valid "$key" || install_apt_key "$name" "$url"
+    if install_text "$list" 0644 "$line"; then apt_refresh; fi
 }
 
 # log_tail FILE: the last lines of a tool's log in one line, for fail.

@@ -1,59 +1,62 @@
 # shellcheck shell=bash
-# Who is in the cluster, as the API and etcd have it, and how somebody gets out of both who is there no more. On a control
-# plane; after node.sh.
+# Cluster membership: what the API knows of a node, and how a node is taken out of it. After node.sh and etcd-members.sh,
+# which says how questions are asked.
 # Given: TK_NODE.
 
-# A kubeconfig with the administrator's rights; who joins has another one until it is in.
-KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
+# node_field NAME WHAT JSONPATH: ANSWER is that field; nothing if the field or the Node does not exist.
+node_field() { ask 60 "$2 node $1 has, to the API" kubectl_cluster get node "$1" --ignore-not-found -o "jsonpath=$3"; }
 
-kubectl_cluster() { kubectl --request-timeout=20s --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
+# mark_of NAME: ANSWER is the mark that the node carries since it has joined; nothing without one.
+mark_of() { node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined}'; }
 
-# etcdctl_on NODE ARGUMENT...: inside that control plane's etcd, which has the tool and the certificates.
-etcdctl_on() {
-    local node=$1
-    shift
-    kubectl_cluster -n kube-system exec "etcd-$node" -- etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt \
-        --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key "$@"
+# node_address NAME: ANSWER is its InternalIP.
+node_address() { node_field "$1" "which address" '{.status.addresses[?(@.type=="InternalIP")].address}'; }
+
+node_exists() {
+    ask 60 "whether there is a Node $1, to the API" kubectl_cluster get node "$1" --ignore-not-found -o name
+    [ -n "$ANSWER" ]
 }
 
-# etcd_by [NODE]: a control plane whose etcd answers, other than NODE.
-etcd_by() {
-    local node
-    for node in $(kubectl_cluster -n kube-system get pods -l component=etcd --field-selector status.phase=Running -o 'jsonpath={range .items[*]}{.spec.nodeName} {end}' 2>/dev/null); do
-        [ "$node" != "${1:-}" ] || continue
-        if etcdctl_on "$node" --command-timeout=10s member list >/dev/null 2>&1; then
-            printf '%s' "$node"
-            return 0
-        fi
-    done
-    return 1
+# A Node that does not exist is not Ready.
+is_ready() {
+    node_field "$1" "which state" '{.status.conditions[?(@.type=="Ready")].status}'
+    [ "$ANSWER" = True ]
 }
 
-# etcd_members BY: "id name" lines; a learner that has not started has no name.
-etcd_members() { etcdctl_on "$1" member list 2>/dev/null | awk -F', ' '{print $1, $3}'; }
-
-# forget_etcd_member NAME: out of etcd, if it is in. A majority has to answer.
-forget_etcd_member() {
-    local by members id
-    by=$(etcd_by "$1") || fail "no other control plane's etcd answers, so the member $1 cannot be taken out of it; a majority of the members has to be up"
-    members=$(etcd_members "$by") || fail "etcd on $by does not list its members"
-    awk -v name="$1" '$2 == name {print $1}' <<<"$members" | while read -r id; do
-        etcdctl_on "$by" member remove "$id" >/dev/null 2>&1 || fail "etcd would not remove the member $1 ($id): 'etcdctl endpoint status --cluster' in etcd-$by says more"
-    done
-    awk -v name="$1" '$2 == name {exit 1}' <<<"$members" || changed "removed $1 from etcd"
+is_control_plane() {
+    node_field "$1" "which labels" '{.metadata.labels}'
+    [[ $ANSWER == *'"node-role.kubernetes.io/control-plane":'* ]]
 }
 
-# forget_node NAME: its Node object and what the API still holds for pods on it. The object's route, its Cilium node and its
-# lease go with it.
+# recorded_nodes: ANSWER has a word NAME=ADDRESS for each node that this program has declared to the cluster (cluster-notes.sh) and
+# not yet taken out of it completely. Only administrators can write there.
+recorded_nodes() {
+    # shellcheck disable=SC2016  # the template's own variables
+    ask 60 "which nodes are recorded in the ConfigMap kube-system/tailkube-nodes, to the API" \
+        kubectl_cluster -n kube-system get configmap tailkube-nodes --ignore-not-found -o 'go-template={{range $name, $address := .data}}{{$name}}={{$address}} {{end}}'
+}
+
+# recorded_address NAME: ANSWER is the address in that record.
+recorded_address() {
+    recorded_nodes
+    ANSWER=$(tr ' ' '\n' <<<"$ANSWER" | awk -F = -v name="$1" '$1 == name {print $2; exit}')
+}
+
+# forget_node NAME: its Node object, what the API still holds for pods on it, and last the record of it, so that a run that is
+# killed before the end is continued. The Node's route, its Cilium node and its lease go with it.
 forget_node() {
-    local error
-    # Nor are certificates for its name and its former address approved any more.
-    kubectl_cluster -n kube-system patch configmap tailkube-nodes --type merge -p "{\"data\":{\"$1\":null}}" >/dev/null 2>&1 || true
-    kubectl_cluster get node "$1" -o name >/dev/null 2>&1 || return 0
-    error=$(kubectl_cluster delete node "$1" --ignore-not-found --timeout=60s 2>&1 >/dev/null) || fail "cannot remove the Node $1: $(tail -n 1 <<<"$error")"
-    # Nobody is left to say that they have ended; kubeadm would take a dead etcd's mirror pod for a member.
-    kubectl_cluster delete pods -A --field-selector "spec.nodeName=$1" --force --grace-period=0 --wait=false >/dev/null 2>&1 || true
-    changed "removed the Node $1"
+    local existed=
+    if node_exists "$1"; then
+        existed=1
+        retry 60 "cannot remove the Node $1" kubectl_cluster delete node "$1" --ignore-not-found --timeout=60s
+        if node_exists "$1"; then fail "the Node $1 is there again after it was removed: stop the kubelet on that host, and run again"; fi
+    fi
+    # No kubelet is left to report that they have ended; kubeadm would take a dead etcd's mirror pod for a member.
+    retry 60 "cannot remove what the API holds for pods on the former node $1" \
+        kubectl_cluster delete pods -A --field-selector "spec.nodeName=$1" --force --grace-period=0 --wait=false
+    recorded_address "$1"
+    # With it ends the approval of certificates for its name and its former address.
+    [ -z "$ANSWER" ] || retry 60 "cannot remove the record of the node $1 from the ConfigMap kube-system/tailkube-nodes" \
+        kubectl_cluster -n kube-system patch configmap tailkube-nodes --type merge -p "{\"data\":{\"$1\":null}}"
+    [ -z "$existed" ] || changed "removed the Node $1"
 }
-
-mark_of() { kubectl_cluster get node "$1" -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null; }

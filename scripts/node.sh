@@ -39,24 +39,27 @@ follow_endpoint() {
     local config=/etc/kubernetes/kubelet.conf server="https://$TK_ENDPOINT:$TK_ENDPOINT_PORT"
     if [ "$TK_NODE_NETWORK" = tailnet ] && ! grep -qF "server: $server" "$config"; then
         sed -i "s#^\( *server: \).*#\1$server#" "$config"
-        systemctl restart kubelet
+        systemctl restart kubelet || fail "cannot restart the kubelet: 'journalctl -u kubelet' on this host says why"
     fi
     wait_for 90 "the kubelet's identity reaches no API server by $config" kubectl_node get node "$TK_NODE"
 }
 
 pod_cidr() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.spec.podCIDR}'; }
-has_pod_cidr() { [ -n "$(pod_cidr)" ]; }
+known_pod_cidr() { pod_cidr | grep .; }
+
+# ask_pod_cidr: ANSWER is the node's pod CIDR.
+ask_pod_cidr() { ask 90 "which pod CIDR the controller manager has given this node, to the API" known_pod_cidr; }
 
 # Pods are routed: the node advertises its own pod CIDR to the tailnet; in a lan Cilium itself sets the routes. The controller
 # manager hands it out after the node is known.
 advertise_pod_cidr() {
     [ "$TK_NODE_NETWORK-$TK_POD_ROUTING" = tailnet-native ] || return 0
-    wait_for 90 "the node has no pod CIDR from the controller manager" has_pod_cidr
-    "$TK_LIB/routes" set pod-cidr "$(pod_cidr)" || fail "tailscale would not advertise the node's pod CIDR"
+    ask_pod_cidr
+    "$TK_LIB/routes" set pod-cidr "$ANSWER" || fail "tailscale would not advertise the node's pod CIDR"
 }
 
 # The node answers for itself that it has joined: admission waits for this mark before it takes the credentials back.
-mark_joined() { kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" >/dev/null; }
+mark_joined() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1"; }
 
 write_sentinel() { record "$SENTINEL" "$1"; }
 
@@ -65,7 +68,8 @@ refuse_other_stack() {
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
 }
 
-# Only after an attempt of our own: the kubelet's package brings the folder, too, and what else lies there is not ours.
+# A worker's, which holds nothing: only after an attempt of our own. The kubelet's package brings the folder, too, and what else is
+# in it is not ours. A control plane may be a member of etcd by then (control-plane.sh).
 reset_failed_attempt() {
     if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
 }

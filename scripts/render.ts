@@ -7,6 +7,17 @@ export function scriptText(file: string): string {
   return readFileSync(join(__dirname, file), "utf8").replace(/\n$/, "");
 }
 
+/** A script that runs on a host by itself, as one text: files below scripts/ that it shares stand before it. */
+export function hostScript(file: string, shared: readonly string[]): string {
+  const [shebang, ...lines] = scriptText(`host/${file}`).split("\n");
+  // The first line of a part is for shellcheck alone.
+  const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n/, ""));
+  return [shebang, ...parts, ...lines].join("\n");
+}
+
+/** The approver of kubelets' serving certificates. */
+export const approverScript = () => hostScript("approve.sh", ["requests.sh"]);
+
 /** A word that a POSIX shell takes for exactly this text. */
 export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,9 +1,70 @@
 # shellcheck shell=bash
 # The way out of Cilium's data path, on one host.
 
+# The rules for the local table at preference $2, with their protocols.
+local_rules() { ip -d "$1" rule show pref "$2" 2>/dev/null | grep 'lookup local' || true; }
+
+# restore_local_rule FAMILY: Cilium moves the kernel's rule for the local table from preference 0 to 100. It comes back as the
+# kernel's: systemd-networkd removes every rule that neither the kernel nor it has made when it restarts.
+restore_local_rule() {
+    if [[ $(local_rules "$1" 0) != *"proto kernel"* ]]; then
+        # A host without IPv6 has no rules for it.
+        [ -n "$(ip "$1" rule show 2>/dev/null)" ] || return 0
+        ip "$1" rule add pref 0 lookup local protocol kernel || true
+        [[ $(local_rules "$1" 0) == *"proto kernel"* ]] ||
+            fail "the kernel's rule for the local table cannot be put back at preference 0 ('ip $1 rule show'). The host stays reachable by the one at 100 until it is rebooted. Reboot it, then run again."
+    fi
+    # Not the kernel's: an earlier clean-up may have made it. The first of several is the one that goes.
+    while [ "$(local_rules "$1" 0 | wc -l)" -gt 1 ] && [[ $(local_rules "$1" 0 | head -n 1) != *"proto kernel"* ]]; do
+        ip "$1" rule del pref 0 lookup local || break
+    done
+    while [ -n "$(local_rules "$1" 100)" ]; do ip "$1" rule del pref 100 lookup local || break; done
+}
+
+# What Cilium's agent runs, and where containerd has it: "IMAGE SNAPSHOTTER".
+CILIUM_IMAGE=$TK_STATE/cilium-image
+
+# remember_cilium_image: while the agent's container is there. A host needs no ipset of its own: Cilium brings it.
+remember_cilium_image() {
+    local id image
+    if command -v ipset >/dev/null || [ -s "$CILIUM_IMAGE" ] || ! systemctl is-active --quiet containerd; then return 0; fi
+    # Anybody may run an image that is called cilium, but only administrators in kube-system.
+    id=$(timeout 30 ctr -n k8s.io containers ls -q 'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==cilium-agent' 2>/dev/null) || return 0
+    [ -n "$id" ] || return 0
+    image=$(timeout 30 ctr -n k8s.io containers info "${id%%$'\n'*}" 2>/dev/null |
+        awk -F '"' '/^    "Image": "/ {image = $4} /^    "Snapshotter": "/ {snapshotter = $4} END {if (image != "" && snapshotter != "") print image, snapshotter}') || return 0
+    [ -z "$image" ] || record "$CILIUM_IMAGE" "$image"
+}
+
+# remove_ipsets: after the rules that name them. Without the tool on the host, by that of Cilium's image.
+remove_ipsets() {
+    local root=$TK_RUN/cilium-image image='' snapshotter='' tool=() name
+    if command -v ipset >/dev/null; then
+        tool=(ipset)
+    elif [ -s "$CILIUM_IMAGE" ]; then
+        read -r image snapshotter <"$CILIUM_IMAGE"
+        mkdir -p "$root"
+        # Of a run that was killed in here.
+        timeout 60 ctr -n k8s.io images unmount --rm --snapshotter "$snapshotter" "$root" >/dev/null 2>&1 || true
+        if timeout 120 ctr -n k8s.io images mount --snapshotter "$snapshotter" "$image" "$root" >/dev/null 2>&1; then
+            tool=(timeout 20 chroot "$root" ipset)
+        else
+            changed "left the ipsets cilium_node_set_v4 and cilium_node_set_v6, which go with the next reboot: $image cannot be mounted"
+        fi
+    fi
+    if [ ${#tool[@]} -gt 0 ]; then
+        for name in cilium_node_set_v4 cilium_node_set_v6; do "${tool[@]}" destroy "$name" 2>/dev/null || true; done
+    fi
+    if [ -n "$image" ]; then
+        timeout 60 ctr -n k8s.io images unmount --rm --snapshotter "$snapshotter" "$root" >/dev/null 2>&1 || umount -l -- "$root" 2>/dev/null || true
+        rmdir -- "$root" 2>/dev/null || true
+        rm -f -- "$CILIUM_IMAGE"
+    fi
+}
+
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {
-    local link device family variant rules
+    local link device family variant rules rule
     pkill -KILL -x cilium-agent 2>/dev/null || true
     for link in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium_)' || true); do
         ip link del "$link" 2>/dev/null || true
@@ -27,21 +88,22 @@ reset_cilium() {
             grep -vE 'CILIUM_|KUBE-' <<<"$rules" | "$variant-restore" || true
         done
     done
-    if command -v ipset >/dev/null; then ipset destroy cilium_node_set_v4 2>/dev/null || true; fi
-    ip rule del fwmark 0x200/0xf00 lookup 2004 2>/dev/null || true
-    ip rule del fwmark 0xa00/0xf00 lookup 2005 2>/dev/null || true
-    ip route flush table 2004 2>/dev/null || true
-    ip route flush table 2005 2>/dev/null || true
-    # Cilium moves the local table's rule from preference 0 to 100.
-    if ip rule show pref 100 | grep -q 'lookup local'; then
-        ip rule add pref 0 lookup local 2>/dev/null || true
-        ip rule del pref 100 lookup local 2>/dev/null || true
-    fi
+    remove_ipsets
+    # The kernel's own rule first: without any rule for the local table this host answers to nothing.
+    for family in -4 -6; do
+        restore_local_rule "$family"
+        while read -r rule; do
+            # shellcheck disable=SC2086  # words of a rule
+            ip "$family" rule del pref "${rule%%:*}" ${rule#*:} 2>/dev/null || true
+        done < <(ip "$family" rule show 2>/dev/null | grep -E 'lookup 200[45]( |$)')
+        ip "$family" route flush table 2004 2>/dev/null || true
+        ip "$family" route flush table 2005 2>/dev/null || true
+    done
     rm -f /opt/cni/bin/cilium-cni /etc/sysctl.d/99-zzz-override_cilium.conf
     if ! dpkg -S /opt/cni/bin >/dev/null 2>&1; then
         rm -f /opt/cni/bin/loopback
         rmdir /opt/cni/bin /opt/cni 2>/dev/null || true
     fi
     awk '$2 ~ "^/run/cilium/" {print $2}' /proc/mounts | tac | xargs -r -n 1 umount -l 2>/dev/null || true
-    rm -rf --one-file-system /run/cilium 2>/dev/null || true
+    rm -rf --one-file-system /run/cilium /var/lib/cilium 2>/dev/null || true
 }

@@ -8,38 +8,103 @@ ETCD_DATA=/var/lib/etcd
 # The mode that its folder had before it was narrowed.
 ETCD_MODE=$TK_STATE/etcd-mode
 
+# There from before the first byte of ours in ETCD_DATA: only then is what is in it the cluster's.
+ETCD_OURS=$TK_STATE/etcd-ours
+
+# What kubeadm, the kubelet and containerd fill for a node, and others may have used before.
+NODE_FOLDERS=(/etc/kubernetes /var/lib/kubelet /var/log/pods /var/log/containers)
+
+# What other networks of this host have here stays: nerdctl's folders, podman's networks.
+CNI_CONFIGS=/etc/cni/net.d
+CNI_CACHE=/var/lib/cni
+
+# node_containers: IDs of the containers in Kubernetes' namespace, without those that were there before us.
+node_containers() {
+    local before=$TK_STATE/containers-before
+    timeout 30 ctr -n k8s.io containers ls -q | { if [ -s "$before" ]; then grep -vxFf "$before" || true; else cat; fi; }
+}
+
+# sandbox_netns ID: the path of the network namespace that a container was made with. ctr prints one field a line, and nothing
+# that a pod chooses can break a line.
+sandbox_netns() {
+    timeout 30 ctr -n k8s.io containers info "$1" 2>/dev/null |
+        awk '$0 ~ /^ *"type": "network",$/ {network = 1; next} network && match($0, /"path": "(\/var)?\/run\/netns\/cni-[0-9a-f-]+"/) {path = substr($0, RSTART + 9, RLENGTH - 10); print path} {network = 0}'
+}
+
+# end_containers: of the node, with their network namespaces, which containerd knows until its containers are gone: a run that
+# is killed in here begins with them again.
+end_containers() {
+    local id netns ids=()
+    systemctl is-active --quiet containerd || return 0
+    ask 60 "which containers containerd holds for Kubernetes (ctr -n k8s.io containers ls)" node_containers
+    mapfile -t ids <<<"$ANSWER"
+    for id in "${ids[@]}"; do
+        [ -n "$id" ] || continue
+        timeout 20 ctr -n k8s.io tasks kill -s SIGKILL "$id" >/dev/null 2>&1 || true
+    done
+    for id in "${ids[@]}"; do
+        [ -n "$id" ] || continue
+        timeout 20 ctr -n k8s.io tasks rm -f "$id" >/dev/null 2>&1 || true
+        netns=$(sandbox_netns "$id") || true
+        for netns in $netns; do
+            [ ! -e "$netns" ] || ip netns del "${netns##*/}" 2>/dev/null || true
+        done
+        timeout 20 ctr -n k8s.io containers rm "$id" >/dev/null 2>&1 || true
+    done
+}
+
+# reset_cni: Cilium's configuration goes, and those of other networks that it renamed get their names back. The folder stays: a
+# containerd whose CNI folder goes away ends itself.
+reset_cni() {
+    local file before
+    before=$(before_record "$CNI_CONFIGS")
+    for file in "$CNI_CONFIGS"/*cilium*; do
+        if [ ! -f "$file" ] || grep -qszxF -- "${file##*/}" "$before"; then continue; fi
+        case $file in
+        *.cilium_bak) [ -e "${file%.cilium_bak}" ] || mv -- "$file" "${file%.cilium_bak}" ;;
+        *) rm -f -- "$file" ;;
+        esac
+    done
+    # One file for each sandbox: cilium-ID-eth0 and, of containerd's own network for the loopback, cni-loopback-ID-lo.
+    find "$CNI_CACHE/results/" -mindepth 1 -maxdepth 1 -type f \( -name 'cilium-*' -o -name 'cni-loopback-*' \) -delete 2>/dev/null || true
+}
+
+# reset_etcd: only what has been recorded as ours, or is of a control plane that has joined: kubeadm starts with an empty folder.
+# On a worker, and on a host that was refused, it is somebody's.
+reset_etcd() {
+    if [ -e "$ETCD_OURS" ] || { [ -e "$SENTINEL" ] && [ "${TK_ROLE:-control-plane}" = control-plane ]; }; then
+        if [ -d "$ETCD_DATA" ]; then
+            unmount_below "$ETCD_DATA"
+            find "$ETCD_DATA/" -xdev -mindepth 1 -delete
+            sync -- "$ETCD_DATA"
+        fi
+        rm -f -- "$ETCD_OURS"
+    fi
+    if [ -s "$ETCD_MODE" ]; then
+        [ ! -d "$ETCD_DATA" ] || chmod "$(cat "$ETCD_MODE")" "$ETCD_DATA"
+        rm -f "$ETCD_MODE"
+    fi
+}
+
 # reset_node: away with everything that kubeadm, the kubelet and Cilium left, from a half-made node as from a whole one.
 reset_node() {
-    local mount
+    local folder
+    systemctl stop kubelet 2>/dev/null || true
+    systemctl reset-failed kubelet 2>/dev/null || true
+    # Before kubeadm: it removes the containers.
+    remember_cilium_image
+    # And it empties the folder of volumes that it could not unmount.
+    unmount_below /var/lib/kubelet
     if command -v kubeadm >/dev/null && { [ -d /etc/kubernetes/manifests ] || [ -e /etc/kubernetes/kubelet.conf ]; }; then
         # Out of etcd it is taken by who is still in: from here kubeadm would wait for members that may be gone, too.
         timeout --kill-after=10 120 kubeadm reset --force --skip-phases=remove-etcd-member --cri-socket unix:///run/containerd/containerd.sock >>"$KUBEADM_LOG" 2>&1 || true
         changed "kubeadm reset"
     fi
-    systemctl stop kubelet 2>/dev/null || true
-    systemctl reset-failed kubelet 2>/dev/null || true
     # What is left of pods if reset gave up.
-    if systemctl is-active --quiet containerd; then
-        ctr -n k8s.io tasks ls -q 2>/dev/null | xargs -r -n 1 ctr -n k8s.io tasks kill -s SIGKILL >/dev/null 2>&1 || true
-        ctr -n k8s.io tasks ls -q 2>/dev/null | xargs -r -n 1 timeout 20 ctr -n k8s.io tasks rm -f >/dev/null 2>&1 || true
-        ctr -n k8s.io containers ls -q 2>/dev/null | xargs -r -n 20 ctr -n k8s.io containers rm >/dev/null 2>&1 || true
-    fi
-    for mount in /run/netns/cni-*; do
-        [ ! -e "$mount" ] || ip netns del "${mount##*/}" 2>/dev/null || true
-    done
-    while read -r mount; do umount -l -- "$mount" 2>/dev/null || true; done < <(awk '$2 ~ "^/var/lib/kubelet/" {print $2}' /proc/mounts | tac)
+    end_containers
     reset_cilium
-    # Emptied, not removed: a containerd whose CNI folder goes away ends itself.
-    find /etc/cni/net.d -mindepth 1 -delete 2>/dev/null || true
-    rm -rf /etc/kubernetes
-    find /var/lib/kubelet -mindepth 1 -delete 2>/dev/null || true
-    # A worker has none of ours: what is there is somebody else's.
-    [ "${TK_ROLE:-control-plane}" = worker ] || find "$ETCD_DATA" -mindepth 1 -delete 2>/dev/null || true
-    if [ -s "$ETCD_MODE" ]; then
-        chmod "$(cat "$ETCD_MODE")" "$ETCD_DATA"
-        rm -f "$ETCD_MODE"
-    fi
-    rm -rf /var/lib/cni
+    reset_cni
+    for folder in "${NODE_FOLDERS[@]}"; do clear_folder "$folder"; done
+    reset_etcd
     rm -f "$SENTINEL"
-    find /var/log/pods /var/log/containers -mindepth 1 -delete 2>/dev/null || true
 }

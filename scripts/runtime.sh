@@ -102,15 +102,210 @@ kernel_settings() {
     done
 }
 
+# claim_host: this host is the cluster's from here on. What was found fit once may have got another cluster since, so it is
+# looked at again right before, and only then are its folders' later contents taken for ours.
+claim_host() {
+    local found folder
+    if [ -e "$TK_STATE/checked" ] || [ -e "$SENTINEL" ]; then return 0; fi
+    found=$(foreign_kubernetes)
+    [ -z "$found" ] || fail "this host has a Kubernetes cluster that this program did not make (${found% }); nothing was changed. Take it out with kubeadm reset or the uninstaller of k3s, RKE2 or MicroK8s"
+    ask 60 "which containers containerd holds for Kubernetes (ctr -n k8s.io containers ls)" foreign_containers
+    [ -z "$ANSWER" ] || fail "containerd on this host holds containers in the namespace k8s.io that this program did not make (${ANSWER% }); nothing was changed. Remove them: ctr -n k8s.io containers ls"
+    for folder in "${NODE_FOLDERS[@]}" "$CNI_CONFIGS" "$CNI_CACHE" "$CNI_CACHE/results"; do
+        make_parents "$folder"
+        # Away again if empty, when all is undone.
+        [ -e "$folder" ] || own "$folder"
+        remember_folder "$folder"
+    done
+    remember containerd-config "$(if [ -e /etc/containerd/config.toml ]; then echo theirs; else echo ours; fi)"
+    if [ -z "$TK_BUNDLE" ]; then
+        ask 60 "which packages are held (apt-mark showhold)" apt-mark showhold
+        remember holds-before "$ANSWER"
+    fi
+    remember checked "$(date -u +%FT%TZ)"
+}
+
+# remember NAME TEXT: a record that goes when the stage is undone.
+remember() {
+    own "$TK_STATE/$1"
+    record "$TK_STATE/$1" "$2"
+}
+
+# toml_settings: the settings of a text on stdin, one a line, as "table key = value", with one kind of quotes.
+toml_settings() {
+    awk '{gsub(/\047/, "\""); sub(/^[ \t]+/, "")}
+        /^\[/ {gsub(/^\[|\][ \t]*$/, ""); table = $0; next}
+        table != "" && / = / {print table " " $0}'
+}
+
+# set_toml SETTINGS: a dump of containerd's configuration on stdin with these settings in it. A dump has one setting a line and
+# each table once. The user's default runtime stays, and every runtime of runc is in the kubelet's cgroup driver.
+set_toml() {
+    SETTINGS=$1 awk '
+        function emit(key) {print "  " key " = " wanted[table, key]; done[table, key] = 1}
+        function finish_table(i, at) {
+            for (i = 1; i <= count; i++) {
+                split(order[i], at, SUBSEP)
+                if (at[1] == table && !((at[1], at[2]) in done)) emit(at[2])
+            }
+            if (match(table, /\.runtimes\..*\.options$/) && !((table, "SystemdCgroup") in done)) {
+                if (runc[substr(table, 1, length(table) - 8)]) print "  SystemdCgroup = true"
+            }
+            seen[table] = 1
+        }
+        BEGIN {
+            n = split(ENVIRON["SETTINGS"], line, "\n")
+            for (i = 1; i <= n; i++) {
+                if (line[i] ~ /^[ \t]*\[/) {
+                    name = line[i]; gsub(/\047/, "\"", name); gsub(/^[ \t]*\[|\][ \t]*$/, "", name)
+                } else if (name != "" && (p = index(line[i], " = "))) {
+                    key = substr(line[i], 1, p - 1); gsub(/[ \t]/, "", key)
+                    wanted[name, key] = substr(line[i], p + 3)
+                    order[++count] = name SUBSEP key
+                }
+            }
+        }
+        /^[ \t]*\[/ {
+            finish_table()
+            table = $0; gsub(/\047/, "\"", table); gsub(/^[ \t]*\[|\][ \t]*$/, "", table)
+            print
+            next
+        }
+        p = index($0, " = ") {
+            key = substr($0, 1, p - 1); gsub(/[ \t]/, "", key)
+            value = substr($0, p + 3); gsub(/\047/, "\"", value)
+            # What a file imports is in the dump already.
+            if (table == "" && key == "imports") {print "imports = []"; next}
+            if (key == "runtime_type" && value == "\"io.containerd.runc.v2\"") runc[table] = 1
+            if (key == "default_runtime_name" && value != "\"\"") done[table, key] = 1
+            else if (key == "SystemdCgroup" && table ~ /\.runtimes\..*\.options$/ && runc[substr(table, 1, length(table) - 8)]) {
+                print "  SystemdCgroup = true"; done[table, key] = 1; next
+            } else if ((table, key) in wanted) {emit(key); next}
+        }
+        {print}
+        END {
+            finish_table()
+            for (n = 1; n <= count; n++) {
+                table = order[n]; sub(SUBSEP ".*", "", table)
+                if (table in seen) continue
+                print "[" table "]"
+                finish_table()
+            }
+            for (table in runc) if (!((table ".options") in seen)) print "[" table ".options]\n  SystemdCgroup = true"
+        }'
+}
+
+# dump_containerd FILE: the whole configuration that containerd makes of a file and what it imports.
+dump_containerd() {
+    timeout 30 containerd --config "$1" config dump 2>"$TK_RUN/containerd.log" ||
+        fail "containerd does not take its configuration: $(log_tail "$TK_RUN/containerd.log" 3). Mend /etc/containerd/config.toml, or remove it for containerd's defaults"
+}
+
+own_containerd_settings() {
+    case $(containerd_major) in
+    1) printf '%s' "$TK_CONTAINERD_V1" ;;
+    2) printf '%s' "$TK_CONTAINERD_V2" ;;
+    *) fail "containerd is $(containerd --version 2>&1 | head -n 1). Allowed: 1.6 or newer, and 2.x. Upgrade its package, or remove it" ;;
+    esac
+}
+
+# wanted_containerd_config: the text of config.toml. Where the host had one before us it is theirs, with our settings in it:
+# containerd 1.x takes a table of a file that another one imports in the place of the whole of the former, mirrors and runtimes
+# with it, so a file beside theirs would not do.
+wanted_containerd_config() {
+    local ours config=/etc/containerd/config.toml theirs dump
+    if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" != theirs ]; then
+        own_containerd_settings
+        return
+    fi
+    ours=$(own_containerd_settings) || exit
+    theirs=$TK_STATE/backup.runtime$config
+    # Beside its own place, for it may name what it imports relative to that.
+    [ -e "$theirs" ] || theirs=$config
+    # It may hold passwords of registries.
+    umask 077
+    # Docker's package comes with CRI disabled, and a dump leaves out what is.
+    sed -E '/^[[:space:]]*disabled_plugins[[:space:]]*=/{:more; /\]/!{N; b more}; s/["\x27](io\.containerd\.(grpc\.v1\.cri|cri\.v1\.[a-z]+)|cri)["\x27][[:space:]]*,?//g}' "$theirs" >"$config.tailkube"
+    dump=$(dump_containerd "$config.tailkube") || exit
+    ! grep -qE '^disabled_plugins = .*\.cri(\.v1\.[a-z]+)?["\x27]' <<<"$dump" ||
+        fail "a file that $config imports disables containerd's CRI, which Kubernetes needs. Take it out of disabled_plugins there"
+    rm -f -- "$config.tailkube"
+    set_toml "$ours"$'\n'"$(cni_folder)" <<<"$dump"
+}
+
+# Cilium writes its configuration here.
+cni_folder() {
+    case $(containerd_major) in
+    1) printf '[plugins."io.containerd.grpc.v1.cri".cni]\n  conf_dir = "%s"\n' "$CNI_CONFIGS" ;;
+    *) printf '[plugins."io.containerd.cri.v1.runtime".cni]\n  conf_dir = "%s"\n' "$CNI_CONFIGS" ;;
+    esac
+}
+
+# in_force FILE: whether containerd has all of our settings from it.
+in_force() {
+    local setting dump
+    dump=$(dump_containerd "$1" | toml_settings) || return
+    while IFS= read -r setting; do
+        case $setting in *' default_runtime_name = '*) continue ;; esac
+        grep -qxF -- "$setting" <<<"$dump" || { echo "$setting"; return 1; }
+    done < <(own_containerd_settings | toml_settings)
+}
+
+# configure_containerd: its configuration, and a restart if it changed or if `restart` is given. What it had before comes back
+# if it does not start with ours.
+configure_containerd() {
+    local restart=${1:-} config=/etc/containerd/config.toml text missing mode=644 state
+    if ! owned "$config"; then back_up "$config"; fi
+    make_parents "$config"
+    # Before the text is computed, for which a file beside it is needed.
+    own "$config"
+    # With the line breaks at its end.
+    text=$(wanted_containerd_config && printf x) || exit
+    text=${text%x}
+    if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ]; then
+        text=${text%$'\n'}
+        mode=$(stat -c %a "$TK_STATE/backup.runtime$config")
+        (umask 077 && printf '%s\n' "$text" >"$config.tailkube")
+        missing=$(in_force "$config.tailkube") || fail "containerd would not take the setting '${missing:-of ours}' into this host's $config, which was not changed. Move that file away, or set it there"
+    fi
+    if install_text "$config" "$mode" "$text"; then restart=restart; fi
+    # A run may have been killed between the file and the restart.
+    state="$(containerd --version) $(sha256sum <<<"$text")"
+    [ "$(cat "$TK_STATE/containerd-runs" 2>/dev/null)" = "$state" ] || restart=restart
+    unit_start containerd.service "$restart" || true
+    if poll 60 containerd_answers; then
+        [ -z "$restart" ] || remember containerd-runs "$state"
+        return 0
+    fi
+    if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ] && [ -n "$restart" ]; then
+        cp -a -- "$TK_STATE/backup.runtime$config" "$config.tailkube"
+        mv -f -- "$config.tailkube" "$config"
+        systemctl restart containerd.service || true
+        fail "containerd does not answer with this host's own $config and tailkube's settings in it (journalctl -u containerd); the former file is back. Its socket must be /run/containerd/containerd.sock, and CRI must be enabled"
+    fi
+    fail "containerd does not answer (journalctl -u containerd) (waited 60 s)"
+}
+
+# containerd_is_ours: from a bundle of ours.
+containerd_is_ours() { owned /usr/local/bin/containerd runtime; }
+
+# other_containerd: the package, other than the distribution's, that the containerd of this host is of.
+other_containerd() {
+    local package
+    command -v containerd >/dev/null && ! containerd_is_ours || return 0
+    package=$(package_of "$(command -v containerd)") || package="no package"
+    [ "$package" = containerd ] || printf '%s' "$package"
+}
+
 install_containerd() {
-    local config directory file restart=
-    if ! command -v containerd >/dev/null || grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime"; then
+    local directory other restart=
+    if ! command -v containerd >/dev/null || containerd_is_ours; then
         if [ -n "$TK_BUNDLE" ]; then
             # What containerd keeps is removed with it only if there was nothing before.
-            if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ]; then
-                own /var/lib/containerd/.tailkube
+            if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ] && ! owned /var/lib/containerd/.tailkube runtime; then
                 make_parents /var/lib/containerd/.
-                [ -e "$TK_STATE/containerd-mode" ] || { own "$TK_STATE/containerd-mode"; stat -c %a /var/lib/containerd >"$TK_STATE/containerd-mode"; }
+                remember containerd-mode "$(stat -c %a /var/lib/containerd)"
+                own /var/lib/containerd/.tailkube
             fi
             for binary in containerd containerd-shim-runc-v2 ctr; do
                 if install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary"; then restart=restart; fi
@@ -123,29 +318,23 @@ install_containerd() {
             apt_install containerd
         fi
     fi
-    if [ -z "$TK_BUNDLE" ] && [ -n "$TK_CONTAINERD_VERSION" ]; then apt_install_version containerd "$TK_CONTAINERD_VERSION"; fi
-    case $(containerd_major) in
-    1) config=$TK_CONTAINERD_V1 ;;
-    2) config=$TK_CONTAINERD_V2 ;;
-    *) fail "containerd $(containerd --version 2>&1 | head -n 1): want 1.x (1.6 or newer) or 2.x" ;;
-    esac
+    if [ -z "$TK_BUNDLE" ] && [ -n "$TK_CONTAINERD_VERSION" ]; then
+        other=$(other_containerd)
+        if [ -z "$other" ]; then
+            apt_install_version containerd "$TK_CONTAINERD_VERSION"
+        elif [ "$(containerd_version containerd)" != "$TK_CONTAINERD_VERSION" ]; then
+            fail "containerd is $(containerd_version containerd) of $other, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $other to $TK_CONTAINERD_VERSION"
+        fi
+    fi
     # Others would make these, and nobody remove them: containerd (which ends itself if the first goes away), the kubelet
     # and Cilium.
-    for directory in /etc/cni/net.d /opt/containerd/bin /opt/containerd/lib /usr/libexec/kubernetes/kubelet-plugins/volume/exec /lib/modules; do
+    for directory in "$CNI_CONFIGS" /opt/containerd/bin /opt/containerd/lib /usr/libexec/kubernetes/kubelet-plugins/volume/exec /lib/modules; do
         make_parents "$directory/."
     done
-    # Cilium renames the configurations of other networks, and the way out empties the folder.
-    if [ ! -e "$TK_STATE/cni-before" ]; then
-        own "$TK_STATE/cni-before"
-        for file in /etc/cni/net.d/*; do [ ! -f "$file" ] || back_up "$file"; done
-        : >"$TK_STATE/cni-before"
-    fi
-    if install_text /etc/containerd/config.toml 0644 "$config"; then restart=restart; fi
     # A shutdown waits for every container that does not heed SIGTERM: 90 s by systemd's default, and as long as the kubelet
     # gives a pod by this.
     if install_text /etc/systemd/system/cri-containerd-.scope.d/50-tailkube.conf 0644 $'[Scope]\nTimeoutStopSec=30'; then systemctl daemon-reload; fi
-    unit_start containerd.service $restart
-    wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
+    configure_containerd $restart
 }
 
 # install_kubernetes [BINARY...]: of the wanted version; all of kubelet, kubeadm and kubectl if none is named.
@@ -165,7 +354,8 @@ install_kubernetes() {
         if [ ${#older[@]} -gt 0 ]; then
             apt_repository kubernetes "https://pkgs.k8s.io/core:/stable:/v$minor/deb/Release.key" \
                 "deb [signed-by=/etc/apt/keyrings/kubernetes.gpg] https://pkgs.k8s.io/core:/stable:/v$minor/deb/ /"
-            # Held, so that the distribution's unattended upgrades never move a node out of its turn.
+            # Held, so that the distribution's unattended upgrades never move a node out of its turn; the user's own holds come
+            # back when all is undone.
             apt-mark unhold "${older[@]}" >/dev/null 2>&1 || true
             apt_install "${older[@]/%/=$TK_KUBERNETES_VERSION-*}" conntrack socat iptables ethtool iputils-ping curl
         fi
@@ -184,7 +374,7 @@ import_images() {
     local ref path roles present log=$TK_RUN/import.log
     [ -n "$TK_BUNDLE" ] || return 0
     present=$(ctr -n k8s.io images ls -q)
-    [ -e "$TK_STATE/images-before" ] || { own "$TK_STATE/images-before" && printf '%s\n' "$present" >"$TK_STATE/images-before"; }
+    [ -e "$TK_STATE/images-before" ] || remember images-before "$present"
     while read -r ref path roles; do
         [[ ,$roles, == *,"$TK_ROLE",* ]] || continue
         grep -qxF -- "$ref" <<<"$present" && continue
@@ -193,43 +383,82 @@ import_images() {
     done <"$TK_BUNDLE/images.list"
 }
 
+# A random text that this host keeps until it is undone: the worker's bootstrap token is derived from it, among others, so that
+# a token that was valid once is of no use to a host that is added again.
+join_nonce() {
+    local path=$TK_STATE/join-nonce
+    NONCE=
+    [ "$TK_ROLE" = worker ] || return 0
+    if [ ! -s "$path" ]; then
+        own "$path"
+        record "$path" "$(od -An -N16 -v -tx1 /dev/urandom | tr -d ' \n')"
+    fi
+    NONCE=$(cat "$path")
+    [[ $NONCE =~ ^[0-9a-f]{32}$ ]] || fail "$path does not hold 32 hexadecimal digits. Remove the file and run again"
+}
+
 apply() {
     # What a node of a cluster runs is changed by the stage upgrade, one node at a time; here all hosts go at once.
     if [ ! -e "$SENTINEL" ]; then
+        claim_host
         kernel_settings
         install_containerd
         install_kubernetes
     fi
     import_images
-    result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)"
+    join_nonce
+    result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)" nonce "$NONCE"
 }
 
-# Away with what this stage has made; the node itself is reset before.
+# restore_holds: of the packages that we hold; those that the user held stay held.
+restore_holds() {
+    local package
+    for package in kubelet kubeadm kubectl; do
+        if grep -qsxF -- "$package" "$TK_STATE/holds-before"; then
+            apt-mark hold "$package" >/dev/null 2>&1 || true
+        else
+            apt-mark unhold "$package" >/dev/null 2>&1 || true
+        fi
+    done
+}
+
+# empty_ours FOLDER: of a containerd that came with us alone.
+empty_ours() {
+    [ -d "$1" ] || return 0
+    unmount_below "$1"
+    find "$1/" -xdev -mindepth 1 -delete
+}
+
+# Away with what this stage has made; the node itself is reset before. A run that is killed is done again whole: the records
+# go last.
 remove_runtime() {
     local fresh='' ours='' restore=''
     unit_stop kubelet.service
-    grep -qsxF /var/lib/containerd/.tailkube "$TK_STATE/owned.runtime" && fresh=1
-    grep -qsxF /usr/local/bin/containerd "$TK_STATE/owned.runtime" && ours=1
+    owned /var/lib/containerd/.tailkube runtime && fresh=1
+    containerd_is_ours && ours=1
     # Of a containerd that was here before us, all images that came with the cluster, under each of their names.
     if [ -z "$fresh" ] && [ -f "$TK_STATE/images-before" ] && systemctl is-active --quiet containerd; then
-        ctr -n k8s.io images ls -q | grep -vxFf "$TK_STATE/images-before" | xargs -r ctr -n k8s.io images rm --sync >/dev/null 2>&1 || true
+        ctr -n k8s.io images ls -q | { grep -vxFf "$TK_STATE/images-before" || true; } | xargs -r ctr -n k8s.io images rm --sync >/dev/null 2>&1 || true
     fi
     if [ -n "$ours" ]; then
         unit_stop containerd.service
         # Shims outlive containerd by design.
         pkill -KILL -f '^/usr/local/bin/containerd-shim-runc-v2 ' || true
         if [ -n "$fresh" ]; then
-            awk '$2 ~ "^(/run/containerd|/var/lib/containerd)/" {print $2}' /proc/mounts | tac | xargs -r -n 1 umount -l 2>/dev/null || true
-            find /var/lib/containerd -mindepth 1 -delete
-            chmod "$(cat "$TK_STATE/containerd-mode")" /var/lib/containerd
-            rm -rf /run/containerd /etc/containerd/certs.d
+            empty_ours /run/containerd
+            empty_ours /var/lib/containerd
+            [ ! -d /var/lib/containerd ] || chmod "$(cat "$TK_STATE/containerd-mode")" /var/lib/containerd
+            rmdir /run/containerd 2>/dev/null || true
+            # Mirrors that the user has named stay.
+            find /etc/containerd/certs.d -depth -type d -empty -delete 2>/dev/null || true
         fi
     fi
-    if [ -z "$TK_BUNDLE" ]; then apt-mark unhold kubelet kubeadm kubectl >/dev/null 2>&1 || true; fi
+    if [ -z "$TK_BUNDLE" ]; then restore_holds; fi
     [ ! -e "$TK_STATE/backup.runtime/etc/containerd/config.toml" ] || restore=1
-    undo_files
+    restore_files
     systemctl daemon-reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then
         systemctl try-restart containerd.service
     fi
+    forget_files
 }

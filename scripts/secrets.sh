@@ -14,6 +14,8 @@ apply() {
         timeout 60 kubeadm init phase certs "$part" --cert-dir "$directory" --kubernetes-version "v$TK_KUBERNETES_VERSION" >>"$log" 2>&1 ||
             fail "kubeadm could not make the cluster's $part: $(log_tail "$log" 3)"
     done
+    # No cluster can have them yet: see founding.sh.
+    sha256sum <<<"$(cat "$directory/ca.crt")" | awk '{print $1}' >"$TK_RUN/new-authorities"
     result founder "$TK_MARK" seed "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')" \
         caCrt "$(cat "$directory/ca.crt")" caKey "$(cat "$directory/ca.key")" \
         etcdCaCrt "$(cat "$directory/etcd/ca.crt")" etcdCaKey "$(cat "$directory/etcd/ca.key")" \

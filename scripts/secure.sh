@@ -11,7 +11,8 @@ came_back() { restarted "$1" "$2" && { [ "$1" != kube-apiserver ] || api_ready "
 # former.
 secure_static_pod() {
     local pod=kube-$1 manifest=/etc/kubernetes/manifests/kube-$1.yaml before former=$TK_RUN/former.yaml
-    before=$(running_container "$pod") || true
+    ask_container "$pod"
+    before=$ANSWER
     (umask 077 && cp "$manifest" "$former")
     kubeadm_init_phase control-plane "$1"
     if cmp -s "$former" "$manifest"; then

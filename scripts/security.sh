@@ -12,7 +12,7 @@ AUDIT_LOGS=/var/log/kubernetes/audit
 security_file() {
     local path=$SECURITY_FILES/$1
     [ -n "$2" ] && [ "$(cat "$path" 2>/dev/null)" != "$2" ] || return 0
-    (umask 077 && mkdir -p "$SECURITY_FILES" && printf '%s\n' "$2" >"$path.new" && mv -f "$path.new" "$path") || fail "cannot write $path: is the disk full or read-only?"
+    (umask 077 && mkdir -p "$SECURITY_FILES" && printf '%s\n' "$2" >"$path.new" && sync -- "$path.new" && mv -f "$path.new" "$path" && to_disk "$path") || fail "cannot write $path: is the disk full or read-only?"
     changed "wrote $path"
 }
 
@@ -33,17 +33,14 @@ forget_security_files() {
     [ -n "$TK_AUDIT_POLICY" ] || rm -f "$SECURITY_FILES/audit-policy.yaml"
 }
 
-# safe_encryption: no API server may encrypt before all of them can read it. The cluster notes when they can.
-safe_encryption() {
-    local known
-    known=$(cluster_note encryption-key) || fail "the API does not say whether all control planes can read encrypted Secrets"
-    if [ "$known" = "$TK_ENCRYPTION_KEY" ]; then printf '%s' "$TK_ENCRYPTION"; else printf '%s' "$TK_ENCRYPTION_READ"; fi
-}
-
+# No API server may encrypt before all of them can read it. The cluster notes when they can.
 install_safe_security_files() {
-    local encryption
-    encryption=$(safe_encryption) || exit
-    install_security_files "$encryption"
+    cluster_note encryption-key
+    if [ "$ANSWER" = "$TK_ENCRYPTION_KEY" ]; then
+        install_security_files "$TK_ENCRYPTION"
+    else
+        install_security_files "$TK_ENCRYPTION_READ"
+    fi
 }
 
 # wanted, or reading: able to read what is encrypted, but not to encrypt yet.

@@ -1,17 +1,45 @@
 # shellcheck shell=bash
 # Stage tailnet: tailscaled installed, logged in once, its preferences set; units that other stages lean on. The stage
 # upgrade uses install_tailscale on a node that has joined. After network.sh.
-# Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAG, TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed
-# one), TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of
-# scripts/host/*).
+# Given: TK_AUTH_KEY (secret), TK_LOGIN_SERVER, TK_TAGS (that the device must have, with blanks between), TK_BUNDLE,
+# TK_TAILSCALE_VERSION (empty: the newest or the installed one), TK_POD_CIDR, TK_POD_ROUTING, TK_HOST_ROUTES, TK_HOST_NETWORK,
+# TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of scripts/host/*).
 
-status_field() { tailscale status --json --peers=false 2>/dev/null | tr -d '\n\t' | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
-backend_state() { tailscale status --json --peers=false 2>/dev/null | sed -n 's/.*"BackendState": *"\([^"]*\)".*/\1/p'; }
+# member INDENT NAME: of JSON on stdin as tailscale prints it, a member a line, the value of the one that stands behind that
+# indentation: a text without its quotes, the items of a list one a line, nothing for null or for a member that is not there.
+member() {
+    # To the end, for what writes into a pipe fails when its reader goes.
+    awk -v start="$1\"$2\": " '
+        inside && /^[ \t]*\],?$/ { inside = 0 }
+        inside { sub(/^[ \t]*"?/, ""); sub(/"?,?$/, ""); print; next }
+        index($0, start) == 1 && !found {
+            found = 1
+            value = substr($0, length(start) + 1)
+            sub(/,$/, "", value)
+            if (value == "[") { inside = 1; next }
+            gsub(/^"|"$/, "", value)
+            if (value != "null" && value != "[]") print value
+        }'
+}
+
+# ask_prefs, ask_status: what tailscaled says of its preferences and of this device; sets PREFS, or STATUS.
+ask_prefs() {
+    ask 30 "which preferences does tailscaled have (tailscale debug prefs)" timeout 10 tailscale debug prefs
+    PREFS=$ANSWER
+}
+ask_status() {
+    ask 30 "what is this host's state in the tailnet (tailscale status)" timeout 10 tailscale status --json --peers=false
+    STATUS=$ANSWER
+}
+pref() { member $'\t' "$1" <<<"$PREFS"; }
+# self NAME: of this device. Other objects of the status have members of the same indentation.
+self() { sed -n '/^  "Self": {/,/^  }/p' <<<"$STATUS" | member '    ' "$1"; }
+
+backend_state() { timeout 10 tailscale status --json --peers=false 2>/dev/null | member '  ' BackendState; }
 logged_out() { [ "$(backend_state)" = NeedsLogin ]; }
 backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac; }
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
 address_is_up() { local a; a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .; }
-control_url() { tailscale debug prefs 2>/dev/null | sed -n 's/.*"ControlURL": *"\([^"]*\)".*/\1/p'; }
 
 tailscaled_unit() {
     cat <<'EOF'
@@ -83,47 +111,213 @@ forward_ipv4() {
     [ "$(sysctl -n net.ipv4.ip_forward)" = 1 ] || sysctl -qw net.ipv4.ip_forward=1
 }
 
-log_in() {
-    local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state
-    # A run that was killed in the middle of `up` has left it.
-    rm -f "$key"
-    wait_for 60 "tailscaled does not answer" backend_settled
-    state=$(backend_state)
-    # `up` would take over the user's device, and `remove` would end its login.
-    [ "$state" != Stopped ] || [ -e "$TK_STATE/logged-in" ] || fail "this host is logged in to a tailnet but stopped; run 'tailscale up' or 'tailscale logout' on it"
-    if [ "$state" = Running ]; then
-        [ "$(control_url)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(control_url), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnetLoginServer"
-        # Somebody else's login is used but not ended by `remove`.
-        [ -e "$TK_STATE/logged-in" ] || [ -e "$TK_STATE/found-logged-in" ] || { own "$TK_STATE/found-logged-in" && : >"$TK_STATE/found-logged-in"; }
-        tailscale set --hostname="$TK_NODE" --accept-dns=false --accept-routes=true --snat-subnet-routes=false
+# device_problem: the first thing of this login with which a node of a cluster does not work, and its cure; nothing if there is
+# none. Of PREFS and STATUS.
+device_problem() {
+    local tag exit
+    for tag in $TK_TAGS; do
+        self Tags | grep -xF -- "$tag" >/dev/null && continue
+        echo "this host's device has $(self Tags | paste -sd ' ' | sed 's/^$/no tag/'), not $tag. Give it that tag in the tailnet's console (headscale nodes tag), or run 'tailscale logout' on this host and use an auth key that has the tag"
+        return
+    done
+    if [ -n "$(self KeyExpiry)" ]; then
+        echo "this host's login ends at $(self KeyExpiry), and the node with it. Disable key expiry for its device in the tailnet's console (headscale nodes expire --disable)"
         return
     fi
-    own "$TK_STATE/logged-in"
-    : >"$TK_STATE/logged-in"
-    (umask 077 && printf '%s' "$TK_AUTH_KEY" >"$key")
-    # One `up` that names every flag: a later one that leaves any out is refused, and `set` has neither key nor server.
-    if ! timeout 120 tailscale up --reset --auth-key="file:$key" --login-server="$TK_LOGIN_SERVER" --hostname="$TK_NODE" \
-        ${TK_TAG:+--advertise-tags="$TK_TAG"} --accept-dns=false --accept-routes=true --snat-subnet-routes=false \
-        --advertise-routes="$(cat "$TK_ETC"/routes.d/* 2>/dev/null | sort -u | paste -sd, -)" --timeout=90s >"$log" 2>&1; then
-        rm -f "$key"
-        fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3)— is the auth key valid, reusable, not ephemeral and allowed ${TK_TAG:-no tag}?"
+    exit=$(pref ExitNodeID)$(pref ExitNodeIP)$(pref AutoExitNode)
+    if [ -n "$exit" ]; then
+        echo "this host sends its traffic through the exit node $exit, where other nodes do not find it. Run 'tailscale set --exit-node=' on it"
+    elif [ "$(pref ShieldsUp)" = true ]; then
+        echo "this host lets no connection in from the tailnet. Run 'tailscale set --shields-up=false' on it"
+    elif [ "$(pref NetfilterMode)" != 2 ]; then
+        echo "tailscaled leaves this host's packet filter alone (netfilter mode $(pref NetfilterMode)), so that pods have no way through it. Run 'tailscale set --netfilter-mode=on' on it"
     fi
+}
+
+# In a shell of its own, for `poll` hides what a question without an answer says. It is asked again after it.
+device_is_sound() { (ask_prefs && ask_status && [ -z "$(device_problem)" ]); }
+
+# The preferences that a login which was there gets from us: names as in `tailscale debug prefs`.
+OUR_PREFS=(Hostname CorpDNS RouteAll NoSNAT)
+
+# our_pref NAME: our value of it. Nothing where we leave the user's: only routed pods must keep their addresses.
+our_pref() {
+    case $1 in
+    Hostname) echo "$TK_NODE" ;;
+    CorpDNS) echo false ;;
+    RouteAll) echo true ;;
+    NoSNAT) [ "$TK_POD_ROUTING" != native ] || echo true ;;
+    esac
+}
+
+# pref_flag NAME VALUE: what makes `tailscale set` give a preference that value.
+pref_flag() {
+    case $1 in
+    Hostname) echo "--hostname=$2" ;;
+    CorpDNS) echo "--accept-dns=$2" ;;
+    RouteAll) echo "--accept-routes=$2" ;;
+    NoSNAT) if [ "$2" = true ]; then echo --snat-subnet-routes=false; else echo --snat-subnet-routes=true; fi ;;
+    esac
+}
+
+# set_prefs: our preferences, as far as they differ.
+set_prefs() {
+    local name value flags=() log=$TK_RUN/tailscale-set.log
+    ask_prefs
+    for name in "${OUR_PREFS[@]}"; do
+        value=$(our_pref "$name")
+        [ -z "$value" ] || [ "$(pref "$name")" = "$value" ] || flags+=("$(pref_flag "$name" "$value")")
+    done
+    [ "${#flags[@]}" -gt 0 ] || return 0
+    timeout 60 tailscale set "${flags[@]}" >"$log" 2>&1 || fail "tailscale set ${flags[*]}: $(log_tail "$log" 3)"
+    changed "set preferences of tailscaled: ${flags[*]}"
+}
+
+# restore_prefs: what the login that was there had before us, where it still has our value.
+restore_prefs() {
+    local name was value flags=() log=$TK_RUN/tailscale-set.log
+    [ -e "$TK_STATE/tailscale-prefs" ] || return 0
+    ask_prefs
+    # Of another login nothing is ours.
+    if [ "$(pref ControlURL)" = "$(member $'\t' ControlURL <"$TK_STATE/tailscale-prefs")" ] &&
+        [ "$(member $'\t\t' NodeID <<<"$PREFS")" = "$(member $'\t\t' NodeID <"$TK_STATE/tailscale-prefs")" ]; then
+        for name in "${OUR_PREFS[@]}"; do
+            was=$(member $'\t' "$name" <"$TK_STATE/tailscale-prefs") value=$(pref "$name")
+            [ "$value" = "$was" ] || [ "$value" != "$(TK_POD_ROUTING=native our_pref "$name")" ] || flags+=("$(pref_flag "$name" "$was")")
+        done
+    fi
+    if [ "${#flags[@]}" -gt 0 ]; then
+        timeout 60 tailscale set "${flags[@]}" >"$log" 2>&1 || fail "tailscale set ${flags[*]}: $(log_tail "$log" 3)"
+        changed "restored preferences of tailscaled: ${flags[*]}"
+    fi
+    rm -f -- "$TK_STATE/tailscale-prefs"
+}
+
+# What a subnet router's users rely on where routed pods forbid Tailscale's own masquerading, which would hide pods' addresses,
+# too: the same for everything but pods. host/routes.sh keeps it.
+masquerade_table() {
+    cat <<EOF
+table inet tailkube_masquerade
+delete table inet tailkube_masquerade
+table inet tailkube_masquerade {
+    chain postrouting {
+        type nat hook postrouting priority srcnat; policy accept;
+        iifname "tailscale0" oifname != "tailscale0" ip daddr != $TK_POD_CIDR masquerade
+        iifname "tailscale0" oifname != "tailscale0" meta nfproto ipv6 masquerade
+    }
+}
+table inet tailkube_masquerade
+delete table inet tailkube_masquerade
+table inet tailkube_masquerade {
+    chain postrouting {
+        type nat hook postrouting priority srcnat; policy accept;
+        iifname "tailscale0" oifname != "tailscale0" ip daddr != $TK_POD_CIDR masquerade
+        iifname "tailscale0" oifname != "tailscale0" meta nfproto ipv6 masquerade
+    }
+}
+EOF
+}
+
+# use_found_login: a login that was there is used but not ended by `remove`. Nothing is changed before it is known to be fit, and
+# what is changed has been written down. Of PREFS and STATUS.
+use_found_login() {
+    local problem
+    problem=$(device_problem)
+    [ -z "$problem" ] || fail "$problem"
+    if [ ! -e "$TK_STATE/found-logged-in" ]; then
+        own "$TK_STATE/tailscale-prefs"
+        [ -e "$TK_STATE/tailscale-prefs" ] || record "$TK_STATE/tailscale-prefs" "$PREFS"
+        own "$TK_STATE/found-logged-in"
+        record "$TK_STATE/found-logged-in" "$TK_LOGIN_SERVER"
+    fi
+    if [ "$TK_POD_ROUTING" = native ] && [ -e "$TK_STATE/tailscale-prefs" ] &&
+        [ "$(member $'\t' NoSNAT <"$TK_STATE/tailscale-prefs")" = false ]; then
+        command -v nft >/dev/null || apt_install nftables
+        install_text "$TK_ETC/masquerade.nft" 0644 "$(masquerade_table)" || true
+        nft -f "$TK_ETC/masquerade.nft" || fail "nft refuses $TK_ETC/masquerade.nft, which masquerades for the networks that this host routes"
+    fi
+    set_prefs
+}
+
+log_in() {
+    local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state ours='' fresh='' problem
+    # A run that was killed in the middle of `up` has left it.
     rm -f "$key"
-    changed "logged in to the tailnet"
+    [ ! -e "$TK_STATE/logged-in" ] || ours=1
+    wait_for 60 "tailscaled does not answer" backend_settled
+    ask_status
+    state=$(member '  ' BackendState <<<"$STATUS")
+    # `up` would take over the user's device, and `remove` would end its login.
+    [ "$state" != Stopped ] || [ -n "$ours" ] || fail "this host is logged in to a tailnet but stopped; run 'tailscale up' or 'tailscale logout' on it"
+    if [ "$state" = Running ]; then
+        ask_prefs
+        [ "$(pref ControlURL)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(pref ControlURL), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnetLoginServer"
+        if [ -z "$ours" ]; then
+            use_found_login
+            return
+        fi
+        set_prefs
+    else
+        [ -n "$ours" ] || [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ] || fail "this host has a login to a tailnet that is not in force ($state); admit or renew its device in the tailnet's console, or run 'tailscale logout' on this host"
+        own "$TK_STATE/logged-in"
+        record "$TK_STATE/logged-in" "$TK_LOGIN_SERVER"
+        fresh=1
+        (umask 077 && printf '%s' "$TK_AUTH_KEY" >"$key")
+        # One `up` that names every flag: a later one that leaves any out is refused, and `set` has neither key nor server. No
+        # tags: they come with the key, and headscale refuses a request for them beside one.
+        if ! timeout 120 tailscale up --reset --auth-key="file:$key" --login-server="$TK_LOGIN_SERVER" --hostname="$TK_NODE" \
+            --accept-dns=false --accept-routes=true --snat-subnet-routes=false \
+            --advertise-routes="$(cat "$TK_ETC"/routes.d/* 2>/dev/null | sort -u | paste -sd, -)" --timeout=90s >"$log" 2>&1; then
+            rm -f "$key"
+            fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3)— is the auth key valid, reusable, not ephemeral and tagged ${TK_TAGS// / and }?"
+        fi
+        rm -f "$key"
+        changed "logged in to the tailnet"
+    fi
+    # What it got comes from the server, at the same time as the login or a moment later.
+    poll 30 device_is_sound || true
+    ask_prefs
+    ask_status
+    problem=$(device_problem)
+    if [ -n "$problem" ]; then
+        # The next run can use another key.
+        [ -z "$fresh" ] || timeout 60 tailscale logout >/dev/null 2>&1 || true
+        fail "$problem"
+    fi
+}
+
+# What keeps the routes of this host advertised, whoever else sets them.
+routes_unit() {
+    cat <<'EOF'
+[Unit]
+Description=Keep this node's routes advertised to the tailnet
+After=tailscaled.service nftables.service
+Wants=tailscaled.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/local/lib/tailkube/routes watch
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+EOF
 }
 
 network_unit() {
     cat <<'EOF'
 [Unit]
-Description=Policy rule and filter for pods routed over the tailnet
+Description=Policy rules, filter and kernel settings for pods over the tailnet
 After=tailscaled.service nftables.service
 Wants=tailscaled.service
 
 [Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/local/lib/tailkube/network up
-ExecStop=/usr/local/lib/tailkube/network down
+ExecStartPre=/usr/local/lib/tailkube/network up
+ExecStart=/usr/local/lib/tailkube/network watch
+ExecStopPost=/usr/local/lib/tailkube/network down
+Restart=on-failure
+RestartSec=2
 
 [Install]
 WantedBy=multi-user.target
@@ -150,8 +344,8 @@ EOF
 }
 
 install_units() {
-    local address=$1 reload='' restart=''
-    install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES" || true
+    local address=$1 reload='' restart='' restart_routes=''
+    if install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES"; then restart_routes=restart; fi
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
     install_text "$TK_LIB/cilium" 0755 "$TK_HOST_CILIUM" || true
     if install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK"; then restart=restart; fi
@@ -159,16 +353,19 @@ install_units() {
     if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit tailscaled.service)"; then reload=1; fi
     if install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)"; then reload=1; fi
     if install_text /etc/systemd/system/tailkube-cilium.service 0644 "$(cilium_unit)"; then reload=1; fi
+    if install_text /etc/systemd/system/tailkube-routes.service 0644 "$(routes_unit)"; then reload=1 restart_routes=restart; fi
     [ -z "$reload" ] || systemctl daemon-reload
     command -v nft >/dev/null || apt_install nftables
     unit_start tailkube-network.service $restart
     unit_start tailkube-address.service
     unit_start tailkube-cilium.service
+    unit_start tailkube-routes.service $restart_routes
 }
 
 apply() {
     local address name
     remember_kernel
+    guard_network apply
     calm_network_managers
     forward_ipv4
     # The unit keeps its state here; it is ours to remove only if it was not there before.
@@ -179,29 +376,59 @@ apply() {
     wait_for 60 "the tailnet address does not appear on this host" address_is_up
     address=$(tailnet_address)
     install_units "$address"
-    name=$(status_field DNSName)
-    result address "$address" deviceId "$(status_field ID)" deviceName "${name%%.*}"
+    ask_status
+    name=$(self DNSName)
+    result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}"
+}
+
+# withdraw_routes: of ours; the user's stay.
+withdraw_routes() {
+    local name
+    [ -e "$TK_STATE/advertised" ] || [ -d "$TK_ETC/routes.d" ] || return 0
+    for name in pod-cidr endpoint; do
+        "$TK_LIB/routes" unset "$name" || return
+    done
+}
+
+# leave_tailnet: with a login of ours the device goes; one that was there gets back what it had.
+leave_tailnet() {
+    local stopped=''
+    [ -e "$TK_STATE/logged-in" ] || [ -e "$TK_STATE/found-logged-in" ] || return 0
+    # Without the package there are no preferences either.
+    command -v tailscale >/dev/null || return 0
+    if ! systemctl is-active --quiet tailscaled.service; then
+        stopped=1
+        systemctl start tailscaled.service 2>/dev/null || true
+    fi
+    wait_for 60 "tailscaled does not answer, so this host cannot leave the tailnet; start it (journalctl -u tailscaled), or remove its package, and run again" backend_settled
+    if [ -e "$TK_STATE/logged-in" ]; then
+        withdraw_routes || true
+        # A device that was deleted at the server has nothing to log out from.
+        timeout 60 tailscale logout || logged_out || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
+        # Nothing is left to log out from: the next run may find no tailscaled to ask, if this one is killed.
+        rm -f -- "$TK_STATE/logged-in"
+        sync -- "$TK_STATE"
+    else
+        withdraw_routes || fail "the routes of this host cannot be withdrawn: tailscaled takes no others. Run 'tailscale debug prefs' and journalctl -u tailscaled on it, and run again"
+        restore_prefs
+        [ -z "$stopped" ] || systemctl stop tailscaled.service
+    fi
 }
 
 # Away with what this stage has made, the device in the tailnet included.
 remove_tailnet() {
     local fresh=''
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
+    # First, for it would put back what is withdrawn.
+    unit_stop tailkube-routes.service
     unit_stop tailkube-network.service
     unit_stop tailkube-address.service
     unit_stop tailkube-cilium.service
-    # Without it nobody could log out.
-    [ ! -e "$TK_STATE/logged-in" ] || systemctl start tailscaled.service 2>/dev/null || true
-    if command -v tailscale >/dev/null && systemctl is-active --quiet tailscaled; then
-        for name in pod-cidr endpoint; do
-            [ ! -e "$TK_ETC/routes.d/$name" ] || "$TK_LIB/routes" unset "$name" || true
-        done
-        if [ -e "$TK_STATE/logged-in" ]; then
-            # A device that was deleted at the server has nothing to log out from.
-            timeout 60 tailscale logout || logged_out || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
-        fi
-    fi
+    leave_tailnet
+    if [ -e "$TK_ETC/masquerade.nft" ]; then nft delete table inet tailkube_masquerade 2>/dev/null || true; fi
     rm -rf "$TK_ETC/routes.d" "$TK_STATE/advertised"
+    # Of a run that was killed while it wrote.
+    rm -f "$TK_STATE/.advertised" "$TK_STATE/tailscale-prefs.new" "$TK_STATE/found-logged-in.new" "$TK_STATE/logged-in.new"
     if grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
         unit_stop tailscaled.service
         /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true

@@ -2,9 +2,39 @@
 # The parts of an upgrade, in the order in which upgrade.sh goes through them: each looks whether it is done already. After
 # tailnet.sh, etcd.sh, certificates.sh and versions.sh; RESUMED and the notes are upgrade.sh's.
 
-# One member of etcd is about to stop for a while: with another one gone already the API could go away. After a kill it is
-# this one that may not be there.
-whole_etcd() { ! is_control_plane || [ -n "$RESUMED" ] || etcd_command ctl --command-timeout=8s endpoint health --cluster; }
+# others_whole: whether all members of etcd but this node's are healthy and are a majority of the voters. They are asked
+# through the API, for etcd on this host does not run.
+others_whole() {
+    local node health name url
+    for node in $(etcd_node_list); do
+        [ "$node" != "$TK_NODE" ] || continue
+        ETCD_MEMBERS=$(etcd_member_list "$node") || continue
+        health=$(etcd_health "$node") || continue
+        # Voters and learners alike: one that is missing in the answer has not started.
+        while read -r _ name _ _ url; do
+            [ "$name" = "$TK_NODE" ] || grep -qxF "$url true" <<<"$health" || return 1
+        done <<<"$ETCD_MEMBERS"
+        # Of all voters, this one included, for it stays a member.
+        majority_without "" "$health"
+        return
+    done
+    return 1
+}
+
+# whole_etcd: whether etcd can do without this control plane's member, which is about to stop: with another one gone already the
+# API could go away. In an upgrade that is continued, this node's own member may be down, because that upgrade stopped it;
+# nothing else may.
+whole_etcd() {
+    is_control_plane || return 0
+    if etcd_command ctl --command-timeout=8s endpoint health --cluster; then return 0; fi
+    [ -n "$RESUMED" ] && ! etcd_healthy && others_whole
+}
+
+# require_etcd DONE: right before this control plane's member stops, however long the steps before that took. DONE says in
+# the error what this run has done. A member that restarts, or an election, is waited for.
+require_etcd() {
+    wait_for 60 "not all of etcd's members are healthy, and the API might go away; $1. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
+}
 
 # A kubeadm that was killed between taking a manifest away and putting the new one there has left a copy of the old one.
 mend_manifests() {
@@ -37,13 +67,25 @@ fetch() {
     [ ${#packages[@]} = 0 ] || apt_download "${packages[@]}"
 }
 
-# Other control planes whose API server is ready: without one the endpoint stays, for nobody else could have it.
-other_api_ready() {
+api_addresses() { kubectl_admin get nodes -l node-role.kubernetes.io/control-plane -o 'jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}'; }
+
+# any_api_ready ADDRESS...
+any_api_ready() {
     local address
-    for address in $(kubectl_admin get nodes -l node-role.kubernetes.io/control-plane -o 'jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}' 2>/dev/null); do
-        if [ "$address" != "$TK_NODE_IP" ] && api_ready "$address"; then return 0; fi
+    for address in "$@"; do
+        if api_ready "$address"; then return 0; fi
     done
     return 1
+}
+
+# Other control planes whose API server is ready: without one the endpoint stays, for no other could have it.
+other_api_ready() {
+    local address others=()
+    ask 60 "which addresses the control planes have, to the API" api_addresses
+    for address in $ANSWER; do
+        [ "$address" = "$TK_NODE_IP" ] || others+=("$address")
+    done
+    [ ${#others[@]} -gt 0 ] && poll 10 any_api_ready "${others[@]}"
 }
 
 # withdraw_endpoint: clients go to another control plane before this one's API server stops. EXIT gives it back, however
@@ -69,7 +111,8 @@ upgrade_tailscale() {
     if ! has_wanted_tailscale; then
         # tailscaled makes tailscale0 anew, and Cilium's programs are on the former one.
         note cilium
-        if is_control_plane; then yield_etcd_lead; fi
+        # A member that an upgrade stopped before it was killed leads nothing.
+        if is_control_plane && { [ -z "$RESUMED" ] || poll 10 etcd_healthy; }; then yield_etcd_lead; fi
         TK_STAGE=tailnet install_tailscale
         if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
         changed "tailscaled $(tailscale_version tailscaled)"
@@ -91,10 +134,11 @@ cilium_restarted() {
 }
 
 restart_cilium() {
-    local pods uid name
-    wait_for 90 "the API does not say which pod of Cilium is on this node" cilium_pod
-    pods=$(cilium_pod) && read -r uid name _ <<<"$pods" && [ -n "$uid" ] || return 0
-    wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod "$name" --wait=false
+    local uid name
+    ask 90 "which pod of Cilium is on this node, to the API" cilium_pod
+    read -r uid name _ <<<"$ANSWER"
+    [ -n "$uid" ] || return 0
+    wait_for 60 "the pod of Cilium on this node cannot be restarted" kubectl_node -n kube-system delete pod --ignore-not-found "$name" --wait=false
     wait_for 300 "Cilium does not become ready on this node: see 'kubectl -n kube-system logs -l k8s-app=cilium'" cilium_restarted "$uid"
     changed "restarted Cilium on this node"
 }

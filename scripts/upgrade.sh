@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
-# workers; and how it is hardened. After reset.sh, runtime.sh, tailnet.sh, node.sh, drain.sh, etcd.sh, certificates.sh,
+# workers; and how it is hardened. After reset.sh, runtime.sh, tailnet.sh, node.sh, etcd-members.sh, drain.sh, etcd.sh, certificates.sh,
 # node-security.sh, cluster-notes.sh, security.sh, secure.sh, versions.sh and upgrade-parts.sh.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
 #
@@ -8,9 +8,9 @@
 
 # A folder, there from the first change to the last, with a file for each thing that must not be forgotten.
 UPGRADING=$TK_STATE/upgrading
-note() { : >"$UPGRADING/$1"; }
+note() { { : >"$UPGRADING/$1" && to_disk "$UPGRADING/$1"; } || fail "cannot write $UPGRADING/$1: is the disk full or read-only?"; }
 noted() { [ -e "$UPGRADING/$1" ]; }
-done_with() { rm -f "$UPGRADING/$1"; }
+done_with() { rm -f "$UPGRADING/$1" && to_disk "$UPGRADING"; }
 # The text for which the certificates were renewed last.
 RENEWED=$TK_STATE/certificates-renewed
 
@@ -31,7 +31,20 @@ report() {
 remember_renewal() {
     is_control_plane || return 0
     own "$RENEWED"
-    printf '%s\n' "$TK_CERTIFICATE_RENEWAL" >"$RENEWED"
+    record "$RENEWED" "$TK_CERTIFICATE_RENEWAL"
+}
+
+# The first attempt has changed nothing yet but kubeadm's package and gives the node back; one that is continued may have, and
+# leaves it cordoned for the next run.
+give_up_before_the_stop() {
+    local done="this node's was not stopped, and the node stays cordoned for the next run"
+    if [ -z "$RESUMED" ]; then
+        rm -rf "$UPGRADING"
+        to_disk "$TK_STATE"
+        uncordon
+        done="this node's was not stopped, and the node is in use again"
+    fi
+    fail "not all of etcd's members are healthy after the drain, and the API might go away; $done. See '$TK_LIB/etcd ctl endpoint health --cluster'"
 }
 
 apply() {
@@ -52,8 +65,8 @@ apply() {
         report
         return
     fi
-    wait_for 180 "no API server answers the kubelet at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" cluster_version
-    cluster=$(cluster_version)
+    ask 180 "which version the cluster has, to the API at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT by the kubelet's identity" cluster_version
+    cluster=$ANSWER
     RESUMED=
     [ ! -e "$UPGRADING" ] || RESUMED=1
     guard "$cluster"
@@ -61,10 +74,13 @@ apply() {
         # A run may have been killed between its end and this.
         uncordon
         if ! has_wanted_renewal || ! has_wanted_security; then
-            wait_for 60 "not all of etcd's members are healthy, and the API might go away; nothing was changed. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
+            require_etcd "nothing was changed"
             withdraw_endpoint
             if ! has_wanted_security; then secure_node; fi
-            if ! has_wanted_renewal; then renew_certificates; fi
+            if ! has_wanted_renewal; then
+                require_etcd "the certificates were not renewed"
+                renew_certificates
+            fi
             return_endpoint
             forget_kubeadm_copies
             remember_renewal
@@ -72,21 +88,26 @@ apply() {
         report
         return
     fi
-    wait_for 60 "not all of etcd's members are healthy, and the API might go away; nothing was changed. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
+    require_etcd "nothing was changed"
     own "$UPGRADING"
     mkdir -p "$UPGRADING"
+    to_disk "$UPGRADING"
     TK_STAGE=runtime install_kubernetes kubeadm
     fetch
     if is_control_plane && [ "$cluster" != "$TK_KUBERNETES_VERSION" ]; then snapshot_etcd "$cluster"; fi
     drain
+    # A drain may take long enough for another member to fail.
+    if ! poll 60 whole_etcd; then give_up_before_the_stop; fi
     withdraw_endpoint
     upgrade_tailscale
     upgrade_containerd
     # What the cluster's document asks of the new API server has to be there before it starts.
     if is_control_plane; then install_safe_security_files; fi
     if noted apply || ! has_wanted_kubernetes; then
+        require_etcd "kubeadm was not run, and the node stays cordoned for the next run"
         upgrade_kubernetes "$cluster"
     elif ! has_wanted_renewal; then
+        require_etcd "the certificates were not renewed"
         renew_certificates
     fi
     # kubeadm has written its own idea of the kubelet's server.
@@ -103,6 +124,7 @@ apply() {
     # kubeadm renews the certificates with each upgrade.
     remember_renewal
     rm -rf "$UPGRADING"
+    to_disk "$TK_STATE"
     uncordon
     report
 }

@@ -13,9 +13,15 @@ cluster_version() {
     kubectl_node -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' 2>/dev/null |
         sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
 }
-kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p'; }
-kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p'; }
-kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed 's/^v//'; }
+kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p' | grep .; }
+kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p' | grep .; }
+kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed -n 's/^v//p' | grep .; }
+# has_wanted_binary NAME: one that does not say its version is no other version.
+has_wanted_binary() {
+    command -v "$1" >/dev/null || return
+    ask 30 "which version of $1 this host has" "$1_binary"
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ]
+}
 # What the Node object says comes from the kubelet that runs.
 running_kubelet() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>/dev/null | sed 's/^v//' | grep .; }
 tailscale_version() { "$1" --version 2>/dev/null | head -n 1; }
@@ -36,9 +42,6 @@ wanted_containerd() {
 wanted_tailscale() {
     if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
 }
-# Its configuration names the pause image, which changes with Kubernetes.
-wanted_containerd_config() { if [ "$(containerd_major)" = 1 ]; then printf '%s' "$TK_CONTAINERD_V1"; else printf '%s' "$TK_CONTAINERD_V2"; fi; }
-
 has_wanted_containerd() {
     local wanted
     wanted=$(wanted_containerd)
@@ -60,16 +63,21 @@ has_wanted_static_pods() {
     done
 }
 has_wanted_binaries() {
-    [ "$(kubelet_binary)" = "$TK_KUBERNETES_VERSION" ] && [ "$(kubectl_binary)" = "$TK_KUBERNETES_VERSION" ] &&
-        [ "$(kubeadm_binary)" = "$TK_KUBERNETES_VERSION" ] && has_wanted_static_pods
+    has_wanted_binary kubelet && has_wanted_binary kubectl && has_wanted_binary kubeadm && has_wanted_static_pods
 }
+# A lost answer is not another version: the node would be drained for nothing.
 has_wanted_kubernetes() {
-    has_wanted_binaries && [ "$(cluster_version)" = "$TK_KUBERNETES_VERSION" ] && [ "$(running_kubelet)" = "$TK_KUBERNETES_VERSION" ]
+    has_wanted_binaries || return
+    ask 60 "which version the cluster has, to the API by the kubelet's identity" cluster_version
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || return
+    ask 60 "which version of the kubelet runs here, to the API by the kubelet's identity" running_kubelet
+    [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ]
 }
 # guard: what must not be, before anything is changed.
 guard() {
     local cluster=$1 kubelet
-    kubelet=$(kubelet_binary)
+    ask 30 "which version of kubelet this host has" kubelet_binary
+    kubelet=$ANSWER
     if older "$TK_KUBERNETES_VERSION" "$cluster"; then
         fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $cluster or newer"
     elif older "$TK_KUBERNETES_VERSION" "$kubelet"; then

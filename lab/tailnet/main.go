@@ -26,24 +26,31 @@ func main() {
 	derpPort := flag.Int("derp-port", 3341, "TCP port of the DERP relay (https, self-signed)")
 	stunPort := flag.Int("stun-port", 3478, "UDP port of STUN")
 	keyFile := flag.String("auth-key-file", "authkey", "file with the one auth key, which is reusable; read at each login")
+	controlPlaneKeyFile := flag.String("control-plane-key-file", "", "file with another one, whose devices get the control planes' tag, too")
 	apiKeyFile := flag.String("api-key-file", "apikey", "file with the one access token of the API; read at each request")
 	keepLoggedOut := flag.Bool("keep-logged-out", false, "keep a device that logs out until it is deleted, as Tailscale does")
 	tags := flag.String("tags", "tag:k8s", "tags of every device, comma separated")
-	approve := flag.String("approve", "", "prefixes within which advertised routes are approved, comma separated")
+	controlPlaneTag := flag.String("control-plane-tag", "tag:k8s-control-plane", "tag of the devices that join by the control planes' key")
+	approve := flag.String("approve", "", "prefixes within which advertised routes are approved, comma separated; PREFIX=TAG: of devices with that tag")
 	statePath := flag.String("state", "state.json", "file that keeps the devices")
 	adminSocket := flag.String("admin", "admin.sock", "Unix socket of the admin endpoint (GET /devices)")
 	flag.Parse()
 
 	ip, err := netip.ParseAddr(*addr)
 	fatalIf(err)
-	within, err := parsePrefixes(*approve)
+	approvals, err := parseApprovals(*approve)
 	fatalIf(err)
 	st, err := loadState(*statePath)
 	fatalIf(err)
 	n := newNetwork(policy{
-		tags:          strings.Split(*tags, ","),
-		approve:       within,
-		checkKey:      func(authKey string) error { return checkSecret(*keyFile, authKey) },
+		approve: approvals,
+		keyTags: func(authKey string) ([]string, error) {
+			all := strings.Split(*tags, ",")
+			if *controlPlaneKeyFile != "" && checkSecret(*controlPlaneKeyFile, authKey) == nil {
+				return append(all, *controlPlaneTag), nil
+			}
+			return all, checkSecret(*keyFile, authKey)
+		},
 		keepLoggedOut: *keepLoggedOut,
 	}, derpMap(ip, *derpPort, *stunPort), st, saveTo(*statePath))
 
@@ -93,18 +100,19 @@ func checkSecret(path, given string) error {
 	return nil
 }
 
-func parsePrefixes(s string) (prefixes []netip.Prefix, err error) {
+func parseApprovals(s string) (approvals []approval, err error) {
 	for field := range strings.SplitSeq(s, ",") {
 		if field == "" {
 			continue
 		}
-		p, err := netip.ParsePrefix(field)
+		prefix, tag, _ := strings.Cut(field, "=")
+		p, err := netip.ParsePrefix(prefix)
 		if err != nil {
 			return nil, err
 		}
-		prefixes = append(prefixes, p)
+		approvals = append(approvals, approval{p, tag})
 	}
-	return prefixes, nil
+	return approvals, nil
 }
 
 // freeBind lets the server start before the network that its address is on.

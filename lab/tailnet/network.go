@@ -62,13 +62,29 @@ func (d *device) baseName() string {
 
 // A policy says who may join and what they get.
 type policy struct {
-	tags     []string       // of every device that joins
-	approve  []netip.Prefix // routes within these are approved
-	checkKey func(authKey string) error
+	approve []approval
+	keyTags func(authKey string) ([]string, error) // the tags of the devices that join by a key
 
 	// keepLoggedOut says that a device that logs out is still a device of the tailnet, with its name and addresses, for when
 	// the same machine logs in again. Otherwise it is deleted, as an ephemeral one is by Tailscale.
 	keepLoggedOut bool
+}
+
+// An approval says that routes within a prefix are approved, of all devices or of those with a tag.
+type approval struct {
+	within netip.Prefix
+	tag    string // empty: of all devices
+}
+
+// approvedOf returns the prefixes within which the device's routes are approved.
+func (p policy) approvedOf(d *device) []netip.Prefix {
+	var within []netip.Prefix
+	for _, a := range p.approve {
+		if a.tag == "" || slices.Contains(d.Tags, a.tag) {
+			within = append(within, a.within)
+		}
+	}
+	return within
 }
 
 // A network is a tailnet: its devices and who carries which route. Its methods are safe for concurrent use.
@@ -117,20 +133,24 @@ func (n *network) register(machine key.MachinePublic, req *tailcfg.RegisterReque
 	if req.Auth != nil {
 		authKey = req.Auth.AuthKey
 	}
+	var tags []string
 	switch {
 	case authKey != "":
-		if err := n.policy.checkKey(authKey); err != nil {
+		var err error
+		if tags, err = n.policy.keyTags(authKey); err != nil {
 			log.Printf("refused %q: %v", req.Hostinfo.Hostname, err)
 			return &tailcfg.RegisterResponse{Error: err.Error()}
+		}
+		// As headscale from 0.28 on: tags come with the key, and a device may ask for none, not even for those.
+		if asked := req.Hostinfo.RequestTags; len(asked) > 0 {
+			log.Printf("refused %q: it asks for tags beside a key", req.Hostinfo.Hostname)
+			return &tailcfg.RegisterResponse{Error: fmt.Sprintf("requested tags %v are invalid or not permitted", asked)}
 		}
 	case d == nil:
 		// Where Tailscale sends a person to log in. There is no such page here: the client waits in NeedsLogin.
 		return &tailcfg.RegisterResponse{AuthURL: "http://login.invalid/"}
-	}
-	for _, tag := range req.Hostinfo.RequestTags {
-		if !slices.Contains(n.policy.tags, tag) {
-			return &tailcfg.RegisterResponse{Error: fmt.Sprintf("requested tags [%s] are invalid or not permitted", tag)}
-		}
+	default:
+		tags = d.Tags
 	}
 
 	if d == nil { // a machine that is known stays the same device under its new node key
@@ -139,7 +159,7 @@ func (n *network) register(machine key.MachinePublic, req *tailcfg.RegisterReque
 	if d == nil {
 		d = n.addLocked(machine, req.Hostinfo)
 	}
-	d.NodeKey, d.LoggedOut, d.Tags = req.NodeKey, false, n.policy.tags
+	d.NodeKey, d.LoggedOut, d.Tags = req.NodeKey, false, tags
 	n.setHostinfoLocked(d, req.Hostinfo)
 	n.settleLocked()
 	return &tailcfg.RegisterResponse{
@@ -252,7 +272,7 @@ func (n *network) settleLocked() {
 	for _, d := range n.state.Devices {
 		advertised := map[netip.Prefix]int64{}
 		for _, route := range d.Hostinfo.RoutableIPs {
-			if d.LoggedOut || !approved(n.policy.approve, route) {
+			if d.LoggedOut || !approved(n.policy.approvedOf(d), route) {
 				continue
 			}
 			since, known := d.Approved[route]

@@ -1,66 +1,64 @@
 #!/bin/bash
-# Approves the kubelets' requests for serving certificates, now and when they renew theirs, which nobody else would do.
+# Approves the kubelets' requests for serving certificates, now and when they renew theirs, which nothing else would do.
 # A node may ask for its own name and its declared address (ConfigMap kube-system/tailkube-nodes, which only administrators
-# may write) and for nothing else: the request has to hold exactly the bytes that say so. tailkube-approve.timer runs it.
+# may write) and for nothing else. tailkube-approve.timer runs it. On the host requests.sh stands before it, as one file.
 set -euo pipefail
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin KUBECACHEDIR=/run/tailkube/kube-cache
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin KUBECACHEDIR=/run/tailkube/kube-cache
+RUN=/run/tailkube
 
-kubectl_admin() { kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+kubectl_admin() { kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
-hex_of() { printf '%s' "$1" | od -An -v -tx1 | tr -d '\n'; }
-# byte NUMBER...: as od prints them.
-byte() { printf ' %02x' "$@"; }
-
-# occurs HEX IN: how often, at byte boundaries.
-occurs() { grep -oF -- "$1" <<<"$2" | wc -l; }
-
-# asks_only_for REQUEST NAME IP: REQUEST is base64 of a PEM certificate request (RFC 2986). Its common name is the node's
-# and its alternative names are this name and this address, in DER's one way to write it (X.690): the extension's
-# identifier occurs once, and so does the attribute's, each with the wanted value behind it. Whether it is well-formed
-# and has no other kind of name is the signer's to see, which parses it.
-asks_only_for() {
-    local der subject name=$2 ip part san
-    der=$(base64 -d <<<"$1" 2>/dev/null | sed '/^-----/d' | base64 -d 2>/dev/null | od -An -v -tx1 | tr -d '\n') || return 1
-    subject=system:node:$name
-    for part in ${3//./ }; do ip+=$(byte "$part"); done
-    san=" 82$(byte ${#name})$(hex_of "$name") 87 04$ip"
-    # OCTET STRING of a SEQUENCE of dNSName and iPAddress (RFC 5280, 4.2.1.6), all shorter than 128 bytes.
-    san=" 06 03 55 1d 11 04$(byte $((${#san} / 3 + 2))) 30$(byte $((${#san} / 3)))$san"
-    [ "$(occurs " 06 03 55 1d 11" "$der")" = 1 ] && [ "$(occurs "$san" "$der")" = 1 ] &&
-        [ "$(occurs " 06 03 55 04 03" "$der")" = 1 ] &&
-        { [ "$(occurs " 06 03 55 04 03 13$(byte ${#subject})$(hex_of "$subject")" "$der")" = 1 ] ||
-            [ "$(occurs " 06 03 55 04 03 0c$(byte ${#subject})$(hex_of "$subject")" "$der")" = 1 ]; }
+# The unit fails, for all to see: that the API does not answer does not mean that nothing waits.
+no_answer() {
+    echo "no answer from the API to the question $1: $(tail -c 300 "$RUN/approve.errors" 2>/dev/null | tr -c '[:print:]' ' ')" >&2
+    exit 1
 }
 
-# "name user request usages" lines of those that wait.
-pending() {
-    kubectl_admin get certificatesigningrequests --field-selector spec.signerName=kubernetes.io/kubelet-serving \
-        -o 'go-template={{range .items}}{{if not .status.conditions}}{{.metadata.name}} {{.spec.username}} {{.spec.request}} {{range .spec.usages}}{{.}},{{end}}{{"\n"}}{{end}}{{end}}'
+# shellcheck disable=SC2016
+declared_addresses() {
+    kubectl_admin -n kube-system get configmap tailkube-nodes --ignore-not-found \
+        -o 'go-template={{range $name, $address := .data}}d|{{printf "%x" $name}}|{{printf "%x" $address}}{{"\n"}}{{end}}'
 }
 
-declared_address() { kubectl_admin -n kube-system get configmap tailkube-nodes -o "go-template={{index .data \"$1\"}}" 2>/dev/null; }
-
-left_alone() {
-    # Once, not each minute for as long as it waits.
-    grep -qsxF "$1" /run/tailkube/left-alone || { echo "$1" >>/run/tailkube/left-alone && logger -p daemon.warning -t tailkube -- "certificate request $1 of $2 is left alone: $3"; }
-}
-
-mkdir -p /run/tailkube
-requests=$(pending)
-while read -r request user body usages; do
-    [ -n "$request" ] || continue
-    node=${user#system:node:}
-    # It becomes part of a template.
-    if [ "$user" = "$node" ] || [[ ! $node =~ ^[a-z0-9-]+$ ]]; then
-        left_alone "$request" "$user" "it is no node's"
-    elif ! address=$(declared_address "$node") || [[ ! $address =~ ^[0-9.]+$ ]]; then
-        left_alone "$request" "$user" "$node is not declared"
-    elif [[ $usages != "digital signature,server auth," && $usages != "digital signature,key encipherment,server auth," && $usages != "key encipherment,digital signature,server auth," ]]; then
-        left_alone "$request" "$user" "its usages are ${usages%,}"
-    elif ! asks_only_for "$body" "$node" "$address"; then
-        left_alone "$request" "$user" "it asks for other names than $node and $address"
-    else
-        kubectl_admin certificate approve "$request" >/dev/null
-        logger -p daemon.notice -t tailkube -- "approved the serving certificate of $node"
+# Each refusal once, not each minute for as long as the request waits, and no more at a time than the journal can bear: the
+# others have their turn in the next minutes. What is remembered is no more than what waits.
+report_refusals() {
+    local refusal uid name user why messages=() kept=() later=0
+    local -A known=()
+    if [ -e "$RUN/left-alone" ]; then
+        while read -r uid; do [ -z "$uid" ] || known[$uid]=1; done <"$RUN/left-alone"
     fi
-done <<<"$requests"
+    for refusal in "${REFUSED[@]}"; do
+        IFS='|' read -r uid name user why <<<"$refusal"
+        if [ -z "${known[${uid:-none}]:-}" ]; then
+            if [ ${#messages[@]} -ge 200 ]; then
+                later=$((later + 1))
+                continue
+            fi
+            messages+=("certificate request $name of $user is left alone: $why")
+        fi
+        kept+=("$uid")
+    done
+    [ "$later" = 0 ] || messages+=("$later more certificate requests are left alone; the next runs name them")
+    [ ${#messages[@]} = 0 ] || printf '%s\n' "${messages[@]}" | logger -p daemon.warning -t tailkube
+    if [ ${#kept[@]} -gt 0 ]; then
+        printf '%s\n' "${kept[@]:0:10000}" >"$RUN/left-alone.new"
+        mv -f "$RUN/left-alone.new" "$RUN/left-alone"
+    else
+        rm -f "$RUN/left-alone"
+    fi
+}
+
+mkdir -p "$RUN"
+# A stage that waits for a certificate runs it, too.
+exec 8>"$RUN/approve.lock"
+flock -w 40 8 || { echo "another approval has been running for 40 s" >&2; exit 1; }
+
+requests=$(waiting_requests kubernetes.io/kubelet-serving 2>"$RUN/approve.errors") || no_answer "which certificate requests wait"
+declared=
+[ -z "$requests" ] || declared=$(declared_addresses 2>"$RUN/approve.errors") || no_answer "which nodes are declared"
+rm -f "$RUN/approve.errors"
+serve_requests serving "$declared" "$requests"
+for node in "${APPROVED[@]}"; do logger -p daemon.notice -t tailkube -- "approved the serving certificate of $node"; done
+report_refusals
+[ ${#UNANSWERED[@]} = 0 ] || no_answer "to approve ${UNANSWERED[*]}"

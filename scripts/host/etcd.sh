@@ -53,6 +53,7 @@ snapshot() {
     (umask 077 && cp -- "$shared" "$file.part")
     sync -- "$file.part"
     mv -- "$file.part" "$file"
+    sync -- "$(dirname "$file")"
     echo "$file${report:+ $report}"
 }
 

@@ -1,58 +1,62 @@
 # shellcheck shell=bash
-# On the operator's machine: takes what is ours off a host, or says that the host is not there any more. Ends with 0 in
-# both cases, for a dead machine must not hold up anything; with an error only where a host that is there was not cleaned.
-# Given as environment: TAILKUBE_NODE, TAILKUBE_HOST, TAILKUBE_PORT, TAILKUBE_USER, TAILKUBE_HOST_KEY, TAILKUBE_COMMAND.
-# On stdin: the private key, an empty line, the script for the host.
-set -uo pipefail
+# On the operator's machine: takes what is ours off a host, or reports that the host does not exist any more. Ends with 0 in
+# both cases: a dead machine must not block a run. Ends with an error where a host that is there was not cleaned, and where this
+# machine cannot tell. After answers.sh and ssh.sh.
+# Given as environment, too: TAILKUBE_OTHER_HOSTS ("ADDRESS:PORT" of other hosts of the cluster, separated by blanks). The
+# operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
+# shellcheck disable=SC2154  # where and directory are ssh.sh's
 
-say() { printf 'tailkube: %s: %s\n' "$TAILKUBE_NODE" "$*" >&2; }
-# At a terminal the CLI shows what a deletion says only while it runs, and a host that is passed over is in no state any
-# more: it is kept in a file of the project, too.
+# At a terminal the CLI shows what a deletion prints only while it runs, and the state forgets a host that is skipped: so it is
+# kept in a file of the project, too.
 pass_over() {
     say "$*"
-    printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$TAILKUBE_NODE" "$*" >>tailkube-not-cleaned.log || say "this could not be kept in $PWD/tailkube-not-cleaned.log"
+    printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$TAILKUBE_NODE" "$*" >>tailkube-not-cleaned.log || say "this could not be written to $PWD/tailkube-not-cleaned.log"
     exit 0
 }
-where="$TAILKUBE_HOST port $TAILKUBE_PORT"
+left="If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
+forget="If the machine does not exist any more, run again with TAILKUBE_FORGET=$TAILKUBE_NODE in the environment."
 
-key=
-while IFS= read -r line && [ -n "$line" ]; do key+=$line$'\n'; done
+another_answers() {
+    local host
+    for host in ${TAILKUBE_OTHER_HOSTS:-}; do
+        if answers "$host"; then return; fi
+    done
+    return 1
+}
 
-directory=$(mktemp -d)
-trap '[ -z "${SSH_AGENT_PID:-}" ] || kill "$SSH_AGENT_PID" 2>/dev/null; rm -rf "$directory"' EXIT
-# The key goes to an agent of our own, by stdin: it is never in a file. The options keep the operator's own settings, keys
-# and known hosts out of it.
-unset SSH_AUTH_SOCK SSH_AGENT_PID
-eval "$(ssh-agent -s)" >/dev/null
-printf '%s' "$key" | ssh-add -q - 2>/dev/null || { say "the private SSH key is refused by ssh-add: is it whole, and without a passphrase?"; exit 1; }
-key=
-if [ "$TAILKUBE_PORT" = 22 ]; then name=$TAILKUBE_HOST; else name="[$TAILKUBE_HOST]:$TAILKUBE_PORT"; fi
-printf '%s %s\n' "$name" "$TAILKUBE_HOST_KEY" >"$directory/known_hosts"
-read -r algorithm _ <<<"$TAILKUBE_HOST_KEY"
-options=(-F /dev/null -p "$TAILKUBE_PORT" -l "$TAILKUBE_USER" -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=yes
-    -o UserKnownHostsFile="$directory/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlgorithms="$algorithm"
-    -o PreferredAuthentications=publickey -o ServerAliveInterval=10 -o ServerAliveCountMax=6 -o LogLevel=ERROR)
-
-# Three dials of 10 s: a host that reboots at the moment is tried again by the next destroy only if it is said.
+# Three connections of 10 s: a host that reboots at the moment is not tried again by a later run.
 for attempt in 1 2 3; do
-    if ssh "${options[@]}" "$TAILKUBE_HOST" true </dev/null 2>"$directory/error"; then break; fi
-    error=$(tail -n 1 "$directory/error")
-    if grep -q 'Host key verification failed\|no matching host key type' "$directory/error"; then
-        pass_over "another machine answers at $where than the one that was set up; it is left alone. If the old one is still somewhere, reinstall it."
+    if guard begin >/dev/null; then break; fi
+    error=$(dial_error)
+    # The operator has said so: whatever is at that address now is another machine's.
+    if [[ " ${TAILKUBE_FORGET:-} " == *" $TAILKUBE_NODE "* ]]; then
+        pass_over "not cleaned, because TAILKUBE_FORGET names it: ${error:-no answer at $where}. $left"
+    fi
+    if another_machine; then
+        pass_over "another machine answers at $where than the one that was set up; it is left alone. If the old one still exists, reinstall it."
     fi
     if grep -q 'Permission denied' "$directory/error"; then
         say "$TAILKUBE_USER is not let in at $where, so nothing was cleaned: $error"
         exit 1
     fi
     if [ "$attempt" = 3 ]; then
-        pass_over "no answer at $where, so nothing was cleaned there: ${error:-timed out}. If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
+        # What only a dead machine's silence shows: no answer in time, and the neighbours' or a router's "no route to host".
+        # All else says something about this machine, or that the host is up.
+        if ! grep -qiE 'timed out|no route to host|host is down' "$directory/error"; then
+            say "$where cannot be reached, so nothing was cleaned and the stack keeps the host: ${error:-ssh said nothing}. A silent machine would be skipped, but this says nothing about the machine: make the name resolve, this machine's network work or the host's SSH server run, then run again. $forget"
+            exit 1
+        fi
+        if ! another_answers; then
+            say "no answer at $where, and none from another host of the cluster (${TAILKUBE_OTHER_HOSTS:-there is no other}), so this machine may be offline; nothing was cleaned and the stack keeps the host: $error. Check this machine's network, then run again. $forget"
+            exit 1
+        fi
+        pass_over "no answer at $where, so nothing was cleaned there: $error. Other hosts of the cluster do answer. $left"
     fi
     sleep 2
 done
 
-# shellcheck disable=SC2029  # the command is known here
-if ! ssh "${options[@]}" "$TAILKUBE_HOST" "$TAILKUBE_COMMAND" >"$directory/result" 2>"$directory/error"; then
-    cat "$directory/error" >&2
+if ! run_guarded; then
+    cat "$directory/script-error" >&2
     say "it could not be cleaned whole; run again"
     exit 1
 fi

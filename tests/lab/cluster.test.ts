@@ -8,6 +8,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import * as lab from "./lab";
+import { proxyTests } from "./proxies";
+import { requestTests } from "./requests";
+import { routeTests } from "./routes";
 import { allowed, difference, type HostState, stateOf } from "./leftovers";
 
 const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
@@ -112,6 +115,9 @@ describe("a cluster on the lab's hosts", function () {
     expect(lab.hosts.map(lab.logins)).to.deep.equal(logins);
   });
 
+  requestTests();
+  routeTests();
+
   it("after a reboot of all hosts at once the cluster is back by itself", async () => {
     const boots = lab.hosts.map((host) => lab.onHost(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1"));
     await lab.run("lab/hosts/hosts", ["reboot", ...lab.hosts], 180);
@@ -175,6 +181,8 @@ describe("a cluster on the lab's hosts", function () {
     console.log(`      agents ended and back after ${anew} s; checks after it: ${lab.repeatChecks().trim()}`);
   });
 
+  proxyTests(project.config["tailkube:kubernetesVersion"]!);
+
   it("a destroy leaves the hosts as they were and no device in the tailnet", async () => {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);
@@ -183,6 +191,21 @@ describe("a cluster on the lab's hosts", function () {
       const { files, network } = before.get(host)!;
       expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
       expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
+      expect(lab.answersSsh(host), `SSH to ${host}`).to.equal(true);
+    }
+  });
+
+  it("they are reached from outside also after their network managers restart", async () => {
+    for (const host of lab.hosts) {
+      lab.onHost(
+        host,
+        "for unit in systemd-networkd NetworkManager; do systemctl try-restart $unit; done; ! systemctl cat networking.service >/dev/null 2>&1 || systemctl restart networking",
+      );
+    }
+    await lab.sleep(5);
+    for (const host of lab.hosts) {
+      await lab.until(`SSH to ${host}`, () => lab.answersSsh(host), 30);
+      expect(difference(before.get(host)!.network, stateOf(host).network), `the network of ${host}`).to.deep.equal([]);
     }
   });
 

@@ -63,6 +63,22 @@ export function output(command: string, args: readonly string[]): string {
   }
 }
 
+/** Whether this machine logs in to a host by SSH. */
+export function answersSsh(host: HostName): boolean {
+  const address = output("lab/hosts/hosts", ["ip", host]).trim();
+  const options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=5", "LogLevel=ERROR"];
+  try {
+    execFileSync(
+      "ssh",
+      ["-i", join(state, "ssh/id_ed25519"), ...options.flatMap((option) => ["-o", option]), `root@${address}`, "true"],
+      { timeout: 15_000, stdio: "ignore" },
+    );
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What a shell script prints on a host. */
 export function onHost(host: HostName, script: string): string {
   return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);

@@ -80,8 +80,8 @@ export const plain: Observed = {
         "600 root:root",
       ]),
     ),
-    // Cilium's own mode up to 1.15 (daemon/cmd/cni/config.go).
-    "/etc/cni/net.d/05-cilium.conflist": "644 root:root",
+    // Cilium's own mode (daemon/cmd/cni/config.go).
+    "/etc/cni/net.d/05-cilium.conflist": "600 root:root",
     "/var/lib/etcd": "700 root:root",
     ...Object.fromEntries(
       ["admin", "super-admin", "scheduler", "controller-manager", "kubelet"].map((name) => [

@@ -10,8 +10,8 @@ import { type Marked, observe } from "./observe";
 import { plain } from "./plain";
 
 const planes = ["cp1", "cp2", "cp3"] as const;
-/** What stays as kubeadm and Cilium have it; docs/security.md says why. */
-const left = ["1.1.9-10", "1.1.12", "1.2.11"];
+/** What stays as kubeadm has it; docs/security.md says why. */
+const left = ["1.1.12", "1.2.11"];
 
 describe("the security of the lab's cluster", function () {
   this.timeout(60 * 60_000);

@@ -10,9 +10,13 @@ import {
   before,
   caCertificate,
   certificateExpiry,
+  commandOf,
+  connectionOf,
   custom,
   find,
   hostKey,
+  isGuarded,
+  isScript,
   joinSeed,
   nodeAddress,
   type Registered,
@@ -27,12 +31,11 @@ type Nodes = { name: string; role: string; host: Record<string, unknown> }[];
 const nodes = minimal.nodes as Nodes;
 const names = nodes.map(({ name }) => name);
 
-const scripts = ({ resources }: Run) => resources.filter(({ type }) => type === "command:remote:Command");
-const connectionOf = ({ inputs }: Registered) => inputs.connection as Record<string, unknown>;
+const scripts = ({ resources }: Run) => resources.filter(isScript);
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofSteward = ["secrets", "departures", "admit", "settle", "checks"];
+const ofSteward = ["secrets", "peers", "departures", "admit", "settle", "checks"];
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 
@@ -40,7 +43,7 @@ const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 const variables = (run: Run, name: string) => variablesOf(stdinOf(find(run, name)));
 
 /** The token that a worker joins by. */
-function joinToken(run: Run, node: string): string {
+function tokenOf(run: Run, node: string): string {
   const { users } = parse(variables(run, `${node}-join`).TK_DISCOVERY!) as { users: [{ user: { token: string } }] };
   return users[0].user.token;
 }
@@ -57,11 +60,12 @@ describe("three control planes and a worker", () => {
       ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`, `${name}-upgrade`]),
       ...planes.flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
       ...["workers-admit", "w1-join"],
-      ...["cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["cluster-secrets", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
     ];
     expect(custom(run).map(({ type, name }) => `${type} ${name}`)).to.have.members([
       ...names.flatMap((name) => [`${name}-host-key`, `${name}-undo`].map((one) => `command:local:Command ${one}`)),
-      ...stages.map((name) => `command:remote:Command ${name}`),
+      ...stages.map((name) => `command:${name.endsWith("-tailnet") ? "local" : "remote"}:Command ${name}`),
+      "command:local:Command cluster-online",
       "pulumi:providers:kubernetes cilium-kubernetes",
       "kubernetes:helm.sh/v3:Release cilium-release",
     ]);
@@ -79,6 +83,7 @@ describe("three control planes and a worker", () => {
         `tailkube:node:Version ${name}`,
       ]),
       "tailkube:controlplane:Secrets cluster",
+      "tailkube:cluster:Peers cluster",
       "tailkube:cluster:Departures cluster",
       ...planes.map((name) => `tailkube:controlplane:ControlPlane ${name}`),
       "tailkube:controlplane:Admission workers",
@@ -94,7 +99,8 @@ describe("three control planes and a worker", () => {
   it("take few connections to each host", () => {
     const count = (address: string) =>
       scripts(run).filter((r) => r.inputs.create !== undefined && connectionOf(r).host === address).length;
-    expect(nodes.map(({ host }) => count(host.address as string))).to.deep.equal([8, 4, 4, 4]);
+    expect(nodes.map(({ host }) => count(host.address as string))).to.deep.equal([9, 4, 4, 4]);
+    for (const name of names) expect(isGuarded(find(run, `${name}-tailnet`)), name).to.equal(true);
   });
 
   it("come up again as they are: the same config gives the same inputs", async () => {
@@ -110,10 +116,10 @@ describe("three control planes and a worker", () => {
           port: 22,
           user: "root",
           hostKey,
-          dialErrorLimit: 40,
-          perDialTimeout: 10,
+          ...(isGuarded(script) ? {} : { dialErrorLimit: 40, perDialTimeout: 10, privateKey: `${privateKey}\n` }),
         });
-        expect(connectionOf(script).privateKey, script.name).to.equal(`${privateKey}\n`);
+        // On the operator's machine ssh-add reads it first, up to an empty line.
+        if (isGuarded(script)) expect(stdinOf(script).startsWith(`${privateKey.trim()}\n\nTK_`)).to.equal(true);
       }
     });
 
@@ -121,11 +127,11 @@ describe("three control planes and a worker", () => {
       for (const { name, inputs } of scripts(run)) {
         const commands = [inputs.create, inputs.update].filter((command) => command !== undefined);
         expect(commands, name).to.have.lengthOf(1);
-        expect(commands[0], name).to.match(/^timeout --kill-after=10 \d+ bash -s -- apply$/);
+        expect(commandOf({ inputs }), name).to.match(/^timeout --kill-after=10 \d+ bash -s -- apply$/);
         // Otherwise a new resource would never run, or the authorities be made anew with a new machine.
         const lasting = inputs.create === undefined || name === "cluster-secrets";
         expect(inputs.triggers === undefined, name).to.equal(lasting);
-        expect(inputs, name).to.not.have.any.keys("delete", "environment");
+        expect(inputs, name).to.not.have.any.keys("delete", ...(name.endsWith("-tailnet") ? [] : ["environment"]));
         expect(inputs, name).to.include({ logging: "none", addPreviousOutputInEnv: false });
       }
     });
@@ -154,7 +160,7 @@ describe("three control planes and a worker", () => {
           ...[
             "TK_LOGIN_SERVER",
             "TK_AUTH_KEY",
-            "TK_TAG",
+            "TK_TAGS",
             "TK_HOST_ROUTES",
             "TK_HOST_WAIT_ADDRESS",
             "TK_HOST_NETWORK",
@@ -201,7 +207,7 @@ describe("three control planes and a worker", () => {
   });
 
   describe("secrets", () => {
-    const token = () => joinToken(run, "w1");
+    const token = () => tokenOf(run, "w1");
     const key = () => encryptionKey(joinSeed).secret;
     /** A line of each key that is only that key's. */
     const keys = () => Object.values(authorityKeys).map((pem) => pem.split("\n")[1]!);
@@ -223,8 +229,8 @@ describe("three control planes and a worker", () => {
           expect(JSON.stringify(rest), name).to.not.include(secret);
           expect(JSON.stringify({ ...(connection as object), privateKey: "" }), name).to.not.include(secret);
         }
-        expect([stdin, connection, kubeconfig].some((at) => at !== undefined) || name.match(/host-key|release/)).to.be
-          .ok;
+        expect([stdin, connection, kubeconfig].some((at) => at !== undefined) || name.match(/host-key|release|online/))
+          .to.be.ok;
       }
     });
 
@@ -291,16 +297,12 @@ describe("three control planes and a worker", () => {
     });
 
     it("send workers to the endpoint, with the CA itself and the token that the admission makes valid", () => {
-      const { TK_TOKEN_ID, TK_TOKEN_SECRET } = variables(run, "workers-admit");
+      const token = /^w1=([a-z0-9]{6}\.[a-z0-9]{16})$/.exec(variables(run, "workers-admit").TK_TOKENS!)![1]!;
       expect(kubeadm(run, "w1-join")[0]!.discovery).to.deep.equal({
         file: { kubeConfigPath: "/run/tailkube/discovery.conf" },
       });
       expect(variables(run, "w1-join").TK_DISCOVERY).to.equal(
-        joinKubeconfig(
-          { endpoint: { address: "10.200.0.1", port: 6443 } },
-          caCertificate,
-          `${TK_TOKEN_ID}.${TK_TOKEN_SECRET}`,
-        ),
+        joinKubeconfig({ endpoint: { address: "10.200.0.1", port: 6443 } }, caCertificate, token),
       );
     });
 
@@ -427,7 +429,7 @@ describe("three control planes and a worker", () => {
       name: "cilium",
       namespace: "kube-system",
       chart: "cilium",
-      version: "1.15.19",
+      version: "1.20.2",
       repositoryOpts: { repo: "https://helm.cilium.io" },
       skipAwait: true,
     });
@@ -440,7 +442,7 @@ describe("three control planes and a worker", () => {
     expect(run.outputs).to.have.all.keys(
       ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "authorities", "versions", "applied"],
     );
-    expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.15.19" });
+    expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.20.2" });
     // What else the fakes call certificates are none.
     expect(run.outputs.authorities).to.deep.equal([{ name: "kubernetes", expires: "2126-10-28T10:49:56Z" }]);
     expect(run.outputs.certificates).to.deep.equal(planes.map((name) => ({ name, expires: certificateExpiry })));
@@ -504,9 +506,11 @@ describe("three control planes and a worker", () => {
 
     it("settles after everything, and checks after that", () => {
       const all = custom(run).map(({ name }) => name);
-      const last = ["cluster-settle", "cluster-checks"];
-      expect(before(run, "cluster-settle")).to.have.members(all.filter((name) => !last.includes(name)));
-      expect(before(run, "cluster-checks")).to.have.members(all.filter((name) => name !== "cluster-checks"));
+      const last = ["cluster-checks", "cluster-online"];
+      const earlier = all.filter((name) => !last.includes(name));
+      expect(before(run, "cluster-settle")).to.have.members(earlier.filter((name) => name !== "cluster-settle"));
+      // The first to go in a destroy, and needed by nothing.
+      for (const name of last) expect(before(run, name)).to.have.members(earlier);
     });
   });
 });
@@ -534,10 +538,12 @@ describe("a preview of a stack that is not there yet", () => {
 
   it("shows what is known: commands, and Cilium's values", async () => {
     const preview = await runProgram({ preview: true });
-    for (const { name, inputs } of scripts(preview)) {
-      expect(inputs.update ?? inputs.create, name).to.match(/^timeout /);
+    for (const script of scripts(preview)) {
+      const { name, inputs } = script;
+      expect(commandOf(script), name).to.match(/^timeout /);
       // Nobody knows the hosts' keys yet.
-      expect(inputs.connection, name).to.equal(unknown);
+      if (isGuarded(script)) expect(connectionOf(script).hostKey, name).to.equal(unknown);
+      else expect(inputs.connection, name).to.equal(unknown);
     }
     const release = find(preview, "cilium-release");
     expect(JSON.stringify(release.inputs)).to.not.include(unknown);
@@ -561,15 +567,19 @@ describe("other stacks", () => {
       ),
       ...[
         "cluster-secrets",
+        "cluster-peers",
         "cluster-departures",
         "cilium-kubernetes",
         "cilium-release",
         "cluster-settle",
+        "cluster-online",
         "cluster-checks",
       ],
     ]);
     expect(kubeadm(run, "cp1-control-plane", "TK_INIT_DOCUMENT")[0]!.nodeRegistration.taints).to.deep.equal([]);
-    expect(find(run, "cilium-release").inputs.values).to.deep.include({ operator: { replicas: 1 } });
+    expect(find(run, "cilium-release").inputs.values).to.deep.include({
+      operator: { replicas: 1, rollOutPods: true },
+    });
     expect(before(run, "cluster-settle")).to.include.members(["cp1-control-plane", "cilium-release"]);
   });
 
@@ -579,7 +589,20 @@ describe("other stacks", () => {
     expect(variables(run, "workers-admit").TK_JOINERS).to.match(/^w1=[0-9a-f]{16} w2=[0-9a-f]{16}$/);
     expect(before(run, "w2-join")).to.not.include("w1-join");
     expect(before(run, "w1-join")).to.not.include("w2-join");
-    expect(joinToken(run, "w1")).to.equal(joinToken(run, "w2"));
+    expect(tokenOf(run, "w1")).to.not.equal(tokenOf(run, "w2"));
+    expect(variables(run, "workers-admit").TK_TOKENS).to.equal(`w1=${tokenOf(run, "w1")} w2=${tokenOf(run, "w2")}`);
+  });
+
+  it("a host that is added again: another token, and those of the others as before", async () => {
+    const w2 = { ...nodes[3]!, name: "w2", host: { address: "192.0.2.22" } };
+    const both = { config: { nodes: [...nodes, w2] } };
+    const first = await runProgram(both);
+    const again = await runProgram({ ...both, nonces: { w1: "0".repeat(32) } });
+    expect(tokenOf(again, "w1")).to.not.equal(tokenOf(first, "w1"));
+    expect(tokenOf(again, "w2")).to.equal(tokenOf(first, "w2"));
+    expect(find(again, "w2-join").inputs).to.deep.equal(find(first, "w2-join").inputs);
+    const machine = await runProgram({ config: { nodes: [...change("w1", { identity: "another" }), w2] } });
+    expect(tokenOf(machine, "w1")).to.not.equal(tokenOf(first, "w1"));
   });
 
   it("a host key in the config: it is enforced, and none is asked for", async () => {
@@ -623,7 +646,9 @@ describe("other stacks", () => {
     ];
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(renewed, name).inputs) !== JSON.stringify(inputs))
-      .map(({ name }) => name);
+      .map(({ name }) => name)
+      // The others' clean-up knows its address; nothing runs when that changes.
+      .filter((name) => name === "cp1-undo" || !name.endsWith("-undo"));
     expect(changed.filter((name) => /^(cp2|cp3|w1)-/.test(name))).to.deep.equal([]);
     expect(changed).to.include.members(["cp1-control-plane", "cp1-undo", "workers-admit", "cluster-settle"]);
     // Ignored by the engine: see ignoreChanges above.
@@ -637,7 +662,11 @@ describe("other stacks", () => {
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(grown, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
-    expect(changed).to.have.members(["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"]);
+    expect(changed).to.have.members([
+      ...["workers-admit", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
+      // It runs nothing before a destroy.
+      "cluster-online",
+    ]);
   });
 
   it("a rotated auth key: nothing but the tailnet's stage hears of it", async () => {
@@ -652,7 +681,7 @@ describe("other stacks", () => {
   });
 
   it("another version of Cilium: readiness is waited for and checked anew", async () => {
-    const [old, newer] = [await runProgram(), await runProgram({ config: { ciliumVersion: "1.16.5" } })];
+    const [old, newer] = [await runProgram(), await runProgram({ config: { ciliumVersion: "1.21.0" } })];
     for (const name of ["cluster-settle", "cluster-checks"]) {
       expect(stdinOf(find(newer, name)), name).to.not.equal(stdinOf(find(old, name)));
     }
@@ -661,14 +690,13 @@ describe("other stacks", () => {
   it("a user who is not root: sudo for every script, and facts even without it", async () => {
     const run = await runProgram({ config: { nodes: change("cp2", { user: "admin", port: 2222 }) } });
     for (const script of scripts(run)) {
-      const { create, update } = script.inputs as Record<string, string>;
       const asAdmin = connectionOf(script).host === "192.0.2.12";
       expect(connectionOf(script)).to.include(asAdmin ? { user: "admin", port: 2222 } : { user: "root", port: 22 });
       if (script.name === "cp2-facts") {
         const bounded = "timeout --kill-after=10 60 bash -s -- apply";
-        expect(create).to.equal(`if sudo -n true; then exec sudo -n ${bounded}; else exec ${bounded}; fi`);
+        expect(commandOf(script)).to.equal(`if sudo -n true; then exec sudo -n ${bounded}; else exec ${bounded}; fi`);
       } else {
-        expect(create ?? update, script.name).to.match(asAdmin ? /^sudo -n timeout / : /^timeout /);
+        expect(commandOf(script), script.name).to.match(asAdmin ? /^sudo -n timeout / : /^timeout /);
       }
     }
     expect(find(run, "cp2-undo").inputs.environment).to.include({
@@ -715,6 +743,15 @@ describe("other stacks", () => {
 });
 
 describe("what stops the program", () => {
+  it("two nodes with one tailnet address: one error that names them, and no node joins", async () => {
+    const run = await runProgram({ addresses: { w1: "100.64.0.2" } });
+    expect(run.errors.map(({ message }) => message)).to.have.lengthOf(1);
+    expect(run.errors[0]!.message).to.match(/^cp2, w1: one tailnet address, 100\.64\.0\.2, /);
+    const made = custom(run).map(({ name }) => name);
+    expect(made).to.include.members(["cp2-tailnet", "w1-tailnet", "w1-runtime"]);
+    expect(made.filter((name) => /-(control-plane|join|secrets|admit)$/.test(name))).to.deep.equal([]);
+  });
+
   it("hosts that the config does not fit: one error, as it is, and no host is touched", async () => {
     const run = await runProgram({
       facts: {
@@ -738,7 +775,7 @@ describe("what stops the program", () => {
 
   it("what the running cluster cannot become: before anything is changed, in the preview already", async () => {
     const last = {
-      versions: { kubernetes: "1.34.2", cilium: "1.15.19" },
+      versions: { kubernetes: "1.34.2", cilium: "1.20.2" },
       nodes: nodes.map(({ name, role }) => ({ name, role })),
     };
     for (const preview of [true, false]) {
@@ -755,7 +792,7 @@ describe("what stops the program", () => {
 
   it("nothing, where the cluster can become what is wanted", async () => {
     const last = {
-      versions: { kubernetes: "1.35.9", cilium: "1.15.19" },
+      versions: { kubernetes: "1.35.9", cilium: "1.20.2" },
       nodes: nodes.map(({ name, role }) => ({ name, role })),
     };
     expect((await runProgram({ last })).errors).to.deep.equal([]);

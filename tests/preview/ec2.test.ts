@@ -9,6 +9,10 @@ import { derivedHostKey } from "../../plan/ssh-key";
 import { configOf } from "../unit/config.fixtures";
 import { outputsOf } from "../unit/plan.fixtures";
 import {
+  commandOf,
+  connectionOf,
+  isGuarded,
+  isScript,
   nodeAddress,
   ownHostKey,
   publicAddress,
@@ -26,10 +30,9 @@ const given = { vpcId: "vpc-0a", subnetIds: ["subnet-0a", "subnet-0b"], operator
 
 const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
 const ofType = (run: Run, type: string) => custom(run).filter((r) => r.type === type);
-const scripts = (run: Run) => ofType(run, "command:remote:Command");
+const scripts = ({ resources }: Run) => resources.filter(isScript);
 /** In the order of their names. */
 const instances = (run: Run) => ofType(run, "aws:ec2/instance:Instance").sort((a, b) => a.name.localeCompare(b.name));
-const connectionOf = ({ inputs }: Registered) => inputs.connection as Record<string, unknown>;
 const lastOf = (urn: string) => urn.split("::").pop()!;
 
 function find(run: Run, name: string): Registered {
@@ -99,10 +102,12 @@ describe("a stack on EC2", () => {
         ["first-boot", "host-key", "facts", "tailnet", "runtime", "upgrade"].map((s) => `${name}-${s}`),
       ),
       ...["cp1", "cp2", "cp3"].flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
-      ...["workers-admit", "w1-join", "cluster-secrets", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["workers-admit", "w1-join", "cluster-secrets", "cluster-peers", "cluster-departures"],
+      ...["cluster-settle", "cluster-checks"],
     ];
     expect(scripts(run).map(({ name }) => name)).to.have.members(stages);
-    expect(ofType(run, "command:local:Command")).to.deep.equal([]);
+    const local = ofType(run, "command:local:Command").map(({ name }) => name);
+    expect(local).to.have.members(names.map((name) => `${name}-tailnet`));
   });
 
   it("is in the region of the config, all of it", () => {
@@ -252,8 +257,7 @@ describe("a stack on EC2", () => {
           hostKey: expected,
           user: "admin",
           port: 22,
-          dialErrorLimit: 40,
-          privateKey: `${privateKey.trim()}\n`,
+          ...(isGuarded(script) ? {} : { dialErrorLimit: 40, privateKey: `${privateKey.trim()}\n` }),
         });
         expect(connectionOf(script).host, script.name).to.equal(publicAddress(names.indexOf(TK_NODE!)));
       }
@@ -281,14 +285,16 @@ describe("a stack on EC2", () => {
         const expected = lasting(script.name) ? "" : `${node}-instance`;
         expect(script.deletedWith && lastOf(script.deletedWith), script.name).to.equal(expected);
         expect(script.inputs.triggers === undefined, script.name).to.equal(lasting(script.name));
-        expect(script.inputs, script.name).to.not.have.any.keys("delete", "environment");
+        expect(script.inputs, script.name).to.not.have.any.keys(
+          "delete",
+          ...(isGuarded(script) ? [] : ["environment"]),
+        );
       }
     });
 
     it("is worked on by sudo, in bounded time, and says nothing but its result", () => {
       for (const { name, inputs } of scripts(run)) {
-        const command = (inputs.create ?? inputs.update) as string;
-        expect(command, name).to.match(
+        expect(commandOf({ inputs }), name).to.match(
           /^(if sudo -n true; then exec )?sudo -n timeout --kill-after=10 \d+ bash -s -- apply/,
         );
         expect(inputs, name).to.include({ logging: "none", addPreviousOutputInEnv: false });
@@ -361,7 +367,8 @@ describe("a preview of a stack on EC2 that is not there yet", () => {
     expect(preview.errors).to.deep.equal([]);
     expect(outline(preview)).to.deep.equal(outline(await runProgram({ config })));
     for (const script of scripts(preview)) {
-      expect(script.inputs.connection, script.name).to.equal(unknown);
+      if (isGuarded(script)) expect(connectionOf(script).host, script.name).to.equal(unknown);
+      else expect(script.inputs.connection, script.name).to.equal(unknown);
     }
     expect(instances(preview).map(({ inputs }) => (inputs.ami as string).slice(0, 9))).to.deep.equal(
       names.map(() => "newest of"),
@@ -476,7 +483,10 @@ describe("other stacks on EC2", () => {
     const bare = { name: "w2", role: "worker", host: { address: "192.0.2.22" } };
     const run = await runProgram({ config: { ...config, nodes: [...(config.nodes as object[]), bare] } });
     expect(run.errors).to.deep.equal([]);
-    expect(ofType(run, "command:local:Command").map(({ name }) => name)).to.have.members(["w2-host-key", "w2-undo"]);
+    expect(ofType(run, "command:local:Command").map(({ name }) => name)).to.have.members([
+      ...["w2-host-key", "w2-undo", "cluster-online"],
+      ...[...names, "w2"].map((name) => `${name}-tailnet`),
+    ]);
     expect(find(run, "w2-tailnet").deletedWith).to.equal("");
     expect(lastOf(find(run, "w1-tailnet").deletedWith)).to.equal("w1-instance");
     expect(instances(run).map(({ name }) => name)).to.not.include("w2-instance");

@@ -3,9 +3,10 @@ import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
 import type { HostFacts } from "../../plan/preflight";
+import { scriptText } from "../../scripts/render";
 import { bash } from "../unit/bash";
 import { minimal } from "../unit/config.fixtures";
-import { type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
+import { isScript, type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
 
 const nodes = minimal.nodes as { name: string }[];
 const names = nodes.map(({ name }) => name);
@@ -28,7 +29,7 @@ const config = {
 };
 
 const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
-const scripts = ({ resources }: Run) => resources.filter(({ type }) => type === "command:remote:Command");
+const scripts = ({ resources }: Run) => resources.filter(isScript);
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const find = (run: Run, name: string) => custom(run).find((r) => r.name === name)!;
 const variables = (run: Run, name: string) => variablesOf(stdinOf(find(run, name)));
@@ -45,12 +46,16 @@ describe("a cluster in a lan", () => {
     const kinds = run.resources.map(({ type, name }) => `${type} ${name}`);
     expect(kinds.filter((kind) => /tailnet|tailscale/.test(kind))).to.deep.equal([]);
     for (const name of names) {
-      expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:remote:Command ${name}-lan`]);
+      expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:local:Command ${name}-lan`]);
     }
     for (const { name, inputs } of [...scripts(run), ...names.map((one) => find(run, `${one}-undo`))]) {
       if (name.endsWith("-upgrade")) continue;
       // The scripts that all stages share speak of it, and do it in a tailnet alone.
-      expect(inputs.stdin, name).to.not.match(/tailscale (up|set|logout)/);
+      // The guard gives back what it finds on a host of the user's.
+      expect(
+        (inputs.stdin as string).replaceAll(scriptText("host/guard.sh").replaceAll("'", "'\\''"), ""),
+        name,
+      ).to.not.match(/tailscale (up|set|logout)/);
     }
   });
 
@@ -114,13 +119,13 @@ describe("a cluster in a lan", () => {
   });
 
   it("gives each script, which is bash, every variable that it reads", () => {
-    const never = ["TK_LOCK_SECONDS"];
+    const never = ["TK_LOCK_SECONDS", "TK_ENDPOINT"];
     // Of functions that other stages call.
     const shared = ["TK_KUBEADM_DOCUMENT", "TK_MARK"];
     const ofTailnet = [
       "LOGIN_SERVER",
       "AUTH_KEY",
-      "TAG",
+      "TAGS",
       "HOST_ROUTES",
       "HOST_WAIT_ADDRESS",
       "HOST_NETWORK",
@@ -215,6 +220,10 @@ describe("other lans", () => {
     const changed = custom(old)
       .filter(({ name, inputs }) => JSON.stringify(find(more, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
-    expect(changed).to.have.members(["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"]);
+    expect(changed).to.have.members([
+      ...["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"],
+      // It runs nothing before a destroy.
+      "cluster-online",
+    ]);
   });
 });

@@ -46,6 +46,7 @@ async function made(
     address: pulumi.output("100.64.0.9"),
     resolvConf: pulumi.output("/etc/resolv.conf"),
     mark: pulumi.output("mark"),
+    nonce: pulumi.output(""),
   };
   const secrets = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<ClusterSecretValues>;
   const version = new NodeVersion(nodeName, { config, member, installed: pulumi.output(installed), secrets });

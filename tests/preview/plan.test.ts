@@ -57,7 +57,7 @@ describe("a preview tells the plan", () => {
         "  3. cp1: founds the cluster; the endpoint 10.200.0.1:6443 is on it",
         "  4. cp2: joins as a control plane through 10.200.0.1:6443, and then has the endpoint, too",
         "     w1: joins as a worker through 10.200.0.1:6443",
-        "     Cilium 1.15.19 is installed",
+        "     Cilium 1.20.2 is installed",
         "  5. cp3: joins as a control plane through 10.200.0.1:6443, and then has the endpoint, too",
         "  6. Cilium, the nodes and CoreDNS are waited for",
         "  7. the cluster is checked",
@@ -130,7 +130,7 @@ describe("the last run leaves to the next", () => {
     try {
       const last = outputsOf(configOf({ kubernetesVersion: "1.34.2" }));
       (last.applied as { nodes: { cgroup: number }[] }).nodes[3]!.cgroup = 1;
-      await runProgram({ preview: true, last, config: { kubernetesVersion: "1.35.4", ciliumVersion: "1.15.19" } });
+      await runProgram({ preview: true, last, config: { kubernetesVersion: "1.35.4", ciliumVersion: "1.20.2" } });
     } finally {
       (pulumi.log as { warn: typeof warn }).warn = warn;
     }
@@ -183,7 +183,7 @@ describe("the plan's order is the engine's", () => {
     ["on EC2, beside a bare host", { ...ec2, nodes: [...ec2Nodes, w2] }, undefined],
     ["when a machine on EC2 is made anew", { ...ec2, nodes: renewed }, ec2],
     ["when machines on EC2 come and go", { ...ec2, nodes: [...ec2Nodes.slice(0, 3), ec2Worker] }, ec2],
-    ["when Cilium goes on", { ciliumVersion: "1.16.5" }, {}],
+    ["when Cilium goes on", { ciliumVersion: "1.21.0" }, {}],
   ];
   for (const [what, config, former] of cases) {
     it(what, () => compare(config, former));

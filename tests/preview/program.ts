@@ -76,12 +76,15 @@ export const nodeAddress = (position: number) => `100.64.0.${position + 1}`;
 /** The auth key that Tailscale's API makes for a resource of that name. */
 export const madeKey = (name: string) => `tskey-auth-kMADE-${name}`;
 
+/** What a worker's host has made for its token. */
+export const nonceOf = (node: string) => Buffer.from(node.padEnd(16)).toString("hex");
+
 /** What the scripts answer, as far as the program looks at it. */
 function answer(
   name: string,
   position: number,
   stdin: string,
-  { facts = {}, config = {}, encryption = {} }: RunArgs,
+  { facts = {}, config = {}, encryption = {}, addresses = {}, nonces = {} }: RunArgs,
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
@@ -90,12 +93,21 @@ function answer(
     case "facts":
       return goodFacts({ machineId: `machine-of-${node}`, ...facts[node] });
     case "tailnet":
-      return { changed: [], address: nodeAddress(position), deviceId: `n${position}CNTRL`, deviceName: node };
+      return {
+        changed: [],
+        address: addresses[node] ?? nodeAddress(position),
+        deviceId: `n${position}CNTRL`,
+        deviceName: node,
+      };
     case "lan":
       return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
     case "runtime":
       // A new host has what is wanted.
-      return { changed: [], kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}` };
+      return {
+        changed: [],
+        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}`,
+        nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
+      };
     case "secrets":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
@@ -132,13 +144,46 @@ export interface RunArgs {
   facts?: Record<string, Partial<HostFacts>>;
   /** Whether it is a preview of a stack that is not there yet: no resource has outputs. */
   preview?: boolean;
+  /** Tailnet addresses that differ from `nodeAddress`, by node. */
+  addresses?: Record<string, string>;
   /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
   encryption?: Record<string, string>;
+  /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
+  nonces?: Record<string, string>;
   /** The outputs that the stack's last run has left. */
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
   plain?: string[];
 }
+
+/** Whether it runs a stage on a host: by the provider, or by OpenSSH under the host's guard. */
+export const isScript = ({ type, inputs }: Pick<Registered, "type" | "inputs">) =>
+  type === "command:remote:Command" || isGuarded({ type, inputs });
+
+/** Whether it runs a stage that may cut the host off. */
+export const isGuarded = ({ type, inputs }: Pick<Registered, "type" | "inputs">) =>
+  type === "command:local:Command" &&
+  inputs.create !== undefined &&
+  environmentOf({ inputs }).TAILKUBE_HOST !== undefined;
+
+const environmentOf = ({ inputs }: Pick<Registered, "inputs">) =>
+  (inputs.environment ?? {}) as Record<string, string | undefined>;
+
+/** Where a script goes. */
+export function connectionOf({ inputs }: Pick<Registered, "inputs">): Record<string, unknown> {
+  if (inputs.connection !== undefined) return inputs.connection as Record<string, unknown>;
+  const {
+    TAILKUBE_HOST: host,
+    TAILKUBE_PORT: port,
+    TAILKUBE_USER: user,
+    TAILKUBE_HOST_KEY: hostKey,
+  } = environmentOf({ inputs });
+  return { host, port: Number(port), user, hostKey };
+}
+
+/** What a script runs on its host. */
+export const commandOf = ({ inputs }: Pick<Registered, "inputs">) =>
+  environmentOf({ inputs }).TAILKUBE_COMMAND ?? inputs.update ?? inputs.create;
 
 export const custom = ({ resources }: Run) => resources.filter((r) => r.custom);
 
@@ -194,9 +239,11 @@ export async function runProgram({
   config = {},
   facts = {},
   encryption = {},
+  addresses = {},
+  nonces = {},
   preview = false,
   last = {},
-  plain = [],
+  plain: plainKeys = [],
 }: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
@@ -215,7 +262,7 @@ export async function runProgram({
         if (type === "tailscale:index/tailnetKey:TailnetKey") {
           return { id, state: { ...inputs, key: madeKey(name) } };
         }
-        if (type === "command:local:Command") {
+        if (type === "command:local:Command" && !isScript({ type, inputs: inputs as Record<string, unknown> })) {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
         const position = names.findIndex((node) => name.startsWith(`${node}-`));
@@ -228,12 +275,12 @@ export async function runProgram({
         if (type === "aws:ec2/keyPair:KeyPair") {
           return { id, state: { ...inputs, keyName: `${name}-made-up` } };
         }
-        if (type === "command:remote:Command") {
-          const { create, stdin } = inputs as { create?: string; stdin: string };
+        if (isScript({ type, inputs: inputs as Record<string, unknown> })) {
+          const { create, stdin } = plain(inputs) as { create?: string; stdin: string };
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption }))}\n`;
+              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, addresses, nonces }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };
@@ -248,7 +295,7 @@ export async function runProgram({
     preview,
   );
   recordRegistrations(resources);
-  setConfig(values, plain);
+  setConfig(values, plainKeys);
   const errors: Error[] = [];
   const outputs: Record<string, unknown> = {};
   const secretOutputs: string[] = [];
@@ -276,7 +323,7 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
+    ["sshPrivateKey", "tailnetAuthKey", "tailnetControlPlaneAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
       .filter((key) => !plainKeys.includes(key))
       .map((key) => `tailkube:${key}`),
   );

@@ -57,7 +57,7 @@ describe("rehearsal: Kubernetes", () => {
     /** @param status of a release that is there already */
     function stubHelm(status?: string): void {
       const listed = (value: string) =>
-        `[{"name":"cilium","namespace":"kube-system","revision":"1","status":"${value}","chart":"cilium-1.15.19","app_version":"1.15.19"}]`;
+        `[{"name":"cilium","namespace":"kube-system","revision":"1","status":"${value}","chart":"cilium-1.20.2","app_version":"1.20.2"}]`;
       if (status) writeFileSync(join(folder, "list"), listed(status));
       stub(
         "TAILKUBE_HELM",
@@ -73,7 +73,7 @@ describe("rehearsal: Kubernetes", () => {
     async function checked(more: Props = {}): Promise<Props> {
       const chart = join(folder, "chart");
       mkdirSync(chart, { recursive: true });
-      writeFileSync(join(chart, "Chart.yaml"), "name: cilium\nversion: 1.15.19\n");
+      writeFileSync(join(chart, "Chart.yaml"), "name: cilium\nversion: 1.20.2\n");
       const values = { mtu: 1280, password: secret("in the values") };
       const inputs = { compat: "true", name: "cilium", namespace: "kube-system", chart, values };
       return release.check({ ...inputs, ...more }, undefined, "cilium");
@@ -81,7 +81,7 @@ describe("rehearsal: Kubernetes", () => {
 
     it("is kept with all its inputs, as the provider keeps it", async () => {
       const inputs = await checked();
-      expect(inputs).to.include({ version: "1.15.19", timeout: 300, atomic: false, keyring: "" });
+      expect(inputs).to.include({ version: "1.20.2", timeout: 300, atomic: false, keyring: "" });
       expect(inputs).to.not.have.property("compat");
       const named = await checked({ name: null });
       expect(named.name).to.match(/^cilium-[0-9a-f]{8}$/);
@@ -96,13 +96,13 @@ describe("rehearsal: Kubernetes", () => {
       const chart = join(folder, "chart");
       expect(journal.take()).to.deep.equal([
         "list --all --namespace kube-system --filter ^cilium$ --output json --kubeconfig",
-        `install cilium ${chart} --version 1.15.19 ${target} --create-namespace --kubeconfig --values`,
+        `install cilium ${chart} --version 1.20.2 ${target} --create-namespace --kubeconfig --values`,
         "list --all --namespace kube-system --filter ^cilium$ --output json --kubeconfig",
         "get manifest cilium --namespace kube-system --kubeconfig",
       ]);
       expect(readFileSync(join(folder, "values"), "utf8")).to.equal('{"mtu":1280,"password":"in the values"}');
       expect(readFileSync(join(folder, "kubeconfig"), "utf8")).to.equal(KUBECONFIG);
-      expect(outputs.status).to.include({ status: "deployed", revision: 1, chart: "cilium", version: "1.15.19" });
+      expect(outputs.status).to.include({ status: "deployed", revision: 1, chart: "cilium", version: "1.20.2" });
       expect(outputs.resourceNames).to.deep.equal({ "DaemonSet.apps/apps/v1": ["kube-system/cilium"] });
     });
 

@@ -34,7 +34,7 @@ describe("loadConfig", () => {
       podRouting: "native",
       tunnelPort: 8472,
       kubernetesVersion: "1.36.3",
-      cilium: { version: "1.15.19", values: {} },
+      cilium: { version: "1.20.2", values: {} },
       tailnet: {
         loginServer: "https://controlplane.tailscale.com",
         tag: "tag:k8s",

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { bootstrapToken } from "../../plan/admission";
+import { bootstrapToken, joinToken } from "../../plan/admission";
 
 const seed = fc.string({ minLength: 16 });
 
@@ -52,5 +52,29 @@ describe("bootstrap tokens", () => {
 
   it("need a seed", () => {
     expect(() => bootstrapToken("", "x")).to.throw("seed");
+  });
+});
+
+describe("workers' tokens", () => {
+  const joiner = fc.record({ name: fc.string(), mark: fc.string(), nonce: fc.string() });
+
+  it("are different for another worker, another machine and another admission", () => {
+    fc.assert(
+      fc.property(seed, joiner, joiner, (s, a, b) => {
+        fc.pre(a.name !== b.name || a.mark !== b.mark || a.nonce !== b.nonce);
+        expect(joinToken(s, a)).to.not.equal(joinToken(s, b));
+        expect(joinToken(s, a)).to.equal(joinToken(s, { ...a }));
+      }),
+    );
+  });
+
+  it("do not depend on where one part ends and the next begins", () => {
+    const tokens = [
+      { name: "w1", mark: "a", nonce: "b" },
+      { name: "w1a", mark: "", nonce: "b" },
+      { name: "w1", mark: "ab", nonce: "" },
+      { name: 'w1","a', mark: "", nonce: "b" },
+    ].map((one) => joinToken("0123456789abcdef", one));
+    expect(new Set(tokens)).to.have.property("size", 4);
   });
 });

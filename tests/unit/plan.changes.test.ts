@@ -3,7 +3,7 @@ import { changeWarnings, runningCluster, upgradeProblems } from "../../plan/upgr
 
 const wanted = (...controlPlanes: string[]) => ({
   kubernetes: "1.36.3",
-  cilium: "1.15.19",
+  cilium: "1.20.2",
   nodes: [...controlPlanes, "w1"],
 });
 
@@ -13,9 +13,9 @@ describe("the running cluster", () => {
       { name: "cp1", role: "control-plane", address: "100.64.0.1" },
       { name: "w1", role: "worker" },
     ];
-    expect(runningCluster({ kubernetes: "1.36.3", cilium: "1.15.19" }, nodes)).to.deep.equal({
+    expect(runningCluster({ kubernetes: "1.36.3", cilium: "1.20.2" }, nodes)).to.deep.equal({
       kubernetes: "1.36.3",
-      cilium: "1.15.19",
+      cilium: "1.20.2",
       nodes: ["cp1", "w1"],
       controlPlanes: ["cp1"],
     });
@@ -55,15 +55,15 @@ describe("changes of the nodes", () => {
 });
 
 describe("Cilium and Kubernetes", () => {
-  const at = { kubernetes: "1.36.2", cilium: "1.15.18" };
+  const at = { kubernetes: "1.36.2", cilium: "1.20.1" };
 
   it("are upgraded one after the other", () => {
     const problems = upgradeProblems(at, wanted("cp1"));
     expect(problems).to.have.lengthOf(1);
     expect(problems[0]).to.match(
-      /^ciliumVersion: "1\.15\.19" is refused\..*Upgrade one of the two in a run of its own\.$/,
+      /^ciliumVersion: "1\.20\.2" is refused\..*Upgrade one of the two in a run of its own\.$/,
     );
-    expect(upgradeProblems({ ...at, cilium: "1.15.19" }, wanted("cp1"))).to.deep.equal([]);
+    expect(upgradeProblems({ ...at, cilium: "1.20.2" }, wanted("cp1"))).to.deep.equal([]);
     expect(upgradeProblems({ ...at, kubernetes: "1.36.3" }, wanted("cp1"))).to.deep.equal([]);
   });
 });

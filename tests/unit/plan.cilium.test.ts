@@ -20,7 +20,22 @@ describe("Cilium's values", () => {
   });
 
   it("start one operator on one node", () => {
-    expect(ciliumValues({ config: configOf(), nodeCount: 1 }).operator).to.deep.equal({ replicas: 1 });
+    expect(ciliumValues({ config: configOf(), nodeCount: 1 }).operator).to.deep.include({ replicas: 1 });
+  });
+
+  it("take effect in the run that changes them, one node at a time, in a tailnet as in a lan", () => {
+    const lan = { nodeNetwork: "lan", nodeCidr: "172.31.77.0/24", endpoint: "172.31.77.11", tailnetAuthKey: undefined };
+    const underlay = { devices: ["eth1"], mtu: 1500 };
+    for (const values of [
+      ciliumValues({ config: configOf(), nodeCount: 3 }),
+      ciliumValues({ config: configOf(lan), nodeCount: 3, underlay }),
+    ]) {
+      const oneNode = { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1 } };
+      expect(values).to.deep.include({ rollOutCiliumPods: true, updateStrategy: oneNode });
+      expect(values.envoy).to.deep.equal({ rollOutPods: true, updateStrategy: oneNode });
+      expect(values.operator).to.deep.include({ rollOutPods: true });
+    }
+    expect(contradictions(configOf(), { rollOutCiliumPods: false })).to.have.lengthOf(1);
   });
 
   it("merge the host profile's under the user's", () => {

@@ -12,6 +12,39 @@ const eth1 = (...addresses: string[]): Partial<HostFacts> => ({ interfaces: [{ n
 const all = (...facts: Partial<HostFacts>[]) =>
   [cp1, cp2, cp3, w1].map((node, i) => ({ node, facts: goodFacts({ machineId: `id-${i}`, ...facts[i] }) }));
 
+describe("an address in Tailscale's range that is not Tailscale's", () => {
+  const carrier = eth1("100.70.1.5/24");
+
+  it("is warned of", () => {
+    const [line, ...others] = preflightWarnings(all({}, carrier), config);
+    expect(line).to.match(/^cp2: its interface eth1 has 100\.70\.1\.5\/24, in 100\.64\.0\.0\/10\. Tailscale drops/);
+    expect(others).to.deep.equal([]);
+    expect(preflightReport(all({}, carrier), config)).to.equal(undefined);
+  });
+
+  it("is refused where the host is dialled at it", () => {
+    const [first, ...others] = all(carrier);
+    const dialled = { ...first!, node: { ...cp1, host: { ...cp1.host, address: "100.70.1.5" } } as NodeConfig };
+    expect(preflightReport([dialled, ...others], config)).to.match(
+      /\n {2}- cp1: host\.address 100\.70\.1\.5 is 100\.70\.1\.5\/24 of its interface eth1, in 100\.64\.0\.0\/10/,
+    );
+  });
+
+  it("is none of Tailscale's own, and nothing to a lan", () => {
+    const own = {
+      interfaces: [{ name: "tailscale0", addresses: ["100.64.0.9/32", "fd7a:115c:a1e0::9/128"], mtu: 1280 }],
+    };
+    expect(preflightWarnings(all(own, eth1("100.128.0.1/24")), config)).to.deep.equal([]);
+    const lan = configOf({
+      nodeNetwork: "lan",
+      nodeCidr: "100.70.1.0/24",
+      endpoint: "100.70.1.5",
+      tailnetAuthKey: undefined,
+    });
+    expect(preflightWarnings(all(carrier), lan)).to.deep.equal([]);
+  });
+});
+
 describe("networkProblems", () => {
   const good: [string, Partial<HostFacts>][] = [
     ["a host's usual networks", {}],

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { emptyHostProfile, type ClusterConfig, type HostProfile, type NodeConfig } from "../../config/types";
 import { requirementIds, requirements, requirementsScript } from "../../plan/requirements";
 import { scriptText } from "../../scripts/render";
-import { assignments, bash, bashOk, type Finished } from "./bash";
+import { assignments, bash, bashOk, type Finished, removeTemporaryFolders, temporaryFolder, write } from "./bash";
 import { configOf } from "./config.fixtures";
 
 const config = configOf();
@@ -32,7 +32,11 @@ const goodHost = {
   missing_tools: "",
   missing_kernel: "",
   containerd: "",
+  containerd_package: "",
   kubernetes: "",
+  foreign_files: "",
+  k8s_containers: "",
+  etcd_data: "",
   bundle_version: "",
   bundle_arch: "",
 };
@@ -169,7 +173,21 @@ describe("requirements, as the facts script tests them", () => {
     ["tools", { missing_tools: "conntrack socat " }, /^these commands are missing: conntrack socat\. Install/],
     ["containerd", { containerd: "1.4.13" }, /^containerd is 1\.4\.13; .* wants 1\.6 or newer/],
     ["containerd", { containerd: "none" }, /^containerd is none/],
-    ["foreign-cluster", { kubernetes: "foreign" }, /^it is in a Kubernetes cluster that this program did not make/],
+    [
+      "foreign-cluster",
+      { kubernetes: "foreign", foreign_files: "/etc/kubernetes/kubelet.conf /var/lib/rancher " },
+      /^it is in a Kubernetes cluster that this program did not make: \/etc\/kubernetes\/kubelet\.conf \/var\/lib\/rancher\. Take/,
+    ],
+    [
+      "kubernetes-containers",
+      { k8s_containers: "abc def " },
+      /^containerd holds containers .* did not make: abc def\. The kubelet/,
+    ],
+    [
+      "etcd-data",
+      { etcd_data: "default " },
+      /^\/var\/lib\/etcd holds data that is not this cluster's: default\. A control plane/,
+    ],
   ];
   for (const [id, host, line] of bad) {
     it(`${id}: say ${line.source}`, () => {
@@ -193,7 +211,7 @@ describe("requirements, as the facts script tests them", () => {
     const withBundle = configOf({ bundle: "/opt/bundle" });
     expect(requirements(cp1, withBundle).map(({ id }) => id)).to.deep.equal(requirementIds);
     const ofWorker = requirements(w1, withBundle).map(({ id }) => id);
-    expect(ofWorker).to.deep.equal(requirementIds);
+    expect(ofWorker).to.deep.equal(requirementIds.filter((id) => id !== "etcd-data"));
   });
 
   it("tell all problems of a host at once, in their own order", () => {
@@ -203,6 +221,25 @@ describe("requirements, as the facts script tests them", () => {
       "swap is on, with which kubelet does not start. Turn it off for good (swapoff -a, and its line in /etc/fstab, zram or " +
         "dphys-swapfile), or set kubelet.failSwapOn: false in a host profile.",
     ]);
+  });
+
+  it("leave another package's containerd alone, and refuse a version that would need its removal", () => {
+    const docker = { containerd: "1.7.28", containerd_package: "containerd.io" };
+    const versioned = (containerdVersion: string) => configOf({ containerdVersion });
+    expect(problems(cp1, docker)).to.deep.equal([]);
+    expect(problems(cp1, docker, versioned("1.7.28"))).to.deep.equal([]);
+    expect(problems(cp1, docker, versioned("2.2.1"))).to.deep.equal([
+      "containerd is 1.7.28 of containerd.io, and containerdVersion 2.2.1 would replace it and remove what depends on it, such " +
+        "as Docker. Remove the config key containerdVersion, or upgrade it to that version.",
+    ]);
+    expect(problems(cp1, { containerd: "1.6.20", containerd_package: "containerd" }, versioned("2.2.1"))).to.deep.equal(
+      [],
+    );
+    expect(problems(cp1, {}, versioned("2.2.1"))).to.deep.equal([]);
+  });
+
+  it("let a worker's etcd be the user's", () => {
+    expect(problems(w1, { etcd_data: "default " })).to.deep.equal([]);
   });
 
   it("ask less of a worker", () => {
@@ -297,6 +334,9 @@ describe("requirements, as the facts script tests them", () => {
               missing_tools: "nft tc ",
               missing_kernel: "CONFIG_TUN ",
               containerd: "1.4.13",
+              foreign_files: "/etc/kubernetes/kubelet.conf ",
+              k8s_containers: "abc ",
+              etcd_data: "default ",
             }),
             ...all.map(({ problem }) => `printf '%s\\0' "${problem}"`),
           ].join("\n"),
@@ -323,6 +363,60 @@ describe("requirements, as the facts script tests them", () => {
       ].join("\n"),
     );
     expect(unset).to.equal("");
+  });
+});
+
+describe("whose a host is", () => {
+  afterEach(removeTemporaryFolders);
+
+  /** What gather's questions answer on a host with these files. */
+  function asked(files: string[], question: string): string {
+    const root = temporaryFolder();
+    for (const file of files) write(`${root}${file}`, "");
+    const text = factsScript({}).replace(
+      /\/(etc\/kubernetes|var\/lib\/(?:etcd|rancher|k0s|tailkube)|var\/snap)/g,
+      `${root}/$1`,
+    );
+    return bashOk(`${text}\nset -uo pipefail\n${question}`).replaceAll(root, "").trim();
+  }
+  const state = "/var/lib/tailkube";
+
+  it("is ours only after a completed check, not where a stage has merely begun", () => {
+    expect(asked([`${state}/checked`], "cluster_kind")).to.equal("ours");
+    expect(asked([`${state}/joined`], "cluster_kind")).to.equal("ours");
+    expect(asked([`${state}/owned.runtime`], "cluster_kind")).to.equal("");
+    expect(asked([`${state}/owned.runtime`, "/etc/kubernetes/kubelet.conf"], "cluster_kind")).to.equal("foreign");
+  });
+
+  it("is another cluster's where kubeadm would overwrite its files", () => {
+    for (const file of [
+      "/etc/kubernetes/kubelet.conf",
+      "/etc/kubernetes/pki/ca.key",
+      "/etc/kubernetes/manifests/haproxy.yaml",
+      "/var/lib/rancher/k3s",
+      "/var/lib/k0s/x",
+      "/var/snap/microk8s/x",
+    ]) {
+      expect(asked([file], "cluster_kind"), file).to.equal("foreign");
+    }
+    expect(asked(["/etc/kubernetes/cloud.json"], "cluster_kind")).to.equal("");
+  });
+
+  it("says what is in etcd's folder, unless that was recorded as ours before it was made", () => {
+    const data = "/var/lib/etcd/default/member";
+    expect(asked([data], "etcd_content")).to.equal("default");
+    expect(asked([data, `${state}/owned.runtime`, `${state}/checked`], "etcd_content")).to.equal("default");
+    expect(asked([data, `${state}/etcd-ours`], "etcd_content")).to.equal("");
+    expect(asked([data, `${state}/joined`], "etcd_content")).to.equal("");
+    expect(asked([], "etcd_content")).to.equal("");
+  });
+
+  it("counts a containerd that does not answer as one with containers", () => {
+    const ctr = (body: string) => `systemctl() { true; }; ctr() { :; }; timeout() { ${body}; }\nkubernetes_containers`;
+    expect(asked([], ctr("echo abc; echo def"))).to.equal("abc def");
+    expect(asked([], ctr("true"))).to.equal("");
+    expect(asked([], ctr("false"))).to.equal("ctr does not answer");
+    expect(asked([`${state}/checked`], ctr("echo abc"))).to.equal("");
   });
 });
 

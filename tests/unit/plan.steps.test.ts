@@ -156,9 +156,9 @@ describe("the plan", () => {
   });
 
   it("of Cilium: its pods restart, no node does", () => {
-    const plan = of({ ciliumVersion: "1.16.5" });
+    const plan = of({ ciliumVersion: "1.21.0" });
     expect(order(plan)).to.deep.equal(["network", "settle", "test"]);
-    expect(plan.steps[0]?.does).to.equal("Cilium goes from 1.15.19 to 1.16.5");
+    expect(plan.steps[0]?.does).to.equal("Cilium goes from 1.20.2 to 1.21.0");
     expect(of({ ciliumValues: { hubble: { enabled: false } } }).steps[0]?.does).to.equal(
       "Cilium gets its changed values",
     );

@@ -6,7 +6,7 @@ import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, wit
 afterEach(removeTemporaryFolders);
 
 interface Cluster {
-  /** "uid namespace name mirror owner" lines, as kubectl prints a node's pods. */
+  /** "uid namespace name owned-by-a-DaemonSet owned-by-a-Node" lines, as kubectl prints a node's pods. */
   pods: string[];
   unschedulable?: boolean;
   /** Whether the node says that it was us who cordoned it. */
@@ -41,10 +41,10 @@ function node(cluster: Cluster, text: string) {
       ...["reset.sh", "node.sh", "drain.sh"].map(scriptText),
       'mkdir -p "$TK_RUN"',
       'log() { echo "$*" >>"$ROOT/log"; }',
-      "sleep() { command sleep 0.05; }",
+      "sleep() { SECONDS=$((SECONDS + 1)); }",
       `kubectl_node() {
         case "$*" in
-        "get node node1 -o jsonpath={.spec.unschedulable}") cat "$ROOT/unschedulable" ;;
+        "get node node1 "*{.spec.unschedulable}) cat "$ROOT/unschedulable" ;;
         "get node node1 "*cordoned*) cat "$ROOT/ours" ;;
         "get pods -A --field-selector spec.nodeName=node1,"*)
             echo x >>"$ROOT/listings"
@@ -92,7 +92,7 @@ function node(cluster: Cluster, text: string) {
   };
 }
 
-const web = (i: number) => `u${i} default web-${i} <none> ReplicaSet`;
+const web = (i: number) => `u${i} default web-${i} <none> <none>`;
 const changedBy = (stdout: string) => (JSON.parse(stdout) as { changed: string[] }).changed;
 
 describe("cordon and uncordon", () => {
@@ -119,16 +119,47 @@ describe("cordon and uncordon", () => {
   });
 });
 
+describe("a question that gets no answer", () => {
+  /** kubectl's answers to questions about the node, of which the first `times` fail. */
+  const mute = (times: number) => `eval "$(declare -f kubectl_node | sed '1s/kubectl_node/kubectl_answers/')"
+    kubectl_node() {
+      echo x >>"$ROOT/questions"
+      [ "$(wc -l <"$ROOT/questions")" -gt ${times} ] || return 1
+      kubectl_answers "$@"
+    }`;
+
+  it("does not leave a node cordoned while the run is green", () => {
+    const once = node({ pods: [], unschedulable: true, ours: true }, `${mute(1)}\nuncordon`);
+    expect({ status: once.status, cordoned: once.is("unschedulable") }).to.deep.equal({ status: 0, cordoned: false });
+    const never = node({ pods: [], unschedulable: true, ours: true }, `${mute(9999)}\nuncordon`);
+    expect(never.status).to.equal(1);
+    expect(never.stderr).to.include("no answer after 60 s to the question whether this program has cordoned the node");
+  });
+
+  it("is no reason to cordon, nor to evict", () => {
+    const never = node({ pods: [web(1)] }, `${mute(9999)}\ndrain`);
+    expect({ status: never.status, log: never.log() }).to.deep.equal({ status: 1, log: [] });
+    expect(never.stderr).to.include("no answer after 60 s to the question whether the node is cordoned");
+  });
+
+  it("is asked again after the node was given back", () => {
+    const text = `node_patched() { log "patch, and nothing happens"; }\nuncordon`;
+    const lost = node({ pods: [], unschedulable: true, ours: true }, text);
+    expect(lost.status).to.equal(1);
+    expect(lost.stderr).to.match(/the node is still cordoned, though the API took the request/);
+  });
+});
+
 describe("drain", () => {
   it("evicts the node's pods, by their identity, and leaves those that belong to the node", () => {
     const done = node(
       {
         pods: [
           web(1),
-          "u2 kube-system etcd-node1 0a1b Node",
-          "u3 kube-system cilium-x <none> DaemonSet",
+          "u2 kube-system etcd-node1 <none> true",
+          "u3 kube-system cilium-x true <none>",
           "u4 apps bare <none> <none>",
-          "u5 apps db-0 <none> StatefulSet",
+          "u5 apps db-0 <none> <none>",
         ],
       },
       "drain",
@@ -146,7 +177,7 @@ describe("drain", () => {
   });
 
   it("is done at once where there is nothing to evict", () => {
-    const done = node({ pods: ["u3 kube-system cilium-x <none> DaemonSet"] }, "drain");
+    const done = node({ pods: ["u3 kube-system cilium-x true <none>"] }, "drain");
     expect({ status: done.status, evicted: done.evicted() }).to.deep.equal({ status: 0, evicted: [] });
   });
 
@@ -165,8 +196,8 @@ describe("drain", () => {
   });
 
   it("does not chase a pod that comes back to this node", () => {
-    const eviction = `sed -i "/ $name /d" "$ROOT/pods"; echo "u2 kube-system cilium-operator-b <none> ReplicaSet" >>"$ROOT/pods"; code=200`;
-    const done = node({ pods: ["u1 kube-system cilium-operator-a <none> ReplicaSet"], eviction }, "drain");
+    const eviction = `sed -i "/ $name /d" "$ROOT/pods"; echo "u2 kube-system cilium-operator-b <none> <none>" >>"$ROOT/pods"; code=200`;
+    const done = node({ pods: ["u1 kube-system cilium-operator-a <none> <none>"], eviction }, "drain");
     expect(done.status).to.equal(0);
     expect(done.evicted()).to.deep.equal(["cilium-operator-a"]);
   });

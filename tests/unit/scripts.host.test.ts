@@ -35,6 +35,7 @@ describe("host/routes.sh", () => {
       `#!/bin/bash
 cd ${root} || exit 1
 [ ! -e hung ] || sleep 60
+[ ! -e silent ] || exit 0
 case "$1 $2" in
 "debug prefs")
     printf '{\\n\\t"ControlURL": "https://example.com",\\n\\t"AdvertiseRoutes": '
@@ -59,6 +60,17 @@ esac
       ok: (...args: string[]) => expect(bashOk(text, ...args)).to.equal(""),
       advertised: () => lines(`${root}/advertised`).sort(),
       calls: () => lines(`${root}/calls`),
+      /** What `watch` says; commands between its looks, by the number of the look before, and its end after the last. */
+      watch: (...meanwhile: string[]): string[] => {
+        const looks = meanwhile.map((command, i) => `${i + 1}) ${command} ;;`).join("\n");
+        const sleep = `look=0; sleep() { look=$((look + 1)); cd ${root}; case $look in ${looks}\n*) exit 0 ;; esac; }`;
+        return bashOk(
+          text.replace("set -euo pipefail", () => `set -euo pipefail\n${sleep}`),
+          "watch",
+        )
+          .split("\n")
+          .filter((line) => line !== "");
+      },
     };
   }
 
@@ -143,10 +155,86 @@ esac
     expect(advertised()).to.deep.equal([]);
   });
 
+  it("takes no answer for none: neither a failure nor an answer without the list changes anything", () => {
+    const { root, ok, routes, calls, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    write(`${root}/silent`, "");
+    const { status, stderr } = routes("set", "pod-cidr", "10.50.1.0/24");
+    expect(status).to.equal(1);
+    expect(stderr).to.equal("tailscale debug prefs names no AdvertiseRoutes\n");
+    expect(watch(":")).to.deep.equal(["routes: tailscaled does not say what it advertises, trying on"]);
+    expect(calls()).to.have.lengthOf(1);
+  });
+
+  it("survives a power cut: what it declares is whole or not there, and what is half written counts for nothing", () => {
+    const { root, ok, advertised } = host();
+    ok("set", "endpoint", "10.200.0.1/32");
+    write(`${root}/etc/tailkube/routes.d/.pod-cidr`, "10.50.");
+    ok("set", "endpoint", "10.200.0.1/32");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32"]);
+    // Syncs the file before its name, and the folder after it.
+    const text = scriptText("host/routes.sh");
+    expect(text).to.match(/sync -- "\$new" && mv -f -- "\$new" "\$1" && sync -- "\$\(dirname "\$1"\)"/);
+  });
+
+  it("watch: brings ours back beside what somebody else has set, once", () => {
+    const { ok, advertised, calls, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    const before = calls().length;
+    expect(watch(":", "echo 192.168.1.0/24 >advertised", ":", ":")).to.deep.equal([
+      "routes: advertised again: 10.200.0.1/32 10.50.1.0/24",
+    ]);
+    expect(advertised()).to.deep.equal(["10.200.0.1/32", "10.50.1.0/24", "192.168.1.0/24"]);
+    expect(calls()).to.have.lengthOf(before + 1);
+  });
+
+  it("watch: what the user withdraws stays withdrawn", () => {
+    const { ok, advertised, watch } = host(["192.168.7.0/24", "192.168.8.0/24"]);
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    watch("printf '10.50.1.0/24\\n192.168.8.0/24\\n' >advertised", ":");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24", "192.168.8.0/24"]);
+    watch(": >advertised", ":");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24"]);
+  });
+
+  it("watch: withdraws what could not be withdrawn, says once that it cannot, and touches nothing else", () => {
+    const { root, ok, routes, advertised, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    write(`${root}/broken`, "");
+    expect(routes("unset", "endpoint").status).to.not.equal(0);
+    expect(watch(":", ":", "rm broken", ":")).to.deep.equal([
+      "routes: tailscaled does not take the routes, trying on",
+      "routes: advertised again: ",
+    ]);
+    expect(advertised()).to.deep.equal(["192.168.7.0/24"]);
+  });
+
+  it("watch: a host that has no route of ours keeps its own, whatever happens to them", () => {
+    const { calls, watch } = host(["192.168.7.0/24"]);
+    expect(watch(":", "echo 192.168.8.0/24 >advertised", ":")).to.deep.equal([]);
+    expect(calls()).to.deep.equal([]);
+  });
+
+  it("watch: masquerades where the stage asks for it, and again after the table is gone", () => {
+    const { root, watch } = host();
+    write(`${root}/etc/tailkube/masquerade.nft`, "table\n");
+    write(
+      `${root}/bin/nft`,
+      `#!/bin/bash\ncd ${root}\ncase $1 in list) [ -e table ] ;; -f) echo "$*" >>nft; touch table ;; esac\n`,
+      0o755,
+    );
+    watch(":", "rm table", ":");
+    expect(lines(`${root}/nft`)).to.deep.equal(Array(2).fill(`-f ${root}/etc/tailkube/masquerade.nft`));
+  });
+
   it("refuses anything else", () => {
     const { routes, calls } = host();
     const { status, stderr } = routes("list");
-    expect({ status, stderr }).to.deep.equal({ status: 2, stderr: "usage: routes set NAME CIDR | unset NAME\n" });
+    expect({ status, stderr }).to.deep.equal({
+      status: 2,
+      stderr: "usage: routes set NAME CIDR | unset NAME | watch\n",
+    });
     expect(calls()).to.deep.equal([]);
   });
 });
@@ -168,6 +256,8 @@ describe("host/endpoint.sh", () => {
       cd ${root}
       case $* in
       "-o -4 address show dev lo to 10.200.0.1/32") [ ! -e on-lo ] || echo lo ;;
+      "-o -4 address show to 100.64.0.1/32") echo tailscale0 ;;
+      "-o -4 address show to "*) ;;
       "-4 route show table 52 10.200.0.1")
         read -r asks 2>/dev/null <elsewhere || exit 0
         echo $((asks - 1)) >elsewhere
@@ -187,9 +277,11 @@ describe("host/endpoint.sh", () => {
    * Each look is a second of the script's clock. Ends with a stop of the service.
    */
   function watched(
-    looks: readonly (readonly [local: boolean, endpoint: boolean])[],
+    looks: readonly (readonly [local: boolean | "slow" | "gone", endpoint: boolean, others?: boolean])[],
     {
       joined = true,
+      /** All API servers that the cluster has named; absent: it has not been asked. */
+      servers = undefined as string[] | undefined,
       routes = "",
       /** How often the stopping host has to ask until another has the route. */
       elsewhere = 1,
@@ -199,6 +291,7 @@ describe("host/endpoint.sh", () => {
   ) {
     const { root, text } = host(routes);
     if (joined) write(`${root}/var/lib/tailkube/joined`, "");
+    if (servers !== undefined) write(`${root}/run/tailkube/api-servers`, servers.map((one) => `${one}\n`).join(""));
     write(`${root}/elsewhere`, `${elsewhere}\n`);
     write(
       `${root}/meanwhile`,
@@ -208,15 +301,27 @@ describe("host/endpoint.sh", () => {
     );
     write(
       `${root}/looks`,
-      looks.map(([local, endpoint]) => `${local ? "ok" : "-"} ${endpoint ? "ok" : "-"}\n`).join(""),
+      looks
+        .map(([local, endpoint, others = false]) =>
+          [typeof local === "string" ? local : local ? "ok" : "-", endpoint ? "ok" : "-", others ? "ok" : "-"].join(
+            " ",
+          ),
+        )
+        .join("\n") + "\n",
     );
     // Functions of the script's own shell: hundreds of looks are too many for commands.
     const clock = `mapfile -t looks <${root}/looks
       look=0
       curl() {
-        local here elsewhere
-        read -r here elsewhere <<<"\${looks[look]}"
-        case $* in *//127.0.0.1:6443/readyz) printf %s "$here" ;; *//10.200.0.1:6443/readyz) printf %s "$elsewhere" ;; esac
+        local here elsewhere others
+        read -r here elsewhere others <<<"\${looks[look]}"
+        case $* in
+        *//127.0.0.1:6443/readyz) case $here in slow) return 28 ;; gone) return 7 ;; *) printf %s "$here" ;; esac ;;
+        *//10.200.0.1:6443/readyz) printf %s "$elsewhere" ;;
+        "-skfZ --max-time 2 --noproxy * https://100.64.0.2:6443/readyz https://100.64.0.3:6443/readyz")
+            if [ "$others" = ok ]; then printf ok; else return 28; fi ;;
+        *) echo "curl $*" >>${root}/log ;;
+        esac
       }
       sleep() {
         SECONDS=$((SECONDS + 1))
@@ -329,6 +434,84 @@ describe("host/endpoint.sh", () => {
     expect(log.filter((line) => line === "routes set endpoint 10.200.0.1/32")).to.have.length(3);
   });
 
+  const three = ["100.64.0.1", "100.64.0.2", "100.64.0.3"];
+  const downs = ({ said }: { said: string[] }) => said.filter((line) => line.startsWith("endpoint down"));
+  const [slow, slowAndLast, slower] = [
+    ["slow", true, true],
+    ["slow", false, false],
+    ["slow", false, true],
+  ] as const;
+
+  it("watch: a slow API server keeps the endpoint where no other is known to answer, and where none does", () => {
+    for (const servers of [undefined, ["100.64.0.1"], three]) {
+      const watch = watched([well, ...times(20, slowAndLast), well], { servers });
+      expect(downs(watch)).to.deep.equal(["endpoint down: stopped"]);
+      // Once, not with each look.
+      expect(watch.said).to.deep.equal([
+        "endpoint up: the API server is ready",
+        "endpoint kept: the API server is slow, but no other is known to answer",
+        "endpoint down: stopped",
+      ]);
+    }
+  });
+
+  it("watch: a slow one gives it up at the second look where another answers in time, and not at the first", () => {
+    expect(downs(watched([well, slow, well, slow, slow, slow], { servers: three }))).to.deep.equal([
+      "endpoint down: the API server is slow",
+      "endpoint down: stopped",
+    ]);
+    expect(downs(watched([well, slow, well, slow, well], { servers: three }))).to.have.lengthOf(1);
+  });
+
+  it("watch: with all of them slow, none gives it up; the last that answers has it back, however slowly", () => {
+    expect(downs(watched([well, ...times(10, slowAndLast)], { servers: three }))).to.have.lengthOf(1);
+    const { said } = watched([well, slow, slow, slow, ...times(3, slowAndLast)], { servers: three });
+    expect(said.slice(2)).to.include("endpoint up: the API server is slow, but no other answers");
+    // Not while another would answer.
+    expect(watched([well, slow, slow, ...times(5, slower)], { servers: three }).said.at(-2)).to.equal(
+      "endpoint down: the API server is slow",
+    );
+  });
+
+  it("watch: one that says it is not ready keeps it where it knows that no other is, and not where it knows of none", () => {
+    expect(downs(watched([well, ...times(5, gone)], { servers: three }))).to.have.lengthOf(1);
+    expect(downs(watched([well, ...times(5, gone)], { servers: ["100.64.0.1"] }))).to.have.lengthOf(1);
+    expect(downs(watched([well, [false, false, true], [false, false, true]], { servers: three }))).to.have.lengthOf(2);
+    expect(downs(watched([well, ...times(5, gone)]))).to.have.lengthOf(2);
+  });
+
+  it("watch: one that is gone loses it at the second look, whatever the others do", () => {
+    for (const servers of [undefined, ["100.64.0.1"], three]) {
+      const { said, log } = watched([well, ["gone", false], ["gone", false], ["gone", false]], { servers });
+      expect(said[1]).to.equal("endpoint down: the API server is gone");
+      expect(log.indexOf("routes unset endpoint")).to.equal(4);
+    }
+  });
+
+  it("watch: a start beside a slow API server has the endpoint, unless another answers", () => {
+    expect(watched([slowAndLast]).said[0]).to.equal(
+      "endpoint up: the API server is slow, but no other is known to answer",
+    );
+    expect(watched([slow], { servers: three }).said[0]).to.equal("endpoint down: the API server is not ready yet");
+    expect(watched([["gone", false]]).said[0]).to.equal("endpoint down: the API server is not ready yet");
+  });
+
+  it("watch: learns of the other API servers from the cluster, and forgets none that is down at the moment", () => {
+    const { root, text } = host();
+    write(`${root}/run/tailkube/api-servers`, "100.64.0.3\n");
+    fake(
+      root,
+      "kubectl",
+      `echo '{"kind":"EndpointSlice","metadata":{"annotations":{"x":"\\"addresses\\":[\\"192.0.2.9\\"]"}},"endpoints":[{"addresses":["100.64.0.1"]},{"addresses":["100.64.0.2"]}]}'`,
+    );
+    bashOk(text.replace("watch | up | down)", "renew_servers)"), "renew_servers");
+    expect(lines(`${root}/run/tailkube/api-servers`)).to.deep.equal(three);
+    // No answer changes nothing.
+    fake(root, "kubectl", "exit 1");
+    bashOk(text.replace("watch | up | down)", "renew_servers)"), "renew_servers");
+    expect(lines(`${root}/run/tailkube/api-servers`)).to.deep.equal(three);
+  });
+
   it("has the address before the route, and withdraws the route before the address", () => {
     const { run, log } = host();
     expect(run("up").status).to.equal(0);
@@ -355,58 +538,6 @@ describe("host/endpoint.sh", () => {
     const { run, log } = host();
     expect(run("restart").status).to.equal(2);
     expect(log()).to.deep.equal([]);
-  });
-});
-
-describe("host/network.sh", () => {
-  function host(podRouting: string) {
-    const root = temporaryFolder();
-    const settings = ["ADDRESS=100.64.0.1", "POD_CIDR=10.50.0.0/16", `POD_ROUTING=${podRouting}`];
-    write(`${root}/etc/tailkube/node.env`, settings.map((line) => `TAILKUBE_${line}\n`).join(""));
-    // One rule, or none, of the preference that is asked for.
-    fake(
-      root,
-      "ip",
-      `case "$*" in
-      "rule show pref 5200") cat rule 2>/dev/null ;;
-      "rule add pref 5200 "*) echo "$*" >rule ;;
-      "rule del pref 5200") rm rule ;;
-      *) exit 1 ;;
-      esac; true`,
-    );
-    fake(root, "nft", `if [ "$1" = -f ]; then cat >table; else rm -f table; fi`);
-    const text = relocated("network.sh", root);
-    return {
-      run: (...args: string[]) => bashOk(text, ...args),
-      rule: () => lines(`${root}/rule`),
-      table: () => lines(`${root}/table`).join("\n"),
-      log: () => lines(`${root}/log`),
-    };
-  }
-
-  it("adds the policy rule of routed pods once, and the filter anew each time", () => {
-    const { run, rule, table, log } = host("native");
-    run("up");
-    run("up");
-    expect(rule()).to.deep.equal(["rule add pref 5200 fwmark 0xf00/0xf00 to 10.50.0.0/16 lookup 52"]);
-    expect(log().filter((line) => line.startsWith("ip rule add"))).to.have.lengthOf(1);
-    expect(table()).to.match(/^table inet tailkube\ndelete table inet tailkube\ntable inet tailkube \{/);
-    expect(table()).to.match(/ip daddr 10\.50\.0\.0\/16 udp sport 41641 counter drop/);
-  });
-
-  it("adds no rule where pods are tunnelled", () => {
-    const { run, rule, table } = host("vxlan");
-    run("up");
-    expect(rule()).to.deep.equal([]);
-    expect(table()).to.match(/udp sport 41641/);
-  });
-
-  it("takes both away, and is content when there is nothing", () => {
-    const { run, rule, table } = host("native");
-    run("up");
-    run("down");
-    run("down");
-    expect({ rule: rule(), table: table() }).to.deep.equal({ rule: [], table: "" });
   });
 });
 

@@ -111,6 +111,46 @@ describe("stage lan", () => {
     expect(logOf(root)).to.include("ip -4 route flush root 10.50.0.0/16");
     expect(existsSync(offloadUnit(root))).to.equal(false);
   });
+
+  it("guards the network before its first change", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, {}, "guard_network() { log guard $1; }\napply"));
+    expect(logOf(root).slice(0, 3)).to.deep.equal(["remember", "guard apply", "calm"]);
+  });
+
+  it("killed anywhere in its removal: what reads the files again does so once they are back, and nothing is left", () => {
+    const dropIn = (root: string) => `${root}/etc/systemd/networkd.conf.d/50-tailkube.conf`;
+    const made = "install_text $ROOT/etc/systemd/networkd.conf.d/50-tailkube.conf 0644 ours || true";
+    const removal = (root: string, step: number) =>
+      stage(
+        root,
+        {},
+        `forget_tables() { :; }
+        systemctl() { case "$*" in is-active*) false ;; try-restart*) [ -e "$ROOT/etc/systemd/networkd.conf.d/50-tailkube.conf" ] || [ ! -e "$TK_STATE/owned.lan" ] || log "$*" ;; *) log "$*" ;; esac; }
+        ( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; undo_network >&2; trap - DEBUG; echo $steps ) || true`,
+      );
+    const host = () => {
+      const root = temporaryFolder();
+      bashOk(stage(root, {}, `apply >/dev/null\n${made}`));
+      bashOk(`: >${root}/log`);
+      return root;
+    };
+    const whole = host();
+    const steps = Number(bashOk(removal(whole, 0)));
+    const after = [existsSync(dropIn(whole)), existsSync(`${whole}/var/lib/tailkube`)];
+    expect(after).to.deep.equal([false, false]);
+    for (let i = 0; i < 4; i++) {
+      const step = 1 + Math.floor(((i + Math.random()) * steps) / 4);
+      const root = host();
+      bash(removal(root, step));
+      bashOk(removal(root, 0));
+      expect([existsSync(dropIn(root)), existsSync(`${root}/var/lib/tailkube`)], `step ${step}`).to.deep.equal(after);
+      expect(logOf(root), `killed at step ${step} of ${steps}`).to.include.members([
+        "daemon-reload",
+        "try-restart systemd-networkd",
+      ]);
+    }
+  });
 });
 
 describe("host/offload.sh", () => {

@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
 import { scriptText } from "../../scripts/render";
 import { hardeningFiles } from "../../scripts/stages";
@@ -9,106 +8,6 @@ afterEach(removeTemporaryFolders);
 
 const logOf = (root: string) =>
   existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
-
-/**
- * Certificate requests as Go's crypto/x509 makes them (kubelets do it by that), for the subject system:node:w1 and the
- * names w1 and 100.64.0.21 unless they are called otherwise. In `hidden` the wanted names are in an extension that means
- * nothing, beside others in the real one.
- */
-const requests = JSON.parse(readFileSync(join(__dirname, "certificate-requests.json"), "utf8")) as Record<
-  string,
-  string
->;
-
-describe("host/approve.sh", () => {
-  const usages = "digital signature,server auth,";
-  interface Request {
-    name?: string;
-    user?: string;
-    body?: string;
-    usages?: string;
-  }
-
-  /** What is approved of requests that wait, with w1 declared at 100.64.0.21, and what is said of the others. */
-  function approve(all: Request[], declared = "w1 100.64.0.21") {
-    const root = temporaryFolder();
-    mkdirSync(`${root}/bin`, { recursive: true });
-    const [node, address] = declared.split(" ");
-    const lines = all.map(
-      ({ name = "csr-1", user = "system:node:w1", body = requests.own!, usages: asked = usages }) =>
-        `${name} ${user} ${body} ${asked}`,
-    );
-    write(`${root}/pending`, `${lines.join("\n")}\n`);
-    write(
-      `${root}/bin/kubectl`,
-      `#!/bin/bash
-case "$*" in
-*"get certificatesigningrequests --field-selector spec.signerName=kubernetes.io/kubelet-serving "*) cat ${root}/pending ;;
-*"get configmap tailkube-nodes "*'"${node}"'*) printf '${address}' ;;
-*"get configmap tailkube-nodes "*) printf '<no value>' ;;
-*"certificate approve "*) echo "approve \${*: -1}" >>${root}/log ;;
-*) exit 9 ;;
-esac
-`,
-      0o755,
-    );
-    write(`${root}/bin/logger`, `#!/bin/bash\necho "\${*: -1}" >>${root}/said\n`, 0o755);
-    const text = scriptText("host/approve.sh")
-      .replace(/^export PATH=/m, `export PATH=${root}/bin:`)
-      .replaceAll("/run/tailkube", `${root}/run`);
-    const run = () => bash(text);
-    const { status, stderr } = run();
-    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
-    const said = () => (existsSync(`${root}/said`) ? readFileSync(`${root}/said`, "utf8") : "");
-    return { approved: logOf(root), said: said(), again: () => (run(), said()) };
-  }
-
-  it("approves what a node may ask for: its own name and its declared address", () => {
-    expect(approve([{}]).approved).to.deep.equal(["approve csr-1"]);
-    for (const asked of [
-      "digital signature,key encipherment,server auth,",
-      "key encipherment,digital signature,server auth,",
-    ]) {
-      expect(approve([{ usages: asked }]).approved).to.deep.equal(["approve csr-1"]);
-    }
-    expect(approve([]).approved).to.deep.equal([]);
-  });
-
-  for (const name of Object.keys(requests).filter((one) => one !== "own")) {
-    it(`leaves a request alone that asks for something else: ${name}`, () => {
-      const { approved, said } = approve([{ body: requests[name]! }]);
-      expect(approved).to.deep.equal([]);
-      expect(said).to.equal(
-        "certificate request csr-1 of system:node:w1 is left alone: it asks for other names than w1 and 100.64.0.21\n",
-      );
-    });
-  }
-
-  it("leaves alone who is no node, is not declared, is declared elsewhere, or wants another kind of certificate", () => {
-    const wrong: [Request, string | undefined, RegExp][] = [
-      [{ user: "system:serviceaccount:web:x" }, undefined, /it is no node's/],
-      [{ user: 'system:node:x"}}{{' }, undefined, /it is no node's/],
-      [{ user: "system:node:w2" }, undefined, /w2 is not declared/],
-      [{}, "w1 100.64.0.99", /other names than w1 and 100\.64\.0\.99/],
-      [{ usages: "digital signature,client auth," }, undefined, /its usages are digital signature,client auth/],
-      [{ usages: "digital signature,server auth,cert sign," }, undefined, /its usages are/],
-      [{ body: "bm8gcmVxdWVzdA==" }, undefined, /other names/],
-      [{ body: "%" }, undefined, /other names/],
-    ];
-    for (const [request, declared, why] of wrong) {
-      const { approved, said } = approve([request], declared);
-      expect(approved).to.deep.equal([]);
-      expect(said).to.match(why);
-    }
-  });
-
-  it("says so once, and goes on to the next", () => {
-    const { approved, said, again } = approve([{ name: "csr-1", body: requests.moreAddress! }, { name: "csr-2" }]);
-    expect(approved).to.deep.equal(["approve csr-2"]);
-    expect(again().match(/csr-1/g)).to.have.lengthOf(1);
-    expect(said).to.contain("approved the serving certificate of w1");
-  });
-});
 
 const given = {
   TK_ENDPOINT: "10.200.0.1",
@@ -182,7 +81,7 @@ describe("the folder of etcd's data", () => {
   const mode = (root: string) => (statSync(data(root)).mode & 0o777).toString(8);
   // What would look for processes and devices of this machine.
   const without =
-    'reset_cilium() { :; }; timeout() { :; }; systemctl() { return 1; }; ip() { :; }; PATH=/usr/bin:/bin; rm() { case "$*" in *" /var/"*) ;; *) command rm "$@" ;; esac; }';
+    'remember_cilium_image() { :; }; reset_cilium() { :; }; timeout() { :; }; systemctl() { return 1; }; ip() { :; }; PATH=/usr/bin:/bin; rm() { case "$*" in *" /var/"*) ;; *) command rm "$@" ;; esac; }';
 
   it("is root's alone, and as it was when the node has left", () => {
     const root = temporaryFolder();
@@ -191,6 +90,7 @@ describe("the folder of etcd's data", () => {
     expect(changedBy(run)).to.include(`mode 700 of ${data(root)}`);
     expect(mode(root)).to.equal("700");
     write(`${data(root)}/member/db`, "data");
+    write(`${root}/var/lib/tailkube/etcd-ours`, "");
     bashOk(node(root, `${without}; find() { case "$1" in ${root}/*) command find "$@" ;; esac; }; reset_node`));
     expect(mode(root)).to.equal("755");
     expect(existsSync(`${data(root)}/member`)).to.equal(false);

@@ -56,7 +56,8 @@ function stage(root: string, files: readonly string[], more: Record<string, stri
       script,
       `PATH=${root}/bin:$PATH`,
       'log() { echo "$*" >>"$ROOT/log"; }',
-      "sleep() { :; }",
+      // Time passes in the tests, too, or a bound would never end.
+      "sleep() { SECONDS=$((SECONDS + 1)); }",
       'mkdir -p "$TK_RUN" "$TK_STATE"',
       text,
     ].join("\n"),
@@ -284,6 +285,21 @@ describe("etcd.sh", () => {
       expect(run(1, member("1", "node1"))).to.deep.equal({ log: [], changed: [] });
     });
 
+    it("asks until it knows who leads, and then stops", () => {
+      const { status, stderr } = bash(
+        stage(
+          temporaryFolder(),
+          files,
+          {},
+          'etcd_command() { echo "context deadline exceeded" >&2; return 1; }\nyield_etcd_lead',
+        ),
+      );
+      expect(status).to.equal(1);
+      expect(stderr).to.match(
+        /no answer after 60 s to the question which member leads etcd.*context deadline exceeded/,
+      );
+    });
+
     it("is no reason to stop: etcd elects another by itself, only later", () => {
       expect(run(1, others, "return 1").changed).to.deep.equal([]);
     });
@@ -419,6 +435,14 @@ END
       "kill kube-scheduler",
       "api?",
     ]);
+  });
+
+  it("does not take containerd's silence for a container that has ended", () => {
+    const root = temporaryFolder();
+    const text = `${kubeadm("2098-01-01T00:00:00Z")}${containers}running_container() { return 1; }\nrestart_static_pod etcd`;
+    const { status, stderr } = bash(stage(root, files, {}, text));
+    expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
+    expect(stderr).to.include("no answer after 60 s to the question which container of etcd runs, to containerd");
   });
 
   it("does not wait for a majority that cannot be: the others' certificates have run out as well", () => {
@@ -710,6 +734,68 @@ describe("stage upgrade", () => {
     }
   });
 
+  describe("asks etcd", () => {
+    /** etcd on this host and, by another member, of the whole cluster: which of three members is healthy. */
+    const etcd = (own: boolean, cp2 = true, cp3 = true) => `
+      etcd_healthy() { ${own}; }
+      etcd_command() { case "$*" in *"endpoint health --cluster") ${own && cp2 && cp3} ;; *) return 1 ;; esac; }
+      etcd_node_list() { printf 'node1 cp2 cp3'; }
+      etcd_member_list() {
+        [ "$1" != node1 ] || return 1
+        printf '%s %s false https://%s:2380 https://%s:2379\\n' 1 node1 n1 n1 2 cp2 n2 n2 3 cp3 n3 n3
+      }
+      etcd_health() { printf 'https://%s:2379 %s\\n' n1 ${own} n2 ${cp2} n3 ${cp3}; }`;
+    /** Bash after which the check is the program's own. */
+    const real = "unset -f whole_etcd\n" + scriptText("upgrade-parts.sh").match(/^whole_etcd\(\) \{[^]*?^\}/m)![0];
+
+    it("again after the drain, and gives the node back if a member was lost meanwhile", () => {
+      const text = `${real}\n${etcd(true)}\ndrain() { log drain; ${etcd(true, false).trim()}\n}`;
+      const { status, stderr, log, root } = upgrade({ text });
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/not all of etcd's members are healthy after the drain.*the node is in use again/);
+      expect(log.filter((line) => line !== end)).to.deep.equal([
+        "install runtime kubeadm",
+        "fetch",
+        "snapshot 1.35.4",
+        "drain",
+        "uncordon",
+      ]);
+      expect(existsSync(`${root}/var/lib/tailkube/upgrading`)).to.equal(false);
+    });
+
+    it("in an upgrade that is continued, too: only this node's own member may be down", () => {
+      const continued = (state: string) => {
+        const root = temporaryFolder();
+        upgrade({ root, text: 'run_kubeadm() { log "killed in kubeadm"; trap - EXIT; kill -KILL $$; }' });
+        const before = logOf(root).length;
+        const finished = upgrade({ root, text: `${real}\n${state}` });
+        return { ...finished, log: finished.log.slice(before) };
+      };
+      expect(continued(etcd(true)).status).to.equal(0);
+      // It starts again in the course of the upgrade, which is not played here.
+      expect(continued(etcd(false)).log).to.include("kubeadm upgrade apply --yes");
+      for (const state of [etcd(true, false), etcd(false, false), etcd(false, true, false)]) {
+        const { status, stderr, log } = continued(state);
+        expect(status).to.equal(1);
+        expect(stderr).to.match(/not all of etcd's members are healthy/);
+        expect(log.filter((line) => line !== end)).to.deep.equal([]);
+      }
+    });
+  });
+
+  it("does not drain a node because a request failed", () => {
+    const once = (command: string) =>
+      `eval "$(declare -f ${command} | sed '1s/${command}/old_${command}/')"
+      ${command}() { [ -e "$ROOT/asked" ] || { : >"$ROOT/asked"; return 1; }; old_${command}; }`;
+    for (const command of ["cluster_version", "running_kubelet"]) {
+      const { status, log } = upgrade({ cluster: "1.36.3", text: once(command) });
+      expect({ status, log }, command).to.deep.equal({ status: 0, log: ["uncordon", end] });
+      const never = upgrade({ cluster: "1.36.3", text: `${command}() { false; }` });
+      expect({ status: never.status, log: never.log }, command).to.deep.equal({ status: 1, log: [end] });
+      expect(never.stderr).to.match(/no answer after \d+ s to the question which version/);
+    }
+  });
+
   it("takes a release after its pre-release", () => {
     expect(upgrade({ cluster: "1.36.0-rc.1", wanted: "1.36.0" }).log).to.include("kubeadm upgrade apply --yes");
   });
@@ -898,7 +984,7 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
 
   it("runtime imports images and leaves what runs alone", () => {
     const fakes = `
-      for f in kernel_settings install_containerd install_kubernetes import_images; do eval "$f() { log $f; }"; done
+      for f in claim_host kernel_settings install_containerd install_kubernetes import_images; do eval "$f() { log $f; }"; done
       containerd() { echo "containerd x 2.2.1"; }; kubeadm() { echo v1.35.4; }
       apply`;
     const root = temporaryFolder();
@@ -908,6 +994,7 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
     const fresh = temporaryFolder();
     bashOk(stage(fresh, ["reset.sh", "runtime.sh"], {}, fakes));
     expect(logOf(fresh)).to.deep.equal([
+      "claim_host",
       "kernel_settings",
       "install_containerd",
       "install_kubernetes",
@@ -917,8 +1004,8 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
 
   it("tailnet installs nothing, and looks after the rest", () => {
     const fakes = `
-      for f in remember_kernel calm_network_managers forward_ipv4 install_tailscale unit_start log_in install_units; do eval "$f() { log $f \\$*; }"; done
-      address_is_up() { true; }; tailnet_address() { echo 100.64.0.1; }; status_field() { echo x; }
+      for f in remember_kernel guard_network calm_network_managers forward_ipv4 install_tailscale unit_start log_in install_units; do eval "$f() { log $f \\$*; }"; done
+      address_is_up() { true; }; tailnet_address() { echo 100.64.0.1; }; ask_status() { :; }; self() { echo x; }
       apply`;
     const root = temporaryFolder();
     joined(root);

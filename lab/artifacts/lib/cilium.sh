@@ -5,12 +5,11 @@ set -euo pipefail
 
 # Cilium's binaries (bin/, operator/), and what else of its module the image (bpf/, scripts) and the operator's machine (chart/) need.
 make_cilium() {
-  local out=$1 source datapath ldflags package
-  source=$(module_info Dir "github.com/cilium/cilium@v$CILIUM_VERSION")
-  # A copy, because the module cache is read-only and one function is replaced.
+  local out=$1 module=github.com/cilium/cilium version=v$CILIUM_VERSION source ldflags
+  source=$(module_info Dir "$module@$version")
+  # A copy, because the module cache is read-only and go.mod is changed.
   cp -r --no-preserve=mode "$source" cilium
   rm -rf cilium/vendor
-  tolerate_missing_proc_modules cilium/pkg/datapath/linux/modules
 
   mkdir -p "$out"/{bin,operator,scripts}
   cp -r cilium/install/kubernetes/cilium "$out/chart"
@@ -18,11 +17,10 @@ make_cilium() {
   rm -rf "$out/bpf/tests" "$out/bpf/complexity-tests"
   install -m 0755 cilium/images/cilium/init-container.sh cilium/plugins/cilium-cni/{install-plugin,cni-uninstall}.sh "$out/scripts/"
 
-  # The agent names its cache of compiled programs by this hash.
-  datapath=$(cd "$out" && find bpf -type f -print0 | LC_ALL=C sort -z | xargs -0 cat | sha256sum | cut -d' ' -f1)
-  package=github.com/cilium/cilium/pkg
-  ldflags=$(strip_and_set "$package/version.ciliumVersion=$CILIUM_VERSION" "$package/datapath/loader.DatapathSHA256=$datapath")
+  # Three words, as `cilium-dbg` and the agent's status read them: version, revision, date. A module has no revision.
+  ldflags=$(strip_and_set "'$module/pkg/version.ciliumVersion=$CILIUM_VERSION module $(module_time "$module@$version")'")
   cd cilium
+  replace_missing_modules
   go build -trimpath -tags osusergo -ldflags "$ldflags" -o "$out/bin/" \
     ./daemon ./plugins/cilium-cni ./cilium-dbg ./cilium-health ./cilium-health/responder ./tools/mount ./tools/sysctlfix
   go build -trimpath -tags osusergo,ipam_provider_operator -ldflags "$ldflags" -o "$out/operator/cilium-operator-generic" ./operator
@@ -33,33 +31,29 @@ make_cilium() {
   mv sysctlfix cilium-sysctlfix
 }
 
-# tolerate_missing_proc_modules DIRECTORY — Cilium's agent does not start on a kernel that was built without loadable modules, which
-# has no /proc/modules. Such a kernel has none loaded: that is an answer, not an error.
-tolerate_missing_proc_modules() {
-  sed -i 's/^func listLoadedModules()/func readLoadedModules()/' "$1/modules_linux.go"
-  grep -q '^func readLoadedModules()' "$1/modules_linux.go"
-  cat >"$1/missing_linux.go" <<'GO'
-package modules
-
-import (
-	"errors"
-	"os"
-)
-
-func listLoadedModules() ([]string, error) {
-	names, err := readLoadedModules()
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	return names, err
-}
-GO
+# module_time MODULE@VERSION — when the version was made.
+module_time() {
+  sed -n 's/.*"Time":"\([^"]*\)".*/\1/p' "$(module_info Info "$1")"
 }
 
-# What the agent and the chart's containers run: clang and llc compile its eBPF programs, ipset and iptables mark and masquerade,
-# nsenter (util-linux) starts the helpers in the host's namespaces, modprobe (kmod) loads what the kernel still lacks.
+# In Cilium's folder: it requires modules at commits that the module proxy does not have. The next release of gobgp fits as well; of
+# the controllers Cilium uses one constant.
+replace_missing_modules() {
+  local mcs=sigs.k8s.io/mcs-api/controllers
+  if grep -q 'github.com/osrg/gobgp/v4 v4.6.1-' go.mod; then go mod edit -require=github.com/osrg/gobgp/v4@v4.8.0; fi
+  if grep -q "$mcs " go.mod; then
+    mkdir ../mcs
+    printf 'module %s\n\ngo 1.26.0\n' "$mcs" >../mcs/go.mod
+    printf 'package controllers\n\nconst DerivedServiceAnnotation = "multicluster.kubernetes.io/derived-service"\n' \
+      >../mcs/controllers.go
+    go mod edit -replace="$mcs=../mcs"
+  fi
+}
+
+# What the agent and the chart's containers run: clang compiles its eBPF programs, ipset and iptables mark and masquerade, nsenter
+# (util-linux) starts the helpers in the host's namespaces, modprobe (kmod) loads what the kernel still lacks. bpftool is for people.
 readonly cilium_packages=(
-  "clang-$LLVM_VERSION" "llvm-$LLVM_VERSION" bpftool iptables ipset iproute2 util-linux mount kmod ca-certificates
+  "clang-$LLVM_VERSION" bpftool iptables ipset iproute2 util-linux mount kmod ca-certificates
 )
 
 # Files of these packages (and of those they depend on) that nothing in the image needs. The compiler is only ever asked for eBPF
@@ -90,11 +84,7 @@ place_cilium() {
   install "$cilium"/scripts/*.sh "$root/"
   cp -r "$cilium/bpf" "$root/var/lib/cilium/"
 
-  # The agent compiles with -Werror, and a compiler newer than the one it was released with knows more warnings.
-  # shellcheck disable=SC2016 # "$@" belongs to the script that is written here
-  printf '#!/bin/sh\nexec /usr/bin/clang-%s "$@" -Wno-error\n' "$LLVM_VERSION" >"$root/usr/local/bin/clang"
-  chmod 0755 "$root/usr/local/bin/clang"
-  ln -s "/usr/bin/llc-$LLVM_VERSION" "$root/usr/local/bin/llc"
+  ln -s "/usr/bin/clang-$LLVM_VERSION" "$root/usr/local/bin/clang"
 }
 
 trim() {
@@ -104,7 +94,7 @@ trim() {
     shopt -s nullglob
     # shellcheck disable=SC2086 # the patterns are meant to expand
     for pattern in "${unneeded_files[@]}"; do rm -rf ./$pattern; done
-    find "usr/lib/llvm-$LLVM_VERSION/bin" -mindepth 1 ! -name 'clang*' ! -name llc -delete
+    find "usr/lib/llvm-$LLVM_VERSION/bin" -mindepth 1 ! -name 'clang*' -delete
     # /usr/bin is full of symlinks to the tools that have just gone.
     find usr/bin -xtype l \( -lname '*llvm*' -o -lname '*-linux-gnu-*' \) -delete
   )
@@ -113,14 +103,16 @@ trim() {
 # A trimmed compiler that no longer compiles would only be noticed on the hosts.
 check_cilium_root() {
   local root=$1 command
-  for command in cilium-agent cilium-dbg cilium cilium-health cilium-health-responder clang llc bpftool iptables ip6tables \
+  for command in cilium-agent cilium-dbg cilium cilium-health cilium-health-responder clang bpftool iptables ip6tables \
     iptables-nft-save iptables-legacy-save ipset ip tc nsenter mount modprobe bash; do
     chroot "$root" sh -c "command -v $command" || return 1
   done
-  chroot "$root" llc --version
   chroot "$root" bpftool version
-  chroot "$root" sh -c 'cd /var/lib/cilium/bpf && clang -O2 -g --target=bpf -std=gnu89 -nostdinc -I. -Iinclude \
-    -D__NR_CPUS__=2 -Wall -Wextra -Werror -mcpu=v2 -c bpf_lxc.c -o /dev/null'
+  # As the agent calls it (pkg/datapath/loader/compile.go), warnings included.
+  chroot "$root" sh -c 'cd /var/lib/cilium/bpf && clang -O2 -g --target=bpf -std=gnu99 -nostdinc -I. -Iinclude \
+    -ftrap-function=__undefined_trap -Wall -Wextra -Werror -Wshadow -Wno-address-of-packed-member -Wno-unknown-warning-option \
+    -Wno-gnu-variable-sized-type-not-at-end -Wimplicit-int-conversion -Wenum-conversion -Wimplicit-fallthrough -mcpu=v3 \
+    -c bpf_lxc.c -o /dev/null'
 }
 
 make_cilium_image() {

@@ -1,0 +1,218 @@
+#!/bin/bash
+# Puts this host's network back when a stage or a clean-up has cut the host off. tailkube-guard.timer counts down while a
+# stage changes the network; each new connection from the operator's machine starts the countdown again, and the last one ends
+# it. A reboot in between starts it again, too, for the units are enabled.
+#   guard save apply|remove [PID]   remembers the network as it is, and starts the countdown. PID: the stage's shell
+#   guard begin                     forgets that an earlier stage's network was put back
+#   guard alive                     a connection has come in: the countdown starts again. Prints `counting` or `restored`
+#   guard confirm                   ends it. Prints `kept`, or `restored` if the network has been put back
+#   guard back                      what the timer runs: ends the stage and puts the network back
+set -uo pipefail
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+state=/var/lib/tailkube/guard
+units=/etc/systemd/system
+# With a connection every 10 s, a host is back within a minute.
+countdown=40
+# Files of the stages tailnet and lan that change the network. A clean-up removes them for good.
+files=(/etc/systemd/networkd.conf.d/50-tailkube.conf /etc/NetworkManager/conf.d/50-tailkube.conf /etc/sysctl.d/90-tailkube-forward.conf
+    /etc/tailkube/node.env /usr/local/lib/tailkube/network "$units/tailkube-network.service")
+sysctls=(net.ipv4.ip_forward net.ipv4.conf.all.rp_filter net.ipv4.conf.all.src_valid_mark)
+timer=tailkube-guard.timer
+
+# One of confirm and back at a time: whichever comes first decides.
+lock() { mkdir -p "$state" && exec 7>"$state/lock" && flock 7; }
+
+addresses() { ip -4 -o address show scope global | awk '{print $2, $4}' | grep -vE '^(tailscale0|cilium_|lxc)'; }
+# What Tailscale and Cilium make they keep by themselves.
+routes() { ip -4 route show table main | grep -vE ' dev (tailscale0|cilium_|lxc)' | sed -E 's/ +$//; s/ linkdown//'; }
+rules() { ip "$1" rule show 2>/dev/null | tr -s '\t ' ' ' | sed -E 's/ +$//' | grep -vE 'lookup 200[45]( |$)'; }
+prefers() { timeout 10 tailscale debug prefs 2>/dev/null | grep "\"$1\": true" >/dev/null; }
+
+unit_texts() {
+    cat >"$units/tailkube-guard.service" <<END || return
+[Unit]
+Description=Put the network back after a stage of tailkube has cut this host off
+
+[Service]
+Type=oneshot
+ExecStart=/bin/bash $state/guard back
+END
+    cat >"$units/$timer" <<END
+[Unit]
+Description=Countdown of tailkube's guard of the network
+
+[Timer]
+OnActiveSec=$countdown
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+END
+}
+
+remove_units() {
+    systemctl disable --quiet --now "$timer" 2>/dev/null
+    rm -f "$units/$timer" "$units/tailkube-guard.service"
+    systemctl daemon-reload
+}
+
+save() {
+    local file
+    # The network as it was before a stage that has not been confirmed is still the one to go back to.
+    if [ ! -e "$state/saved" ]; then
+        rm -rf "$state/files" "$state/restored"
+        mkdir -p "$state/files" || return
+        for file in "${files[@]}"; do
+            [ ! -e "$file" ] || { mkdir -p "$state/files$(dirname "$file")" && cp -a -- "$file" "$state/files$file"; } || return
+        done
+        for file in "${sysctls[@]}"; do echo "$file=$(sysctl -n "$file" 2>/dev/null)"; done >"$state/sysctls" || return
+        addresses >"$state/addresses"
+        routes >"$state/routes"
+        rules -4 >"$state/rules-4"
+        rules -6 >"$state/rules-6"
+        [ -s "$state/rules-4" ] || return
+        if systemctl is-active --quiet tailkube-network.service; then : >"$state/network-active"; fi
+        if ! systemctl is-active --quiet tailscaled.service || ! prefers WantRunning; then
+            : >"$state/tailscale-down"
+        elif ! prefers RouteAll; then
+            : >"$state/tailscale-no-routes"
+        fi
+        sync -f "$state" && : >"$state/saved"
+    fi
+    echo "$1" >"$state/mode" && echo "${2:-}" >"$state/process" && unit_texts && sync -f "$state" && systemctl daemon-reload &&
+        systemctl enable --quiet "$timer" && systemctl restart "$timer"
+}
+
+# The stage and what it has started: `timeout` made them a process group of their own.
+end_stage() {
+    local process group seconds
+    read -r process <"$state/process" && [ -n "$process" ] || return 0
+    # A process of that number that is no stage's shell has come later.
+    grep -qsx bash "/proc/$process/comm" && grep -qsz -- -s "/proc/$process/cmdline" || return 0
+    group=$(ps -o pgid= -p "$process" | tr -d ' ')
+    [ -n "$group" ] || return 0
+    kill -TERM -- "-$group" 2>/dev/null
+    for seconds in 1 2 3; do kill -0 -- "-$group" 2>/dev/null || return 0; sleep 1; done
+    kill -KILL -- "-$group" 2>/dev/null
+    echo "the stage had to be killed after $seconds s"
+}
+
+restore_files() {
+    local file changed=
+    for file in "${files[@]}"; do
+        if [ -e "$state/files$file" ]; then
+            cmp -s -- "$state/files$file" "$file" || { cp -a -- "$state/files$file" "$file" && changed+=" $file"; }
+        elif [ -e "$file" ]; then
+            rm -f -- "$file" && changed+=" $file"
+        fi
+    done
+    [ -z "$changed" ] || echo "put back:$changed"
+}
+
+restart_managers() {
+    systemctl daemon-reload
+    if systemctl is-active --quiet systemd-networkd; then systemctl restart systemd-networkd; fi
+    if systemctl is-active --quiet NetworkManager; then systemctl reload NetworkManager; fi
+}
+
+# Lines of $1 that are not in $2.
+missing() { [ -z "$1" ] || grep -vxF -f <(printf '%s\n' "$2") <<<"$1"; }
+
+# Missing ones come back before others go. Rules for the local and main tables stay: without them there is no network.
+restore_rules() {
+    local rule protocol saved
+    saved=$(cat "$state/rules${1}")
+    [ -n "$saved" ] || return 0
+    while IFS= read -r rule; do
+        # networkd removes the kernel's when they are not the kernel's. Cilium's copy of the first stands at 100.
+        case $rule in
+        0:* | 32766:* | 32767:*) protocol="protocol kernel" ;;
+        "100: from all lookup local") if [[ $(ip "$1" rule show pref 0) == *"lookup local"* ]]; then continue; else protocol=''; fi ;;
+        *) protocol='' ;;
+        esac
+        # shellcheck disable=SC2086  # words of a rule
+        [ -z "$rule" ] || ip "$1" rule add pref "${rule%%:*}" ${rule#*:} $protocol && echo "rule put back: $rule"
+    done < <(missing "$saved" "$(rules "$1")")
+    while IFS= read -r rule; do
+        # shellcheck disable=SC2086  # words of a rule
+        [ -z "$rule" ] || ip "$1" rule del pref "${rule%%:*}" ${rule#*:} && echo "rule removed: $rule"
+    done < <(missing "$(rules "$1")" "$saved" | grep -vE '^(0|100|32766|32767): from all lookup (local|main|default)$')
+}
+
+restore_network() {
+    local device address route
+    while read -r device address; do
+        [ -z "$device" ] || ip address add "$address" dev "$device" && echo "address put back: $address on $device"
+    done < <(missing "$(cat "$state/addresses")" "$(addresses)")
+    while IFS= read -r route; do
+        # shellcheck disable=SC2086  # words of a route
+        [ -z "$route" ] || ip -4 route del $route && echo "route removed: $route"
+    done < <(missing "$(routes)" "$(cat "$state/routes")")
+    # Those of an interface first: a gateway has to be on one of them.
+    while IFS= read -r route; do
+        # shellcheck disable=SC2086  # words of a route
+        [ -z "$route" ] || ip -4 route add $route && echo "route put back: $route"
+    done < <(missing "$(cat "$state/routes")" "$(routes)" | awk '/ via / {later = later $0 "\n"; next} {print} END {printf "%s", later}')
+    restore_rules -4
+    restore_rules -6
+}
+
+# settled: the managers have the addresses that were there. They take some seconds after a restart.
+settled() { [ -z "$(missing "$(cat "$state/addresses")" "$(addresses)")" ]; }
+
+back() {
+    local setting
+    lock
+    [ -e "$state/saved" ] || exit 0
+    echo "no connection has come in for $countdown s: putting the network back as it was before the stage"
+    end_stage
+    nft delete table inet tailkube 2>/dev/null
+    if [ "$(cat "$state/mode")" = apply ]; then
+        systemctl stop tailkube-network.service 2>/dev/null
+        if [ -e "$state/tailscale-down" ]; then
+            timeout 10 tailscale down 2>/dev/null || systemctl stop tailscaled.service 2>/dev/null
+        elif [ -e "$state/tailscale-no-routes" ]; then
+            timeout 10 tailscale set --accept-routes=false || systemctl stop tailscaled.service
+        fi
+        restore_files
+        while IFS= read -r setting; do sysctl -qw "$setting" 2>/dev/null; done <"$state/sysctls"
+    fi
+    # At once, and again when the managers, which restart with their former settings, have had their say.
+    restore_network
+    restart_managers
+    for setting in 1 2 3 4 5 6 7 8; do
+        if settled; then break; fi
+        sleep 1
+    done
+    restore_network
+    if [ "$(cat "$state/mode")" = apply ] && [ -e "$state/network-active" ]; then systemctl start tailkube-network.service; fi
+    : >"$state/restored"
+    rm -f "$state/saved"
+    remove_units
+    echo "done"
+}
+
+alive() {
+    if [ -e "$state/restored" ]; then echo restored; return; fi
+    [ ! -e "$state/saved" ] || systemctl restart "$timer"
+    echo counting
+}
+
+confirm() {
+    lock
+    # Said until the next stage begins: the answer may get lost.
+    if [ -e "$state/restored" ]; then echo restored; return; fi
+    echo kept
+    remove_units
+    rm -rf "$state"
+    rmdir /var/lib/tailkube 2>/dev/null
+    return 0
+}
+
+case ${1:-} in
+save) lock && save "${2:-apply}" "${3:-}" ;;
+begin) rm -f "$state/restored" && alive ;;
+alive) alive ;;
+confirm | back) "$1" ;;
+*) echo "usage: guard save apply|remove [PID] | begin | alive | confirm | back" >&2; exit 2 ;;
+esac

@@ -1,0 +1,140 @@
+import { expect } from "chai";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import * as lab from "../lab/lab";
+import { allowed, difference, type HostState, stateOf } from "../lab/leftovers";
+import { engine, engineOk, refreshKubeconfig, useOwnStack } from "./stack";
+
+/** Runs bash on a host; throws with what it said if it fails. */
+function on(host: lab.HostName, script: string): string {
+  return execFileSync(join(lab.root, "lab/hosts/hosts"), ["exec", host, "bash", "-c", `set -e\n${script}`], {
+    cwd: lab.root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: 300_000,
+  });
+}
+
+/** A host that already has containerd with settings, containers and networks of its own. */
+const containerHost = `
+  mkdir -p /etc/containerd/certs.d/docker.io /etc/cni/net.d/default /var/lib/cni/networks/podman
+  cat >/etc/containerd/config.toml <<'EOF'
+# Written by the owner of this machine.
+version = 2
+root = "/var/lib/containerd/own"
+
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "/etc/containerd/certs.d"
+EOF
+  printf 'server = "https://registry-1.docker.io"\\n[host."https://mirror.example"]\\n' >/etc/containerd/certs.d/docker.io/hosts.toml
+  echo '{"cniVersion":"1.0.0","name":"podman","plugins":[{"type":"bridge"}]}' >/etc/cni/net.d/87-podman-bridge.conflist
+  echo '{"cniVersion":"1.0.0","name":"bridge","plugins":[{"type":"bridge"}]}' >/etc/cni/net.d/default/nerdctl-bridge.conflist
+  echo 10.88.0.2 >/var/lib/cni/networks/podman/last_reserved_ip.0
+  systemctl restart containerd
+  ctr -n default images import "/opt/tailkube-bundle/$(awk '$1 ~ /pause/ {print $2; exit}' /opt/tailkube-bundle/images.list)" >/dev/null
+  ctr -n default run -d --null-io "$(ctr -n default images ls -q | grep pause | head -n 1)" foreign
+  ip netns add cni-foreign
+  systemd-run -q --unit=foreign-netns ip netns exec cni-foreign sleep infinity`;
+
+/** A host in the tailnet already, as a subnet router with MagicDNS. */
+const routerHost = `
+  install -m 0755 /opt/tailkube-bundle/bin/tailscaled /usr/sbin/tailscaled
+  install -m 0755 /opt/tailkube-bundle/bin/tailscale /usr/bin/tailscale
+  cat >/etc/systemd/system/tailscaled.service <<'EOF'
+[Unit]
+Description=Tailscale node agent
+[Service]
+Type=notify
+ExecStart=/usr/sbin/tailscaled --state=/var/lib/tailscale/tailscaled.state --socket=/run/tailscale/tailscaled.sock --port=41641
+RuntimeDirectory=tailscale
+StateDirectory=tailscale
+[Install]
+WantedBy=multi-user.target
+EOF
+  systemctl enable -q --now tailscaled
+  tailscale up --auth-key=file:/run/key --login-server=http://172.31.77.1:3340 --hostname=media-box --accept-dns=true --advertise-routes=192.168.50.0/24
+  rm /run/key`;
+
+/** Docker's packages, as far as apt and dpkg see them: they own containerd and conflict with the distribution's. */
+const dockerHost = `
+  root=$(mktemp -d)
+  mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/lib/systemd/system"
+  for name in containerd containerd-shim-runc-v2 ctr; do install -m 0755 "/opt/tailkube-bundle/bin/$name" "$root/usr/bin/"; done
+  printf '[Unit]\\nDescription=containerd container runtime\\n[Service]\\nType=notify\\nExecStart=/usr/bin/containerd\\nDelegate=yes\\nKillMode=process\\n[Install]\\nWantedBy=multi-user.target\\n' >"$root/lib/systemd/system/containerd.service"
+  printf 'Package: containerd.io\\nVersion: 2.4.2-1\\nArchitecture: amd64\\nMaintainer: nil\\nProvides: containerd, runc\\nConflicts: containerd\\nReplaces: containerd\\nDescription: stand-in for the package of Docker\\n' >"$root/DEBIAN/control"
+  dpkg-deb -q --build "$root" /run/containerd.io.deb >/dev/null
+  dpkg -i /run/containerd.io.deb >/dev/null
+  rm -r "$root" /run/containerd.io.deb
+  systemctl enable -q --now containerd`;
+
+/** Hosts that are in use already: what is theirs is refused before anything changes, or is there and as it was at the end. */
+describe("hosts that are somebody's", function () {
+  this.bail(true);
+  this.timeout(60 * 60_000);
+
+  const before = new Map<lab.HostName, HostState>();
+  let prefs = "";
+
+  it("hosts are made with what their owners have on them", async () => {
+    await lab.run("lab/down", [], 300);
+    useOwnStack();
+    await lab.run("lab/artifacts/build", [], 60 * 60);
+    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
+    await lab.run("lab/tailnet/tailnet", ["up"], 120);
+    on("w1", containerHost);
+    lab.writeOnHost("cp2", "/run/key", Buffer.from(lab.read("tailnet/authkey").trim()));
+    on("cp2", routerHost);
+    on("cp3", dockerHost);
+    on("cp1", "mkdir -p /var/lib/etcd/default/member/wal; echo precious >/var/lib/etcd/default/member/wal/0.wal");
+    for (const host of lab.hosts) before.set(host, stateOf(host));
+    prefs = on("cp2", "tailscale debug prefs");
+  });
+
+  it("an etcd of the owner's is refused, twice, and nothing is changed on any host", async () => {
+    for (const attempt of [1, 2]) {
+      const run = await engine(["up"], 600);
+      expect(run.code, `attempt ${attempt}`).not.to.equal(0);
+      expect(run.text).to.match(/\/var\/lib\/etcd/);
+      for (const host of lab.hosts) {
+        const { files, network } = before.get(host)!;
+        const now = stateOf(host);
+        expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
+        expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
+      }
+    }
+    expect(on("cp1", "cat /var/lib/etcd/default/member/wal/0.wal")).to.equal("precious\n");
+    on("cp1", "rm -r /var/lib/etcd/default");
+    before.set("cp1", stateOf("cp1"));
+  });
+
+  const container = () => on("w1", "ctr -n default tasks ls | awk '$1 == \"foreign\" {print $2, $3}'").trim();
+
+  it("a cluster comes up beside what they have, which goes on meanwhile", async () => {
+    const running = container();
+    expect(running).to.match(/^\d+ RUNNING$/);
+    await engineOk(["up"], 900);
+    refreshKubeconfig();
+    await lab.until("four Ready nodes", () => lab.readyNodes().length === 4, 120);
+    expect(container()).to.match(/^\d+ RUNNING$/);
+    const config = on("w1", "containerd config dump");
+    expect(config, "the owner's root and mirrors")
+      .to.contain('root = "/var/lib/containerd/own"')
+      .and.to.contain("/etc/containerd/certs.d");
+    expect(on("w1", "ip netns pids cni-foreign").trim()).to.match(/^\d+$/);
+    expect(on("cp3", "dpkg-query -W -f '${db:Status-Status}' containerd.io")).to.equal("installed");
+  });
+
+  it("after a destroy the disk, the network and the login are as they were", async () => {
+    await engineOk(["destroy"], 900);
+    for (const host of lab.hosts) {
+      const { files, network } = before.get(host)!;
+      const now = stateOf(host);
+      expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
+      expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
+    }
+    expect(on("cp2", "tailscale debug prefs")).to.equal(prefs);
+    expect(container()).to.match(/^\d+ RUNNING$/);
+    expect(on("w1", "ip netns pids cni-foreign").trim()).to.match(/^\d+$/);
+    await lab.run("lab/down", [], 300);
+  });
+});

@@ -1,0 +1,121 @@
+/**
+ * Traps that stop a stage on a host at a known command, so that it can be killed there: a wrapper in front of the command on the
+ * host's PATH, which lets everything else through. A test arms one, starts a run, waits until the stage is in it, and then kills
+ * the stage or cuts the host's power.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import * as lab from "../lab/lab";
+
+export interface Trap {
+  host: lab.HostName;
+  /** Name of the command that is wrapped, such as `kubeadm`. */
+  command: string;
+  /** Extended regular expression on the command's arguments, joined by blanks. */
+  matching: string;
+  /** Where the stage stops: before the command runs, after it has ended, or in its middle, as soon as `file` exists. */
+  at: "before" | "after" | "during";
+  /** For `during`: absolute path on the host. */
+  file?: string;
+}
+
+// /run is empty after a boot, so a trap springs at most once and is not armed after a power loss.
+const wrapper = `#!/bin/bash
+name=\${0##*/}
+real=$(PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin type -P "$name")
+if [ -e "/run/trap/$name" ]; then
+    { read -r at; read -r file; read -r pattern; } <"/run/trap/$name"
+    if [[ "$*" =~ $pattern ]] && mkdir /run/trap/sprung 2>/dev/null; then
+        case $at in
+        after) "$real" "$@"; echo "$?" >/run/trap/status ;;
+        during)
+            "$real" "$@" &
+            until [ -e "$file" ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+            kill -STOP $!
+            ;;
+        esac
+        : >/run/trap/reached
+        exec sleep 900
+    fi
+fi
+exec "$real" "$@"
+`;
+
+/** Arms the trap; one at a time on a host. */
+export function arm(trap: Trap): void {
+  const path = `/usr/local/sbin/${trap.command}`;
+  lab.writeOnHost(trap.host, path, Buffer.from(wrapper));
+  const settings = `${trap.at}\n${trap.file ?? ""}\n${trap.matching}\n`;
+  lab.onHost(trap.host, `chmod 0755 ${path}; rm -rf /run/trap; mkdir /run/trap`);
+  lab.writeOnHost(trap.host, `/run/trap/${trap.command}`, Buffer.from(settings));
+}
+
+/** Takes the trap away. */
+export function disarm(trap: Trap): void {
+  lab.onHost(trap.host, `rm -rf /run/trap /usr/local/sbin/${trap.command}`);
+}
+
+/** Kills every process of the stages that run on a host, each with all its descendants. */
+function killStages(host: lab.HostName): void {
+  lab.onHost(
+    host,
+    `tree() { echo "$1"; local child; for child in $(pgrep -P "$1"); do tree "$child"; done; }
+     for pid in $(pgrep -f '[b]ash -s -- (apply|remove)'); do tree "$pid"; done | sort -u | xargs -r kill -KILL`,
+  );
+}
+
+/** Ends a run of the engine with all its processes, as a closed terminal would not even do. */
+async function killEngine(child: ChildProcess, exit: Promise<number | null>): Promise<void> {
+  if (child.exitCode === null) process.kill(-child.pid!, "SIGKILL");
+  await exit;
+}
+
+/**
+ * Starts `engine VERB`, waits until the stage is in the trap, and then kills the stage on the host ("kill") or cuts the host's
+ * power ("power") and starts it again. Resolves when the run has ended and the host is up; rejects if the run ends, well or not, before
+ * it gets to the trap, or ends well although its stage was killed.
+ */
+export async function interrupt(
+  trap: Trap,
+  how: "kill" | "power",
+  verb: "up" | "destroy",
+  seconds = 900,
+): Promise<void> {
+  arm(trap);
+  const child = spawn("lab/engine", [verb], { cwd: lab.root, stdio: ["ignore", "inherit", "inherit"], detached: true });
+  let ended = false;
+  const exit = new Promise<number | null>((resolve) =>
+    child.on("exit", (code) => {
+      ended = true;
+      resolve(code);
+    }),
+  );
+  const where = `${trap.command} ${trap.matching} on ${trap.host}`;
+  const start = Date.now();
+  while (lab.onHost(trap.host, "test -e /run/trap/reached && echo yes").trim() !== "yes") {
+    if (ended) throw new Error(`the run ended before it came to ${where}`);
+    if (Date.now() - start > seconds * 1000) {
+      await killEngine(child, exit);
+      throw new Error(`the run did not come to ${where} within ${seconds} s`);
+    }
+    await lab.sleep(0.3);
+  }
+  console.log(
+    `      ${trap.host}: ${how} ${trap.at} ${trap.command} ${trap.matching}, ${((Date.now() - start) / 1000).toFixed(0)} s after the start`,
+  );
+  if (how === "kill") {
+    killStages(trap.host);
+    // The engine hears of it; other hosts' stages go on to their end.
+    const code = await Promise.race([exit, lab.sleep(600).then(() => undefined)]);
+    if (code === undefined) {
+      await killEngine(child, exit);
+      throw new Error(`the run did not end within 600 s after its stage was killed at ${where}`);
+    }
+    if (code === 0) throw new Error(`the run ended well although its stage was killed at ${where}`);
+  } else {
+    await lab.run("lab/hosts/hosts", ["kill", trap.host], 120);
+    // Its connection to the dead host would last for minutes.
+    await killEngine(child, exit);
+    await lab.run("lab/hosts/hosts", ["start", trap.host], 300);
+  }
+  disarm(trap);
+}

@@ -1,0 +1,207 @@
+/**
+ * A host stays reachable: from nothing to a cluster and back, each host, with its own network manager, has the rules, routes,
+ * filters and kernel settings that it had, and answers from outside, also after its network manager has been restarted. A step
+ * that is made to cut a host off is taken back by the host itself.
+ */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { expect } from "chai";
+import { type HostName, hosts, onHost, output, root, run, sleep, until } from "./lab";
+
+/** Network manager of each host (lab/hosts/README.md); nothing runs on one with ifupdown. */
+const managers = "systemd-networkd NetworkManager";
+
+/** Everything of the network that is not a counter, an age or a process's. */
+const network = (host: HostName) =>
+  onHost(
+    host,
+    `ip -d -4 rule show; ip -d -6 rule show
+    ip -4 route show table all | sed -E 's/ (expires|metric) [0-9a-z]+//g' | sort
+    nft list ruleset | sed -E 's/packets [0-9]+ bytes [0-9]+//'
+    for key in net.ipv4.ip_forward net.ipv4.conf.all.rp_filter net.ipv4.conf.default.rp_filter net.ipv4.conf.all.src_valid_mark \\
+      net.ipv4.ip_early_demux net.ipv4.fib_multipath_use_neigh net.ipv4.ip_local_reserved_ports net.core.fb_tunnels_only_for_init_net \\
+      net.ipv6.conf.all.forwarding; do sysctl "$key" 2>/dev/null; done`,
+  );
+
+/** Where the operator's machine reaches a host: a new connection, not the lab's own way into it. */
+const addresses: Record<HostName, string> = {
+  cp1: "172.31.77.11",
+  cp2: "172.31.77.12",
+  cp3: "172.31.77.13",
+  w1: "172.31.77.21",
+};
+
+/** Whether an SSH server greets at the host's address within 3 s. */
+function answers(host: HostName): boolean {
+  const { stdout } = spawnSync("bash", ["-c", `exec 3<>/dev/tcp/${addresses[host]}/22 && timeout 3 head -c 4 <&3`], {
+    encoding: "utf8",
+    timeout: 6_000,
+  });
+  return stdout === "SSH-";
+}
+
+/** A run of the engine that has to fail; what it says. */
+function failing(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(join(root, "lab/engine"), args, {
+    cwd: root,
+    encoding: "utf8",
+    timeout: 1_200_000,
+    maxBuffer: 1 << 28,
+  });
+  expect(status, `${args.join(" ")} has to fail`).to.not.equal(0);
+  return stdout + stderr;
+}
+
+const restartManager = (host: HostName) =>
+  onHost(
+    host,
+    `for unit in ${managers}; do if systemctl is-active --quiet $unit; then systemctl restart $unit; fi; done`,
+  );
+
+/**
+ * Cuts the host off, once, as soon as a path changes: a unit of the test's own, which no script of the program knows. The rule
+ * sends every answer nowhere.
+ */
+function cutOffWhen(host: HostName, change: "PathExists" | "PathChanged", path: string): void {
+  onHost(
+    host,
+    `cat >/run/systemd/system/cut-off.path <<'END'
+[Path]
+${change}=${path}
+END
+    cat >/run/systemd/system/cut-off.service <<'END'
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'date +%%s >/run/cut-off; ip rule add pref 1 to 172.31.77.1 prohibit; systemctl stop cut-off.path'
+END
+    systemctl daemon-reload; systemctl start cut-off.path`,
+  );
+}
+
+const endCutOff = (host: HostName) =>
+  onHost(
+    host,
+    "systemctl stop cut-off.path; rm -f /run/systemd/system/cut-off.* /run/cut-off; systemctl daemon-reload",
+  );
+
+/** Waits until the host has been cut off and answers again; the seconds in between. */
+async function cutOffFor(host: HostName): Promise<number> {
+  await until(`${host} is cut off`, () => !answers(host), 600);
+  const start = Date.now();
+  await until(`${host} answers again`, () => answers(host), 120);
+  return (Date.now() - start) / 1000;
+}
+
+describe("a host stays reachable", function () {
+  this.timeout(3_600_000);
+  const before = new Map<HostName, string>();
+
+  const asBefore = async () => {
+    for (const host of hosts) {
+      await until(`${host} answers`, () => answers(host), 30);
+      expect(network(host), host).to.equal(before.get(host));
+      restartManager(host);
+      await sleep(5);
+      await until(`${host} answers after a restart of its network manager`, () => answers(host), 30);
+      expect(onHost(host, "ip -d rule show pref 0"), host).to.match(/lookup local.* proto kernel/);
+    }
+  };
+
+  it("starts from hosts that have never been touched", () => {
+    for (const host of hosts) {
+      expect(answers(host), host).to.equal(true);
+      before.set(host, network(host));
+      expect(before.get(host), host).to.include("lookup local");
+    }
+  });
+
+  it("a stage that cuts its host off: the host is back within a minute, and the run fails and says so", async () => {
+    cutOffWhen("w1", "PathExists", "/usr/local/lib/tailkube/network");
+    const back = cutOffFor("w1");
+    const said = failing("up");
+    endCutOff("w1");
+    expect(await back).to.be.below(60);
+    expect(said).to.include("w1: this step cut the host off from 172.31.77.21 port 22");
+    expect(onHost("w1", "ls /var/lib/tailkube/joined 2>&1")).to.include("No such file");
+  });
+
+  it("the next run finishes it", async () => {
+    await run("lab/engine", ["up"], 2_400);
+    for (const host of hosts) {
+      expect(onHost(host, "cat /proc/sys/net/ipv4/conf/all/src_valid_mark").trim(), host).to.equal("0");
+      restartManager(host);
+      await until(`${host} answers`, () => answers(host), 30);
+      onHost(host, "systemctl restart tailscaled");
+      await until(
+        `${host}: src_valid_mark`,
+        () => onHost(host, "cat /proc/sys/net/ipv4/conf/all/src_valid_mark") === "0\n",
+        15,
+      );
+      expect(
+        onHost(host, "ls /var/lib/tailkube/guard /etc/systemd/system/tailkube-guard.timer 2>/dev/null"),
+        host,
+      ).to.equal("");
+    }
+  });
+
+  it("every mark of Cilium's finds the way to another node's pods, before and after a restart of tailscaled", async () => {
+    // 0x200, to the proxy on this host, is Cilium's own rule's.
+    const marks = ["0x300", "0x400", "0x800", "0x900", "0xa00", "0xb00", "0xc00", "0xd00", "0xe00", "0xf00"];
+    const ways = () => {
+      // Identity 8 in bits 16 to 31 is what Tailscale takes for its own mark.
+      const script = `for cidr in $(ip -4 route show table 52 | grep -oE '^10\\.50\\.[0-9]+\\.0/24'); do
+        for mark in ${marks.join(" ")}; do for identity in 0 0x80000 0x40000 0x8080000; do
+          ip route get "\${cidr%0/24}7" mark $((mark | identity)) | grep -o 'dev [^ ]*'
+        done; done; done | sort | uniq -c | tr -s ' '`;
+      return onHost("w1", script).trim();
+    };
+    expect(ways()).to.equal(`${3 * marks.length * 4} dev tailscale0`);
+    onHost("w1", "systemctl restart tailscaled");
+    await until("w1's routes", () => ways() === `${3 * marks.length * 4} dev tailscale0`, 60);
+  });
+
+  it("a clean-up that cuts its host off: the host is back within a minute, and the run fails and says so", async () => {
+    cutOffWhen("cp2", "PathChanged", "/etc/tailkube/node.env");
+    const back = cutOffFor("cp2");
+    const said = failing("destroy");
+    endCutOff("cp2");
+    expect(await back).to.be.below(60);
+    expect(said).to.include("cp2: this step cut the host off from 172.31.77.12 port 22");
+  });
+
+  it("the next destroy leaves every host as it was, reachable, and again after its network manager restarts", async () => {
+    await run("lab/engine", ["destroy"], 1_200);
+    await asBefore();
+  });
+
+  it("so does one after the network managers were restarted by hand under the cluster", async () => {
+    await run("lab/engine", ["up"], 2_400);
+    for (const host of hosts) restartManager(host);
+    await run("lab/engine", ["destroy"], 1_200);
+    await asBefore();
+  });
+});
+
+describe("a destroy", function () {
+  this.timeout(3_600_000);
+
+  const authorities = () => output("lab/engine", ["export"]).includes("::cluster-secrets");
+
+  it("of a machine that is offline, or resolves no names, fails and keeps the authorities; with one dead host it names that", async () => {
+    await run("lab/engine", ["up"], 2_400);
+    // Nothing gets out of the operator's machine to the hosts.
+    spawnSync("ip", ["rule", "add", "pref", "1", "to", "172.31.77.0/24", "prohibit"]);
+    try {
+      expect(failing("destroy")).to.include("none of the hosts can be reached, so nothing was removed");
+    } finally {
+      spawnSync("ip", ["rule", "del", "pref", "1"]);
+    }
+    expect(authorities()).to.equal(true);
+    await run("lab/hosts/hosts", ["stop", "w1"], 120);
+    await run("lab/engine", ["destroy"], 1_200);
+    expect(authorities()).to.equal(false);
+    expect(
+      spawnSync("tail", ["-n", "1", join(root, "tailkube-not-cleaned.log")], { encoding: "utf8" }).stdout,
+    ).to.match(/ w1: no answer at 172\.31\.77\.21 port 22/);
+  });
+});

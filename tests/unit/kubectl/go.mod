@@ -1,0 +1,3 @@
+module tailkube.dev/tests/kubectl
+
+go 1.22
