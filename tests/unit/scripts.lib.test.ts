@@ -13,6 +13,7 @@ import {
   withLibrary,
   write,
 } from "./bash";
+import { isThorough, placesTried, someOf } from "./samples";
 
 afterEach(removeTemporaryFolders);
 
@@ -288,8 +289,8 @@ describe("a stage's files", () => {
   });
 });
 
-describe("a stage that is killed half-way", function () {
-  this.timeout(60_000);
+describe(`a stage that is killed half-way (${placesTried})`, function () {
+  this.timeout(isThorough ? 900_000 : 60_000);
 
   /** Runs a command of the stage and kills the shell before its step-th command; 0: never. Prints the steps made. */
   const killed = (command: string, step: number) =>
@@ -298,10 +299,6 @@ describe("a stage that is killed half-way", function () {
   /** How many commands there are to be killed before. */
   const stepsOf = (command: string) => Number(bash(stage(hostRoot(), killed(command, 0))).stdout);
 
-  /** Some steps, spread over all. */
-  const some = (steps: number, count: number) =>
-    Array.from({ length: count }, (_, i) => 1 + Math.floor(((i + Math.random()) * steps) / count));
-
   it("has written down every file before it is made, and is finished by the next run", () => {
     const template = hostRoot();
     const untouched = withoutState(snapshot(template));
@@ -309,7 +306,7 @@ describe("a stage that is killed half-way", function () {
     const finished = withoutState(snapshot(template));
     const steps = stepsOf("apply");
     expect(steps).to.be.greaterThan(50);
-    for (const step of some(steps, 8)) {
+    for (const step of someOf(steps, 6)) {
       const root = hostRoot();
       bash(stage(root, killed("apply", step)));
       const record = `${root}/var/lib/tailkube/owned.test`;
@@ -329,7 +326,7 @@ describe("a stage that is killed half-way", function () {
   it("is undone from where it stopped", () => {
     const untouched = snapshot(hostRoot());
     const steps = stepsOf("apply");
-    for (const step of some(steps, 6)) {
+    for (const step of someOf(steps, 4)) {
       const root = hostRoot();
       bash(stage(root, killed("apply", step)));
       bashOk(stage(root, "undo_files"));
@@ -341,7 +338,7 @@ describe("a stage that is killed half-way", function () {
     const untouched = snapshot(hostRoot());
     const steps = stepsOf("apply; undo_files") - stepsOf("apply");
     // The last steps are where the record and the copies go.
-    for (const step of [...some(steps, 4), ...Array.from({ length: 6 }, (_, i) => steps - i)]) {
+    for (const step of [...someOf(steps, 3), ...Array.from({ length: 6 }, (_, i) => steps - i)]) {
       const root = hostRoot();
       bash(stage(root, `apply\n${killed("undo_files", step)}`));
       bashOk(stage(root, "undo_files"));

@@ -14,6 +14,7 @@ import {
   withLibrary,
   write,
 } from "./bash";
+import { isThorough, placesTried, someOf } from "./samples";
 
 afterEach(removeTemporaryFolders);
 
@@ -223,8 +224,8 @@ describe("packages on a host", () => {
   });
 });
 
-describe("remove_runtime", function () {
-  this.timeout(180_000);
+describe(`remove_runtime (${placesTried})`, function () {
+  this.timeout(isThorough ? 1_800_000 : 180_000);
 
   const settle = "unit_stop() { :; }; remove_runtime";
   /** A host with a containerd of ours, or one of its own. */
@@ -266,8 +267,7 @@ describe("remove_runtime", function () {
     };
     const steps = Number(bashOk(host(bare().root, killed(0))));
     expect(steps).to.be.greaterThan(200);
-    for (let i = 0; i < 5; i++) {
-      const step = 1 + Math.floor(((i + Math.random()) * steps) / 5);
+    for (const step of someOf(steps, 4)) {
       const { root, before } = bare();
       bash(host(root, killed(step)));
       bashOk(host(root, settle));
@@ -285,8 +285,7 @@ describe("remove_runtime", function () {
       const steps = Number(finished.stdout);
       expect(withoutRuns(snapshot(whole.root))).to.deep.equal(whole.before);
       expect(steps).to.be.greaterThan(30);
-      const chosen = Array.from({ length: 3 }, (_, i) => 1 + Math.floor(((i + Math.random()) * steps) / 3));
-      for (const step of [...chosen, steps - 3, steps - 8]) {
+      for (const step of [...someOf(steps, 2), steps - 3, steps - 8]) {
         const { root, before } = installed(ours);
         bash(host(root, killed(step)));
         if (Object.keys(snapshot(root)).some((path) => path.startsWith(`${state}/owned.runtime`))) {
