@@ -817,7 +817,8 @@ export class FakeCluster {
       const format = args.includes("-w")
         ? args[args.indexOf("-w") + 1]!.replace("%{http_code}", String(code).padStart(3, "0")).replace(/\\n/g, "\n")
         : "";
-      const said = code === 0 && args.includes("-sv") ? `* connect to ${url.hostname} failed: Connection refused\n` : "";
+      const said =
+        code === 0 && args.includes("-sv") ? `* connect to ${url.hostname} failed: Connection refused\n` : "";
       return { status: code === 0 ? 7 : 0, stdout: shown + format, stderr: said };
     };
     if (url.port === "" || url.hostname.includes("k8s.io")) return answer(200, "key\n");
