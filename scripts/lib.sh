@@ -348,7 +348,19 @@ unit_start() {
 
 # unit_stop UNIT: stopped and disabled; no complaint if it does not exist.
 unit_stop() {
-    systemctl disable --quiet --now "$1" 2>/dev/null || systemctl stop "$1" 2>/dev/null || true
+    local tries folder
+    for tries in 1 2 3; do
+        if systemctl disable --quiet --now "$1" 2>/dev/null; then break; fi
+        for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+            [ -e "$folder/systemd/system/$1" ] || continue
+            [ "$tries" -lt 3 ] || fail "systemctl can neither stop nor disable $1, so it would start again with the host; see 'systemctl status $1'"
+            sleep 1
+            continue 2
+        done
+        # A unit without a file, such as a transient one.
+        systemctl stop "$1" 2>/dev/null || true
+        break
+    done
     systemctl reset-failed "$1" 2>/dev/null || true
 }
 

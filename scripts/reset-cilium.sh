@@ -62,13 +62,19 @@ remove_ipsets() {
     fi
 }
 
+cilium_links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium_)' || true; }
+
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {
     local link device family variant rules rule
     pkill -KILL -x cilium-agent 2>/dev/null || true
-    for link in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium_)' || true); do
-        ip link del "$link" 2>/dev/null || true
+    for _ in 1 2 3; do
+        # A pair goes with either of its ends.
+        for link in $(cilium_links); do ip link del "$link" 2>/dev/null || true; done
+        [ -n "$(cilium_links)" ] || break
+        sleep 1
     done
+    [ -z "$(cilium_links)" ] || fail "Cilium's interface $(cilium_links | head -n 1) cannot be removed; reboot this host, then run again"
     # Programs on the host's own devices: the tc ones go with the clsact queue that Cilium made.
     for device in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}'); do
         if [[ $(tc filter show dev "$device" ingress 2>/dev/null; tc filter show dev "$device" egress 2>/dev/null) == *cil_* ]]; then
