@@ -26,15 +26,25 @@ CILIUM_IMAGE=$TK_STATE/cilium-image
 
 # remember_cilium_image: while the agent's container is there. A host needs no ipset of its own: Cilium brings it.
 remember_cilium_image() {
-    local id image
+    local id
     if command -v ipset >/dev/null || [ -s "$CILIUM_IMAGE" ] || ! systemctl is-active --quiet containerd; then return 0; fi
     # Anybody may run an image that is called cilium, but only administrators in kube-system.
-    id=$(timeout 30 ctr -n k8s.io containers ls -q 'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==cilium-agent' 2>/dev/null) || return 0
+    ask 60 "which container is Cilium's agent (ctr -n k8s.io containers ls)" timeout 30 ctr -n k8s.io containers ls -q \
+        'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==cilium-agent'
+    id=${ANSWER%%$'\n'*}
     [ -n "$id" ] || return 0
-    image=$(timeout 30 ctr -n k8s.io containers info "${id%%$'\n'*}" 2>/dev/null |
-        awk -F '"' '/^    "Image": "/ {image = $4} /^    "Snapshotter": "/ {snapshotter = $4} END {if (image != "" && snapshotter != "") print image, snapshotter}') || return 0
-    [ -z "$image" ] || record "$CILIUM_IMAGE" "$image"
+    ask 60 "which image Cilium's agent has (ctr -n k8s.io containers info)" image_of "$id"
+    record "$CILIUM_IMAGE" "$ANSWER"
 }
+
+# image_of ID: a container's "IMAGE SNAPSHOTTER". ctr prints one field a line, and nothing that a pod chooses can break a line.
+image_of() {
+    timeout 30 ctr -n k8s.io containers info "$1" |
+        awk -F '"' '/^    "Image": "/ {image = $4} /^    "Snapshotter": "/ {snapshotter = $4} END {if (image == "" || snapshotter == "") exit 1; print image, snapshotter}'
+}
+
+# without_set NAME TOOL...: whether there is no ipset of that name after it. A rule that has just been removed may still hold it.
+without_set() { "${@:2}" destroy "$1" || ! "${@:2}" list -n "$1"; }
 
 # remove_ipsets: after the rules that name them. Without the tool on the host, by that of Cilium's image.
 remove_ipsets() {
@@ -53,7 +63,9 @@ remove_ipsets() {
         fi
     fi
     if [ ${#tool[@]} -gt 0 ]; then
-        for name in cilium_node_set_v4 cilium_node_set_v6; do "${tool[@]}" destroy "$name" 2>/dev/null || true; done
+        for name in cilium_node_set_v4 cilium_node_set_v6; do
+            poll 5 without_set "$name" "${tool[@]}" || changed "left the ipset $name, which something uses"
+        done
     fi
     if [ -n "$image" ]; then
         timeout 60 ctr -n k8s.io images unmount --rm --snapshotter "$snapshotter" "$root" >/dev/null 2>&1 || umount -l -- "$root" 2>/dev/null || true
