@@ -225,6 +225,8 @@ take_up_join() {
     # A kill may have cut it short; what is there is from the same authority.
     install_pki
     use_minted_credentials
+    # With two members nothing answers until this host's etcd is back, which takes minutes on one that has just booted.
+    poll 300 etcd_node_list || true
     find_member "$TK_NODE" "$TK_NODE_IP"
     if [ -n "$MEMBER_ID" ]; then
         learner=$(awk -v id="$MEMBER_ID" '$1 == id {print $3}' <<<"$ETCD_MEMBERS")
