@@ -258,6 +258,9 @@ take_up_join() {
     poll 300 etcd_node_list || true
     find_member "$TK_NODE" "$TK_NODE_IP"
     if [ -n "$MEMBER_ID" ]; then
+        # kubeadm announced this host when the folder was empty. An older release has made no record of that, and without it a reset
+        # would leave the data.
+        own_etcd_data
         learner=$(awk -v id="$MEMBER_ID" '$1 == id {print $3}' <<<"$ETCD_MEMBERS")
         if [ "$learner" = false ] && poll 240 node_healthy; then
             resume_join "$1"

@@ -22,10 +22,45 @@ timer=tailkube-guard.timer
 # One of confirm and back at a time: whichever comes first decides.
 lock() { mkdir -p "$state" && exec 7>"$state/lock" && flock 7; }
 
-addresses() { ip -4 -o address show scope global | awk '{print $2, $4}' | grep -vE '^(tailscale0|cilium_|lxc)'; }
+# answered COMMAND...: what it prints, once it exits with 0; 1 after three tries. No answer is not an empty one.
+answered() {
+    local text tries
+    for tries in 1 2 3; do
+        if text=$("$@" 2>/dev/null); then
+            [ -z "$text" ] || printf '%s\n' "$text"
+            return 0
+        fi
+        [ "$tries" = 3 ] || sleep 1
+    done
+    return 1
+}
+
+addresses() {
+    local all
+    all=$(answered ip -4 -o address show scope global) || return
+    awk '{print $2, $4}' <<<"$all" | { grep -vE '^(tailscale0|cilium_|lxc|$)' || true; }
+}
 # What Tailscale and Cilium make they keep by themselves.
-routes() { ip -4 route show table main | grep -vE ' dev (tailscale0|cilium_|lxc)' | sed -E 's/ +$//; s/ linkdown//'; }
-rules() { ip "$1" rule show 2>/dev/null | tr -s '\t ' ' ' | sed -E 's/ +$//' | grep -vE 'lookup 200[45]( |$)'; }
+routes() {
+    local all
+    all=$(answered ip -4 route show table main) || return
+    { grep -vE ' dev (tailscale0|cilium_|lxc)|^$' || true; } <<<"$all" | sed -E 's/ +$//; s/ linkdown//'
+}
+rules() {
+    local all
+    # A kernel without IPv6 has no answer.
+    [ "$1" = -4 ] || [ -e /proc/net/if_inet6 ] || return 0
+    all=$(answered ip "$1" rule show) || return
+    tr -s '\t ' ' ' <<<"$all" | sed -E 's/ +$//' | { grep -vE 'lookup 200[45]( |$)|^$' || true; }
+}
+# settings: the kernel's settings, as sysctl takes them.
+settings() {
+    local name value
+    for name in "${sysctls[@]}"; do
+        value=$(answered sysctl -n "$name") && [ -n "$value" ] || return
+        echo "$name=$value"
+    done
+}
 prefers() { timeout 10 tailscale debug prefs 2>/dev/null | grep "\"$1\": true" >/dev/null; }
 
 unit_texts() {
@@ -65,11 +100,12 @@ save() {
         for file in "${files[@]}"; do
             [ ! -e "$file" ] || { mkdir -p "$state/files$(dirname "$file")" && cp -a -- "$file" "$state/files$file"; } || return
         done
-        for file in "${sysctls[@]}"; do echo "$file=$(sysctl -n "$file" 2>/dev/null)"; done >"$state/sysctls" || return
-        addresses >"$state/addresses"
-        routes >"$state/routes"
-        rules -4 >"$state/rules-4"
-        rules -6 >"$state/rules-6"
+        # Going back takes away what is not in these, so each of them has to be an answer.
+        settings >"$state/sysctls" || return
+        addresses >"$state/addresses" || return
+        routes >"$state/routes" || return
+        rules -4 >"$state/rules-4" || return
+        rules -6 >"$state/rules-6" || return
         [ -s "$state/rules-4" ] || return
         if systemctl is-active --quiet tailkube-network.service; then : >"$state/network-active"; fi
         if ! systemctl is-active --quiet tailscaled.service || ! prefers WantRunning; then
@@ -175,7 +211,10 @@ back() {
             timeout 10 tailscale set --accept-routes=false || systemctl stop tailscaled.service
         fi
         restore_files
-        while IFS= read -r setting; do sysctl -qw "$setting" 2>/dev/null; done <"$state/sysctls"
+        while IFS= read -r setting; do
+            # An earlier version saved an empty value when sysctl did not answer.
+            [ -z "${setting#*=}" ] || sysctl -qw "$setting" 2>/dev/null
+        done <"$state/sysctls"
     fi
     # At once, and again when the managers, which restart with their former settings, have had their say.
     restore_network

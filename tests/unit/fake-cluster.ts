@@ -207,6 +207,8 @@ export class FakeCluster {
     const plain = (object: ApiObject) => {
       const copy = JSON.parse(JSON.stringify(object)) as ApiObject;
       if (copy.kind === "Secret") delete copy.data;
+      // The order of what was added says nothing.
+      else if (copy.data) copy.data = Object.fromEntries(Object.entries(copy.data as Record<string, Json>).sort());
       return copy;
     };
     return JSON.parse(
@@ -214,7 +216,7 @@ export class FakeCluster {
         objects: this.objects
           .map(plain)
           .sort((a, b) => `${a.kind} ${a.metadata.name}`.localeCompare(`${b.kind} ${b.metadata.name}`)),
-        members: this.members,
+        members: [...this.members].sort((a, b) => a.name.localeCompare(b.name)),
         lost: this.lost,
         ownApi: this.ownApi,
         units: Object.fromEntries(Object.entries(this.units).sort()),
@@ -590,6 +592,11 @@ export class FakeCluster {
   private remove(object: ApiObject, force: boolean): void {
     this.objects = this.objects.filter((other) => other !== object);
     if (object.kind !== "Pod") return;
+    // Its endpoint goes with it, as the pod owns it.
+    const { name, namespace } = object.metadata;
+    this.objects = this.objects.filter(
+      ({ kind, metadata }) => kind !== "CiliumEndpoint" || metadata.name !== name || metadata.namespace !== namespace,
+    );
     const node = String(query(object, ".spec.nodeName")[0]);
     const owners = query(object, ".metadata.ownerReferences[*].kind");
     if (force && !owners.includes("DaemonSet") && !owners.includes("Node")) {
@@ -603,10 +610,7 @@ export class FakeCluster {
     } else if (!force) {
       // A workload's pod comes again, with a network of Cilium's.
       this.objects.push(object);
-      this.objects.push({
-        kind: "CiliumEndpoint",
-        metadata: { name: object.metadata.name, namespace: object.metadata.namespace! },
-      });
+      this.objects.push({ kind: "CiliumEndpoint", metadata: { name, namespace: namespace! } });
     }
   }
 

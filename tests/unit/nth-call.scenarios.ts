@@ -17,6 +17,8 @@ export interface Scenario {
    * back what the same run has changed.
    */
   putsBack?: readonly [RegExp, string][];
+  /** A fault that leads to another way out by design: the call, in any mode, the changes of that way, and the reason. */
+  otherWay?: { fault: RegExp; changes: RegExp; why: string };
   /** Differences of the end that a run may leave although it ends well, each for the reason that is given. */
   mayDiffer?: readonly [RegExp, string][];
   /** As `mayDiffer`, of a run after one that failed. */
@@ -119,12 +121,16 @@ function cluster(c: FakeCluster): void {
   c.objects.push({ kind: "Secret", type: "Opaque", metadata: { name: "password", namespace: "web" } });
 }
 
+/** A unit with its file, without which systemctl has nothing to disable; below /run it is none of the files compared. */
+function runs(c: FakeCluster, unit: string): void {
+  c.units[unit] = { enabled: true, active: true };
+  c.put(`/run/systemd/system/${unit}`, "[Unit]\n");
+}
+
 /** What any host has that is in the tailnet and has its runtime. */
 function host(c: FakeCluster): void {
   c.addresses.add(`${c.node.ip}/32 tailscale0`);
-  for (const unit of ["tailscaled", "containerd", "tailkube-address", "tailkube-network"]) {
-    c.units[`${unit}.service`] = { enabled: true, active: true };
-  }
+  for (const unit of ["tailscaled", "containerd", "tailkube-address", "tailkube-network"]) runs(c, `${unit}.service`);
   c.put("/usr/local/lib/tailkube/routes", `${scriptText("host/routes.sh")}\n`, 0o755);
   c.put("/var/lib/tailkube/owned.tailnet", "/usr/local/lib/tailkube/routes\n");
   c.put("/etc/containerd/config.toml", "version = 2\n", 0o644);
@@ -147,7 +153,7 @@ function joined(c: FakeCluster): void {
     c.put("/var/lib/tailkube/owned.upgrade", "/var/lib/tailkube/certificates-renewed\n", 0o644);
     c.put("/usr/local/lib/tailkube/etcd", `${scriptText("host/etcd.sh")}\n`, 0o755);
     c.put("/usr/local/lib/tailkube/approve", "#!/bin/bash\napprove\n", 0o755);
-    c.units["tailkube-endpoint.service"] = { enabled: true, active: true };
+    runs(c, "tailkube-endpoint.service");
     c.addresses.add("10.200.0.1/32 lo");
   } else {
     c.nodeFiles();
@@ -317,8 +323,19 @@ export const scenarios: readonly Scenario[] = [
       host(c);
       c.controlPlaneFiles();
       c.ownApi = true;
-      c.put("/var/lib/tailkube/owned.control-plane", "/var/lib/tailkube/joined\n");
+      // What join_cluster has written down before it runs kubeadm.
+      const records = ["joined", "etcd-ours", "attempt"].map((name) => `/var/lib/tailkube/${name}`);
+      c.put("/var/lib/tailkube/owned.control-plane", `${records.join("\n")}\n`);
+      c.put("/var/lib/tailkube/etcd-ours", `${mark("cp2")}\n`, 0o644);
+      c.put("/var/lib/tailkube/attempt", "join\n");
+      c.put("/etc/kubernetes/tailkube/encryption.yaml", "encrypts: a-key\n");
       note(c, "encryption-key", "key-1");
+    },
+    otherWay: {
+      fault: /^(curl .* https:\/\/100\.64\.0\.2:6443\/readyz|kubectl .* get node cp2)$/,
+      changes:
+        /etcdctl .* member remove |^systemctl (stop|reset-failed|disable .*) (kubelet|tailkube-endpoint\.service)$|^kubeadm (reset|join|init phase upload-config) |^pkill -KILL -x cilium-agent$|^ipset destroy |^ip -[46] route flush table |^kubectl .* (patch|create|apply|annotate|delete) /,
+      why: "a voter of etcd whose host is not healthy leaves etcd, is reset and joins again",
     },
   },
   {

@@ -74,6 +74,7 @@ const questions: [string, RegExp][] = [
   ["curl", /^(?!.*-X (PATCH|POST|PUT|DELETE))/],
   ["ip", /^(-\S+ )*(addr|address|link|route|rule|neigh) (show|list|get)/],
   ["tc", /^filter show/],
+  ["ipset", /^list\b/],
   ["nft", /^(list|-j list|-a list)/],
   ["sysctl", /^-n/],
   ["tailscale", /^(status|ip|debug prefs|version|--version|netcheck|wait)/],
