@@ -22,6 +22,8 @@ remove() {
         TK_STAGE=$stage
         "remove_$stage"
     done
+    # Of a run that was killed after its last record had gone.
+    rmdir -- "$TK_STATE" "$TK_ETC" "$TK_LIB" 2>/dev/null || true
     rm -rf "$TK_RUN"
     result
 }

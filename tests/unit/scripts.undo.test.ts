@@ -443,5 +443,13 @@ describe("undo.sh", () => {
         new Set(["runtime", "tailnet"]),
       );
     }
+    // When its last record had gone, and the folder had not.
+    const { root, before } = host();
+    bash(
+      `rmdir() { compgen -G "$TK_STATE/owned.*" >/dev/null || kill -KILL $BASHPID; command rmdir "$@"; }\n${text(root, 0)}`,
+    );
+    expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(true);
+    bashOk(text(root, 0));
+    expect(files(root)).to.deep.equal(before);
   });
 });
