@@ -6,7 +6,8 @@
 #   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver
 #   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh and overlap.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
-#   an unfinished `kubeadm init`    reset, and again: no other node can depend on it, for all of them wait for this stage
+#   an unfinished `kubeadm init`    when its API server has stored something: goes on with it, and nothing is reset; when etcd on this
+#                                   host does not answer: fails; else reset, and again
 #   a `kubeadm join`, finished or not, or an attempt of an older release that came as far as etcd: another control plane's etcd is
 #   asked for this host's member:
 #     no answer                     fails, and nothing is reset
@@ -193,6 +194,34 @@ node_healthy() {
     api_ready "$TK_NODE_IP" && [ -s /etc/kubernetes/admin.conf ] && [ -s /etc/kubernetes/kubelet.conf ] && kubectl_node get node "$TK_NODE"
 }
 
+# stored_keys: whether etcd on this host holds anything of Kubernetes', in a line for each key; no more than one.
+stored_keys() { etcd_command ctl --command-timeout=8s get /registry/ --prefix --keys-only --limit=1; }
+
+# take_up_init: in RESUMED, 1 if this host is a control plane now. Else it is reset: no API server has ever stored anything here.
+take_up_init() {
+    RESUMED=
+    # Without all of these etcd has never run here, except from a snapshot that is restored again.
+    if [ ! -e "$ETCD_DATA/member" ] || [ ! -e /etc/kubernetes/manifests/etcd.yaml ] || [ ! -e "$KUBELET/config.yaml" ]; then
+        start_again
+        return
+    fi
+    start_kubelet
+    ask 300 "whether an API server has stored anything, to etcd on this host" stored_keys
+    if [ -z "${ANSWER//[[:space:]]/}" ]; then
+        start_again
+        return
+    fi
+    install_security_files "$TK_ENCRYPTION"
+    install_endpoint
+    # Each of kubeadm's phases takes what is there; only the checks before them want an empty host.
+    TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-phases=preflight,addon/kube-proxy --skip-token-print --skip-certificate-key-print
+    note_finished init-done
+    forget_new_authorities
+    changed "went on with kubeadm init"
+    finish_founding
+    RESUMED=1
+}
+
 resume_founding() {
     start_kubelet
     install_endpoint
@@ -252,7 +281,10 @@ become_control_plane() {
         resume_founding
         return
         ;;
-    init) start_again ;;
+    init)
+        take_up_init
+        [ -z "$RESUMED" ] || return 0
+        ;;
     nothing) ;;
     *)
         if [ "$before" = unknown ] && never_in_etcd; then

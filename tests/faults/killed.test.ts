@@ -110,7 +110,7 @@ describe("stages killed on the host", function () {
 
   it("in an undo: before and after kubeadm's reset", async () => {
     await interrupt(kubeadm("w1", "^reset", "before"), "kill", "destroy");
-    await interrupt(kubeadm("cp2", "^reset", "after"), "power", "destroy");
+    await interrupt(kubeadm("w1", "^reset", "after"), "power", "destroy");
     await engineOk(["destroy"], 900);
     for (const host of lab.hosts) {
       const left = lab.onHost(

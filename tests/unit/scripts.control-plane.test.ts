@@ -136,12 +136,14 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
       .map(([address, answer]) => `${address}) echo ${answer} ;; `)
       .join("")} *) echo refused ;; esac; }
     files() { mkdir -p "$ROOT/etc/kubernetes/manifests" "$ROOT/var/lib/etcd/member"; echo of-$1 >"$ROOT/var/lib/etcd/member/db"
+      mkdir -p "$ROOT/var/lib/kubelet"; : >"$ROOT/var/lib/kubelet/config.yaml"
       for file in admin.conf kubelet.conf manifests/etcd.yaml; do echo "of $1" >"$ROOT/etc/kubernetes/$file"; done; : >"$ROOT/kubelet-runs"; }
     run_kubeadm() { log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"
       case "$*" in "init --skip"* | join)
         # As kubeadm's preflight checks have it.
-        case $* in *DirAvailable*) ;; *) [ -z "$(ls -A "$ROOT/var/lib/etcd" 2>/dev/null)" ] || fail "kubeadm: /var/lib/etcd is not empty" ;; esac
+        case $* in *DirAvailable* | *--skip-phases=preflight*) ;; *) [ -z "$(ls -A "$ROOT/var/lib/etcd" 2>/dev/null)" ] || fail "kubeadm: /var/lib/etcd is not empty" ;; esac
         if [ -e "$ROOT/kill-in" ]; then files killed; rm "$ROOT/kill-in"; kill -9 $BASHPID; fi
+        case $* in *--skip-phases=preflight*) return ;; esac
         files "$1"; if [ -e "$ROOT/kill-after" ]; then rm "$ROOT/kill-after"; trap - EXIT; kill -9 $BASHPID; fi ;;
       esac; }
     install_endpoint() { log install_endpoint; }
@@ -160,6 +162,7 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "kubectl $*" ;; esac; }
     kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
     cluster_version() { echo 1.36.3; }
+    etcd_command() { api_up && cat "$ROOT/keys" 2>/dev/null || api_up; }
     mint_credentials() { : >"$DISCOVERY"; }
     mark_of() { ANSWER=${former}; }
     forget_node() { log "forget_node $1"; }
@@ -320,7 +323,37 @@ describe("stage control-plane, cut off", () => {
 
   const alone: World = { answers: {} };
 
-  it("in kubeadm init: is reset, and founds the cluster again", () => {
+  /** A \`kubeadm init\` that was killed when its API server had stored something. */
+  function afterStored(next: World) {
+    const root = temporaryFolder();
+    write(`${root}/kill-in`, "");
+    write(`${root}/keys`, "/registry/apiregistration.k8s.io/apiservices/v1.\n\n");
+    expect(bash(stage(root, founder, alone)).status).to.not.equal(0);
+    bash(`rm -f ${root}/kubelet-runs`);
+    const before = logOf(root).length;
+    return { root, before, run: bash(stage(root, founder, next)) };
+  }
+
+  it("in kubeadm init, when its API server has stored something: goes on with it, and its etcd stays", () => {
+    const { root, run, before } = afterStored(alone);
+    ends(run);
+    expect(acts(root, before)).to.deep.equal([
+      "kubeadm init --skip-phases=preflight,addon/kube-proxy --skip-token-print --skip-certificate-key-print < Init",
+      "mark_joined mark1",
+    ]);
+    expect(dataOf(root)).to.equal("of-killed");
+    expect(isJoined(root)).to.equal(true);
+  });
+
+  it("in kubeadm init, and its etcd does not answer: fails, and nothing is reset", () => {
+    const { root, run, before } = afterStored({ ...alone, healthy: false });
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.match(/no answer after 300 s to the question whether an API server has stored anything/);
+    expect(acts(root, before)).to.deep.equal([]);
+    expect(dataOf(root)).to.equal("of-killed");
+  });
+
+  it("in kubeadm init, before anything was stored: is reset, and founds the cluster again", () => {
     const { root, run, before } = afterKilled("kill-in", alone, founder);
     expect(run.stderr).to.equal("");
     expect(acts(root, before)).to.deep.equal([
