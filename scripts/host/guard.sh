@@ -61,7 +61,18 @@ settings() {
         echo "$name=$value"
     done
 }
-prefers() { timeout 10 tailscale debug prefs 2>/dev/null | grep "\"$1\": true" >/dev/null; }
+# save_tailscale MODE: what Tailscale did before. Only a stage changes it, so that a clean-up does without an answer.
+save_tailscale() {
+    local prefs=
+    if systemctl is-active --quiet tailscaled.service; then
+        prefs=$(answered timeout 10 tailscale debug prefs) || { [ "$1" = remove ]; return; }
+    fi
+    if [[ $prefs != *'"WantRunning": true'* ]]; then
+        : >"$state/tailscale-down"
+    elif [[ $prefs != *'"RouteAll": true'* ]]; then
+        : >"$state/tailscale-no-routes"
+    fi
+}
 
 unit_texts() {
     cat >"$units/tailkube-guard.service" <<END || return
@@ -108,11 +119,7 @@ save() {
         rules -6 >"$state/rules-6" || return
         [ -s "$state/rules-4" ] || return
         if systemctl is-active --quiet tailkube-network.service; then : >"$state/network-active"; fi
-        if ! systemctl is-active --quiet tailscaled.service || ! prefers WantRunning; then
-            : >"$state/tailscale-down"
-        elif ! prefers RouteAll; then
-            : >"$state/tailscale-no-routes"
-        fi
+        save_tailscale "$1" || return
         sync -f "$state" && : >"$state/saved"
     fi
     echo "$1" >"$state/mode" && echo "${2:-}" >"$state/process" && unit_texts && sync -f "$state" && systemctl daemon-reload &&

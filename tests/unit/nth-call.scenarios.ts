@@ -1,4 +1,5 @@
 /** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
+import { chmodSync } from "node:fs";
 import { scriptText } from "../../scripts/render";
 import { type Stage, stageFiles, undoFiles } from "../../scripts/stages";
 import { FakeCluster } from "./fake-cluster";
@@ -329,6 +330,7 @@ export const scenarios: readonly Scenario[] = [
       c.put("/var/lib/tailkube/etcd-ours", `${mark("cp2")}\n`, 0o644);
       c.put("/var/lib/tailkube/attempt", "join\n");
       c.put("/etc/kubernetes/tailkube/encryption.yaml", "encrypts: a-key\n");
+      chmodSync(`${c.root}/etc/kubernetes/tailkube`, 0o700);
       note(c, "encryption-key", "key-1");
     },
     otherWay: {

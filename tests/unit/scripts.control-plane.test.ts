@@ -312,6 +312,15 @@ describe("stage control-plane, cut off", () => {
     ]);
   });
 
+  it("of an older release, as a voter that does not become ready: its data goes with the reset, without a record of it", () => {
+    const { root } = afterKilled("kill-in", { member: "silent" });
+    bash(`rm -f ${root}/var/lib/tailkube/attempt ${root}/var/lib/tailkube/etcd-ours ${root}/member`);
+    const before = logOf(root).length;
+    const { stderr } = bash(stage(root, {}, { member: "voter", healthy: false }));
+    expect(stderr).to.match(/the API server of this control plane is not ready/);
+    expect(joined(root, before)).to.deep.equal(["etcd removes cp2", "reset_node", "forget_node cp2", ...join]);
+  });
+
   const alone: World = { answers: {} };
 
   /** A \`kubeadm init\` that was killed when its API server had stored something. */

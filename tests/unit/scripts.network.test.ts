@@ -444,6 +444,62 @@ esac\n`,
       expect(tailscaled("systemd-networkd tailscaled.service")).to.deep.equal(["tailscale set --accept-routes=false"]);
     });
 
+    /** `command` gives no answer to what matches `question`, the first `times` times. */
+    const silent = (root: string, command: string, question: string, times: number) =>
+      write(
+        `${root}/bin/${command}`,
+        `#!/bin/bash
+case "$*" in ${question}) if [ "$(cat ${root}/asked 2>/dev/null | wc -l)" -lt ${times} ]; then echo >>${root}/asked; exit 124; fi ;; esac
+PATH=\${PATH#*:}
+case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${command} "$@" ;; esac\n`,
+        0o755,
+      );
+    for (const [command, question] of [
+      ["sysctl", '"-n "*'],
+      ["ip", '*"address show"*'],
+      ["ip", '*"route show"*'],
+      ["ip", '"-4 rule show"*'],
+      ["tailscale", '"debug prefs"*'],
+    ] as const) {
+      it(`asks again when ${command} gives no answer to ${question}, and saves nothing without one`, () => {
+        for (const [times, saved] of [
+          [2, true],
+          [1000, false],
+        ] as const) {
+          const { root, guard } = host({ active: "systemd-networkd tailscaled.service" });
+          silent(root, command, question, times);
+          expect(
+            linesIn(`sleep() { :; }; export -f sleep; ${guard} save apply >/dev/null && echo saved || echo failed`),
+          ).to.deep.equal([saved ? "saved" : "failed"]);
+          expect(existsSync(`${folder(root)}/saved`)).to.equal(saved);
+          if (!saved) continue;
+          expect(readFileSync(`${folder(root)}/routes`, "utf8")).to.match(/^default /m);
+          expect(readFileSync(`${folder(root)}/addresses`, "utf8")).to.match(/^eth0 /m);
+          expect(readFileSync(`${folder(root)}/sysctls`, "utf8")).to.match(/^(net\.\S+=\d\n){3}$/);
+          expect(existsSync(`${folder(root)}/tailscale-down`)).to.equal(false);
+        }
+      });
+    }
+
+    it("takes no Tailscale that gives no answer for one that was down, and lets a clean-up begin", () => {
+      const { root, guard } = host({ active: "tailscaled.service" });
+      silent(root, "tailscale", '"debug prefs"*', 1000);
+      expect(linesIn(`sleep() { :; }; export -f sleep; ${guard} save remove >/dev/null && echo saved`)).to.deep.equal([
+        "saved",
+      ]);
+      expect(existsSync(`${folder(root)}/tailscale-down`)).to.equal(false);
+    });
+
+    it("puts back no empty setting, which an earlier version may have saved", () => {
+      const { root, guard } = host();
+      write(`${root}/bin/sysctl`, `#!/bin/bash\n[ "$1" = -n ] && echo 1 || echo "sysctl $*" >>${root}/log\n`, 0o755);
+      linesIn(
+        `${guard} save apply >/dev/null; sed -i 's/ip_forward=.*/ip_forward=/' ${folder(root)}/sysctls; ${guard} back >/dev/null 2>&1; echo`,
+      );
+      const log = readFileSync(`${root}/log`, "utf8");
+      expect(log).to.include("sysctl -qw net.ipv4.conf.all.rp_filter=1\n").and.not.include("ip_forward");
+    });
+
     it("goes back to what was confirmed last, though another stage has begun meanwhile", () => {
       const { root, guard } = host();
       const again = `ip route del default; ${guard} save apply`;
