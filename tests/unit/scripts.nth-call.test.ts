@@ -7,7 +7,7 @@ import { filesOf, mark, type Scenario, scenarios, variables } from "./nth-call.s
 
 /** All calls in all modes with TAILKUBE_ALL_CALLS=1; else so many faults of each scenario, spread by the seed. */
 const all = process.env.TAILKUBE_ALL_CALLS === "1";
-const sampled = Number(process.env.TAILKUBE_FAULTS ?? 20);
+const sampled = Number(process.env.TAILKUBE_FAULTS ?? 8);
 const seed = Number(process.env.TAILKUBE_SEED ?? 1);
 const modes: readonly Mode[] = ["once", "always", "lost"];
 
