@@ -136,7 +136,7 @@ describe("a cluster on the lab's hosts", function () {
     }
     // The worker has no endpoint of its own: it reaches one over the tailnet.
     const readyz = "curl -sk --max-time 5 https://10.200.0.1:6443/readyz";
-    expect(lab.onHost("w1", readyz)).to.equal("ok");
+    await lab.until("the endpoint as the worker sees it", () => lab.onHost("w1", readyz) === "ok", 30);
     console.log(`      checks after it: ${lab.repeatChecks().trim()}`);
   });
 
