@@ -1,9 +1,8 @@
 import { expect } from "chai";
-import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as lab from "../lab/lab";
-import { type EngineRun, ownNodes, useOwnStack, useStack } from "./stack";
+import { engineBy, type EngineRun, ownNodes, useOwnStack, useStack } from "./stack";
 
 const addresses: Record<lab.HostName, string> = {
   cp1: "172.31.77.11",
@@ -20,27 +19,7 @@ function engineIn(place: { names: boolean; network: boolean }, verb: string, sec
   const names = place.names ? `mount --bind '${hostsFile}' /etc/hosts &&` : "mount --bind /dev/null /etc/hosts &&";
   const network = place.network ? "" : "ip link set lo up &&";
   const options = place.network ? ["-m"] : ["-m", "-n"];
-  const start = Date.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn("unshare", [...options, "bash", "-c", `${names} ${network} exec lab/engine ${verb}`], {
-      cwd: lab.root,
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
-    });
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
-    let text = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk;
-        process.stdout.write(chunk);
-      });
-    }
-    child.on("error", reject);
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      resolve({ code, text: text.replace(/\s+/g, " "), seconds: (Date.now() - start) / 1000 });
-    });
-  });
+  return engineBy("unshare", [...options, "bash", "-c", `${names} ${network} exec lab/engine ${verb}`], seconds);
 }
 
 /** A destroy takes the cluster away or says that it could not: an operator without a network is no dead host. */

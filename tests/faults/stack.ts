@@ -45,10 +45,13 @@ export interface EngineRun {
 }
 
 /** A run of the engine with its output on the terminal and in the result. It is killed after the bound, in seconds. */
-export function engine(args: readonly string[], seconds: number): Promise<EngineRun> {
+export const engine = (args: readonly string[], seconds: number) => engineBy("lab/engine", args, seconds);
+
+/** The same, by a command that starts the engine. */
+export function engineBy(command: string, args: readonly string[], seconds: number): Promise<EngineRun> {
   const start = Date.now();
   return new Promise((resolve, reject) => {
-    const child = spawn("lab/engine", args, { cwd: lab.root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn(command, args, { cwd: lab.root, stdio: ["ignore", "pipe", "pipe"], detached: true });
     const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
     let text = "";
     for (const stream of [child.stdout, child.stderr]) {
