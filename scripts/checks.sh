@@ -149,8 +149,27 @@ advice() {
     esac
 }
 
+# dns_pods: "node=address" for each pod of CoreDNS. One that is being deleted is listed too, until its node has ended it: it
+# owes no answer any more.
+dns_pods() {
+    local entries entry
+    entries=$(kubectl_admin -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={range .items[*]}{.spec.nodeName}={.status.podIP}={.metadata.deletionTimestamp} {end}') || return
+    for entry in $entries; do [[ $entry != *?=?*= ]] || printf '%s ' "${entry%=}"; done
+}
+
+# findings_of NAME: the probe's findings, without those about a pod of CoreDNS that has gone since the probes began.
+findings_of() {
+    local line kind from to detail server
+    while read -r line kind from to detail; do
+        [ "$line" = failed ] || continue
+        server=${detail#CoreDNS at } server=${server%% *}
+        [[ $detail != "CoreDNS at "* || " $COREDNS_AFTER" == *" $to=$server "* ]] || continue
+        failed "$kind from $from to $to: $detail; $(advice "$kind" "$from" "$to" "$detail")"
+    done <"$TK_RUN/probe.$1"
+}
+
 check_paths() {
-    local node name pod line kind from to detail count
+    local node name pod count
     retry 180 "cannot remove the probes of an earlier run, in namespace $namespace" forget_probes true
     MANIFEST=$(probe_manifest) || exit
     retry 60 "cannot start the probes in namespace $namespace" apply_probes
@@ -166,16 +185,16 @@ check_paths() {
         ask 60 "which address the probe's service $name has, to the API" kubectl_checks get service "$name" -o 'jsonpath={.spec.clusterIP}'
         PEERS+="$name=$pod=$ANSWER=${node#*=} "
     done
-    ask 60 "which pods CoreDNS has, to the API" kubectl_admin -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={range .items[*]}{.spec.nodeName}={.status.podIP} {end}'
+    ask 60 "which pods CoreDNS has, to the API" dns_pods
     COREDNS=$ANSWER
     for node in $TK_NODES; do run_probe "${node%%=*}" & done
     wait
+    ask 60 "which pods CoreDNS has after the probes, to the API" dns_pods
+    COREDNS_AFTER=$ANSWER
     for node in $TK_NODES; do
         name=${node%%=*}
         grep -q '^done ' "$TK_RUN/probe.$name" || failed "$name: the probe could not be run there through the kubelet: $(log_tail "$TK_RUN/probe.$name.err" 2)"
-        while read -r line kind from to detail; do
-            [ "$line" = failed ] && failed "$kind from $from to $to: $detail; $(advice "$kind" "$from" "$to" "$detail")"
-        done <"$TK_RUN/probe.$name"
+        findings_of "$name"
         count=$(awk '$1 == "done" {print $2}' "$TK_RUN/probe.$name")
         # A probe that did not run has counted nothing.
         PATHS=$((PATHS + ${count:-0}))

@@ -82,13 +82,14 @@ wait_for_cilium() {
     done
 }
 
-# unmanaged_pods: "namespace name" of the running pods that have no endpoint of Cilium's. Without an answer to either question
+# unmanaged_pods: "namespace name" of the running pods that have no endpoint of Cilium's. One that is being deleted has lost its
+# endpoint before it is gone. Without an answer to either question
 # every pod would look so, and it prints nothing and fails.
 unmanaged_pods() {
     local managed pods
     managed=$(kubectl_admin get ciliumendpoints.cilium.io -A --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name) || return
-    pods=$(kubectl_admin get pods -A --field-selector status.phase=Running --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name,H:.spec.hostNetwork) || return
-    awk -v managed="$managed" 'BEGIN {n = split(managed, lines, "\n"); for (i = 1; i <= n; i++) {split(lines[i], f, " "); seen[f[1] " " f[2]] = 1}} NF && $3 != "true" && !(($1 " " $2) in seen) {print $1, $2}' <<<"$pods"
+    pods=$(kubectl_admin get pods -A --field-selector status.phase=Running --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name,H:.spec.hostNetwork,D:.metadata.deletionTimestamp) || return
+    awk -v managed="$managed" 'BEGIN {n = split(managed, lines, "\n"); for (i = 1; i <= n; i++) {split(lines[i], f, " "); seen[f[1] " " f[2]] = 1}} NF && $3 != "true" && $4 == "<none>" && !(($1 " " $2) in seen) {print $1, $2}' <<<"$pods"
 }
 
 no_unmanaged_pods() { local pods; pods=$(unmanaged_pods) && [ -z "$pods" ]; }

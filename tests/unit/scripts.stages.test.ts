@@ -230,7 +230,7 @@ describe("stage settle", () => {
         *"get configmap cilium-config "*) : ;;
         *"get pods -l k8s-app=kube-dns "*) printf 'cp1= w1= ' ;;
         "get ciliumendpoints.cilium.io "*) echo 'kube-system coredns-1' ;;
-        "get pods -A "*) printf 'kube-system coredns-1 <none>\\nkube-system etcd-cp1 true\\n' ;;
+        "get pods -A "*) printf 'kube-system coredns-1 <none> <none>\\nkube-system etcd-cp1 true <none>\\n' ;;
         *"get poddisruptionbudget tailkube-coredns "*) echo poddisruptionbudget/tailkube-coredns ;;
         *) log "$*" ;;
         esac
@@ -277,7 +277,7 @@ describe("stage settle", () => {
 
   it("restarts a pod that is older than the network, and no other", () => {
     const root = temporaryFolder();
-    const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none>\\nweb old false\\nkube-system etcd-cp1 true\\n' ;;`;
+    const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none> <none>\\nweb old false <none>\\nweb ending false 2026-11-28T01:00:00Z\\nkube-system etcd-cp1 true <none>\\n' ;;`;
     // Cilium's endpoints may come some seconds late; none of those seconds is waited for here.
     const text = kubectl(pods).replace(/apply$/, 'poll() { shift; "$@"; }\n    apply');
     bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
@@ -1366,6 +1366,39 @@ describe("stage checks", () => {
       const broken = `${line("cp1", running)}; ${line("w1", "Pending false ErrImageNeverPull True")}`;
       expect(wait(broken)).to.match(/^gave up after (1[89]|20)\d$/);
     });
+  });
+
+  it("asks no pod of CoreDNS that is being deleted, and finds nothing wrong with one that goes meanwhile", () => {
+    const found = (servers: string, later: string) => {
+      const root = temporaryFolder();
+      const text = `${kubectl(`*"get pods -l k8s-app=kube-dns "*) if [ -e "$ROOT/probed" ]; then printf '${later}'; else printf '${servers}'; fi ;; *) : ;;`)}
+        probe_manifest() { :; }
+        apply_probes() { :; }
+        wait_for_probes() { STARTED=1; }
+        run_probe() {
+            : >"$ROOT/probed"
+            for server in $COREDNS; do echo "failed dns $1 \${server%%=*} CoreDNS at \${server#*=} does not answer"; done >"$TK_RUN/probe.$1"
+            echo "done 3" >>"$TK_RUN/probe.$1"
+        }
+        TK_NODES=cp1=100.64.0.1
+        PATHS=0
+        check_paths
+        printf '%s\n' "\${FAILURES[@]}"`;
+      return bashOk(stage(root, "checks", given, text))
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => line.replace(/ does not answer;.*/, ""));
+    };
+    const [going, there] = ["w1=10.50.1.42=2026-11-28T01:00:00Z ", "cp1=10.50.0.7= "];
+    expect(found(going + there, going + there)).to.deep.equal(["dns from cp1 to cp1: CoreDNS at 10.50.0.7"]);
+    expect(found(`w1=10.50.1.42= ${there}`, going + there)).to.deep.equal([
+      "dns from cp1 to cp1: CoreDNS at 10.50.0.7",
+    ]);
+    expect(found(`w1=10.50.1.42= ${there}`, there)).to.deep.equal(["dns from cp1 to cp1: CoreDNS at 10.50.0.7"]);
+    // A pod that has no address yet is not asked either: the wait for its rollout is the stage settle's.
+    expect(found(`w1== ${there}`, `w1=10.50.1.9= ${there}`)).to.deep.equal([
+      "dns from cp1 to cp1: CoreDNS at 10.50.0.7",
+    ]);
   });
 
   it("probes from a pod on each node, with that machine's own tools", () => {
