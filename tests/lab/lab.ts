@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { killSession } from "./processes";
 
 export const root = join(__dirname, "..", "..");
 export const state = join(root, "lab", ".state");
@@ -16,7 +17,7 @@ export function run(command: string, args: readonly string[], seconds: number): 
       stdio: ["ignore", "inherit", "inherit"],
       detached: true,
     });
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
+    const timer = setTimeout(() => killSession(child.pid!), seconds * 1000);
     child.on("error", reject);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
@@ -39,11 +40,11 @@ export async function killUpWhen(what: string, condition: () => boolean, seconds
     if (ended) throw new Error(`the run ended before it could be killed in the middle of ${what}`);
     if (condition()) break;
     if (Date.now() > end) {
-      process.kill(-child.pid!, "SIGKILL");
+      killSession(child.pid!);
       throw new Error(`the run did not get to ${what} within ${seconds} s`);
     }
   }
-  process.kill(-child.pid!, "SIGKILL");
+  killSession(child.pid!);
   await exit;
   console.log(`      killed in the middle of ${what}`);
 }
