@@ -22,11 +22,11 @@ describe("the whole program by the engine", function () {
     const stack = await tailkube({ nodes });
     const { code, output } = await stack.run(["preview", "--diff", ...policies]);
     expect(code, output).to.equal(0);
-    for (const name of ["cp1-host-key", "cp3-plane", "w1-join", "cluster-checks"]) {
+    for (const name of ["cp1-host-key", "cp3-control-plane", "w1-join", "cluster-checks"]) {
       expect(output, name).to.contain(`::${name}]`);
     }
     expect(output).to.contain("kubernetes:helm.sh/v3:Release");
-    expect(output).to.match(/Policies:\s+.*tailkube/);
+    expect(output).to.match(/Policy Packs run:\s+Name\s+Version\s+tailkube\b/);
     expect(output).to.match(/\+ \d\d+ to create/);
     expect(output).to.not.contain(authKey).and.to.not.contain("bm90IGEga2V5");
     expect(stack.deployment.resources ?? []).to.deep.equal([]);

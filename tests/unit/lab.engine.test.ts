@@ -198,7 +198,10 @@ describe("lab/pulumi", () => {
     expect(run("choose").stdout).to.contain(", built (");
     rmSync(join(root, "lab/.state"), { recursive: true });
     openSite();
-    expect(run("choose").stdout).to.contain(", installed (");
+    const fetching = run("choose");
+    expect(fetching.stdout).to.contain(", installed (");
+    expect(fetching.stderr).to.contain(`plugin install resource kubernetes ${dependencies["@pulumi/kubernetes"]} \n`);
+    expect(run("choose").stderr, "once").to.equal("");
   });
 
   it("fetches the release where the site answers, once", () => {
@@ -209,7 +212,9 @@ describe("lab/pulumi", () => {
     expect(first.stdout).to.match(
       /^engine: Pulumi CLI released version .*, fetched \(.*\/release-[\d.]+\/pulumi\/pulumi\)\n$/,
     );
-    expect(first.stderr).to.match(/^engine: fetching Pulumi [\d.]+ from https:\/\/get\.pulumi\.com\n$/);
+    expect(first.stderr).to.match(
+      /^engine: fetching Pulumi [\d.]+ from https:\/\/get\.pulumi\.com\nreleased plugin install resource command 1\.2\.1 .*\n/,
+    );
     rmSync(join(path, "curl"));
     const again = run("pulumi", ["up"]);
     expect(again.stdout).to.match(/^released up .*\/release-[\d.]+\/home\n$/);
