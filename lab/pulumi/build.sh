@@ -11,7 +11,7 @@ build_item() {
     key=$( (printf '%s\n' "$version" && declare -f "$command" && cat /dev/null "$@") | sha256sum | cut -c1-12)
     item=$cache/$name-$version-$key
     [ ! -d "$item" ] || return 0
-    command -v go >/dev/null || fail "the $name is built with Go, and there is no go in PATH. Install Go 1.26, or the Pulumi CLI"
+    command -v go >/dev/null || fail "the $name is built with Go, and there is no go in PATH. Install Go 1.26.6 or newer, or the Pulumi CLI"
     mkdir -p "$cache"
     exec {lock}>"$cache/.lock"
     flock --nonblock "$lock" || { echo "engine: waiting for another build to end" >&2 && flock "$lock"; }
