@@ -14,12 +14,12 @@ guard_network() {
 # systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
 # NetworkManager would take over the interfaces of both.
 calm_network_managers() {
-    if systemctl is-active --quiet systemd-networkd; then
+    if unit_runs systemd-networkd.service; then
         if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
             systemctl restart systemd-networkd && changed "restarted systemd-networkd"
         fi
     fi
-    if systemctl is-active --quiet NetworkManager; then
+    if unit_runs NetworkManager.service; then
         if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc*'; then
             systemctl reload NetworkManager && changed "reloaded NetworkManager"
         fi
@@ -139,6 +139,6 @@ undo_network() {
     restore_files
     systemctl daemon-reload
     ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
-    ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+    ! unit_runs NetworkManager.service || systemctl reload NetworkManager || true
     forget_files
 }

@@ -396,7 +396,7 @@ leave_tailnet() {
     [ -e "$TK_STATE/logged-in" ] || [ -e "$TK_STATE/found-logged-in" ] || return 0
     # Without the package there are no preferences either.
     command -v tailscale >/dev/null || return 0
-    if ! systemctl is-active --quiet tailscaled.service; then
+    if ! unit_runs tailscaled.service; then
         stopped=1
         systemctl start tailscaled.service 2>/dev/null || true
     fi

@@ -35,6 +35,13 @@ answered() {
     return 1
 }
 
+# runs UNIT: whether it runs: `yes` or `no`; 1 without an answer.
+runs() {
+    local unit_state
+    unit_state=$(answered systemctl show --property=ActiveState --value -- "$1") && [ -n "$unit_state" ] || return
+    case $unit_state in active | reloading) echo yes ;; *) echo no ;; esac
+}
+
 addresses() {
     local all
     all=$(answered ip -4 -o address show scope global) || return
@@ -63,8 +70,9 @@ settings() {
 }
 # save_tailscale MODE: what Tailscale did before. Only a stage changes it, so that a clean-up does without an answer.
 save_tailscale() {
-    local prefs=
-    if systemctl is-active --quiet tailscaled.service; then
+    local prefs='' tailscaled
+    tailscaled=$(runs tailscaled.service) || { [ "$1" = remove ]; return; }
+    if [ "$tailscaled" = yes ]; then
         prefs=$(answered timeout 10 tailscale debug prefs) || { [ "$1" = remove ]; return; }
     fi
     if [[ $prefs != *'"WantRunning": true'* ]]; then
@@ -103,7 +111,7 @@ remove_units() {
 }
 
 save() {
-    local file
+    local file unit
     # The network as it was before a stage that has not been confirmed is still the one to go back to.
     if [ ! -e "$state/saved" ]; then
         rm -rf "$state/files" "$state/restored"
@@ -118,7 +126,8 @@ save() {
         rules -4 >"$state/rules-4" || return
         rules -6 >"$state/rules-6" || return
         [ -s "$state/rules-4" ] || return
-        if systemctl is-active --quiet tailkube-network.service; then : >"$state/network-active"; fi
+        unit=$(runs tailkube-network.service) || return
+        [ "$unit" = no ] || : >"$state/network-active"
         save_tailscale "$1" || return
         sync -f "$state" && : >"$state/saved"
     fi
@@ -154,8 +163,9 @@ restore_files() {
 
 restart_managers() {
     systemctl daemon-reload
-    if systemctl is-active --quiet systemd-networkd; then systemctl restart systemd-networkd; fi
-    if systemctl is-active --quiet NetworkManager; then systemctl reload NetworkManager; fi
+    # Neither starts what does not run.
+    systemctl try-restart systemd-networkd.service
+    systemctl reload NetworkManager.service 2>/dev/null
 }
 
 # Lines of $1 that are not in $2.

@@ -308,15 +308,17 @@ describe("with the real ip", () => {
     const folder = (root: string) => `${root}/var/lib/tailkube/guard`;
 
     /** A host whose systemd only takes notes; `networkd` is what a restart of the network manager does. */
-    function host({ networkd = "", active = "systemd-networkd" } = {}) {
+    function host({ networkd = "", active = "systemd-networkd.service" } = {}) {
       const root = temporaryFolder();
       write(
         `${root}/bin/systemctl`,
         `#!/bin/bash
 echo "systemctl $*" >>${root}/log
 case "$*" in
-"is-active --quiet "*) case " ${active} " in *" $3 "*) exit 0 ;; *) exit 3 ;; esac ;;
-"restart systemd-networkd") ${networkd || ":"} ;;
+"show --property=ActiveState --value -- "*)
+  if [ "$(cat ${root}/unasked 2>/dev/null || echo 0)" -gt 0 ]; then echo $(($(cat ${root}/unasked) - 1)) >${root}/unasked; exit 1; fi
+  case " ${active} " in *" $5 "*) echo active ;; *) echo inactive ;; esac ;;
+"try-restart systemd-networkd.service") ${networkd || ":"} ;;
 esac\n`,
         0o755,
       );
@@ -417,6 +419,19 @@ esac\n`,
       expect(log()).to.include("systemctl enable --quiet tailkube-guard.timer\n");
     });
 
+    it("asks systemd again which units run, and saves nothing without an answer", () => {
+      for (const [times, saved] of [
+        [2, true],
+        [1000, false],
+      ] as const) {
+        const { root, guard } = host({ active: "systemd-networkd.service tailscaled.service" });
+        write(`${root}/unasked`, `${times}`);
+        linesIn(`${guard} save apply >/dev/null 2>&1 || true; echo`);
+        expect(existsSync(`${folder(root)}/saved`), `${times} times`).to.equal(saved);
+        expect(existsSync(`${folder(root)}/tailscale-down`), `${times} times`).to.equal(false);
+      }
+    });
+
     it("takes the stage's files away, and the ones that it replaced come back; a clean-up's stay away", () => {
       const change = (root: string) =>
         `echo new >${root}/etc/tailkube/node.env; mkdir -p ${root}/${dropIn.replace(/\/[^/]*$/, "")}; echo x >${root}/${dropIn}`;
@@ -440,8 +455,10 @@ esac\n`,
           .split("\n")
           .filter((line) => line.startsWith("tailscale "));
       };
-      expect(tailscaled("systemd-networkd")).to.deep.equal(["tailscale down"]);
-      expect(tailscaled("systemd-networkd tailscaled.service")).to.deep.equal(["tailscale set --accept-routes=false"]);
+      expect(tailscaled("systemd-networkd.service")).to.deep.equal(["tailscale down"]);
+      expect(tailscaled("systemd-networkd.service tailscaled.service")).to.deep.equal([
+        "tailscale set --accept-routes=false",
+      ]);
     });
 
     /** `command` gives no answer to what matches `question`, the first `times` times. */
@@ -466,7 +483,7 @@ case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${c
           [2, true],
           [1000, false],
         ] as const) {
-          const { root, guard } = host({ active: "systemd-networkd tailscaled.service" });
+          const { root, guard } = host({ active: "systemd-networkd.service tailscaled.service" });
           silent(root, command, question, times);
           expect(
             linesIn(`sleep() { :; }; export -f sleep; ${guard} save apply >/dev/null && echo saved || echo failed`),

@@ -1510,7 +1510,7 @@ esac
       0o755,
     );
     const units =
-      'systemctl() { [ "$*" != "is-active --quiet tailscaled.service" ] || [ ! -e "$ROOT/inactive" ]; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nundo_network() { log undo_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
