@@ -53,4 +53,7 @@ list_tree() {
 # host_netstate NAME: the running host's network and BPF state, in sections.
 host_netstate() {
   host_exec "$1" bash -s <"$HOSTS_DIR/lib/netstate"
+  # With this machine's tool: hosts need none of their own.
+  printf '\n## ipsets\n'
+  nsenter --net="/run/netns/$(host_netns "$1")" ipset list -terse | sed -E '/^(Size in memory|References|Number of entries):/d'
 }
