@@ -1,6 +1,9 @@
 # What a host looks like, as text that can be compared before and after.
 # shellcheck shell=bash
 
+# To look for ipsets.
+MACHINE_PACKAGES+=(ipset:ipset)
+
 # hosts_status NAME…: name, state, address, network manager, number of boots, faults.
 hosts_status() {
   local name state

@@ -12,7 +12,6 @@ ROOTFS_PACKAGES=(
 # What the machine itself needs: command and Debian package.
 MACHINE_PACKAGES=(
   mmdebstrap:mmdebstrap systemd-nspawn:systemd-container ip:iproute2 nsenter:util-linux ssh-keygen:openssh-client
-  ipset:ipset
 )
 
 # Installs what this machine lacks. Needs root and apt-get only if something is missing.
