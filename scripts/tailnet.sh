@@ -435,5 +435,5 @@ remove_tailnet() {
         [ -z "$fresh" ] || rm -rf /var/lib/tailscale /var/cache/tailscale
     fi
     undo_network
-    rm -f /run/tailkube-routes.lock
+    rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }
