@@ -74,7 +74,8 @@ remove_ipsets() {
     fi
 }
 
-cilium_links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium_)' || true; }
+# Those of Cilium's making. lxcbr0 and its like are LXC's.
+cilium_links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -xE 'lxc(_health|[0-9a-f]{12})|cilium_.*' || true; }
 
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {

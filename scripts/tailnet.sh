@@ -436,5 +436,5 @@ remove_tailnet() {
     # Its rules keep the host's own networks from what other devices advertise, for as long as Tailscale is up.
     unit_stop tailkube-network.service
     undo_network
-    rm -f /run/tailkube-routes.lock
+    rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }

@@ -78,13 +78,13 @@ lasting() {
 addresses() {
     local all
     all=$(answered ip -4 -o address show scope global) || return
-    awk '{print $2, $4}' <<<"$all" | { grep -vE '^(tailscale0|cilium_|lxc|$)' || true; }
+    awk '{print $2, $4}' <<<"$all" | { grep -vE '^(tailscale0|cilium_|lxc(_health|[0-9a-f]{12}) |$)' || true; }
 }
-# What Tailscale and Cilium make they keep by themselves.
+# What Tailscale and Cilium make they keep by themselves. lxcbr0 and its like are LXC's.
 routes() {
     local all
     all=$(answered ip -4 route show table main) || return
-    { grep -vE ' dev (tailscale0|cilium_|lxc)|^$' || true; } <<<"$all" | sed -E 's/ +$//; s/ linkdown//'
+    { grep -vE ' dev (tailscale0|cilium_|lxc(_health|[0-9a-f]{12})( |$))|^$' || true; } <<<"$all" | sed -E 's/ +$//; s/ linkdown//'
 }
 rules() {
     local all

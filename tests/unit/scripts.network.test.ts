@@ -101,6 +101,13 @@ describe("with the real ip", () => {
       expect(readFileSync(`${root}/network`, "utf8")).to.not.include("fwmark 0xf00");
     });
 
+    it("leaves a rule of the user's at one of its preferences alone", () => {
+      const root = host();
+      const theirs = "5202: from 192.168.7.0/24 lookup 77";
+      const run = `ip rule add pref 5202 from 192.168.7.0/24 lookup 77; bash ${root}/network up; ${ours}; bash ${root}/network down; ${ours}`;
+      expect(linesIn(run)).to.have.members([...native, theirs, theirs]);
+    });
+
     it("has no way to the pods through the tailnet where they are tunnelled", () => {
       const root = host({ POD_ROUTING: "vxlan" });
       expect(linesIn(`bash ${root}/network up; ${ours}`)).to.deep.equal(
@@ -284,6 +291,15 @@ describe("with the real ip", () => {
       ]);
     });
 
+    it("takes Cilium's interfaces away, and not LXC's bridge", () => {
+      const root = temporaryFolder();
+      const text = `for name in lxcbr0 lxc0a1b2c3d4e5f lxc_health cilium_host; do ip link add $name type veth; done
+        links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium)' || true; }
+        pkill() { :; }; rm() { :; }; rmdir() { :; }; umount() { :; }; iptables-nft-save() { :; }; ip6tables-nft-save() { :; }; ipset() { :; }; dpkg() { :; }; tc() { :; }
+        reset_cilium; links`;
+      expect(linesIn(reset(root, text))).to.deep.equal(["lxcbr0"]);
+    });
+
     it("are recorded with the host, and put back by it", () => {
       const root = temporaryFolder();
       const network = [assignments({ TK_POD_CIDR: "10.50.0.0/16" }), scriptText("network.sh"), "nft() { :; }"].join(
@@ -403,6 +419,13 @@ esac\n`,
       const made = "ip rule add pref 5205 lookup main suppress_prefixlength 7; ip rule add pref 5270 lookup 52";
       const cut = "ip rule add pref 5206 prohibit; ip rule add pref 5210 prohibit; ip rule add pref 1 lookup 52";
       expect(linesIn(`${made}\n${afterBack(guard, root, cut, "remove")}`), said()).to.deep.equal(["same"]);
+    });
+
+    it("puts the address of LXC's bridge back", () => {
+      const { root, guard } = host();
+      const bridge =
+        "ip link add lxcbr0 type veth peer name peer9; ip link set lxcbr0 up; ip addr add 10.0.3.1/24 dev lxcbr0";
+      expect(linesIn(`${bridge}\n${afterBack(guard, root, "ip addr flush dev lxcbr0")}`)).to.deep.equal(["same"]);
     });
 
     it("puts the kernel's rule back as the kernel's", () => {
