@@ -12,15 +12,15 @@ guard_network() {
 }
 
 # systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
-# NetworkManager would take over the interfaces of both.
+# NetworkManager would take over the interfaces of both. Cilium's are lxc and twelve hexadecimal digits; lxcbr0 is LXC's.
 calm_network_managers() {
-    if systemctl is-active --quiet systemd-networkd; then
+    if unit_runs systemd-networkd.service; then
         if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
             systemctl restart systemd-networkd && changed "restarted systemd-networkd"
         fi
     fi
-    if systemctl is-active --quiet NetworkManager; then
-        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc*'; then
+    if unit_runs NetworkManager.service; then
+        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc_health;interface-name:lxc????????????'; then
             systemctl reload NetworkManager && changed "reloaded NetworkManager"
         fi
     fi
@@ -64,7 +64,7 @@ REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip
 interface_filters() {
     local path
     for path in /proc/sys/net/ipv4/conf/*/rp_filter; do
-        case $path in */all/* | */default/* | */lxc* | */cilium_* | */tailscale0/*) ;; *) printf '%s\n' "${path#/proc/sys/}" ;; esac
+        case $path in */all/* | */default/* | */lxc_health/* | */lxc????????????/* | */cilium_* | */tailscale0/*) ;; *) printf '%s\n' "${path#/proc/sys/}" ;; esac
     done
 }
 
@@ -139,6 +139,6 @@ undo_network() {
     restore_files
     systemctl daemon-reload
     ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
-    ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+    ! unit_runs NetworkManager.service || systemctl reload NetworkManager || true
     forget_files
 }

@@ -35,7 +35,7 @@ sandbox_netns() {
 # is killed in here begins with them again.
 end_containers() {
     local id netns ids=()
-    systemctl is-active --quiet containerd || return 0
+    unit_runs containerd.service || return 0
     ask 60 "which containers containerd holds for Kubernetes (ctr -n k8s.io containers ls)" node_containers
     mapfile -t ids <<<"$ANSWER"
     for id in "${ids[@]}"; do

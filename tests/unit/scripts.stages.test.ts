@@ -1510,7 +1510,7 @@ esac
       0o755,
     );
     const units =
-      'systemctl() { [ "$*" != "is-active --quiet tailscaled.service" ] || [ ! -e "$ROOT/inactive" ]; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nundo_network() { log undo_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
@@ -1692,6 +1692,15 @@ esac
     expect(remove().status).to.equal(0);
     expect(has("var/lib/tailkube/advertised")).to.equal(false);
     expect(prefs()).to.equal(before);
+  });
+
+  it("keeps the rules that protect the host's own networks until it has left the tailnet", () => {
+    const { logIn, run, log } = host({ state: "NeedsLogin" });
+    logIn();
+    expect(run('unit_stop() { log "stop $1"; }\nremove_tailnet\nresult')).to.include({ status: 0 });
+    const at = (line: string) => log().indexOf(line);
+    expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
+    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
   });
 
   it("asks no tailscaled any more once its own login has ended: a killed clean-up may have removed it", () => {
