@@ -66,9 +66,8 @@ export class Provider {
     const enginePort = await new Promise<number>((resolve, reject) =>
       this.engine.bindAsync("127.0.0.1:0", credentials, (error, port) => (error ? reject(error) : resolve(port))),
     );
-    const { SSH_AUTH_SOCK: _, ...own } = process.env;
     this.child = spawn(commandProvider(), [`127.0.0.1:${enginePort}`], {
-      env: { ...own, ...environment },
+      env: { ...process.env, SSH_AUTH_SOCK: "", ...environment },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const port = await new Promise<string>((resolve, reject) => {
