@@ -52,7 +52,12 @@ forget_former_machines() {
         [[ " $TK_JOINERS " != *" $name=$mark "* ]] || continue
         refuse_stranger "$name" "$(joiner_address "$name")"
         ready_of "$name"
-        if [ -n "$mark" ] || [ "$ANSWER" = True ]; then forget_node "$name"; fi
+        if [ -n "$mark" ] || [ "$ANSWER" = True ]; then
+            forget_node "$name"
+        elif ! node_exists "$name"; then
+            # A run that was killed when it had removed the Node has left the former machine's pods.
+            forget_pods "$name"
+        fi
     done
 }
 

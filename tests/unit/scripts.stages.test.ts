@@ -611,6 +611,15 @@ describe("stage admit", () => {
     expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
   });
 
+  it("removes a former machine's pods where a killed run has removed its Node and no more", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "admit", joiners, `${kubectl(6)}\nnode_exists() { return 1; }\napply`));
+    expect(logOf(root).slice(0, 2)).to.deep.equal([
+      "delete pods -A --field-selector spec.nodeName=w1 --force --grace-period=0 --wait=false",
+      declared,
+    ]);
+  });
+
   for (const ready of ["True", "Unknown"]) {
     it(`refuses the name of a Node that somebody else made (Ready: ${ready}), and touches nothing`, () => {
       const root = temporaryFolder();
