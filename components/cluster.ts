@@ -246,7 +246,7 @@ export class Cluster extends pulumi.ComponentResource {
     );
     if (config.nodes.some(({ host }) => host.kind === "ssh")) {
       // What depends on most goes first.
-      new ClusterOnline("cluster", config, { parent: this, dependsOn: settled });
+      new ClusterOnline("cluster", config, hosts, { parent: this, dependsOn: settled });
     }
     if (config.checks) {
       new ClusterChecks(
