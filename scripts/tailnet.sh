@@ -421,7 +421,6 @@ remove_tailnet() {
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     # First, for it would put back what is withdrawn.
     unit_stop tailkube-routes.service
-    unit_stop tailkube-network.service
     unit_stop tailkube-address.service
     unit_stop tailkube-cilium.service
     leave_tailnet
@@ -434,6 +433,8 @@ remove_tailnet() {
         /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true
         [ -z "$fresh" ] || rm -rf /var/lib/tailscale /var/cache/tailscale
     fi
+    # Its rules keep the host's own networks from what other devices advertise, for as long as Tailscale is up.
+    unit_stop tailkube-network.service
     undo_network
     rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }

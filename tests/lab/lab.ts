@@ -84,6 +84,16 @@ export function onHost(host: HostName, script: string): string {
   return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
 }
 
+/** Those of the paths that are there on a host; throws if the host does not say. Paths may have wildcards. */
+export function existing(host: HostName, ...paths: string[]): string[] {
+  const lines = onHost(
+    host,
+    `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done; echo end`,
+  ).split("\n");
+  if (lines.splice(-2)[0] !== "end") throw new Error(`${host} does not say which of ${paths.join(", ")} it has`);
+  return lines;
+}
+
 /** Writes a file on a host, for root alone. */
 export function writeOnHost(host: HostName, path: string, content: Buffer): void {
   execFileSync("lab/hosts/hosts", ["exec", host, "bash", "-c", `umask 077; cat >${path}`], {

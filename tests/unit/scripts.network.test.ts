@@ -387,6 +387,40 @@ esac\n`,
       });
     }
 
+    it("does not bring back what a clean-up has taken away for good, of ours, Tailscale's and Cilium's", () => {
+      const ours = [
+        "rule add pref 5180 to 10.50.0.0/16 lookup main suppress_prefixlength 16",
+        "rule add pref 5200 to 10.50.0.0/16 lookup 52",
+        "rule add pref 5205 lookup main suppress_prefixlength 7",
+        "rule add pref 5210 fwmark 0x80000/0xff0000 lookup main",
+        "rule add pref 5250 fwmark 0x80000/0xff0000 unreachable",
+        "rule add pref 5270 lookup 52",
+        "route add 10.50.3.0/24 via 192.168.1.1",
+        "address add 10.200.0.1/32 dev lo",
+      ];
+      const theirs = ["rule add pref 5190 to 10.9.0.0/16 lookup main", "route add 10.51.0.0/16 via 192.168.1.1"];
+      const add = (list: string[]) => list.map((line) => `ip ${line}`).join("; ");
+      const del = (list: string[]) => list.map((line) => `ip ${line.replace(" add ", " del ")}`).join("; ");
+      for (const mode of ["remove", "apply"]) {
+        const { root, guard, said } = host();
+        write(`${root}/etc/tailkube/node.env`, "TAILKUBE_POD_CIDR=10.50.0.0/16\nTAILKUBE_ENDPOINT=10.200.0.1\n");
+        const text = `${add([...ours, ...theirs])}; ${guard} save ${mode} >/dev/null
+          ${del([...ours, ...theirs])}; ip route del default; rm ${root}/etc/tailkube/node.env
+          ${guard} back >${root}/said 2>&1
+          ip route show default | grep -o ^default; ip rule show | grep -oE '^(51|52).{2}'; ip route show | grep -oE '^10\\.5.*/'; ip address show dev lo | grep -o 10.200.0.1/32 || true`;
+        const rules = mode === "remove" ? ["5190"] : ["5180", "5190", "5200", "5205", "5210", "5250", "5270"];
+        const routes = mode === "remove" ? ["10.51.0.0/"] : ["10.50.3.0/", "10.51.0.0/"];
+        expect(linesIn(text), `${mode}: ${said()}`).to.deep.equal(["default", ...rules, ...routes]);
+      }
+    });
+
+    it("takes a cut-off's rules away although ours and Tailscale's stay, and ours stay while they are there", () => {
+      const { root, guard, said } = host();
+      const made = "ip rule add pref 5205 lookup main suppress_prefixlength 7; ip rule add pref 5270 lookup 52";
+      const cut = "ip rule add pref 5206 prohibit; ip rule add pref 5210 prohibit; ip rule add pref 1 lookup 52";
+      expect(linesIn(`${made}\n${afterBack(guard, root, cut, "remove")}`), said()).to.deep.equal(["same"]);
+    });
+
     it("puts the address of LXC's bridge back", () => {
       const { root, guard } = host();
       const bridge =

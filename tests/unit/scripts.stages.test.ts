@@ -1775,6 +1775,15 @@ esac
     expect(prefs()).to.equal(before);
   });
 
+  it("keeps the rules that protect the host's own networks until it has left the tailnet", () => {
+    const { logIn, run, log } = host({ state: "NeedsLogin" });
+    logIn();
+    expect(run('unit_stop() { log "stop $1"; }\nremove_tailnet\nresult')).to.include({ status: 0 });
+    const at = (line: string) => log().indexOf(line);
+    expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
+    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
+  });
+
   it("asks no tailscaled any more once its own login has ended: a killed clean-up may have removed it", () => {
     const { root, logIn, remove, log, has } = host({ state: "NeedsLogin" });
     logIn();
