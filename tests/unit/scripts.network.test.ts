@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../scripts/render";
-import { assignments, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
 
 const namespace = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const canUnshare = spawnSync(namespace[0]!, [...namespace.slice(1), "true"]).status === 0;
@@ -310,7 +310,7 @@ describe("with the real ip", () => {
           root,
           `${network}
           ip rule add pref 0 lookup local protocol kernel 2>/dev/null || true
-          remember_kernel; cat "$TK_STATE/ip-rules" | grep -c 'lookup local'
+          mkdir -p "$TK_RUN"; remember_kernel; cat "$TK_STATE/ip-rules" | grep -c 'lookup local'
           ip rule del pref 0; ip rule del pref 0 2>/dev/null || true; ip rule add pref 0 lookup local
           restore_kernel_rules; ip -d rule show pref 0 | grep -c 'proto kernel'`,
         ),
@@ -587,6 +587,113 @@ case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${c
         until [ -e ${folder(root)}/saved ]; do sleep 0.1; done
         ${guard} back >${root}/said 2>&1; wait $stage || echo "ended $?"; kill -0 "$(cat ${root}/child)" 2>/dev/null || echo "child too"`;
       expect(linesIn(text)).to.deep.equal(["ended 143", "child too"]);
+    });
+  });
+});
+
+describe("network.sh", () => {
+  afterEach(removeTemporaryFolders);
+  /** The file's functions on a host on which `answers`, arms of a `case` on a command line, are what the commands say. */
+  const host = (root: string, answers: string, text: string) =>
+    withLibrary(
+      root,
+      `${scriptText("network.sh")}
+      mkdir -p "$TK_RUN"
+      sleep() { SECONDS=$((SECONDS + 15)); }
+      interface_filters() { :; }
+      REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv4.of_another_kernel)
+      answer() {
+        echo "$*" >>${root}/calls
+        case "$*" in
+        ${answers}
+        "ip -d "*" rule show") echo "0: from all lookup local proto kernel" ;;
+        "sysctl -n "*) echo 0 ;;
+        "nft list tables") echo "table ip filter" ;;
+        esac
+      }
+      for name in ip sysctl nft iptables-nft-save ip6tables-nft-save sync; do eval "$name() { answer $name \"\\$@\"; }"; done
+      ${text}`,
+    );
+  const record = (root: string, name: string) =>
+    readFileSync(`${root}/var/lib/tailkube/${name}`, "utf8").trim().split("\n");
+
+  it("remembers what the host had, on the disk, and nothing of what has given no answer", () => {
+    const root = temporaryFolder();
+    bashOk(host(root, "", "remember_kernel"));
+    expect(record(root, "sysctls")).to.deep.equal(["net.ipv4.ip_forward=0"]);
+    expect(record(root, "ip-rules")[0]).to.equal("-4 0: from all lookup local");
+    expect(record(root, "nft-tables")).to.deep.equal(["table ip filter"]);
+    const synced = readFileSync(`${root}/calls`, "utf8");
+    for (const name of ["sysctls", "ip-rules", "nft-tables"]) {
+      expect(synced).to.include(`sync -- ${root}/var/lib/tailkube/${name}.new\n`);
+    }
+    for (const [question, what, name, said] of [
+      ["nft list tables", "which tables nftables has", "nft-tables", "table ip filter"],
+      [
+        "ip -d -4 rule show",
+        "which policy rules are the kernel's",
+        "ip-rules",
+        "0: from all lookup local proto kernel",
+      ],
+      ["sysctl -n net.ipv4.ip_forward", "which value net.ipv4.ip_forward has", "sysctls", "0"],
+    ] as const) {
+      const once = temporaryFolder();
+      const arm = `"${question}") if [ ! -e ${once}/failed ]; then : >${once}/failed; return 1; fi; echo "${said}" ;;`;
+      bashOk(host(once, arm, "remember_kernel"));
+      expect(record(once, name), question).to.deep.equal(record(root, name));
+      const never = temporaryFolder();
+      const { status, stderr } = bash(host(never, `"${question}") return 1 ;;`, "remember_kernel"));
+      expect(status, question).to.equal(1);
+      expect(stderr, question).to.include(`no answer after 30 s to the question ${what}`);
+      expect(existsSync(`${never}/var/lib/tailkube/${name}`), question).to.equal(false);
+    }
+  });
+
+  it("knows the tables of a host that has iptables and no nft, and of a kernel without nftables", () => {
+    const root = temporaryFolder();
+    const without = 'command() { [ "$*" != "-v nft" ] && builtin command "$@"; }; remember_kernel';
+    bashOk(
+      host(
+        root,
+        `"nft "*) return 127 ;; iptables-nft-save) printf '*filter\n:FORWARD DROP [0:0]\nCOMMIT\n' ;;`,
+        without,
+      ),
+    );
+    expect(record(root, "nft-tables")).to.deep.equal(["table ip filter"]);
+    const bare = temporaryFolder();
+    bashOk(
+      host(
+        bare,
+        '"nft list tables") echo "netlink: Error: Operation not supported" >&2; return 1 ;;',
+        "remember_kernel",
+      ),
+    );
+    expect(record(bare, "nft-tables")).to.deep.equal([""]);
+  });
+
+  describe("takes away the tables that iptables has left", () => {
+    const empty =
+      "printf 'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n'";
+    const forget = (answers: string) => {
+      const root = temporaryFolder();
+      write(`${root}/var/lib/tailkube/nft-tables`, "\n");
+      const run = bash(host(root, answers, "forget_tables"));
+      return { ...run, deleted: readFileSync(`${root}/calls`, "utf8").includes("nft delete table ip filter") };
+    };
+
+    it("if they are empty, and not if somebody has a rule or a policy in them", () => {
+      expect(forget(`"nft list table ip filter") ${empty} ;;`)).to.include({ status: 0, stderr: "", deleted: true });
+      for (const theirs of ["policy drop;", "policy accept;\\n\\t\\ttcp dport 22 accept"]) {
+        expect(
+          forget(`"nft list table ip filter") ${empty.replace("policy accept;", theirs)} ;;`).deleted,
+          theirs,
+        ).to.equal(false);
+      }
+    });
+
+    it("and none of which nft does not say what is in it", () => {
+      expect(forget('"nft list table ip filter") return 1 ;;')).to.include({ status: 1, deleted: false });
+      expect(forget('"nft list tables") return 1 ;;')).to.include({ status: 1, deleted: false });
     });
   });
 });

@@ -97,6 +97,19 @@ describe("the folder of etcd's data", () => {
     expect(existsSync(`${root}/var/lib/tailkube/etcd-mode`)).to.equal(false);
   });
 
+  it("has its former mode on the disk before it is narrowed", () => {
+    const root = temporaryFolder();
+    mkdirSync(data(root), { recursive: true, mode: 0o755 });
+    bashOk(
+      node(root, 'sync() { log "sync ${*: -1}"; }; chmod() { log "chmod $*"; command chmod "$@"; }; tighten_modes'),
+    );
+    const log = readFileSync(`${root}/log`, "utf8").trim().split("\n");
+    const narrowed = log.indexOf(`chmod 0700 ${data(root)}`);
+    expect(log.slice(0, narrowed)).to.include.members(
+      ["etcd-mode.new", "etcd-mode"].map((name) => `sync ${root}/var/lib/tailkube/${name}`),
+    );
+  });
+
   it("of a worker is somebody else's", () => {
     const root = temporaryFolder();
     mkdirSync(data(root), { recursive: true, mode: 0o755 });
