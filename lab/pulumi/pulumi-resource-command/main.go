@@ -4,9 +4,9 @@
 // assetPaths, archivePaths, a connection's proxy and keyboard-interactive logins, and refuses inputs that it lacks.
 //
 // How it was compared with the original: side by side with the sources of the provider at v1.2.1 and of pulumi-go-provider v1.3.0,
-// which answers its checks, diffs and previews. tests/engine/command.test.ts asks a provider by gRPC, as the engine does, and passes
-// with the original too: TAILKUBE_COMMAND_PROVIDER names its program. It differs on purpose in one thing: a line of output of more
-// than 64 KiB ends the original's logging and leaves the command waiting for ever.
+// which answers its checks, diffs and previews. tests/engine/command.test.ts asks a provider by gRPC, as the engine does; with
+// TAILKUBE_COMMAND_PROVIDER it asks the original. It differs on purpose in one thing: a line of output of more than 64 KiB ends the
+// original's logging and leaves the command waiting for ever.
 package main
 
 import (
