@@ -71,7 +71,7 @@ interface_filters() {
 # What files do not show, as it was before the first stage that changes anything: kernel settings, and the tables of
 # iptables, which leaves its base chains behind, even empty.
 remember_kernel() {
-    local key value
+    local key value chains
     if [ ! -e "$TK_STATE/sysctls" ]; then
         own "$TK_STATE/sysctls"
         # An interface's name may hold dots, so its keys are written with slashes.
@@ -89,6 +89,19 @@ remember_kernel() {
         own "$TK_STATE/nft-tables"
         nft list tables >"$TK_STATE/nft-tables" 2>/dev/null || true
     fi
+    # Without an answer none is recorded, and none is removed later.
+    if [ ! -e "$TK_STATE/nft-chains" ] && chains=$(base_chains); then
+        own "$TK_STATE/nft-chains"
+        record "$TK_STATE/nft-chains" "$chains"
+    fi
+}
+
+# base_chains: "FAMILY TABLE CHAIN" of each chain that iptables makes by itself when it is first asked for a table.
+base_chains() {
+    local all
+    all=$(nft list chains 2>/dev/null) || return
+    awk '$1 == "table" {table = $2 " " $3} $1 == "chain" {print table, $2}' <<<"$all" |
+        { grep -xE 'ip6? (filter|nat|mangle|raw|security) (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)' || true; }
 }
 
 # kernel_rules FAMILY: "FAMILY PREFERENCE: RULE" of each policy rule that is the kernel's own.
@@ -128,6 +141,20 @@ forget_tables() {
         rules=$(nft "list $table" 2>/dev/null | grep -vE '^\s*(table|type|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' || true)
         [ -n "$rules" ] || nft "delete $table" 2>/dev/null || true
     done < <(nft list tables | grep -E '^table ip6? (filter|nat|mangle|raw|security)$')
+    forget_chains
+}
+
+# forget_chains: in the tables that stay, the empty chains of iptables that were not there before. One that drops is a filter.
+forget_chains() {
+    local chain text
+    [ -e "$TK_STATE/nft-chains" ] || return 0
+    while IFS= read -r chain; do
+        if [ -z "$chain" ] || grep -qxF -- "$chain" "$TK_STATE/nft-chains"; then continue; fi
+        text=$(nft "list chain $chain" 2>/dev/null) || continue
+        if [[ $text == *"policy accept;"* ]] && ! grep -qvE '^\s*(table .*|chain .*|type .* policy accept;|}|#.*)?$' <<<"$text"; then
+            nft "delete chain $chain" 2>/dev/null || true
+        fi
+    done < <(base_chains)
 }
 
 # undo_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so
