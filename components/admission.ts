@@ -39,7 +39,7 @@ export class Admission extends pulumi.ComponentResource {
             .apply((tokens) => tokens.map((token, i) => `${args.joiners[i]!.node.name}=${token}`).join(" ")),
           TK_JOIN_SECONDS: `${joinSeconds}`,
         },
-        timeoutSeconds: joinSeconds + 120,
+        timeoutSeconds: joinSeconds + 300,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

@@ -29,7 +29,7 @@ export class ClusterDepartures extends pulumi.ComponentResource {
           TK_DRAIN_SECONDS: `${config.drainSeconds}`,
         },
         updateOnly: true,
-        timeoutSeconds: 300,
+        timeoutSeconds: 480,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

@@ -48,7 +48,7 @@ export class ClusterSettle extends pulumi.ComponentResource {
           TK_DRAIN_SECONDS: `${config.drainSeconds}`,
         },
         // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
-        timeoutSeconds: 3 * readySeconds(config) + 360 + 5 * config.drainSeconds,
+        timeoutSeconds: 3 * readySeconds(config) + 540 + 5 * config.drainSeconds,
       },
       { parent: this, dependsOn: opts?.dependsOn },
     );

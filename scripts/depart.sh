@@ -12,7 +12,7 @@ is_declared() { [[ " $TK_NODES $TK_NODE " == *" $1 "* ]]; }
 # checks report it.
 departed() {
     local name entry found=' '
-    ask 60 "which Nodes there are, to the API" kubectl_cluster get nodes -o 'jsonpath={.items[*].metadata.name}'
+    ask "$BOOT_SECONDS" "which Nodes there are, to the API" kubectl_cluster get nodes -o 'jsonpath={.items[*].metadata.name}'
     for name in $ANSWER; do
         if is_declared "$name"; then continue; fi
         # Each by itself: a node can write its own annotations, and must not be able to name another one.

@@ -6,8 +6,12 @@
 # node_field NAME WHAT JSONPATH: ANSWER is that field; nothing if the field or the Node does not exist.
 node_field() { ask 60 "$2 node $1 has, to the API" kubectl_cluster get node "$1" --ignore-not-found -o "jsonpath=$3"; }
 
-# mark_of NAME: ANSWER is the mark that the node carries since it has joined; nothing without one.
-mark_of() { node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined}'; }
+# Bound on the first question of a stage: after a power cut this host, or one that etcd's majority needs, may still be booting,
+# and its API server takes minutes on a slow machine.
+BOOT_SECONDS=240
+
+# mark_of NAME: ANSWER is the mark that the node carries since it has joined; nothing without one. The first question of admit.
+mark_of() { ask "$BOOT_SECONDS" "which mark node $1 has, to the API" kubectl_cluster get node "$1" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}'; }
 
 # node_address NAME: ANSWER is its InternalIP.
 node_address() { node_field "$1" "which address" '{.status.addresses[?(@.type=="InternalIP")].address}'; }

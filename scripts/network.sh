@@ -77,15 +77,22 @@ sysctl_setting() {
     value=$(sysctl -n "$1") && printf '%s=%s\n' "$1" "$value"
 }
 
-# nft_tables: "table FAMILY NAME" of each that is there; of iptables' alone where the host has no nft. A kernel may have none.
+# nft_lists WHAT: all tables, or all chains. A kernel may have none of it.
+nft_lists() {
+    local text
+    text=$(nft list "$1" 2>&1) || {
+        case $text in *'not supported'* | *'Invalid argument'*) return 0 ;; esac
+        printf '%s\n' "$text" >&2
+        return 1
+    }
+    printf '%s\n' "$text"
+}
+
+# nft_tables: "table FAMILY NAME" of each that is there; of iptables' alone where the host has no nft.
 nft_tables() {
     local family text
     if command -v nft >/dev/null; then
-        text=$(nft list tables 2>&1) || {
-            case $text in *'not supported'* | *'Invalid argument'*) return 0 ;; esac
-            printf '%s\n' "$text" >&2
-            return 1
-        }
+        text=$(nft_lists tables) || return
         sed -n '/^table /p' <<<"$text"
         return
     fi
@@ -122,6 +129,20 @@ remember_kernel() {
         own "$TK_STATE/nft-tables"
         record "$TK_STATE/nft-tables" "$ANSWER"
     fi
+    if [ ! -e "$TK_STATE/nft-chains" ]; then
+        ask 30 "which chains nftables has (nft list chains)" base_chains
+        own "$TK_STATE/nft-chains"
+        record "$TK_STATE/nft-chains" "$ANSWER"
+    fi
+}
+
+# base_chains: "FAMILY TABLE CHAIN" of each chain that iptables makes by itself when it is first asked for a table.
+base_chains() {
+    local all
+    command -v nft >/dev/null || return 0
+    all=$(nft_lists chains) || return
+    awk '$1 == "table" {table = $2 " " $3} $1 == "chain" {print table, $2}' <<<"$all" |
+        { grep -xE 'ip6? (filter|nat|mangle|raw|security) (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)' || true; }
 }
 
 # kernel_rules FAMILY: "FAMILY PREFERENCE: RULE" of each policy rule that is the kernel's own. A kernel without IPv6 has none of it.
@@ -171,6 +192,22 @@ forget_tables() {
             nft "delete $table" 2>/dev/null || true
         fi
     done <<<"$tables"
+    forget_chains
+}
+
+# forget_chains: in the tables that stay, the empty chains of iptables that were not there before. One that drops is a filter.
+forget_chains() {
+    local chain chains
+    [ -e "$TK_STATE/nft-chains" ] || return 0
+    ask 30 "which chains nftables has (nft list chains)" base_chains
+    chains=$ANSWER
+    while IFS= read -r chain; do
+        if [ -z "$chain" ] || grep -qxF -- "$chain" "$TK_STATE/nft-chains"; then continue; fi
+        ask 30 "what is in the chain $chain (nft list chain $chain)" nft "list chain $chain"
+        if [[ $ANSWER == *"policy accept;"* ]] && ! grep -vE '^\s*(table .*|chain .*|type .* policy accept;|}|#.*)?$' <<<"$ANSWER" >/dev/null; then
+            nft "delete chain $chain" 2>/dev/null || true
+        fi
+    done <<<"$chains"
 }
 
 # undo_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so

@@ -11,10 +11,11 @@ interface Case {
   how: "kill" | "power";
 }
 
+/** Ours: kubeadm itself restarts `kubelet`, without a suffix. */
 const kubelet = (host: lab.HostName): Trap => ({
   host,
   command: "systemctl",
-  matching: "^restart kubelet",
+  matching: "^restart kubelet.service",
   at: "after",
 });
 const eviction = (host: lab.HostName): Trap => ({ host, command: "curl", matching: "/eviction", at: "after" });

@@ -320,6 +320,24 @@ describe("with the real ip", () => {
     });
   });
 
+  it("an undo removes the tables and chains of iptables that have come since, and nothing with a rule or a policy", () => {
+    const root = temporaryFolder();
+    const add = (family: string, table: string, chain: string, policy = "accept") =>
+      `nft add table ${family} ${table}; nft "add chain ${family} ${table} ${chain} { type filter hook ${chain.toLowerCase()} priority 0; policy ${policy}; }"`;
+    const text = `${add("ip", "filter", "INPUT")}; nft add rule ip filter INPUT tcp dport 9 counter
+      ${add("ip6", "filter", "FORWARD")}
+      TK_STAGE=tailnet; remember_kernel
+      ${add("ip", "filter", "OUTPUT")}; ${add("ip", "filter", "FORWARD", "drop")}
+      ${add("ip6", "filter", "OUTPUT")}; nft add rule ip6 filter OUTPUT tcp dport 9 counter; ${add("ip6", "filter", "INPUT")}
+      ${add("ip", "mangle", "PREROUTING")}; ${add("ip", "raw", "OUTPUT")}; nft add rule ip raw OUTPUT tcp dport 9 counter
+      forget_tables; nft list tables; base_chains`;
+    const network = [assignments({ TK_POD_CIDR: "10.50.0.0/16" }), scriptText("network.sh"), text].join("\n");
+    expect(linesIn(withLibrary(root, network)).map((line) => line.replace(/^table /, ""))).to.have.members([
+      ...["ip filter", "ip6 filter", "ip raw"],
+      ...["ip filter INPUT", "ip filter FORWARD", "ip6 filter FORWARD", "ip6 filter OUTPUT", "ip raw OUTPUT"],
+    ]);
+  });
+
   describe("host/guard.sh", () => {
     const folder = (root: string) => `${root}/var/lib/tailkube/guard`;
 
