@@ -239,6 +239,16 @@ use_found_login() {
     set_prefs
 }
 
+# forget_login: the record of a login of ours that has not come about, or has ended: the next one may be the user's own.
+forget_login() {
+    local status
+    status=$(timeout 10 tailscale status --json --peers=false 2>/dev/null) || return 0
+    [ "$(member '  ' BackendState <<<"$status")" = NeedsLogin ] || return 0
+    [ "$(member '  ' HaveNodeKey <<<"$status")" != true ] || return 0
+    rm -f -- "$TK_STATE/logged-in"
+    sync -- "$TK_STATE"
+}
+
 log_in() {
     local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state ours='' fresh='' problem
     # A run that was killed in the middle of `up` has left it.
@@ -269,6 +279,7 @@ log_in() {
             --accept-dns=false --accept-routes=true --snat-subnet-routes=false \
             --advertise-routes="$(cat "$TK_ETC"/routes.d/* 2>/dev/null | sort -u | paste -sd, -)" --timeout=90s >"$log" 2>&1; then
             rm -f "$key"
+            forget_login
             fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3)— is the auth key valid, reusable, not ephemeral and tagged ${TK_TAGS// / and }?"
         fi
         rm -f "$key"
@@ -281,7 +292,10 @@ log_in() {
     problem=$(device_problem)
     if [ -n "$problem" ]; then
         # The next run can use another key.
-        [ -z "$fresh" ] || timeout 60 tailscale logout >/dev/null 2>&1 || true
+        if [ -n "$fresh" ]; then
+            timeout 60 tailscale logout >/dev/null 2>&1 || true
+            forget_login
+        fi
         fail "$problem"
     fi
 }

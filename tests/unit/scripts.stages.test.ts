@@ -1685,6 +1685,47 @@ esac
     expect(logIn().status).to.equal(0);
   });
 
+  for (const [what, device, then] of [
+    ["a login of its own that failed", { broken: "up" }, () => undefined],
+    [
+      "one that got no tag",
+      { tags: [] },
+      (root: string) => write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]'),
+    ],
+  ] as const) {
+    it(`takes the user's login after ${what} for the user's`, () => {
+      const { root, logIn, remove, log, has } = host({
+        state: "NeedsLogin",
+        ...device,
+        tags: [...(device.tags ?? ["tag:k8s"])],
+      });
+      expect(logIn().status).to.equal(1);
+      then(root);
+      write(`${root}/broken`, "-");
+      write(`${root}/state`, "Running");
+      write(`${root}/prefs/Hostname`, '"mine"');
+      write(`${root}/prefs/CorpDNS`, "true");
+      expect(logIn().status).to.equal(0);
+      expect(has("var/lib/tailkube/found-logged-in")).to.equal(true);
+      const before = log().length;
+      const { status, stderr } = remove();
+      expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+      expect(log().slice(before)).to.not.include("logout");
+      expect(readFileSync(`${root}/prefs/Hostname`, "utf8")).to.equal('"mine"');
+      expect(readFileSync(`${root}/prefs/CorpDNS`, "utf8")).to.equal("true");
+    });
+  }
+
+  it("keeps the record of a login that may still come about", () => {
+    const { root, run, has } = host({ state: "NeedsLogin" });
+    const { status } = run(`eval "real_$(declare -f timeout || echo 'timeout() { command timeout "$@"; }')"
+      timeout() { case "$*" in *" up "*) echo NeedsMachineAuth >"$ROOT/state"; return 1 ;; *) real_timeout "$@" ;; esac; }
+      log_in`);
+    expect(status).to.equal(1);
+    expect(readFileSync(`${root}/state`, "utf8")).to.equal("NeedsMachineAuth\n");
+    expect(has("var/lib/tailkube/logged-in")).to.equal(true);
+  });
+
   it("wants each of several tags", () => {
     const two = { TK_TAGS: "tag:k8s tag:k8s-control-plane" };
     expect(host({}).logIn(two).stderr).to.match(/has tag:k8s, not tag:k8s-control-plane\./);
