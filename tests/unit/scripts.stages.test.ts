@@ -1718,6 +1718,20 @@ esac
     });
   }
 
+  it("keeps the routes that the user has set on a device of ours which has to log in again", () => {
+    const routes = ["192.168.1.0/24", "10.200.0.1/32", "10.50.9.0/24"];
+    const { root, logIn, log } = host({
+      state: "Stopped",
+      prefs: { AdvertiseRoutes: `[\n${routes.map((route) => `\t\t"${route}"`).join(",\n")}\n\t]` },
+    });
+    write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\n");
+    // What was ours and is not any more.
+    write(`${root}/var/lib/tailkube/advertised`, "10.200.0.1/32\n10.50.9.0/24\n");
+    const { status, stderr } = logIn();
+    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+    expect(log()[0]).to.include(" --advertise-routes=10.200.0.1/32,192.168.1.0/24 ");
+  });
+
   it("keeps the record of a login that may still come about", () => {
     const { root, run, has } = host({ state: "NeedsLogin" });
     const { status } = run(`eval "real_$(declare -f timeout || echo 'timeout() { command timeout "$@"; }')"
