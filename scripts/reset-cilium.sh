@@ -77,6 +77,20 @@ remove_ipsets() {
 # Those of Cilium's making. lxcbr0 and its like are LXC's.
 cilium_links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -xE 'lxc(_health|[0-9a-f]{12})|cilium_.*' || true; }
 
+# Cilium brings the plugin loopback where the host has none.
+reset_plugins() {
+    local before
+    before=$(before_record /opt/cni/bin)
+    if [ -e "$before" ]; then
+        # The folder goes with the stage that made it.
+        grep -qszxF loopback "$before" || rm -f /opt/cni/bin/loopback
+    elif ! dpkg -S /opt/cni/bin >/dev/null 2>&1; then
+        # An earlier version of this program has made no record.
+        rm -f /opt/cni/bin/loopback
+        rmdir /opt/cni/bin /opt/cni 2>/dev/null || true
+    fi
+}
+
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {
     local link device family variant rules rule
@@ -119,10 +133,7 @@ reset_cilium() {
         ip "$family" route flush table 2005 2>/dev/null || true
     done
     rm -f /opt/cni/bin/cilium-cni /etc/sysctl.d/99-zzz-override_cilium.conf
-    if ! dpkg -S /opt/cni/bin >/dev/null 2>&1; then
-        rm -f /opt/cni/bin/loopback
-        rmdir /opt/cni/bin /opt/cni 2>/dev/null || true
-    fi
+    reset_plugins
     awk '$2 ~ "^/run/cilium/" {print $2}' /proc/mounts | tac | xargs -r -n 1 umount -l 2>/dev/null || true
     rm -rf --one-file-system /run/cilium /var/lib/cilium 2>/dev/null || true
 }

@@ -239,6 +239,25 @@ use_found_login() {
     set_prefs
 }
 
+# forget_login: the record of a login of ours that has not come about, or has ended: the next one may be the user's own.
+forget_login() {
+    local status
+    status=$(timeout 10 tailscale status --json --peers=false 2>/dev/null) || return 0
+    [ "$(member '  ' BackendState <<<"$status")" = NeedsLogin ] || return 0
+    [ "$(member '  ' HaveNodeKey <<<"$status")" != true ] || return 0
+    rm -f -- "$TK_STATE/logged-in"
+    sync -- "$TK_STATE"
+}
+
+# routes_of_login OURS: what a login has to advertise: our routes, and, by PREFS, those that the user has set on a device of ours.
+routes_of_login() {
+    local record=$TK_STATE/advertised
+    {
+        cat "$TK_ETC"/routes.d/* 2>/dev/null || true
+        if [ -n "$1" ]; then pref AdvertiseRoutes | { if [ -e "$record" ]; then grep -vxFf "$record" || true; else cat; fi; }; fi
+    } | sed '/^$/d' | sort -u | paste -sd, -
+}
+
 log_in() {
     local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state ours='' fresh='' problem
     # A run that was killed in the middle of `up` has left it.
@@ -262,13 +281,15 @@ log_in() {
         own "$TK_STATE/logged-in"
         record "$TK_STATE/logged-in" "$TK_LOGIN_SERVER"
         fresh=1
+        ask_prefs
         (umask 077 && printf '%s' "$TK_AUTH_KEY" >"$key")
         # One `up` that names every flag: a later one that leaves any out is refused, and `set` has neither key nor server. No
         # tags: they come with the key, and headscale refuses a request for them beside one.
         if ! timeout 120 tailscale up --reset --auth-key="file:$key" --login-server="$TK_LOGIN_SERVER" --hostname="$TK_NODE" \
             --accept-dns=false --accept-routes=true --snat-subnet-routes=false \
-            --advertise-routes="$(cat "$TK_ETC"/routes.d/* 2>/dev/null | sort -u | paste -sd, -)" --timeout=90s >"$log" 2>&1; then
+            --advertise-routes="$(routes_of_login "$ours")" --timeout=90s >"$log" 2>&1; then
             rm -f "$key"
+            forget_login
             fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3)— is the auth key valid, reusable, not ephemeral and tagged ${TK_TAGS// / and }?"
         fi
         rm -f "$key"
@@ -281,7 +302,10 @@ log_in() {
     problem=$(device_problem)
     if [ -n "$problem" ]; then
         # The next run can use another key.
-        [ -z "$fresh" ] || timeout 60 tailscale logout >/dev/null 2>&1 || true
+        if [ -n "$fresh" ]; then
+            timeout 60 tailscale logout >/dev/null 2>&1 || true
+            forget_login
+        fi
         fail "$problem"
     fi
 }

@@ -24,13 +24,13 @@ has_wanted_binary() {
 }
 # What the Node object says comes from the kubelet that runs.
 running_kubelet() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion}' 2>/dev/null | sed 's/^v//' | grep .; }
-tailscale_version() { "$1" --version 2>/dev/null | head -n 1; }
+# To the end, for what writes into a pipe fails when its reader goes.
+tailscale_version() { "$1" --version 2>/dev/null | awk 'NR == 1'; }
 
 # outdated UNIT: whether its process is of a binary that is no longer the one on the disk.
 outdated() {
-    local pid
-    pid=$(systemctl show -p MainPID --value "$1" 2>/dev/null)
-    [ "${pid:-0}" != 0 ] && [[ $(readlink "/proc/$pid/exe") == *' (deleted)' ]]
+    ask 30 "which process $1 has (systemctl show -p MainPID $1)" systemctl show -p MainPID --value "$1"
+    [ "${ANSWER:-0}" != 0 ] && [[ $(readlink "/proc/$ANSWER/exe") == *' (deleted)' ]]
 }
 
 ours() { grep -qsxF "$2" "$TK_STATE/owned.$1"; }
@@ -44,16 +44,28 @@ wanted_tailscale() {
 }
 has_wanted_containerd() {
     local wanted
-    wanted=$(wanted_containerd)
-    [ -z "$wanted" ] || [ "$(containerd_version containerd)" = "$wanted" ] || return
-    [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$(wanted_containerd_config)" ] && ! outdated containerd.service
+    ask 30 "which version of containerd the bundle has" wanted_containerd
+    wanted=$ANSWER
+    if [ -n "$wanted" ]; then
+        command -v containerd >/dev/null || return
+        ask 30 "which version of containerd this host has" containerd_version containerd
+        [ "$ANSWER" = "$wanted" ] || return
+    fi
+    ask 60 "which configuration containerd is to have" wanted_containerd_config
+    [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$ANSWER" ] && ! outdated containerd.service
 }
 has_wanted_tailscale() {
     local wanted
     # A tailscaled on a host of a lan is somebody else's.
     [ "$TK_NODE_NETWORK" = tailnet ] || return 0
-    wanted=$(wanted_tailscale)
-    { [ -z "$wanted" ] || [ "$(tailscale_version tailscaled)" = "$wanted" ]; } && ! outdated tailscaled.service
+    ask 30 "which version of tailscaled the bundle has" wanted_tailscale
+    wanted=$ANSWER
+    if [ -n "$wanted" ]; then
+        command -v tailscaled >/dev/null || return
+        ask 30 "which version of tailscaled this host has" tailscale_version tailscaled
+        [ "$ANSWER" = "$wanted" ] || return
+    fi
+    ! outdated tailscaled.service
 }
 has_wanted_static_pods() {
     local component

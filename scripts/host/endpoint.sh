@@ -56,17 +56,17 @@ leave() {
     remove_address
 }
 
-# look ADDRESS: sets `found` to ok; "not ready", an answer that says so; slow, no answer within 2 s; or gone, no API server at
-# all. Asked without credentials: /readyz is open to anybody.
+# look ADDRESS: sets `found` to ok; "not ready", an answer that says so; gone, nothing that takes a connection; or slow, no answer
+# within 2 s, or none that could be read. Asked without credentials: /readyz is open to anybody.
 look() {
     local body status=0
     body=$(curl -sk --max-time 2 --noproxy '*' "https://$1:$TAILKUBE_ENDPOINT_PORT/readyz") || status=$?
     case $status:$body in
     0:ok) found=ok ;;
     0:*) found="not ready" ;;
-    # curl's code for a time that is over.
-    28:*) found=slow ;;
-    *) found=gone ;;
+    # curl's code for a connection that is refused.
+    7:*) found=gone ;;
+    *) found=slow ;;
     esac
 }
 

@@ -197,7 +197,7 @@ export const scenarios: readonly Scenario[] = [
       c.addNode("guest", "100.64.0.50", "worker", undefined);
       c.addPod("web", "cart", "w2");
       c.addPod("web", "batch", "cp3");
-      c.addPod("web", "early", "w1", { managed: false });
+      c.addPod("web", "early", "w1", { managed: false, owner: "ReplicaSet" });
       joined(c);
       note(c, "encryption-key", "key-1");
     },

@@ -312,7 +312,7 @@ describe("host/endpoint.sh", () => {
    * Each look is a second of the script's clock. Ends with a stop of the service.
    */
   function watched(
-    looks: readonly (readonly [local: boolean | "slow" | "gone", endpoint: boolean, others?: boolean])[],
+    looks: readonly (readonly [local: boolean | "slow" | "gone" | number, endpoint: boolean, others?: boolean])[],
     {
       joined = true,
       /** All API servers that the cluster has named; absent: it has not been asked. */
@@ -338,7 +338,7 @@ describe("host/endpoint.sh", () => {
       `${root}/looks`,
       looks
         .map(([local, endpoint, others = false]) =>
-          [typeof local === "string" ? local : local ? "ok" : "-", endpoint ? "ok" : "-", others ? "ok" : "-"].join(
+          [typeof local === "boolean" ? (local ? "ok" : "-") : local, endpoint ? "ok" : "-", others ? "ok" : "-"].join(
             " ",
           ),
         )
@@ -351,7 +351,7 @@ describe("host/endpoint.sh", () => {
         local here elsewhere others
         read -r here elsewhere others <<<"\${looks[look]}"
         case $* in
-        *//127.0.0.1:6443/readyz) case $here in slow) return 28 ;; gone) return 7 ;; *) printf %s "$here" ;; esac ;;
+        *//127.0.0.1:6443/readyz) case $here in slow) return 28 ;; gone) return 7 ;; [0-9]*) return "$here" ;; *) printf %s "$here" ;; esac ;;
         *//10.200.0.1:6443/readyz) printf %s "$elsewhere" ;;
         "-skfZ --max-time 2 --noproxy * https://100.64.0.2:6443/readyz https://100.64.0.3:6443/readyz")
             if [ "$others" = ok ]; then printf ok; else return 28; fi ;;
@@ -513,6 +513,19 @@ describe("host/endpoint.sh", () => {
     expect(downs(watched([well, ...times(5, gone)], { servers: ["100.64.0.1"] }))).to.have.lengthOf(1);
     expect(downs(watched([well, [false, false, true], [false, false, true]], { servers: three }))).to.have.lengthOf(2);
     expect(downs(watched([well, ...times(5, gone)]))).to.have.lengthOf(2);
+  });
+
+  it("watch: takes only a refused connection for an API server that is gone", () => {
+    // A handshake that breaks off, an empty reply, a curl that is killed or cannot be started.
+    for (const status of [35, 52, 56, 127, 137]) {
+      const broken = (others: boolean) => times(4, [status, false, others] as const);
+      const servers = ["100.64.0.1", "100.64.0.2", "100.64.0.3"];
+      const lonely = watched([well, ...broken(false)], { servers });
+      expect(lonely.said.slice(1, -1), `${status}`).to.deep.equal([
+        "endpoint kept: the API server is slow, but no other is known to answer",
+      ]);
+      expect(watched([well, ...broken(true)], { servers }).said[1]).to.equal("endpoint down: the API server is slow");
+    }
   });
 
   it("watch: one that is gone loses it at the second look, whatever the others do", () => {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import fc from "fast-check";
 import { scriptText } from "../../scripts/render";
@@ -282,6 +282,30 @@ describe("reset_node", () => {
     expect(readFileSync(`${root}/log`, "utf8")).to.equal("");
     write(`${root}/var/lib/tailkube/cilium-image`, "gone.example/cilium:1 overlayfs\n");
     expect(again("return 1")).to.match(/left the ipsets .* next reboot: gone\.example\/cilium:1 cannot be mounted/);
+  });
+
+  it("takes Cilium's plugin away, and a loopback plugin only if it was not there before", () => {
+    const left = (remember: boolean, ...before: string[]) => {
+      const root = temporaryFolder();
+      const text = (then: string) => `${scriptText("reset-cilium.sh").replaceAll("/opt/cni", `${root}/opt/cni`)}
+        pkill() { :; }; tc() { :; }; dpkg() { return 1; }; ip() { :; }
+        for name in rm rmdir; do eval "$name() { case \"\\$*\" in *$ROOT/*) command $name \"\\$@\" ;; esac; }"; done
+        for name in iptables ip6tables; do eval "$name-nft-save() { :; }"; done
+        ipset() { :; }
+        ${then}`;
+      for (const name of before) write(`${root}/opt/cni/bin/${name}`, "theirs");
+      if (remember) bashOk(host(root, `remember_folder "$ROOT/opt/cni/bin"`));
+      for (const name of ["cilium-cni", "loopback"]) {
+        if (!before.includes(name)) write(`${root}/opt/cni/bin/${name}`, "Cilium's");
+      }
+      bashOk(host(root, text("reset_cilium")));
+      return existsSync(`${root}/opt/cni/bin`) ? readdirSync(`${root}/opt/cni/bin`).sort() : [];
+    };
+    expect(left(true, "loopback", "bridge")).to.deep.equal(["bridge", "loopback"]);
+    expect(left(true, "bridge")).to.deep.equal(["bridge"]);
+    expect(left(true)).to.deep.equal([]);
+    // A host of an earlier version of this program.
+    expect(left(false)).to.deep.equal([]);
   });
 
   it("fails where containerd does not say which containers there are", () => {

@@ -32,7 +32,7 @@ function host(root: string, text: string, { major = 2, bundle = "", version = ""
     .map(scriptText)
     .join("\n")
     .replace(
-      /\/(etc\/(?:kubernetes|cni|containerd|systemd|modules-load\.d|sysctl\.d|apt)|var\/lib\/(?:kubelet|etcd|cni|containerd|rancher|k0s)|var\/snap|lib\/modules|var\/log|run\/containerd|opt\/containerd|usr\/libexec|usr\/local\/bin(?=\/))/g,
+      /\/(etc\/(?:kubernetes|cni|containerd|systemd|modules-load\.d|sysctl\.d|apt)|var\/lib\/(?:kubelet|etcd|cni|containerd|rancher|k0s)|var\/snap|lib\/modules|var\/log|run\/containerd|opt\/(?:containerd|cni)|usr\/libexec|usr\/local\/bin(?=\/))/g,
       `${root}/$1`,
     );
   write(`${root}/dump`, dumpOf(major as 1 | 2));
@@ -293,6 +293,8 @@ describe(`remove_runtime (${placesTried})`, function () {
         if (Object.keys(snapshot(root)).some((path) => path.startsWith(`${state}/owned.runtime`))) {
           bashOk(host(root, settle));
         }
+        // As the stage undo does at its end.
+        bash(`rmdir ${root}/${state}`);
         expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
         if (!ours) expect(logOf(root)).to.include("systemctl try-restart containerd.service");
       }

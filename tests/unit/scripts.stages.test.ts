@@ -230,7 +230,7 @@ describe("stage settle", () => {
         *"get configmap cilium-config "*) : ;;
         *"get pods -l k8s-app=kube-dns "*) printf 'cp1= w1= ' ;;
         "get ciliumendpoints.cilium.io "*) echo 'kube-system coredns-1' ;;
-        "get pods -A "*) printf 'kube-system coredns-1 <none> <none>\\nkube-system etcd-cp1 true <none>\\n' ;;
+        "get pods -A "*) printf 'kube-system coredns-1 <none> <none> true\\nkube-system etcd-cp1 true <none> true\\n' ;;
         *"get poddisruptionbudget tailkube-coredns "*) echo poddisruptionbudget/tailkube-coredns ;;
         *) log "$*" ;;
         esac
@@ -277,11 +277,13 @@ describe("stage settle", () => {
 
   it("restarts a pod that is older than the network, and no other", () => {
     const root = temporaryFolder();
-    const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none> <none>\\nweb old false <none>\\nweb ending false 2026-11-28T01:00:00Z\\nkube-system etcd-cp1 true <none>\\n' ;;`;
+    const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none> <none> true\\nweb old false <none> <none>,true\\nweb bare <none> <none> <none>\\nweb ending false 2026-11-28T01:00:00Z true\\nkube-system etcd-cp1 true <none> true\\n' ;;`;
     // Cilium's endpoints may come some seconds late; none of those seconds is waited for here.
     const text = kubectl(pods).replace(/apply$/, 'poll() { shift; "$@"; }\n    apply');
-    bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
+    const stdout = bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
     expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false --ignore-not-found"]);
+    // Nothing would make this one again.
+    expect((JSON.parse(stdout) as { changed: string[] }).changed.join()).to.match(/left pod web\/bare, which is older/);
   });
 
   const undeclared = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
@@ -1683,6 +1685,61 @@ esac
     expect(log()).to.deep.equal([up(root), "logout"]);
     write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]');
     expect(logIn().status).to.equal(0);
+  });
+
+  for (const [what, device, then] of [
+    ["a login of its own that failed", { broken: "up" }, () => undefined],
+    [
+      "one that got no tag",
+      { tags: [] },
+      (root: string) => write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]'),
+    ],
+  ] as const) {
+    it(`takes the user's login after ${what} for the user's`, () => {
+      const { root, logIn, remove, log, has } = host({
+        state: "NeedsLogin",
+        ...device,
+        tags: [...(device.tags ?? ["tag:k8s"])],
+      });
+      expect(logIn().status).to.equal(1);
+      then(root);
+      write(`${root}/broken`, "-");
+      write(`${root}/state`, "Running");
+      write(`${root}/prefs/Hostname`, '"mine"');
+      write(`${root}/prefs/CorpDNS`, "true");
+      expect(logIn().status).to.equal(0);
+      expect(has("var/lib/tailkube/found-logged-in")).to.equal(true);
+      const before = log().length;
+      const { status, stderr } = remove();
+      expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+      expect(log().slice(before)).to.not.include("logout");
+      expect(readFileSync(`${root}/prefs/Hostname`, "utf8")).to.equal('"mine"');
+      expect(readFileSync(`${root}/prefs/CorpDNS`, "utf8")).to.equal("true");
+    });
+  }
+
+  it("keeps the routes that the user has set on a device of ours which has to log in again", () => {
+    const routes = ["192.168.1.0/24", "10.200.0.1/32", "10.50.9.0/24"];
+    const { root, logIn, log } = host({
+      state: "Stopped",
+      prefs: { AdvertiseRoutes: `[\n${routes.map((route) => `\t\t"${route}"`).join(",\n")}\n\t]` },
+    });
+    write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\n");
+    // What was ours and is not any more.
+    write(`${root}/var/lib/tailkube/advertised`, "10.200.0.1/32\n10.50.9.0/24\n");
+    const { status, stderr } = logIn();
+    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+    expect(log()[0]).to.include(" --advertise-routes=10.200.0.1/32,192.168.1.0/24 ");
+  });
+
+  it("keeps the record of a login that may still come about", () => {
+    const { root, run, has } = host({ state: "NeedsLogin" });
+    const { status } = run(`eval "real_$(declare -f timeout || echo 'timeout() { command timeout "$@"; }')"
+      timeout() { case "$*" in *" up "*) echo NeedsMachineAuth >"$ROOT/state"; return 1 ;; *) real_timeout "$@" ;; esac; }
+      log_in`);
+    expect(status).to.equal(1);
+    expect(readFileSync(`${root}/state`, "utf8")).to.equal("NeedsMachineAuth\n");
+    expect(has("var/lib/tailkube/logged-in")).to.equal(true);
   });
 
   it("wants each of several tags", () => {

@@ -107,6 +107,61 @@ esac`,
   });
 });
 
+describe("versions.sh", () => {
+  const files = ["reset.sh", "runtime.sh", "node.sh", "versions.sh"];
+  /** Whether the host has what is wanted, where these calls get no answer, once or ever. */
+  function wanted(question: string, text: string, times: "once" | "always", more: Record<string, string> = {}) {
+    const root = temporaryFolder();
+    write(`${root}/etc/containerd/config.toml`, "version = 2\n");
+    return bash(
+      stage(
+        root,
+        files,
+        { TK_NODE: "w1", TK_CONTAINERD_VERSION: "1.7.24", TK_TAILSCALE_VERSION: "1.102.5", ...more },
+        `answer() {
+          case "$*" in ${question}) if [ ${times} = always ] || [ ! -e "$ROOT/failed" ]; then : >"$ROOT/failed"; return 1; fi ;; esac
+          case "$*" in
+          "containerd --version") echo "containerd x v1.7.24~ds1 y" ;;
+          "tailscaled --version") printf '1.102.5\\n  go version\\n' ;;
+          "systemctl show -p MainPID "*) echo 0 ;;
+          esac
+        }
+        for name in containerd tailscaled systemctl; do eval "$name() { answer $name \\"\\$@\\"; }"; done
+        if ${text}; then echo yes; else echo no; fi`,
+      ),
+    );
+  }
+
+  for (const [text, question, what] of [
+    ["has_wanted_containerd", '"containerd --version"', "which version of containerd this host has"],
+    ["has_wanted_containerd", '"systemctl show -p MainPID "*', "which process containerd.service has"],
+    ["has_wanted_tailscale", '"tailscaled --version"', "which version of tailscaled this host has"],
+    ["has_wanted_tailscale", '"systemctl show -p MainPID "*', "which process tailscaled.service has"],
+  ] as const) {
+    it(`${text} asks again, and drains no node for a lost answer: ${question}`, () => {
+      const once = wanted(question, text, "once");
+      expect({ status: once.status, stdout: once.stdout, stderr: once.stderr }).to.deep.equal({
+        status: 0,
+        stdout: "yes\n",
+        stderr: "",
+      });
+      const always = wanted(question, text, "always");
+      expect(always.status).to.equal(1);
+      expect(always.stdout).to.equal("");
+      expect(always.stderr).to.match(new RegExp(`no answer after \\d+ s to the question ${what}`));
+    });
+  }
+
+  it("knows another version where it is one, and one of the configuration", () => {
+    expect(wanted("none", "has_wanted_containerd", "once", { TK_CONTAINERD_VERSION: "2.2.1" }).stdout).to.equal("no\n");
+    expect(wanted("none", "has_wanted_containerd", "once", { TK_CONTAINERD_V1: "version = 2 # new" }).stdout).to.equal(
+      "no\n",
+    );
+    expect(wanted("none", "has_wanted_tailscale", "once", { TK_TAILSCALE_VERSION: "1.104.0" }).stdout).to.equal("no\n");
+    expect(wanted("none", "has_wanted_tailscale && has_wanted_containerd", "once").stdout).to.equal("yes\n");
+  });
+});
+
 describe("host/etcd.sh", () => {
   /** A host on whose containerd etcd runs; `tools` answer what is run inside of it. */
   function host(tools: { etcdctl?: string; etcdutl?: string } = {}, running = true) {
@@ -514,6 +569,8 @@ describe("stage upgrade", () => {
       kubelet() { :; }
       kubectl() { :; }
       kubeadm() { :; }
+      containerd() { :; }
+      tailscaled() { :; }
       kubelet_binary() { s kubelet; }
       kubectl_binary() { s kubectl; }
       kubeadm_binary() { s kubeadm; }
