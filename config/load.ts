@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
 import { bypasses } from "../plan/cilium-extra";
 import { unfitValues } from "../plan/cilium-unfit";
-import { untested } from "../plan/compatibility";
+import { outOfSupport, untested } from "../plan/compatibility";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
@@ -15,7 +15,7 @@ import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from ".
 import { exposedSecrets } from "./exposed";
 import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
-import { hostProfileSchema, newestKubernetesMinor, stackSchema, type StackValues, structuredKeys } from "./schema";
+import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema";
 import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "./types";
 import { readSecrets } from "./secrets";
 import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./tailnet";
@@ -46,8 +46,14 @@ export type ReadFile = (path: string) => string;
 /**
  * Loads and checks the whole config. Throws a ConfigError with every problem that was found: key, value, what is allowed,
  * what to do. Secrets are never quoted.
+ *
+ * @param today YYYY-MM-DD, for the warnings of what is out of support.
  */
-export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConfig {
+export function loadConfig(
+  source: ConfigSource,
+  readFile: ReadFile,
+  today = new Date().toISOString().slice(0, 10),
+): LoadedConfig {
   const problems: string[] = [];
   const unreadable = new Set<string>();
   const raw = readSource(source, problems, unreadable);
@@ -90,7 +96,8 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
       ...warnings(config),
       ...tailnetWarnings(raw),
       ...hostKeyWarnings(config),
-      ...untested(config, newestKubernetesMinor),
+      ...untested(config),
+      ...outOfSupport(config, today),
     ],
   };
 }

@@ -1,4 +1,6 @@
 /** containerd's /etc/containerd/config.toml. Both majors of containerd are in the field, each with its own layout. */
+import { kubernetesRelease, kubernetesReleases, newestKubernetesMinor } from "../model/releases";
+import { minorOf } from "../model/versions";
 
 export interface ContainerdConfigArgs {
   pauseImage: string;
@@ -76,30 +78,16 @@ function runc(containerd: string): string[] {
 const toml = (text: string): string => JSON.stringify(text);
 
 /**
- * Pause images that kubeadm names, by Kubernetes minor: PauseVersion in cmd/kubeadm/app/constants/constants.go of the
- * release branch. containerd has to name the same one, or a host pulls two.
- */
-const pauseVersions: ReadonlyMap<number, string> = new Map([
-  [31, "3.10"],
-  [32, "3.10"],
-  [33, "3.10"],
-  [34, "3.10.1"],
-  [35, "3.10.1"],
-  [36, "3.10.2"],
-]);
-
-/**
- * The pause image that kubeadm of this Kubernetes version names; for a minor newer than the table the newest known, which
- * works as well. Throws on text that is no version and on a minor older than the table.
+ * The pause image that kubeadm of this Kubernetes version names; for a minor newer than the catalogue the newest known, which
+ * works as well. Throws on text that is no version and on a minor older than the catalogue.
  *
  * @param kubernetesVersion such as `1.36.3`.
  */
 export function pauseImage(kubernetesVersion: string): string {
-  const minor = Number(/^1\.(\d+)\./.exec(kubernetesVersion)?.[1]);
-  const newest = Math.max(...pauseVersions.keys());
-  const version = pauseVersions.get(Math.min(minor, newest));
-  if (version === undefined) {
+  const isNewer = /^1\.\d+\./.test(kubernetesVersion) && minorOf(kubernetesVersion) > newestKubernetesMinor;
+  const release = isNewer ? kubernetesReleases[0] : kubernetesRelease(kubernetesVersion);
+  if (release === undefined) {
     throw new Error(`no pause image is known for Kubernetes ${JSON.stringify(kubernetesVersion)}`);
   }
-  return `registry.k8s.io/pause:${version}`;
+  return `registry.k8s.io/pause:${release.pause}`;
 }

@@ -105,7 +105,7 @@ function answer(
       // A new host has what is wanted.
       return {
         changed: [],
-        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}`,
+        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.37.2"}`,
         nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
       };
     case "secrets":
