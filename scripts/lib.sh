@@ -320,8 +320,8 @@ foreign_kubernetes() {
     for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf /var/lib/rancher /var/snap/microk8s /var/lib/k0s; do
         [ ! -e "$path" ] || printf '%s ' "$path"
     done
-    # kubeadm makes these, and takes what is there for its own.
-    find /etc/kubernetes/manifests /etc/kubernetes/pki -mindepth 1 ! -type d -printf '%p ' 2>/dev/null | head -c 200 || true
+    # kubeadm makes these, and takes what is there for its own. kubelet's package keeps a folder by an empty file.
+    find /etc/kubernetes/manifests /etc/kubernetes/pki -mindepth 1 ! -type d ! -name .kubelet-keep -printf '%p ' 2>/dev/null | head -c 200 || true
 }
 
 # foreign_containers: those that containerd holds in Kubernetes' own namespace, where kubelet and `remove` end all there are.
