@@ -90,7 +90,7 @@ export interface ClusterConfig {
   kubernetesVersion: string;
   /** Without the `v`. Absent: the bundle's, or what is installed, or else the newest. */
   tailscaleVersion?: string;
-  /** Without the `v`. Absent: the bundle's, or what is installed, or else the distribution's. */
+  /** Without the `v`. Absent: the bundle's, or what is installed, or else the newest containerd.io. */
   containerdVersion?: string;
   /** Any text; a changed one renews the control planes' certificates. */
   certificateRenewal: string;
