@@ -17,6 +17,7 @@ import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
 import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema";
 import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "./types";
+import { credentialsOf, mirrorProblems, type MirrorsConfig, readMirrors } from "./mirrors";
 import { readSecrets } from "./secrets";
 import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./tailnet";
 
@@ -76,13 +77,16 @@ export function loadConfig(
   if (!rest.success) {
     throw new ConfigError(problems);
   }
-  const config = clusterConfig(rest.data, hostProfile, policy);
+  const mirrors = readMirrors(rest.data.mirrors, readFile, problems);
+  const config = clusterConfig(rest.data, hostProfile, policy, mirrors);
+  const credentials = credentialsOf(secrets.registryCredentials ?? "") ?? new Map<string, string>();
   problems.push(
     ...[
       ...tailnetApiProblems(raw),
       ...nodeNetworkProblems(rest.data),
       ...ec2Problems(config, rest.data.ec2, secrets.sshPrivateKey),
       ...ec2LanProblems(rest.data),
+      ...mirrorProblems(mirrors, { bundle: config.bundle, chart: config.cilium.chart, credentials }),
       ...ruleProblems(config, readFile, raw.hostProfile),
     ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
   );
@@ -182,6 +186,7 @@ function clusterConfig(
   values: StackValues,
   hostProfile: HostProfile,
   policy: Record<string, unknown> | undefined,
+  mirrors: MirrorsConfig,
 ): ClusterConfig {
   const ssh = { user: values.sshUser, port: values.sshPort };
   const isLan = values.nodeNetwork === "lan";
@@ -233,6 +238,7 @@ function clusterConfig(
     ssh,
     ...(ec2 !== undefined && { ec2 }),
     ...(values.bundle !== undefined && { bundle: values.bundle }),
+    mirrors,
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
     security: values.security,

@@ -7,6 +7,7 @@ import { defaultVersions, oldestKubernetesMinor } from "../model/releases";
 import { isValues } from "../plan/merge";
 import { ec2Schema } from "./ec2";
 import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
+import { mirrorsSchema } from "./mirrors";
 import { dnsLabel, interfacePattern, isHostAddress, nodeSchema, port, userName } from "./node";
 import { securitySchema } from "./security";
 
@@ -49,7 +50,7 @@ function hostPath(example: string) {
 const freeForm = (allowed: string) => z.record(z.string(), z.unknown(), { error: allowed });
 
 /** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
-export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2", "security"]);
+export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2", "mirrors", "security"]);
 
 /** What a user writes, key by key. Defaults are those that Pulumi.yaml names. */
 export const stackSchema = z.object({
@@ -112,6 +113,9 @@ export const stackSchema = z.object({
     ec2Schema.optional(),
   ),
   bundle: hostPath("/opt/tailkube-bundle").optional(),
+  mirrors: mirrorsSchema,
+  registryCredentials: z.string().optional(),
+  registryCredentialsFile: z.string().optional(),
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
   security: securitySchema,

@@ -8,6 +8,8 @@ export interface ContainerdConfigArgs {
   restrictOomScoreAdj: boolean;
   /** Folders of CNI plugins, separated by ':'; absent: containerd's own default, /opt/cni/bin. One only with 1.x. */
   cniBinDirs?: string;
+  /** Folder with the registries' hosts.toml; absent: containerd's own default. */
+  registries?: string;
 }
 
 /**
@@ -35,6 +37,7 @@ function version2(a: ContainerdConfigArgs): string {
     `  sandbox_image = ${toml(a.pauseImage)}`,
     ...(a.restrictOomScoreAdj ? ["  restrict_oom_score_adj = true"] : []),
     ...(a.cniBinDirs ? ["", `  [${cri}.cni]`, `    bin_dir = ${toml(a.cniBinDirs)}`] : []),
+    ...(a.registries ? ["", `  [${cri}.registry]`, `    config_path = ${toml(a.registries)}`] : []),
     "",
     ...runc(`${cri}.containerd`),
   ].join("\n");
@@ -49,6 +52,7 @@ function version3(a: ContainerdConfigArgs): string {
     "",
     `[${images}.pinned_images]`,
     `  sandbox = ${toml(a.pauseImage)}`,
+    ...(a.registries ? ["", `[${images}.registry]`, `  config_path = ${toml(a.registries)}`] : []),
     "",
     `[${runtime}]`,
     ...(a.restrictOomScoreAdj ? ["  restrict_oom_score_adj = true"] : []),
@@ -82,12 +86,13 @@ const toml = (text: string): string => JSON.stringify(text);
  * works as well. Throws on text that is no version and on a minor older than the catalogue.
  *
  * @param kubernetesVersion such as `1.36.3`.
+ * @param repository what stands for registry.k8s.io.
  */
-export function pauseImage(kubernetesVersion: string): string {
+export function pauseImage(kubernetesVersion: string, repository = "registry.k8s.io"): string {
   const isNewer = /^1\.\d+\./.test(kubernetesVersion) && minorOf(kubernetesVersion) > newestKubernetesMinor;
   const release = isNewer ? kubernetesReleases[0] : kubernetesRelease(kubernetesVersion);
   if (release === undefined) {
     throw new Error(`no pause image is known for Kubernetes ${JSON.stringify(kubernetesVersion)}`);
   }
-  return `registry.k8s.io/pause:${release.pause}`;
+  return `${repository}/pause:${release.pause}`;
 }

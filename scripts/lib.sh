@@ -174,7 +174,8 @@ install_text() {
     make_parents "$path"
     own "$path"
     # Callers ask `if install_text`, where the shell does not stop at an error by itself.
-    { printf '%s\n' "$text" >"$path.tailkube" && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
+    # It may hold a secret, which must not lie open until its mode is set.
+    { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
         fail "cannot write $path: is the disk full or read-only?"
     changed "wrote $path"
 }

@@ -436,8 +436,11 @@ apply() {
     if [ ! -e "$SENTINEL" ]; then
         claim_host
         kernel_settings
+        install_registries
         install_containerd
         install_kubernetes
+    else
+        install_registries
     fi
     import_images
     join_nonce

@@ -323,7 +323,14 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["sshPrivateKey", "tailnetAuthKey", "tailnetControlPlaneAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
+    [
+      "sshPrivateKey",
+      "tailnetAuthKey",
+      "tailnetControlPlaneAuthKey",
+      "tailnetApiKey",
+      "tailnetOauthClientSecret",
+      "registryCredentials",
+    ]
       .filter((key) => !plainKeys.includes(key))
       .map((key) => `tailkube:${key}`),
   );
