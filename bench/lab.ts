@@ -60,7 +60,7 @@ export async function artifacts(): Promise<void> {
 export async function newHosts(): Promise<void> {
   await command(["lab/tailnet/tailnet", "down"], { seconds: 60, log: "tailnet" });
   await command(["lab/hosts/hosts", "down"], { seconds: 300, log: "hosts" });
-  for (const stack of ["rehearsal", "backend", "pulumi", "kubeconfig"]) {
+  for (const stack of ["backend", "pulumi", "kubeconfig"]) {
     rmSync(join(state, stack), { recursive: true, force: true });
   }
   await command(["lab/hosts/hosts", "up", ...hosts], { seconds: 600, log: "hosts" });

@@ -36,40 +36,29 @@ function writeProgram(program: Program): void {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 }
 
-/** The engine of lab/engine, on another program, with the same settings. */
-function upOf(program: Program, ...flags: string[]): Promise<void> {
-  const folder = folderOf(program);
-  const common = ["--yes", "--skip-preview", "--stack", "dev", "--cwd", folder, ...flags];
-  return command(
-    engine() === "rehearsal"
-      ? ["lab/rehearsal/rehearse", "up", ...common, "--state", join(folder, "state")]
-      : ["pulumi", "up", "--non-interactive", ...common],
-    { seconds: 300, log: "empty", environment: environmentOf(program) },
-  );
+/** The CLI of lab/engine, on another program, with the same settings. */
+function pulumi(program: Program, verb: readonly string[], ...flags: string[]): Promise<void> {
+  const words = [...verb, "--non-interactive", "--cwd", folderOf(program), ...flags];
+  return command(["lab/pulumi/pulumi", ...words], { seconds: 300, log: "empty", environment: environmentOf(program) });
 }
 
-/** Asked for once: it takes a process, and `upOf` is what is timed. */
-let engineName: string | undefined;
-const engine = () => (engineName ??= output("lab/engine", ["name"]).trim());
+const upOf = (program: Program, ...flags: string[]) =>
+  pulumi(program, ["up", "--yes", "--skip-preview", "--stack", "dev"], ...flags);
 
 const environmentOf = (program: Program) => ({
   PULUMI_CONFIG_PASSPHRASE_FILE: join(state, "passphrase"),
   PULUMI_BACKEND_URL: `file://${join(folderOf(program), "backend")}`,
-  PULUMI_SKIP_UPDATE_CHECK: "true",
 });
 
 async function makeStack(program: Program): Promise<void> {
   writeProgram(program);
-  if (engine() !== "rehearsal") {
-    mkdirSync(join(folderOf(program), "backend"));
-    const init = ["stack", "init", "dev", "--non-interactive", "--cwd", folderOf(program)] as const;
-    await command(["pulumi", ...init], { seconds: 120, log: "empty", environment: environmentOf(program) });
-  }
+  mkdirSync(join(folderOf(program), "backend"));
+  await pulumi(program, ["stack", "init", "dev"]);
   await upOf(program);
 }
 
 export async function secondUpFigures(options: StackOptions): Promise<Figure[]> {
-  say(`an up without changes, by ${engine()}`);
+  say(`an up without changes, by ${output("lab/engine", ["name"]).trim()}`);
   if (!existsSync(join(state, "passphrase"))) throw new Error("there is no stack in lab/.state");
   for (const program of all) await makeStack(program);
   const times = { tailkube: [] as number[], "empty program": [] as number[], "SDK alone": [] as number[] };

@@ -3,6 +3,7 @@ import { execFile, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, state } from "../tests/lab/lab";
+import { killSession } from "../tests/lab/processes";
 
 /** Everything that the bench keeps while it runs. */
 export const scratch = join(state, "bench");
@@ -51,7 +52,7 @@ export function command(words: readonly [string, ...string[]], options: CommandO
     process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
     const timer = setTimeout(() => {
       ended = `did not end within ${options.seconds} s`;
-      end("SIGKILL");
+      if (child.pid !== undefined) killSession(child.pid);
     }, options.seconds * 1000);
     child.on("error", reject);
     child.on("exit", (code, signal) => {

@@ -1,18 +1,30 @@
 import { local } from "@pulumi/command";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
 import { scriptText } from "../scripts/render";
+import type { Host } from "./host";
 
 /**
- * Does nothing until the stack is destroyed; then it is the first to go, and fails where none of the bare hosts can be reached.
- * The state keeps all that it depends on, the cluster's authorities among them: an operator's machine that is offline must not
- * pass for a cluster whose machines are all gone.
+ * Does nothing until the stack is destroyed; then it is the first to go, and fails where none of the bare hosts shows its own
+ * host key. The state keeps all that it depends on, the cluster's authorities among them: an operator's machine that is offline, or
+ * elsewhere, must not pass for a cluster whose machines are all gone.
  */
 export class ClusterOnline extends local.Command {
-  constructor(name: string, { nodes }: Pick<ClusterConfig, "nodes">, opts: pulumi.CustomResourceOptions) {
-    const hosts = nodes.flatMap((node) =>
-      node.host.kind === "ssh" ? [`${node.name}=${node.host.address}:${node.host.port}`] : [],
-    );
+  /** @param made the hosts of `nodes`, in their order. */
+  constructor(
+    name: string,
+    { nodes }: Pick<ClusterConfig, "nodes">,
+    made: readonly Pick<Host, "connection">[],
+    opts: pulumi.CustomResourceOptions,
+  ) {
+    const hosts = nodes.flatMap(({ name: node, host }, i) => {
+      if (host.kind !== "ssh") return [];
+      // The connection is secret as a whole, but only its key has to be.
+      const hostKey = pulumi.unsecret(made[i]!.connection.apply(({ hostKey: key }) => pulumi.output(key ?? "")));
+      return [
+        hostKey.apply((key) => [`${node}=${host.address}:${host.port}`, ...key.split(" ").slice(0, 2)].join(",")),
+      ];
+    });
     super(
       `${name}-online`,
       {
@@ -21,7 +33,7 @@ export class ClusterOnline extends local.Command {
         delete: hosts.length > 0 ? 'exec bash --norc -c "$TAILKUBE_SCRIPT"' : undefined,
         environment: {
           TAILKUBE_SCRIPT: ["operator/answers.sh", "operator/online.sh"].map(scriptText).join("\n"),
-          TAILKUBE_HOSTS: hosts.join(" "),
+          TAILKUBE_HOSTS: pulumi.all(hosts).apply((all) => all.join(" ")),
         },
         logging: local.Logging.Stderr,
         addPreviousOutputInEnv: false,

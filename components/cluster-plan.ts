@@ -6,7 +6,7 @@ import { reported } from "../config/report";
 import type { ClusterConfig } from "../config/types";
 import { hostWarnings } from "../plan/compatibility";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../plan/last-run";
-import { fateOf, memberProblems } from "../plan/members";
+import { fateOf, memberProblems, withHostKeys } from "../plan/members";
 import { nodeNetworkProblems } from "../plan/node-network";
 import { controlPlanes } from "../plan/nodes";
 import { planMarkdown, refusalMarkdown } from "../plan/plan-markdown";
@@ -43,6 +43,29 @@ export function permitted(
       writePlanFile(planMarkdown(plan, config));
     }
     return last.reference;
+  });
+}
+
+/**
+ * As `permitted`, before anything is changed on a host, when it is known which machines answer: one that is reached in another
+ * way than in the last run may be another one. Resolves to the resource to wait for.
+ *
+ * @param hostKeys what each host has shown, in the order of the config; undefined for machines that are made.
+ */
+export function certain(
+  config: ClusterConfig,
+  last: LastOutputs,
+  hostKeys: readonly (pulumi.Output<string> | undefined)[],
+): pulumi.Output<pulumi.Resource> {
+  return pulumi.all([last.get("versions"), last.get("nodes"), last.get("applied")]).apply((outputs) => {
+    const [versions, nodes, applied] = outputs;
+    const before = lastRun({ versions, nodes, applied });
+    const unsure = config.nodes.map((node) => fateOf(node, before) === "unsure");
+    return pulumi.all(hostKeys.map((key, i) => (unsure[i] ? key : undefined))).apply((found) => {
+      const problems = memberProblems(withHostKeys(config, found), before);
+      if (problems.length > 0) throw reported(new ConfigError(problems).message);
+      return last.reference;
+    });
   });
 }
 

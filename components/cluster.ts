@@ -14,7 +14,7 @@ import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
-import { appliedOutput, permitted } from "./cluster-plan";
+import { appliedOutput, certain, permitted } from "./cluster-plan";
 import { ClusterOnline } from "./cluster-online";
 import { ClusterPeers } from "./cluster-peers";
 import { ClusterSecrets } from "./cluster-secrets";
@@ -90,7 +90,9 @@ export class Cluster extends pulumi.ComponentResource {
     super("tailkube:cluster:Cluster", name, {}, opts);
     // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = permitted(config, last, this);
-    const hosts = makeHosts(config, secrets.sshPrivateKey, { parent: this, dependsOn: mayBegin });
+    const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
+      mayBegin.apply(() => certain(config, last, hostKeys));
+    const hosts = makeHosts(config, secrets.sshPrivateKey, areCertain, { parent: this, dependsOn: mayBegin });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good. Nothing is changed on
     // any host before all are known to be fit.
     const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), mayBegin]).apply(([facts]) => {
@@ -246,7 +248,7 @@ export class Cluster extends pulumi.ComponentResource {
     );
     if (config.nodes.some(({ host }) => host.kind === "ssh")) {
       // What depends on most goes first.
-      new ClusterOnline("cluster", config, { parent: this, dependsOn: settled });
+      new ClusterOnline("cluster", config, hosts, { parent: this, dependsOn: settled });
     }
     if (config.checks) {
       new ClusterChecks(

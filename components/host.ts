@@ -22,6 +22,8 @@ export interface HostArgs {
   node: NodeConfig;
   config: ClusterConfig;
   privateKey: pulumi.Output<string>;
+  /** Waited for before anything is changed on a host that was there before. */
+  certain: pulumi.Output<pulumi.Resource>;
 }
 
 /** How long a machine may take to boot before its first answer: 40 dials of at most 10 s. */

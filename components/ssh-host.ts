@@ -23,23 +23,25 @@ export class SshHost extends pulumi.ComponentResource implements Host {
   public readonly factsScript: HostScript;
   /** What takes everything off the host again. */
   public readonly end: HostUndo;
+  /** What the host has shown, or what the config pins it to. */
+  public readonly hostKey: pulumi.Output<string>;
 
   constructor(name: string, host: SshHostConfig, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:host:SshHost", name, {}, opts);
     this.name = args.node.name;
     this.user = host.user;
     this.address = pulumi.output(host.address);
-    const hostKey =
+    this.hostKey =
       host.hostKey === undefined ? this.scanHostKey(name, host, opts?.dependsOn) : pulumi.output(host.hostKey);
     this.connection = pulumi.output({
       host: host.address,
       port: host.port,
       user: host.user,
       privateKey: args.privateKey,
-      hostKey,
+      hostKey: this.hostKey,
       ...patience,
     });
-    this.identity = hostKey.apply((key) => machineName(host.identity ?? "", key));
+    this.identity = this.hostKey.apply((key) => machineName(host.identity ?? "", key));
     this.factsScript = factsScript(this, args, { parent: this, dependsOn: opts?.dependsOn });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.end = new HostUndo(
@@ -48,11 +50,12 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         node: args.node,
         host,
         config: args.config,
-        hostKey,
+        hostKey: this.hostKey,
         identity: this.identity,
         privateKey: args.privateKey,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
+      // A replaced one cleans the former machine at once.
+      { parent: this, dependsOn: args.certain },
     );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }

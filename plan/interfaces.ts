@@ -1,8 +1,8 @@
 /** Interfaces of a host: whose they are, and how a config means them. */
 import { contains, networkOf } from "./cidr";
 
-/** Interfaces that the cluster itself makes or uses: their addresses are no neighbour's. lxcbr0 is LXC's own, not Cilium's. */
-const ownInterface = /^(lo$|tailscale|cilium|lxc(?!br))/;
+/** Interfaces that the cluster itself makes or uses: their addresses are no neighbour's. lxcbr0 is LXC's own. */
+const ownInterface = /^(lo$|tailscale|cilium|lxc(_health|[0-9a-f]{12})$)/;
 
 /** Whether an interface is loopback, or one that the cluster itself makes or uses. */
 export function isOwnInterface(name: string): boolean {

@@ -28,6 +28,16 @@ export function fateOf(node: Pick<NodeConfig, "name" | "host">, last: Pick<LastR
   return (before.reached !== undefined && before.reached !== reached) || before.isPinned === true ? "unsure" : "stays";
 }
 
+/** The config with the host keys that have been found, for `unsure` nodes to be known; by the order of its nodes, `undefined` for others. */
+export function withHostKeys(config: ClusterConfig, found: readonly (string | undefined)[]): ClusterConfig {
+  const nodes = config.nodes.map((node, i) =>
+    node.host.kind === "ssh" && node.host.hostKey === undefined && found[i] !== undefined
+      ? { ...node, host: { ...node.host, hostKey: found[i] } }
+      : node,
+  );
+  return { ...config, nodes };
+}
+
 /** Members that are declared no more. */
 export function leavers(nodes: readonly NodeConfig[], last: LastRun | undefined): Member[] {
   return (last?.members ?? []).filter(({ name }) => !nodes.some((node) => node.name === name));

@@ -30,6 +30,12 @@ all_joiners() {
     for joiner in $TK_JOINERS; do printf '%s ' "${joiner%%=*}"; done
 }
 
+# joiner_address NAME: its declared address.
+joiner_address() {
+    local joiner
+    for joiner in $TK_JOINER_ADDRESSES; do [ "${joiner%%=*}" != "$1" ] || printf '%s' "${joiner#*=}"; done
+}
+
 # ready_of NAME: ANSWER is what its Node says of its readiness; nothing if there is no Node.
 ready_of() {
     ask 60 "whether the Node $1 is Ready, to the API" kubectl_cluster get node "$1" --ignore-not-found -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
@@ -44,8 +50,14 @@ forget_former_machines() {
         mark=$ANSWER
         # It may have joined since.
         [[ " $TK_JOINERS " != *" $name=$mark "* ]] || continue
+        refuse_stranger "$name" "$(joiner_address "$name")"
         ready_of "$name"
-        if [ -n "$mark" ] || [ "$ANSWER" = True ]; then forget_node "$name"; fi
+        if [ -n "$mark" ] || [ "$ANSWER" = True ]; then
+            forget_node "$name"
+        elif ! node_exists "$name"; then
+            # A run that was killed when it had removed the Node has left the former machine's pods.
+            forget_pods "$name"
+        fi
     done
 }
 

@@ -142,6 +142,7 @@ use_own_credentials() {
 
 # What an earlier machine of this name, or a killed attempt of this one, has left in the cluster.
 forget_former_self() {
+    refuse_stranger "$TK_NODE" "$TK_NODE_IP"
     forget_etcd_member "$TK_NODE" "$TK_NODE_IP"
     mark_of "$TK_NODE"
     [ "$ANSWER" = "$TK_MARK" ] || forget_node "$TK_NODE"

@@ -72,9 +72,23 @@ interfaces_json() {
     printf ']'
 }
 
+# runs_here UNIT: as unit_runs, of a stage that leaves no trace and reports all it finds: three tries.
+runs_here() {
+    local state tries
+    for tries in 1 2 3; do
+        [ -d /run/systemd/system ] || return 1
+        if state=$(unit_state "$1" 2>/dev/null); then
+            [ "$state" = active ]
+            return
+        fi
+        [ "$tries" = 3 ] || sleep 1
+    done
+    return 1
+}
+
 active_network_managers() {
-    ! systemctl is-active --quiet systemd-networkd || printf 'systemd-networkd '
-    ! systemctl is-active --quiet NetworkManager || printf 'NetworkManager '
+    ! runs_here systemd-networkd.service || printf 'systemd-networkd '
+    ! runs_here NetworkManager.service || printf 'NetworkManager '
     ! compgen -G '/etc/netplan/*.yaml' >/dev/null || printf 'netplan '
     ! grep -qsE '^[[:space:]]*iface[[:space:]]+[^l]' /etc/network/interfaces /etc/network/interfaces.d/* || printf 'ifupdown '
 }

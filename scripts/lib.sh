@@ -327,7 +327,10 @@ foreign_kubernetes() {
 
 # foreign_containers: those that containerd holds in Kubernetes' own namespace, where kubelet and `remove` end all there are.
 foreign_containers() {
-    command -v ctr >/dev/null && systemctl is-active --quiet containerd || return 0
+    local state
+    command -v ctr >/dev/null || return 0
+    state=$(unit_state containerd.service) || return
+    [ "$state" = active ] || return 0
     timeout 20 ctr -n k8s.io containers ls -q | tr '\n' ' ' | cut -c 1-200
 }
 
@@ -347,6 +350,19 @@ codename() (. /etc/os-release && echo "$VERSION_CODENAME")
 # package_of PATH: the installed package that a file is of; fails if of none.
 package_of() { dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | sed -n '/^diversion /!{s/[:,].*//p;q}' | grep .; }
 
+# unit_state UNIT: its ActiveState; `inactive` of a unit that does not exist. Fails if systemd does not answer:
+# `systemctl is-active` then looks as if the answer were "no".
+unit_state() {
+    local state
+    state=$(systemctl show --property=ActiveState --value -- "$1") && [ -n "$state" ] && printf '%s\n' "$state"
+}
+
+# unit_runs UNIT: whether it runs now.
+unit_runs() {
+    ask 30 "whether $1 runs (systemctl show $1)" unit_state "$1"
+    [ "$ANSWER" = active ] || [ "$ANSWER" = reloading ]
+}
+
 # unit_start UNIT [restart]: enabled and running; restarted only when asked.
 unit_start() {
     systemctl is-enabled --quiet "$1" 2>/dev/null || {
@@ -355,7 +371,7 @@ unit_start() {
     }
     if [ "${2:-}" = restart ]; then
         systemctl restart "$1" && changed "restarted $1"
-    elif ! systemctl is-active --quiet "$1"; then
+    elif ! unit_runs "$1"; then
         systemctl start "$1" && changed "started $1"
     fi
 }

@@ -42,6 +42,28 @@ recorded_address() {
     ANSWER=$(tr ' ' '\n' <<<"$ANSWER" | awk -F = -v name="$1" '$1 == name {print $2; exit}')
 }
 
+# refuse_stranger NAME ADDRESS: fails if the cluster has a Node of the joiner's name that this program did not make. It made the one
+# that carries a mark, that has the address which is recorded for the name, or the joiner's own: an attempt that was killed before
+# its mark has left it.
+refuse_stranger() {
+    local address
+    node_exists "$1" || return 0
+    mark_of "$1"
+    [ -z "$ANSWER" ] || return 0
+    node_address "$1"
+    address=$ANSWER
+    [ "$address" != "$2" ] || return 0
+    recorded_address "$1"
+    [ -z "$ANSWER" ] || [ "${address:-$ANSWER}" != "$ANSWER" ] || return 0
+    fail "the cluster has a Node $1 at ${address:-no address} that this program did not make, so it was left alone. Give the declared node another name, or take that one out of the cluster ('kubectl delete node $1'; a control plane out of etcd, too) and run again"
+}
+
+# forget_pods NAME: no kubelet is left to report that they have ended; kubeadm would take a dead etcd's mirror pod for a member.
+forget_pods() {
+    retry 60 "cannot remove what the API holds for pods on the former node $1" \
+        kubectl_cluster delete pods -A --field-selector "spec.nodeName=$1" --force --grace-period=0 --wait=false
+}
+
 # forget_node NAME: its Node object, what the API still holds for pods on it, and last the record of it, so that a run that is
 # killed before the end is continued. The Node's route, its Cilium node and its lease go with it.
 forget_node() {
@@ -51,9 +73,7 @@ forget_node() {
         retry 60 "cannot remove the Node $1" kubectl_cluster delete node "$1" --ignore-not-found --timeout=60s
         if node_exists "$1"; then fail "the Node $1 is there again after it was removed: stop the kubelet on that host, and run again"; fi
     fi
-    # No kubelet is left to report that they have ended; kubeadm would take a dead etcd's mirror pod for a member.
-    retry 60 "cannot remove what the API holds for pods on the former node $1" \
-        kubectl_cluster delete pods -A --field-selector "spec.nodeName=$1" --force --grace-period=0 --wait=false
+    forget_pods "$1"
     recorded_address "$1"
     # With it ends the approval of certificates for its name and its former address.
     [ -z "$ANSWER" ] || retry 60 "cannot remove the record of the node $1 from the ConfigMap kube-system/tailkube-nodes" \

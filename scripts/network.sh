@@ -12,15 +12,15 @@ guard_network() {
 }
 
 # systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
-# NetworkManager would take over the interfaces of both.
+# NetworkManager would take over the interfaces of both. Cilium's are lxc and twelve hexadecimal digits; lxcbr0 is LXC's.
 calm_network_managers() {
-    if systemctl is-active --quiet systemd-networkd; then
+    if unit_runs systemd-networkd.service; then
         if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
             systemctl restart systemd-networkd && changed "restarted systemd-networkd"
         fi
     fi
-    if systemctl is-active --quiet NetworkManager; then
-        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc*'; then
+    if unit_runs NetworkManager.service; then
+        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc_health;interface-name:lxc????????????'; then
             systemctl reload NetworkManager && changed "reloaded NetworkManager"
         fi
     fi
@@ -64,37 +64,75 @@ REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip
 interface_filters() {
     local path
     for path in /proc/sys/net/ipv4/conf/*/rp_filter; do
-        case $path in */all/* | */default/* | */lxc* | */cilium_* | */tailscale0/*) ;; *) printf '%s\n' "${path#/proc/sys/}" ;; esac
+        case $path in */all/* | */default/* | */lxc_health/* | */lxc????????????/* | */cilium_* | */tailscale0/*) ;; *) printf '%s\n' "${path#/proc/sys/}" ;; esac
+    done
+}
+
+# sysctl_setting KEY: "KEY=VALUE"; nothing if this kernel has none of that name. An interface's name may hold dots, so its keys are
+# written with slashes.
+sysctl_setting() {
+    local value path=$1
+    [[ $path == */* ]] || path=${path//./\/}
+    [ -e "/proc/sys/$path" ] || return 0
+    value=$(sysctl -n "$1") && printf '%s=%s\n' "$1" "$value"
+}
+
+# nft_tables: "table FAMILY NAME" of each that is there; of iptables' alone where the host has no nft. A kernel may have none.
+nft_tables() {
+    local family text
+    if command -v nft >/dev/null; then
+        text=$(nft list tables 2>&1) || {
+            case $text in *'not supported'* | *'Invalid argument'*) return 0 ;; esac
+            printf '%s\n' "$text" >&2
+            return 1
+        }
+        sed -n '/^table /p' <<<"$text"
+        return
+    fi
+    for family in ip ip6; do
+        command -v "${family}tables-nft-save" >/dev/null || continue
+        [ "$family" = ip ] || [ -e /proc/net/if_inet6 ] || continue
+        text=$("${family}tables-nft-save") || return
+        sed -n "s/^\*/table $family /p" <<<"$text"
     done
 }
 
 # What files do not show, as it was before the first stage that changes anything: kernel settings, and the tables of
-# iptables, which leaves its base chains behind, even empty.
+# iptables, which leaves its base chains behind, even empty. Each is what a clean-up goes by, so no answer is not recorded as "none".
 remember_kernel() {
-    local key value
+    local key text=''
     if [ ! -e "$TK_STATE/sysctls" ]; then
-        own "$TK_STATE/sysctls"
-        # An interface's name may hold dots, so its keys are written with slashes.
         for key in "${REMEMBERED_SYSCTLS[@]}" $(interface_filters); do
-            if value=$(sysctl -n "$key" 2>/dev/null); then printf '%s=%s\n' "$key" "$value"; fi
-        done >"$TK_STATE/sysctls.new"
-        mv "$TK_STATE/sysctls.new" "$TK_STATE/sysctls"
+            ask 30 "which value $key has (sysctl -n $key)" sysctl_setting "$key"
+            [ -z "$ANSWER" ] || text+=$ANSWER$'\n'
+        done
+        own "$TK_STATE/sysctls"
+        record "$TK_STATE/sysctls" "${text%$'\n'}"
     fi
     if [ ! -e "$TK_STATE/ip-rules" ]; then
-        own "$TK_STATE/ip-rules"
         # With their protocols: a network manager removes what neither it nor the kernel has made.
-        record "$TK_STATE/ip-rules" "$(kernel_rules -4; kernel_rules -6)"
+        ask 30 "which policy rules are the kernel's (ip -d -4 rule show)" kernel_rules -4
+        text=$ANSWER
+        ask 30 "which policy rules are the kernel's (ip -d -6 rule show)" kernel_rules -6
+        own "$TK_STATE/ip-rules"
+        record "$TK_STATE/ip-rules" "$text${ANSWER:+$'\n'$ANSWER}"
     fi
     if [ ! -e "$TK_STATE/nft-tables" ]; then
+        ask 30 "which tables nftables has (nft list tables)" nft_tables
         own "$TK_STATE/nft-tables"
-        nft list tables >"$TK_STATE/nft-tables" 2>/dev/null || true
+        record "$TK_STATE/nft-tables" "$ANSWER"
     fi
 }
 
-# kernel_rules FAMILY: "FAMILY PREFERENCE: RULE" of each policy rule that is the kernel's own.
-kernel_rules() { { ip -d "$1" rule show 2>/dev/null | tr -s '\t ' ' ' | sed -n "s/ proto kernel.*//; T; s/^/$1 /; p"; } || true; }
+# kernel_rules FAMILY: "FAMILY PREFERENCE: RULE" of each policy rule that is the kernel's own. A kernel without IPv6 has none of it.
+kernel_rules() {
+    local text
+    [ "$1" = -4 ] || [ -e /proc/net/if_inet6 ] || return 0
+    text=$(ip -d "$1" rule show) || return
+    tr -s '\t ' ' ' <<<"$text" | sed -n "s/ proto kernel.*//; T; s/^/$1 /; p"
+}
 
-is_kernel_rule() { [[ $'\n'$(kernel_rules "$1")$'\n' == *$'\n'"$1 $2"$'\n'* ]]; }
+is_kernel_rule() { [[ $'\n'$(kernel_rules "$1" 2>/dev/null)$'\n' == *$'\n'"$1 $2"$'\n'* ]]; }
 
 # The kernel's rules that were there before come back as the kernel's, whatever took them away.
 restore_kernel_rules() {
@@ -119,15 +157,20 @@ restore_sysctls() {
     done <"$TK_STATE/sysctls"
 }
 
+# What Kubernetes, Cilium and Tailscale have left in tables that were not there before. Of somebody's own is a rule, a chain, or a
+# policy that drops.
 forget_tables() {
-    local table rules
+    local table tables
     command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
+    ask 30 "which tables nftables has (nft list tables)" nft_tables
+    tables=$(sed -nE '/^table ip6? (filter|nat|mangle|raw|security)$/p' <<<"$ANSWER")
     while IFS= read -r table; do
-        grep -qxF -- "$table" "$TK_STATE/nft-tables" && continue
-        # A rule or a chain of somebody's own keeps the table.
-        rules=$(nft "list $table" 2>/dev/null | grep -vE '^\s*(table|type|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' || true)
-        [ -n "$rules" ] || nft "delete $table" 2>/dev/null || true
-    done < <(nft list tables | grep -E '^table ip6? (filter|nat|mangle|raw|security)$')
+        if [ -z "$table" ] || grep -qxF -- "$table" "$TK_STATE/nft-tables"; then continue; fi
+        ask 30 "what is in the $table (nft list $table)" nft "list $table"
+        if ! grep -vE '^\s*(table|type .* policy accept;|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' <<<"$ANSWER" >/dev/null; then
+            nft "delete $table" 2>/dev/null || true
+        fi
+    done <<<"$tables"
 }
 
 # undo_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so
@@ -139,6 +182,6 @@ undo_network() {
     restore_files
     systemctl daemon-reload
     ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
-    ! systemctl is-active --quiet NetworkManager || systemctl reload NetworkManager || true
+    ! unit_runs NetworkManager.service || systemctl reload NetworkManager || true
     forget_files
 }

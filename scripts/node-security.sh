@@ -36,7 +36,7 @@ tighten_modes() {
     # kubeadm makes the folder for root alone, but takes one that is there, such as a disk's mount point, as it is.
     if [ "$TK_ROLE" = control-plane ] && [ "$(stat -c %a "$ETCD_DATA")" != 700 ]; then
         own "$ETCD_MODE"
-        [ -s "$ETCD_MODE" ] || stat -c %a "$ETCD_DATA" >"$ETCD_MODE"
+        [ -s "$ETCD_MODE" ] || record "$ETCD_MODE" "$(stat -c %a "$ETCD_DATA")"
         chmod 0700 "$ETCD_DATA"
         changed "mode 700 of $ETCD_DATA"
     fi

@@ -27,7 +27,7 @@ CILIUM_IMAGE=$TK_STATE/cilium-image
 # remember_cilium_image: while the agent's container is there. A host needs no ipset of its own: Cilium brings it.
 remember_cilium_image() {
     local id
-    if command -v ipset >/dev/null || [ -s "$CILIUM_IMAGE" ] || ! systemctl is-active --quiet containerd; then return 0; fi
+    if command -v ipset >/dev/null || [ -s "$CILIUM_IMAGE" ] || ! unit_runs containerd.service; then return 0; fi
     # Anybody may run an image that is called cilium, but only administrators in kube-system.
     ask 60 "which container is Cilium's agent (ctr -n k8s.io containers ls)" timeout 30 ctr -n k8s.io containers ls -q \
         'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==cilium-agent'
@@ -74,7 +74,8 @@ remove_ipsets() {
     fi
 }
 
-cilium_links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium_)' || true; }
+# Those of Cilium's making. lxcbr0 and its like are LXC's.
+cilium_links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -xE 'lxc(_health|[0-9a-f]{12})|cilium_.*' || true; }
 
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {

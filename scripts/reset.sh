@@ -35,7 +35,7 @@ sandbox_netns() {
 # is killed in here begins with them again.
 end_containers() {
     local id netns ids=()
-    systemctl is-active --quiet containerd || return 0
+    unit_runs containerd.service || return 0
     ask 60 "which containers containerd holds for Kubernetes (ctr -n k8s.io containers ls)" node_containers
     mapfile -t ids <<<"$ANSWER"
     for id in "${ids[@]}"; do
@@ -69,6 +69,36 @@ reset_cni() {
     find "$CNI_CACHE/results/" -mindepth 1 -maxdepth 1 -type f \( -name 'cilium-*' -o -name 'cni-loopback-*' \) -delete 2>/dev/null || true
 }
 
+# Where what was in the kubelet's folder before us stands while kubeadm empties that.
+KEPT=/var/lib/kubelet.tailkube
+
+# set_aside: whole folders, with what of ours is in them; that goes when they are back. What a killed run has set aside stays so.
+set_aside() {
+    local name list
+    list=$(before_record /var/lib/kubelet)
+    [ -s "$list" ] || return 0
+    while IFS= read -r -d '' name; do
+        if [[ $name == */* ]] || [ -e "$KEPT/$name" ] || [ -L "$KEPT/$name" ]; then continue; fi
+        if [ ! -e "/var/lib/kubelet/$name" ] && [ ! -L "/var/lib/kubelet/$name" ]; then continue; fi
+        { (umask 077 && mkdir -p "$KEPT") && mv -T -- "/var/lib/kubelet/$name" "$KEPT/$name"; } ||
+            fail "cannot move /var/lib/kubelet/$name, which was there before this program, to $KEPT: is the disk full or read-only?"
+    done <"$list"
+}
+
+put_back() {
+    local name
+    [ -d "$KEPT" ] || return 0
+    mkdir -p /var/lib/kubelet
+    while IFS= read -r -d '' name; do
+        if [ -d "/var/lib/kubelet/$name" ] && [ -d "$KEPT/$name" ]; then
+            cp -an -- "$KEPT/$name/." "/var/lib/kubelet/$name/" && rm -rf -- "${KEPT:?}/$name"
+        else
+            mv -fT -- "$KEPT/$name" "/var/lib/kubelet/$name"
+        fi || fail "cannot move $KEPT/$name back to /var/lib/kubelet: is the disk full or read-only?"
+    done < <(find "$KEPT/" -mindepth 1 -maxdepth 1 -printf '%f\0')
+    rmdir -- "$KEPT"
+}
+
 # reset_etcd: only what has been recorded as ours, or is of a control plane that has joined: kubeadm starts with an empty folder.
 # On a worker, and on a host that was refused, it is somebody's.
 reset_etcd() {
@@ -93,13 +123,15 @@ reset_node() {
     systemctl reset-failed kubelet 2>/dev/null || true
     # Before kubeadm: it removes the containers.
     remember_cilium_image
-    # And it empties the folder of volumes that it could not unmount.
+    # And it empties the folder of volumes that it could not unmount, and of what was there before.
     unmount_below /var/lib/kubelet
+    set_aside
     if command -v kubeadm >/dev/null && { [ -d /etc/kubernetes/manifests ] || [ -e /etc/kubernetes/kubelet.conf ]; }; then
         # Out of etcd it is taken by who is still in: from here kubeadm would wait for members that may be gone, too.
         timeout --kill-after=10 120 kubeadm reset --force --skip-phases=remove-etcd-member --cri-socket unix:///run/containerd/containerd.sock >>"$KUBEADM_LOG" 2>&1 || true
         changed "kubeadm reset"
     fi
+    put_back
     # What is left of pods if reset gave up.
     end_containers
     reset_cilium

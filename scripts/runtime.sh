@@ -474,7 +474,7 @@ remove_runtime() {
     owned /var/lib/containerd/.tailkube runtime && fresh=1
     containerd_is_ours && ours=1
     # Of a containerd that was here before us, all images that came with the cluster, under each of their names.
-    if [ -z "$fresh" ] && [ -f "$TK_STATE/images-before" ] && systemctl is-active --quiet containerd; then
+    if [ -z "$fresh" ] && [ -f "$TK_STATE/images-before" ] && unit_runs containerd.service; then
         ctr -n k8s.io images ls -q | { grep -vxFf "$TK_STATE/images-before" || true; } | xargs -r ctr -n k8s.io images rm --sync >/dev/null 2>&1 || true
     fi
     if [ -n "$ours" ]; then

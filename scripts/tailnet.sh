@@ -392,7 +392,7 @@ leave_tailnet() {
     [ -e "$TK_STATE/logged-in" ] || [ -e "$TK_STATE/found-logged-in" ] || return 0
     # Without the package there are no preferences either.
     command -v tailscale >/dev/null || return 0
-    if ! systemctl is-active --quiet tailscaled.service; then
+    if ! unit_runs tailscaled.service; then
         stopped=1
         systemctl start tailscaled.service 2>/dev/null || true
     fi
@@ -417,7 +417,6 @@ remove_tailnet() {
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     # First, for it would put back what is withdrawn.
     unit_stop tailkube-routes.service
-    unit_stop tailkube-network.service
     unit_stop tailkube-address.service
     unit_stop tailkube-cilium.service
     leave_tailnet
@@ -430,6 +429,8 @@ remove_tailnet() {
         /usr/local/sbin/tailscaled --cleanup >/dev/null 2>&1 || true
         [ -z "$fresh" ] || rm -rf /var/lib/tailscale /var/cache/tailscale
     fi
+    # Its rules keep the host's own networks from what other devices advertise, for as long as Tailscale is up.
+    unit_stop tailkube-network.service
     undo_network
-    rm -f /run/tailkube-routes.lock
+    rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }

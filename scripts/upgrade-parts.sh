@@ -91,17 +91,20 @@ other_api_ready() {
 # withdraw_endpoint: clients go to another control plane before this one's API server stops. EXIT gives it back, however
 # the stage ends: the unit has it up only while the API server is ready.
 withdraw_endpoint() {
-    is_control_plane && systemctl is-active --quiet tailkube-endpoint.service || return 0
+    is_control_plane && unit_runs tailkube-endpoint.service || return 0
     other_api_ready || return 0
     systemctl stop tailkube-endpoint.service
     changed "withdrew the endpoint"
     wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
 }
 
+# gives_endpoint: whether this host is one that may have the endpoint.
+gives_endpoint() { is_control_plane && [ -e /etc/systemd/system/tailkube-endpoint.service ]; }
+
 has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
 
 return_endpoint() {
-    is_control_plane && systemctl is-enabled --quiet tailkube-endpoint.service || return 0
+    gives_endpoint || return 0
     systemctl start tailkube-endpoint.service
     wait_for 120 "the endpoint does not come back to this control plane (journalctl -u tailkube-endpoint)" has_endpoint
 }

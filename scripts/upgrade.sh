@@ -54,7 +54,7 @@ apply() {
     rm -f "$TK_RUN/kubeadm.yaml"
     mend_manifests
     # However the stage ends. It does no harm before its time: the unit itself looks at the API server.
-    trap 'if is_control_plane && systemctl is-enabled --quiet tailkube-endpoint.service; then systemctl start --no-block tailkube-endpoint.service; fi' EXIT
+    trap 'if gives_endpoint; then systemctl start --no-block tailkube-endpoint.service; fi' EXIT
     if ! has_wanted_renewal && certificates_expired; then
         # There is no API to ask anything, and none before most of the control planes have been here.
         if ! { has_wanted_binaries && has_wanted_containerd && has_wanted_tailscale; }; then

@@ -35,16 +35,56 @@ answered() {
     return 1
 }
 
+# runs UNIT: whether it runs: `yes` or `no`; 1 without an answer.
+runs() {
+    local unit_state
+    unit_state=$(answered systemctl show --property=ActiveState --value -- "$1") && [ -n "$unit_state" ] || return
+    case $unit_state in active | reloading) echo yes ;; *) echo no ;; esac
+}
+
+# lasting rules|routes|addresses: of such lines, those that the guard answers for. The endpoint's address is its watch's. What
+# is ours, Tailscale's and Cilium's a clean-up takes away for good, and its records with it: nobody would take it away again.
+# While it is there it cuts nobody off.
+lasting() {
+    local endpoint='' pods=''
+    case $1 in
+    addresses)
+        read -r endpoint 2>/dev/null <"$state/endpoint"
+        [ -n "$endpoint" ] || { cat; return; }
+        { grep -vxF "lo $endpoint/32" || true; }
+        return
+        ;;
+    routes) read -r pods 2>/dev/null <"$state/pods" ;;
+    esac
+    if [ "$(cat "$state/mode" 2>/dev/null)" != remove ]; then
+        cat
+    elif [ "$1" = rules ]; then
+        { grep -vE '^(5180|520[0-5]): .* lookup (main suppress_prefixlength [0-9]+|52)$|^52[1-7]0: from all (fwmark 0x80000/0xff0000 (lookup (main|default)|unreachable)|lookup 52)$' || true; }
+    else
+        awk -v pods="$pods" '
+            function network(address, bits,    part) {
+                split(address, part, ".")
+                return int((((part[1] * 256 + part[2]) * 256 + part[3]) * 256 + part[4]) / 2 ^ (32 - bits))
+            }
+            BEGIN { split(pods, cidr, "/") }
+            pods != "" && $1 ~ /^[0-9.]+(\/[0-9]+)?$/ {
+                split($1, to, "/")
+                if ((to[2] == "" ? 32 : to[2]) + 0 >= cidr[2] + 0 && network(to[1], cidr[2]) == network(cidr[1], cidr[2])) next
+            }
+            { print }'
+    fi
+}
+
 addresses() {
     local all
     all=$(answered ip -4 -o address show scope global) || return
-    awk '{print $2, $4}' <<<"$all" | { grep -vE '^(tailscale0|cilium_|lxc|$)' || true; }
+    awk '{print $2, $4}' <<<"$all" | { grep -vE '^(tailscale0|cilium_|lxc(_health|[0-9a-f]{12}) |$)' || true; }
 }
-# What Tailscale and Cilium make they keep by themselves.
+# What Tailscale and Cilium make they keep by themselves. lxcbr0 and its like are LXC's.
 routes() {
     local all
     all=$(answered ip -4 route show table main) || return
-    { grep -vE ' dev (tailscale0|cilium_|lxc)|^$' || true; } <<<"$all" | sed -E 's/ +$//; s/ linkdown//'
+    { grep -vE ' dev (tailscale0|cilium_|lxc(_health|[0-9a-f]{12})( |$))|^$' || true; } <<<"$all" | sed -E 's/ +$//; s/ linkdown//'
 }
 rules() {
     local all
@@ -63,8 +103,9 @@ settings() {
 }
 # save_tailscale MODE: what Tailscale did before. Only a stage changes it, so that a clean-up does without an answer.
 save_tailscale() {
-    local prefs=
-    if systemctl is-active --quiet tailscaled.service; then
+    local prefs='' tailscaled
+    tailscaled=$(runs tailscaled.service) || { [ "$1" = remove ]; return; }
+    if [ "$tailscaled" = yes ]; then
         prefs=$(answered timeout 10 tailscale debug prefs) || { [ "$1" = remove ]; return; }
     fi
     if [[ $prefs != *'"WantRunning": true'* ]]; then
@@ -103,7 +144,7 @@ remove_units() {
 }
 
 save() {
-    local file
+    local file unit
     # The network as it was before a stage that has not been confirmed is still the one to go back to.
     if [ ! -e "$state/saved" ]; then
         rm -rf "$state/files" "$state/restored"
@@ -118,9 +159,15 @@ save() {
         rules -4 >"$state/rules-4" || return
         rules -6 >"$state/rules-6" || return
         [ -s "$state/rules-4" ] || return
-        if systemctl is-active --quiet tailkube-network.service; then : >"$state/network-active"; fi
+        unit=$(runs tailkube-network.service) || return
+        [ "$unit" = no ] || : >"$state/network-active"
         save_tailscale "$1" || return
         sync -f "$state" && : >"$state/saved"
+    fi
+    # For `lasting`; the clean-up removes the file.
+    if [ -e /etc/tailkube/node.env ]; then
+        sed -n 's/^TAILKUBE_ENDPOINT=//p' /etc/tailkube/node.env >"$state/endpoint" &&
+            sed -n 's/^TAILKUBE_POD_CIDR=//p' /etc/tailkube/node.env >"$state/pods" || return
     fi
     echo "$1" >"$state/mode" && echo "${2:-}" >"$state/process" && unit_texts && sync -f "$state" && systemctl daemon-reload &&
         systemctl enable --quiet "$timer" && systemctl restart "$timer"
@@ -154,8 +201,9 @@ restore_files() {
 
 restart_managers() {
     systemctl daemon-reload
-    if systemctl is-active --quiet systemd-networkd; then systemctl restart systemd-networkd; fi
-    if systemctl is-active --quiet NetworkManager; then systemctl reload NetworkManager; fi
+    # Neither starts what does not run.
+    systemctl try-restart systemd-networkd.service
+    systemctl reload NetworkManager.service 2>/dev/null
 }
 
 # Lines of $1 that are not in $2.
@@ -164,7 +212,7 @@ missing() { [ -z "$1" ] || grep -vxF -f <(printf '%s\n' "$2") <<<"$1"; }
 # Missing ones come back before others go. Rules for the local and main tables stay: without them there is no network.
 restore_rules() {
     local rule protocol saved
-    saved=$(cat "$state/rules${1}")
+    saved=$(lasting rules <"$state/rules${1}")
     [ -n "$saved" ] || return 0
     while IFS= read -r rule; do
         # networkd removes the kernel's when they are not the kernel's. Cilium's copy of the first stands at 100.
@@ -175,33 +223,33 @@ restore_rules() {
         esac
         # shellcheck disable=SC2086  # words of a rule
         [ -z "$rule" ] || ip "$1" rule add pref "${rule%%:*}" ${rule#*:} $protocol && echo "rule put back: $rule"
-    done < <(missing "$saved" "$(rules "$1")")
+    done < <(missing "$saved" "$(rules "$1" | lasting rules)")
     while IFS= read -r rule; do
         # shellcheck disable=SC2086  # words of a rule
         [ -z "$rule" ] || ip "$1" rule del pref "${rule%%:*}" ${rule#*:} && echo "rule removed: $rule"
-    done < <(missing "$(rules "$1")" "$saved" | grep -vE '^(0|100|32766|32767): from all lookup (local|main|default)$')
+    done < <(missing "$(rules "$1" | lasting rules)" "$saved" | grep -vE '^(0|100|32766|32767): from all lookup (local|main|default)$')
 }
 
 restore_network() {
     local device address route
     while read -r device address; do
         [ -z "$device" ] || ip address add "$address" dev "$device" && echo "address put back: $address on $device"
-    done < <(missing "$(cat "$state/addresses")" "$(addresses)")
+    done < <(missing "$(lasting addresses <"$state/addresses")" "$(addresses)")
     while IFS= read -r route; do
         # shellcheck disable=SC2086  # words of a route
         [ -z "$route" ] || ip -4 route del $route && echo "route removed: $route"
-    done < <(missing "$(routes)" "$(cat "$state/routes")")
+    done < <(missing "$(routes | lasting routes)" "$(cat "$state/routes")")
     # Those of an interface first: a gateway has to be on one of them.
     while IFS= read -r route; do
         # shellcheck disable=SC2086  # words of a route
         [ -z "$route" ] || ip -4 route add $route && echo "route put back: $route"
-    done < <(missing "$(cat "$state/routes")" "$(routes)" | awk '/ via / {later = later $0 "\n"; next} {print} END {printf "%s", later}')
+    done < <(missing "$(lasting routes <"$state/routes")" "$(routes)" | awk '/ via / {later = later $0 "\n"; next} {print} END {printf "%s", later}')
     restore_rules -4
     restore_rules -6
 }
 
 # settled: the managers have the addresses that were there. They take some seconds after a restart.
-settled() { [ -z "$(missing "$(cat "$state/addresses")" "$(addresses)")" ]; }
+settled() { [ -z "$(missing "$(lasting addresses <"$state/addresses")" "$(addresses)")" ]; }
 
 back() {
     local setting

@@ -7,6 +7,9 @@
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 declared=/etc/tailkube/routes.d
+# Names of those that are withdrawn although their file cannot be removed: a disk that has become read-only makes an API server
+# fail, and its endpoint must be able to leave.
+withdrawn=/run/tailkube-routes.withdrawn
 # What we advertised last: the difference to tailscale's own list is the user's.
 record=/var/lib/tailkube/advertised
 # Where the stage tailnet masquerades in place of tailscaled.
@@ -24,8 +27,17 @@ read_advertised() {
     advertised=$(tr -d '"' <<<"${BASH_REMATCH[2]}" | tr ',' '\n' | sed '/^$/d' | sort -u)
 }
 
-# Files whose names begin with a dot are still being written.
-ours() { find "$declared" -type f ! -name '.*' -exec cat {} + | sort -u; }
+# ours: what is declared. Files whose names begin with a dot are still being written.
+ours() {
+    local names name route routes=''
+    names=$(find "$declared" -type f ! -name '.*' -printf '%f\n') || return
+    while IFS= read -r name; do
+        if [ -z "$name" ] || [ -e "$withdrawn/$name" ]; then continue; fi
+        route=$(cat -- "$declared/$name") || return
+        routes+=$route$'\n'
+    done <<<"$names"
+    sed '/^$/d' <<<"$routes" | sort -u
+}
 
 # write_file PATH TEXT: whole or not at all, and on the disk: after a power cut it must not be empty, which would mean "none".
 write_file() {
@@ -69,7 +81,10 @@ is_kept() {
 locked() { (exec 8>/run/tailkube-routes.lock && flock -w 20 8 && "$@"); }
 
 # What a withdrawal has left in the record.
-trim() { advertise && remember "$(ours)"; }
+trim() {
+    local now
+    advertise && now=$(ours) && remember "$now"
+}
 
 watch() {
     local last='' said status
@@ -102,10 +117,13 @@ mkdir -p "$declared"
 case $1 in
 set)
     if [ "$(cat "$declared/$2" 2>/dev/null || true)" != "$3" ]; then write_file "$declared/$2" "$3"; fi
+    rm -f -- "$withdrawn/$2"
     trim
     ;;
 unset)
-    rm -f -- "$declared/$2"
+    mkdir -p "$withdrawn"
+    : >"$withdrawn/$2"
+    if rm -f -- "$declared/$2"; then rm -f -- "$withdrawn/$2"; fi
     advertise
     ;;
 esac

@@ -1,18 +1,19 @@
 # shellcheck shell=bash
-# On the operator's machine, first of all when a stack is destroyed: fails where no host of the cluster can be reached. Then this
-# machine is offline or resolves no names, and a destroy would forget the cluster's authorities and clean nothing. After
-# answers.sh.
-# Given as environment: TAILKUBE_HOSTS ("NAME=ADDRESS:PORT" of the hosts, separated by blanks). The operator may set
-# TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
+# On the operator's machine, first of all when a stack is destroyed: fails where no host of the cluster shows its own host key. Then
+# this machine is offline, resolves no names or is in a network where other machines have the hosts' addresses, and a destroy
+# would forget the cluster's authorities and clean nothing. After answers.sh.
+# Given as environment: TAILKUBE_HOSTS ("NAME=ADDRESS:PORT,TYPE,KEY" of the hosts and their host keys, separated by blanks). The
+# operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
 # shellcheck disable=SC2154  # SAID is answers.sh's
 why="" names=""
 for host in $TAILKUBE_HOSTS; do
     name=${host%%=*}
     [[ " ${TAILKUBE_FORGET:-} " != *" $name "* ]] || continue
-    if answers "${host#*=}"; then exit 0; fi
+    IFS=, read -r where type key <<<"${host#*=}"
+    if shows_key "$where" "$type" "$key"; then exit 0; fi
     names+="${names:+ }$name"
     why+="${why:+; }$name: ${SAID##*$'\n'}"
 done
 [ -n "$names" ] || exit 0
-printf 'tailkube: none of the hosts can be reached, so nothing was removed and the stack keeps the cluster (%s). Check the network and the name servers of this machine, then run again. If the machines do not exist any more, run again with TAILKUBE_FORGET="%s" in the environment.\n' "$why" "$names" >&2
+printf 'tailkube: none of the hosts can be reached, so nothing was removed and the stack keeps the cluster (%s). Check the network and the name servers of this machine, and that the cluster is in that network, then run again. If the machines do not exist any more, run again with TAILKUBE_FORGET="%s" in the environment.\n' "$why" "$names" >&2
 exit 1

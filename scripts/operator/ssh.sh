@@ -33,7 +33,9 @@ options=(-F /dev/null -p "$TAILKUBE_PORT" -l "$TAILKUBE_USER" -o BatchMode=yes -
 # dial: whether the host lets us in. What ssh said is in $directory/error.
 dial() { ssh "${options[@]}" "$TAILKUBE_HOST" true </dev/null 2>"$directory/error"; }
 dial_error() { tail -n 1 "$directory/error"; }
-another_machine() { grep -q 'Host key verification failed\|no matching host key type' "$directory/error"; }
+another_machine() { grep -q 'Host key verification failed' "$directory/error"; }
+# Its server shows no key of that type, whichever machine it is.
+another_key_type() { grep -q 'no matching host key type' "$directory/error"; }
 
 # guard begin|alive|confirm: a new connection, which tells the host's guard that the host answers. Prints what the guard says:
 # counting, kept, restored, or none where there is no guard.

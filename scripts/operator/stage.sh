@@ -6,7 +6,7 @@
 # A machine that boots takes minutes; one that refuses the key may still be setting up its users.
 for attempt in {1..40}; do
     if guard begin >/dev/null; then break; fi
-    if another_machine; then
+    if another_machine || another_key_type; then
         say "another machine answers at $where than the one whose host key is in the stack: $(dial_error)"
         exit 1
     fi

@@ -40,9 +40,9 @@ for attempt in 1 2 3; do
         exit 1
     fi
     if [ "$attempt" = 3 ]; then
-        # What only a dead machine's silence shows: no answer in time, and the neighbours' or a router's "no route to host".
-        # All else says something about this machine, or that the host is up.
-        if ! grep -qiE 'timed out|no route to host|host is down' "$directory/error"; then
+        # What only a dead machine's silence shows: no TCP connection in time, and the neighbours' or a router's "no route to host".
+        # All else says something about this machine, or that the host is up: also a host that is too busy to say who it is.
+        if ! grep -qiE 'connect to host .*(timed out|no route to host|host is down)' "$directory/error"; then
             say "$where cannot be reached, so nothing was cleaned and the stack keeps the host: ${error:-ssh said nothing}. A silent machine would be skipped, but this says nothing about the machine: make the name resolve, this machine's network work or the host's SSH server run, then run again. $forget"
             exit 1
         fi

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as lab from "../lab/lab";
+import { killHost } from "./faults";
 import { engineBy, type EngineRun, ownNodes, useOwnStack, useStack } from "./stack";
 
 const addresses: Record<lab.HostName, string> = {
@@ -65,12 +66,13 @@ describe("a destroy that cannot reach the hosts", function () {
   });
 
   it("is done with one host really gone, and names it", async () => {
-    await lab.run("lab/hosts/hosts", ["kill", "w1"], 120);
+    // Its network namespace outlives it here, and would refuse connections.
+    killHost("w1");
     const run = await engineIn({ names: true, network: true }, "destroy", 900);
     expect(run.code, run.text.slice(-1500)).to.equal(0);
     expect(run.text).to.match(/w1[^.]*(no answer|does not answer)/);
     for (const host of ["cp1", "cp2", "cp3"] as const) {
-      expect(lab.onHost(host, "ls -d /var/lib/tailkube /etc/kubernetes 2>/dev/null").trim(), host).to.equal("");
+      expect(lab.existing(host, "/var/lib/tailkube", "/etc/kubernetes"), host).to.deep.equal([]);
     }
   });
 });

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { interrupt, kubeadm, type Trap } from "../lab/traps";
-import { engineOk, useOwnStack, useStack } from "./stack";
+import { pauseImage } from "../../plan/containerd";
+import { engineOk, refreshKubeconfig, useOwnStack, useStack } from "./stack";
 import { expectWhole, keep } from "./whole";
 
 interface Case {
@@ -17,6 +18,16 @@ const kubelet = (host: lab.HostName): Trap => ({
   at: "after",
 });
 const eviction = (host: lab.HostName): Trap => ({ host, command: "curl", matching: "/eviction", at: "after" });
+
+/** A pod that its node's drain has to evict: all others may be elsewhere. It is nobody's, so it does not come back. */
+function givePod(node: lab.HostName, version: string): void {
+  const overrides = JSON.stringify({
+    spec: { nodeName: node, tolerations: [{ operator: "Exists" }], terminationGracePeriodSeconds: 0 },
+  });
+  const args = ["run", `evicted-${node}`, `--image=${pauseImage(version)}`, `--overrides=${overrides}`];
+  const said = lab.kubectl(...args, "--image-pull-policy=IfNotPresent", "--restart=Never");
+  expect(said, `the pod for ${node}`).to.contain("created");
+}
 
 // In the order of a run: each next run gets past the point at which the one before it was killed.
 const cases: Case[] = [
@@ -44,6 +55,8 @@ describe("upgrades killed on the host", function () {
     useStack({ kubernetesVersion, bundle: "/opt/tailkube-bundles/patch", drainSeconds: 60 });
     await engineOk(["up"], 900);
     expect(keep(), "the ConfigMap was written").to.equal(true);
+    refreshKubeconfig();
+    for (const node of ["cp2", "w1"] as const) givePod(node, kubernetesVersion);
     useStack({ drainSeconds: 60 });
   });
   after(async () => {

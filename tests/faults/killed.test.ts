@@ -2,6 +2,7 @@ import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
 
+import { ensureCluster } from "./cluster";
 import { engineOk, ownNodes, useOwnStack, useStack } from "./stack";
 import { expectWhole, keep } from "./whole";
 
@@ -38,10 +39,23 @@ const creation: Case[] = [
   { title: "the third voter's Node has no note yet", trap: kubectl("cp3", note, "before"), how: "kill" },
   {
     title: "in the wait for Cilium",
-    trap: kubectl("cp1", "rollout status daemonset/cilium", "before"),
+    trap: kubectl("cp1", "rollout status daemonset.apps/cilium ", "before"),
     how: "kill",
   },
 ];
+
+async function newHosts(): Promise<void> {
+  await lab.run("lab/down", [], 300);
+  useOwnStack();
+  await lab.run("lab/artifacts/build", [], 60 * 60);
+  await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
+  await lab.run("lab/tailnet/tailnet", ["up"], 120);
+}
+
+async function noHosts(): Promise<void> {
+  useOwnStack();
+  await lab.run("lab/down", [], 300);
+}
 
 /** A stage that is killed on the host itself, or whose host loses its power: the next run finishes it, and nothing is lost. */
 describe("stages killed on the host", function () {
@@ -50,19 +64,8 @@ describe("stages killed on the host", function () {
 
   let written = false;
 
-  before(async () => {
-    await lab.run("lab/down", [], 300);
-    useOwnStack();
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
-    await lab.run("lab/tailnet/tailnet", ["up"], 120);
-  });
-  after(async () => {
-    useOwnStack();
-    await lab.run("lab/down", [], 300);
-  });
-
-  const use = (changes: Record<string, unknown>) => useStack({ drainSeconds: 60, ...changes });
+  before(newHosts);
+  after(noHosts);
 
   for (const { title, trap, how } of creation) {
     it(`${title}: ${how} on ${trap.host}`, async () => {
@@ -77,34 +80,92 @@ describe("stages killed on the host", function () {
     await expectWhole();
     console.log(`      checks: ${lab.repeatChecks().trim()}`);
   });
+});
 
-  const nodesWithout = (name: string) => ownNodes().filter((node) => node.name !== name);
+const drain = (host: lab.HostName) => kubectl("cp1", ` drain ${host} `, "after");
+const memberRemoved = kubectl("cp1", "exec etcd-.* member remove", "after");
+const rollout = kubectl("cp1", "rollout status daemonset.apps/cilium ", "before");
+const without = (...names: string[]) => ownNodes().filter(({ name }) => !names.includes(name));
 
-  for (const how of ["kill", "power"] as const) {
-    it(`in a removal, the member has left etcd: ${how} on cp1`, async () => {
-      use({ nodes: nodesWithout("cp3") });
-      await interrupt(kubectl("cp1", "exec etcd-.* member remove", "after"), how, "up");
-      await engineOk(["up"], 900);
-      await expectWhole(["cp1", "cp2", "w1"]);
-      use({});
-      await engineOk(["up"], 900);
-      await expectWhole();
-    });
-  }
+/** Changes of a whole cluster, in their order: each is killed at these points, one run after the other, and then finished. */
+const changes: { title: string; stack: () => Record<string, unknown>; cases: Case[]; left: readonly lab.HostName[] }[] =
+  [
+    {
+      title: "a changed value of Cilium",
+      stack: () => ({ ciliumValues: { l7Proxy: false } }),
+      cases: [
+        { title: "in Cilium's restart", trap: rollout, how: "kill" },
+        { title: "in Cilium's restart", trap: rollout, how: "power" },
+      ],
+      left: lab.hosts,
+    },
+    {
+      title: "a removal of a control plane and a worker",
+      stack: () => ({ ciliumValues: { l7Proxy: false }, nodes: without("cp3", "w1") }),
+      cases: [
+        { title: "in a drain", trap: drain("cp3"), how: "kill" },
+        { title: "the member has left etcd", trap: memberRemoved, how: "kill" },
+        { title: "in a drain", trap: drain("w1"), how: "power" },
+      ],
+      left: ["cp1", "cp2"],
+    },
+    {
+      title: "both added again, and Cilium's value as it was",
+      stack: () => ({}),
+      cases: [
+        { title: "in a worker's join", trap: kubeadm("w1", join, "after"), how: "kill" },
+        {
+          title: "a worker's Node has its note, before the sentinel",
+          trap: kubectl("w1", note, "after"),
+          how: "power",
+        },
+      ],
+      left: lab.hosts,
+    },
+    {
+      title: "a removal of a control plane",
+      stack: () => ({ nodes: without("cp3") }),
+      cases: [{ title: "the member has left etcd", trap: memberRemoved, how: "power" }],
+      left: ["cp1", "cp2", "w1"],
+    },
+  ];
 
-  for (const [how, at] of [
-    ["kill", kubeadm("w1", join, "after")],
-    ["power", kubectl("w1", note, "after")],
-  ] as const) {
-    it(`in a drain of a node that is removed: ${how} on cp1; in its join when it is added again: ${how} on w1`, async () => {
-      use({ nodes: nodesWithout("w1") });
-      await interrupt(kubectl("cp1", " drain w1 ", "after"), how, "up");
-      await engineOk(["up"], 900);
-      await expectWhole(["cp1", "cp2", "cp3"]);
-      use({});
-      await interrupt(at, how, "up");
-      await engineOk(["up"], 900);
-      await expectWhole();
+/** The same, in a cluster that is whole. */
+describe("changes and removals killed on the host", function () {
+  this.bail(true);
+  this.timeout(3 * 60 * 60_000);
+
+  before(async () => {
+    useOwnStack();
+    await ensureCluster();
+    keep();
+    await expectWhole();
+  });
+  after(noHosts);
+
+  /** What the running agents of Cilium have of their L7 proxy. */
+  const proxies = () => {
+    const inCilium = (...args: string[]) => lab.kubectl("-n", "kube-system", ...args);
+    const names = inCilium("get", "pods", "-l", "k8s-app=cilium", "-o", "jsonpath={.items[*].metadata.name}").split(
+      " ",
+    );
+    const config = (pod: string) => inCilium("exec", pod, "-c", "cilium-agent", "--", "cilium-dbg", "config", "-a");
+    return names.map((pod) => /^EnableL7Proxy\s*:\s*(\S+)/m.exec(config(pod))?.[1]);
+  };
+
+  for (const { title, stack, cases, left } of changes) {
+    for (const one of cases) {
+      it(`${title}, ${one.title}: ${one.how} on ${one.trap.host}`, async () => {
+        useStack({ drainSeconds: 60, ...stack() });
+        await interrupt(one.trap, one.how, "up");
+      });
+    }
+    it(`${title}: the next run finishes it`, async () => {
+      useStack({ drainSeconds: 60, ...stack() });
+      await engineOk(["up"], 1_200);
+      await expectWhole(left);
+      const isOff = "ciliumValues" in stack();
+      expect(proxies(), "l7Proxy on all nodes").to.deep.equal(left.map(() => (isOff ? "false" : "true")));
     });
   }
 
@@ -113,11 +174,8 @@ describe("stages killed on the host", function () {
     await interrupt(kubeadm("w1", "^reset", "after"), "power", "destroy");
     await engineOk(["destroy"], 900);
     for (const host of lab.hosts) {
-      const left = lab.onHost(
-        host,
-        "ls -d /var/lib/tailkube /etc/tailkube /etc/kubernetes /usr/local/lib/tailkube 2>/dev/null",
-      );
-      expect(left.trim(), `what is left on ${host}`).to.equal("");
+      const ours = ["/var/lib/tailkube", "/etc/tailkube", "/etc/kubernetes", "/usr/local/lib/tailkube"];
+      expect(lab.existing(host, ...ours), `what is left on ${host}`).to.deep.equal([]);
     }
     expect(lab.devices()).to.deep.equal([]);
   });

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import * as lab from "../lab/lab";
+import { killSession } from "../lab/processes";
 
 export interface StackNode {
   name: string;
@@ -52,7 +53,7 @@ export function engineBy(command: string, args: readonly string[], seconds: numb
   const start = Date.now();
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: lab.root, stdio: ["ignore", "pipe", "pipe"], detached: true });
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
+    const timer = setTimeout(() => killSession(child.pid!), seconds * 1000);
     let text = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (chunk: string) => {

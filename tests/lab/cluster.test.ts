@@ -185,6 +185,9 @@ describe("a cluster on the lab's hosts", function () {
   proxyTests(project.config["tailkube:kubernetesVersion"]!);
 
   it("a destroy leaves the hosts as they were and no device in the tailnet", async () => {
+    for (const host of lab.hosts) {
+      expect(stateOf(host).network, `Cilium's ipset on ${host}`).to.contain("Name: cilium_node_set_v4");
+    }
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);
     for (const host of lab.hosts) {

@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { killSession } from "./processes";
 
 export const root = join(__dirname, "..", "..");
 export const state = join(root, "lab", ".state");
@@ -16,7 +17,7 @@ export function run(command: string, args: readonly string[], seconds: number): 
       stdio: ["ignore", "inherit", "inherit"],
       detached: true,
     });
-    const timer = setTimeout(() => process.kill(-child.pid!, "SIGKILL"), seconds * 1000);
+    const timer = setTimeout(() => killSession(child.pid!), seconds * 1000);
     child.on("error", reject);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
@@ -39,11 +40,11 @@ export async function killUpWhen(what: string, condition: () => boolean, seconds
     if (ended) throw new Error(`the run ended before it could be killed in the middle of ${what}`);
     if (condition()) break;
     if (Date.now() > end) {
-      process.kill(-child.pid!, "SIGKILL");
+      killSession(child.pid!);
       throw new Error(`the run did not get to ${what} within ${seconds} s`);
     }
   }
-  process.kill(-child.pid!, "SIGKILL");
+  killSession(child.pid!);
   await exit;
   console.log(`      killed in the middle of ${what}`);
 }
@@ -82,6 +83,16 @@ export function answersSsh(host: HostName): boolean {
 /** What a shell script prints on a host. */
 export function onHost(host: HostName, script: string): string {
   return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
+}
+
+/** Those of the paths that are there on a host; throws if the host does not say. Paths may have wildcards. */
+export function existing(host: HostName, ...paths: string[]): string[] {
+  const lines = onHost(
+    host,
+    `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done; echo end`,
+  ).split("\n");
+  if (lines.splice(-2)[0] !== "end") throw new Error(`${host} does not say which of ${paths.join(", ")} it has`);
+  return lines;
 }
 
 /** Writes a file on a host, for root alone. */

@@ -7,10 +7,13 @@ export interface HostState {
 }
 
 export function stateOf(host: lab.HostName): HostState {
-  return {
-    files: lab.output("lab/hosts/hosts", ["snapshot", host]),
-    network: lab.output("lab/hosts/hosts", ["netstate", host]),
+  const look = (what: "snapshot" | "netstate") => {
+    const text = lab.output("lab/hosts/hosts", [what, host]);
+    // Two times nothing would be no difference.
+    if (text === "") throw new Error(`hosts ${what} ${host} failed`);
+    return text;
   };
+  return { files: look("snapshot"), network: look("netstate") };
 }
 
 /** What a destroy may leave: packages and logs. Of a path that is allowed, everything below it is. */

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import * as lab from "./lab";
+import { killSession } from "./processes";
 
 export interface Trap {
   host: lab.HostName;
@@ -65,7 +66,7 @@ function killStages(host: lab.HostName): void {
 
 /** Ends a run of the engine with all its processes, as a closed terminal would not even do. */
 async function killEngine(child: ChildProcess, exit: Promise<number | null>): Promise<void> {
-  if (child.exitCode === null) process.kill(-child.pid!, "SIGKILL");
+  if (child.exitCode === null) killSession(child.pid!);
   await exit;
 }
 

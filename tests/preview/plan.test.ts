@@ -113,6 +113,30 @@ describe("a preview tells the plan", () => {
   });
 });
 
+describe("hosts that are reached in another way", () => {
+  /** The nodes, with those at other addresses at which other machines answer. */
+  const moved = (...names: string[]) =>
+    nodes.map((node, i) =>
+      names.includes(node.name) ? { ...node, host: { ...node.host, address: `192.0.2.${41 + i}` } } : node,
+    );
+  const names = ({ resources }: Run) => resources.map(({ name }) => name);
+
+  it("are not touched where the machines that answer there would cost etcd its majority", async () => {
+    const run = await runProgram({ last: outputsOf(configOf()), config: { nodes: moved("cp1", "cp2") } });
+    expect(run.errors.map(({ message }) => message).join()).to.include(
+      "this run would replace cp1 and cp2, and etcd needs 2 of its 3 members (cp1, cp2 and cp3) at any time",
+    );
+    expect(names(run)).to.include.members(["cp1-host-key", "cp2-host-key"]);
+    expect(names(run).filter((name) => /-(undo|tailnet|runtime|control-plane)$/.test(name))).to.deep.equal([]);
+  });
+
+  it("are replaced where it keeps its majority", async () => {
+    const run = await runProgram({ last: outputsOf(configOf()), config: { nodes: moved("cp2", "w1") } });
+    expect(run.errors).to.deep.equal([]);
+    expect(names(run)).to.include.members(["cp2-undo", "w1-undo", "cp2-control-plane"]);
+  });
+});
+
 describe("the last run leaves to the next", () => {
   it("what makes the plan of the same config empty", async () => {
     const { outputs } = await runProgram();

@@ -473,7 +473,7 @@ export const scenarios: readonly Scenario[] = [
       c.put("/var/lib/tailkube/owned.runtime", "/etc/containerd/config.toml\n");
       c.put("/var/lib/tailkube/logged-in", "");
       c.put("/var/lib/tailkube/owned.tailnet", "/usr/local/lib/tailkube/routes\n/var/lib/tailkube/logged-in\n");
-      c.links = ["lo", "eth0", "cilium_host", "lxc1"];
+      c.links = ["lo", "eth0", "cilium_host", "lxc0a1b2c3d4e5f"];
       c.rules[0] = "100 from all lookup local";
     },
     mayDiffer: [[/tailkube\/guard\/process$/, "it is the number of a process"]],

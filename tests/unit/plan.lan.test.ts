@@ -67,7 +67,7 @@ describe("the node IP in a lan", () => {
   });
 
   it("is none of the cluster's own, of the loopback or of link-local use", () => {
-    const nics: Nics = ["lo", "cilium_host", "lxc4f2a", "tailscale0", "eth9"].map((name) => ({
+    const nics: Nics = ["lo", "cilium_host", "lxc4f2a0b1c2d3e", "tailscale0", "eth9"].map((name) => ({
       name,
       addresses: [name === "eth9" ? "169.254.3.4/16" : "172.31.77.11/24"],
       mtu: 1500,

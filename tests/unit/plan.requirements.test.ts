@@ -408,7 +408,8 @@ describe("whose a host is", () => {
   });
 
   it("counts a containerd that does not answer as one with containers", () => {
-    const ctr = (body: string) => `systemctl() { true; }; ctr() { :; }; timeout() { ${body}; }\nkubernetes_containers`;
+    const ctr = (body: string) =>
+      `systemctl() { echo active; }; ctr() { :; }; timeout() { ${body}; }\nkubernetes_containers`;
     expect(asked([], ctr("echo abc; echo def"))).to.equal("abc def");
     expect(asked([], ctr("true"))).to.equal("");
     expect(asked([], ctr("false"))).to.equal("ctr does not answer");

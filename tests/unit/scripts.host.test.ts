@@ -155,6 +155,41 @@ esac
     expect(advertised()).to.deep.equal([]);
   });
 
+  it("withdraws where the disk takes no changes any more, until the next boot or until it is set again", () => {
+    const { root, ok, routes, advertised, watch } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    ok("set", "pod-cidr", "10.50.1.0/24");
+    write(
+      `${root}/bin/rm`,
+      `#!/bin/bash\ncase "$*" in *${root}/run/*) exec /bin/rm "$@" ;; esac\necho "rm: Read-only file system" >&2; exit 1\n`,
+      0o755,
+    );
+    routes("unset", "endpoint");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24", "192.168.7.0/24"]);
+    watch(":", ":");
+    expect(advertised()).to.deep.equal(["10.50.1.0/24", "192.168.7.0/24"]);
+    routes("set", "endpoint", "10.200.0.1/32");
+    expect(advertised()).to.deep.equal(["10.200.0.1/32", "10.50.1.0/24", "192.168.7.0/24"]);
+  });
+
+  it("does not take its own routes for the user's when they cannot be read for a moment", () => {
+    const { root, ok, routes, advertised } = host(["192.168.7.0/24"]);
+    ok("set", "endpoint", "10.200.0.1/32");
+    for (const at of [1, 2]) {
+      bashOk(`rm -f ${root}/looks`);
+      write(
+        `${root}/bin/find`,
+        `#!/bin/bash\necho look >>${root}/looks\n[ "$(wc -l <${root}/looks)" != ${at} ] || exit 1\nexec /usr/bin/find "$@"\n`,
+        0o755,
+      );
+      routes("set", "pod-cidr", "10.50.1.0/24");
+    }
+    bashOk(`rm ${root}/bin/find`);
+    ok("unset", "pod-cidr");
+    ok("unset", "endpoint");
+    expect(advertised()).to.deep.equal(["192.168.7.0/24"]);
+  });
+
   it("takes no answer for none: neither a failure nor an answer without the list changes anything", () => {
     const { root, ok, routes, calls, watch } = host(["192.168.7.0/24"]);
     ok("set", "endpoint", "10.200.0.1/32");

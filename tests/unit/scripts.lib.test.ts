@@ -365,12 +365,12 @@ enabled=${state.enabled} active=${state.active}
 systemctl() {
     case "$1" in
     is-enabled) [ $enabled = true ] ;;
-    is-active) [ $active = true ] ;;
+    show) if [ $active = true ]; then echo active; else echo inactive; fi ;;
     *) echo "systemctl $*" ;;
     esac
 }`;
   const run = (state: { enabled: boolean; active: boolean }, command: string) =>
-    bashOk(withLibrary("/nonexistent", `${systemctl(state)}\n${command}\nresult`))
+    bashOk(withLibrary(hostRoot(), `mkdir -p "$TK_RUN"\n${systemctl(state)}\n${command}\nresult`))
       .trim()
       .split("\n");
 
@@ -391,6 +391,22 @@ systemctl() {
       "systemctl restart u.service",
       '{"changed":["restarted u.service"]}',
     ]);
+  });
+
+  it("is told apart by systemd's answer, and not by its silence", () => {
+    const text = (answers: string) => `mkdir -p "$TK_RUN"
+      SECONDS=0; sleep() { SECONDS=$((SECONDS + 1)); }
+      systemctl() { ${answers}; }
+      if unit_runs u.service; then echo yes; else echo no; fi`;
+    expect(bashOk(withLibrary(hostRoot(), text("echo active")))).to.equal("yes\n");
+    expect(bashOk(withLibrary(hostRoot(), text("echo failed")))).to.equal("no\n");
+    const second = '[ -e "$TK_RUN/asked" ] || { : >"$TK_RUN/asked"; return 1; }; echo active';
+    expect(bashOk(withLibrary(hostRoot(), text(second)))).to.equal("yes\n");
+    for (const silence of ["return 1", "echo"]) {
+      const { stdout, stderr } = bash(withLibrary(hostRoot(), text(silence)));
+      expect(stdout).to.equal("");
+      expect(stderr).to.include("no answer after 30 s to the question whether u.service runs");
+    }
   });
 
   it("fails with what fails", () => {

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../scripts/render";
-import { assignments, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
 
 const namespace = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const canUnshare = spawnSync(namespace[0]!, [...namespace.slice(1), "true"]).status === 0;
@@ -99,6 +99,13 @@ describe("with the real ip", () => {
         ),
       ).to.deep.equal(["same"]);
       expect(readFileSync(`${root}/network`, "utf8")).to.not.include("fwmark 0xf00");
+    });
+
+    it("leaves a rule of the user's at one of its preferences alone", () => {
+      const root = host();
+      const theirs = "5202: from 192.168.7.0/24 lookup 77";
+      const run = `ip rule add pref 5202 from 192.168.7.0/24 lookup 77; bash ${root}/network up; ${ours}; bash ${root}/network down; ${ours}`;
+      expect(linesIn(run)).to.have.members([...native, theirs, theirs]);
     });
 
     it("has no way to the pods through the tailnet where they are tunnelled", () => {
@@ -284,6 +291,15 @@ describe("with the real ip", () => {
       ]);
     });
 
+    it("takes Cilium's interfaces away, and not LXC's bridge", () => {
+      const root = temporaryFolder();
+      const text = `for name in lxcbr0 lxc0a1b2c3d4e5f lxc_health cilium_host; do ip link add $name type veth; done
+        links() { ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^(lxc|cilium)' || true; }
+        pkill() { :; }; rm() { :; }; rmdir() { :; }; umount() { :; }; iptables-nft-save() { :; }; ip6tables-nft-save() { :; }; ipset() { :; }; dpkg() { :; }; tc() { :; }
+        reset_cilium; links`;
+      expect(linesIn(reset(root, text))).to.deep.equal(["lxcbr0"]);
+    });
+
     it("are recorded with the host, and put back by it", () => {
       const root = temporaryFolder();
       const network = [assignments({ TK_POD_CIDR: "10.50.0.0/16" }), scriptText("network.sh"), "nft() { :; }"].join(
@@ -294,7 +310,7 @@ describe("with the real ip", () => {
           root,
           `${network}
           ip rule add pref 0 lookup local protocol kernel 2>/dev/null || true
-          remember_kernel; cat "$TK_STATE/ip-rules" | grep -c 'lookup local'
+          mkdir -p "$TK_RUN"; remember_kernel; cat "$TK_STATE/ip-rules" | grep -c 'lookup local'
           ip rule del pref 0; ip rule del pref 0 2>/dev/null || true; ip rule add pref 0 lookup local
           restore_kernel_rules; ip -d rule show pref 0 | grep -c 'proto kernel'`,
         ),
@@ -308,15 +324,17 @@ describe("with the real ip", () => {
     const folder = (root: string) => `${root}/var/lib/tailkube/guard`;
 
     /** A host whose systemd only takes notes; `networkd` is what a restart of the network manager does. */
-    function host({ networkd = "", active = "systemd-networkd" } = {}) {
+    function host({ networkd = "", active = "systemd-networkd.service" } = {}) {
       const root = temporaryFolder();
       write(
         `${root}/bin/systemctl`,
         `#!/bin/bash
 echo "systemctl $*" >>${root}/log
 case "$*" in
-"is-active --quiet "*) case " ${active} " in *" $3 "*) exit 0 ;; *) exit 3 ;; esac ;;
-"restart systemd-networkd") ${networkd || ":"} ;;
+"show --property=ActiveState --value -- "*)
+  if [ "$(cat ${root}/unasked 2>/dev/null || echo 0)" -gt 0 ]; then echo $(($(cat ${root}/unasked) - 1)) >${root}/unasked; exit 1; fi
+  case " ${active} " in *" $5 "*) echo active ;; *) echo inactive ;; esac ;;
+"try-restart systemd-networkd.service") ${networkd || ":"} ;;
 esac\n`,
         0o755,
       );
@@ -369,6 +387,47 @@ esac\n`,
       });
     }
 
+    it("does not bring back what a clean-up has taken away for good, of ours, Tailscale's and Cilium's", () => {
+      const ours = [
+        "rule add pref 5180 to 10.50.0.0/16 lookup main suppress_prefixlength 16",
+        "rule add pref 5200 to 10.50.0.0/16 lookup 52",
+        "rule add pref 5205 lookup main suppress_prefixlength 7",
+        "rule add pref 5210 fwmark 0x80000/0xff0000 lookup main",
+        "rule add pref 5250 fwmark 0x80000/0xff0000 unreachable",
+        "rule add pref 5270 lookup 52",
+        "route add 10.50.3.0/24 via 192.168.1.1",
+        "address add 10.200.0.1/32 dev lo",
+      ];
+      const theirs = ["rule add pref 5190 to 10.9.0.0/16 lookup main", "route add 10.51.0.0/16 via 192.168.1.1"];
+      const add = (list: string[]) => list.map((line) => `ip ${line}`).join("; ");
+      const del = (list: string[]) => list.map((line) => `ip ${line.replace(" add ", " del ")}`).join("; ");
+      for (const mode of ["remove", "apply"]) {
+        const { root, guard, said } = host();
+        write(`${root}/etc/tailkube/node.env`, "TAILKUBE_POD_CIDR=10.50.0.0/16\nTAILKUBE_ENDPOINT=10.200.0.1\n");
+        const text = `${add([...ours, ...theirs])}; ${guard} save ${mode} >/dev/null
+          ${del([...ours, ...theirs])}; ip route del default; rm ${root}/etc/tailkube/node.env
+          ${guard} back >${root}/said 2>&1
+          ip route show default | grep -o ^default; ip rule show | grep -oE '^(51|52).{2}'; ip route show | grep -oE '^10\\.5.*/'; ip address show dev lo | grep -o 10.200.0.1/32 || true`;
+        const rules = mode === "remove" ? ["5190"] : ["5180", "5190", "5200", "5205", "5210", "5250", "5270"];
+        const routes = mode === "remove" ? ["10.51.0.0/"] : ["10.50.3.0/", "10.51.0.0/"];
+        expect(linesIn(text), `${mode}: ${said()}`).to.deep.equal(["default", ...rules, ...routes]);
+      }
+    });
+
+    it("takes a cut-off's rules away although ours and Tailscale's stay, and ours stay while they are there", () => {
+      const { root, guard, said } = host();
+      const made = "ip rule add pref 5205 lookup main suppress_prefixlength 7; ip rule add pref 5270 lookup 52";
+      const cut = "ip rule add pref 5206 prohibit; ip rule add pref 5210 prohibit; ip rule add pref 1 lookup 52";
+      expect(linesIn(`${made}\n${afterBack(guard, root, cut, "remove")}`), said()).to.deep.equal(["same"]);
+    });
+
+    it("puts the address of LXC's bridge back", () => {
+      const { root, guard } = host();
+      const bridge =
+        "ip link add lxcbr0 type veth peer name peer9; ip link set lxcbr0 up; ip addr add 10.0.3.1/24 dev lxcbr0";
+      expect(linesIn(`${bridge}\n${afterBack(guard, root, "ip addr flush dev lxcbr0")}`)).to.deep.equal(["same"]);
+    });
+
     it("puts the kernel's rule back as the kernel's", () => {
       const { root, guard } = host();
       const cut = "ip rule del pref 0 lookup local";
@@ -417,6 +476,19 @@ esac\n`,
       expect(log()).to.include("systemctl enable --quiet tailkube-guard.timer\n");
     });
 
+    it("asks systemd again which units run, and saves nothing without an answer", () => {
+      for (const [times, saved] of [
+        [2, true],
+        [1000, false],
+      ] as const) {
+        const { root, guard } = host({ active: "systemd-networkd.service tailscaled.service" });
+        write(`${root}/unasked`, `${times}`);
+        linesIn(`${guard} save apply >/dev/null 2>&1 || true; echo`);
+        expect(existsSync(`${folder(root)}/saved`), `${times} times`).to.equal(saved);
+        expect(existsSync(`${folder(root)}/tailscale-down`), `${times} times`).to.equal(false);
+      }
+    });
+
     it("takes the stage's files away, and the ones that it replaced come back; a clean-up's stay away", () => {
       const change = (root: string) =>
         `echo new >${root}/etc/tailkube/node.env; mkdir -p ${root}/${dropIn.replace(/\/[^/]*$/, "")}; echo x >${root}/${dropIn}`;
@@ -440,8 +512,10 @@ esac\n`,
           .split("\n")
           .filter((line) => line.startsWith("tailscale "));
       };
-      expect(tailscaled("systemd-networkd")).to.deep.equal(["tailscale down"]);
-      expect(tailscaled("systemd-networkd tailscaled.service")).to.deep.equal(["tailscale set --accept-routes=false"]);
+      expect(tailscaled("systemd-networkd.service")).to.deep.equal(["tailscale down"]);
+      expect(tailscaled("systemd-networkd.service tailscaled.service")).to.deep.equal([
+        "tailscale set --accept-routes=false",
+      ]);
     });
 
     /** `command` gives no answer to what matches `question`, the first `times` times. */
@@ -466,7 +540,7 @@ case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${c
           [2, true],
           [1000, false],
         ] as const) {
-          const { root, guard } = host({ active: "systemd-networkd tailscaled.service" });
+          const { root, guard } = host({ active: "systemd-networkd.service tailscaled.service" });
           silent(root, command, question, times);
           expect(
             linesIn(`sleep() { :; }; export -f sleep; ${guard} save apply >/dev/null && echo saved || echo failed`),
@@ -513,6 +587,113 @@ case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${c
         until [ -e ${folder(root)}/saved ]; do sleep 0.1; done
         ${guard} back >${root}/said 2>&1; wait $stage || echo "ended $?"; kill -0 "$(cat ${root}/child)" 2>/dev/null || echo "child too"`;
       expect(linesIn(text)).to.deep.equal(["ended 143", "child too"]);
+    });
+  });
+});
+
+describe("network.sh", () => {
+  afterEach(removeTemporaryFolders);
+  /** The file's functions on a host on which `answers`, arms of a `case` on a command line, are what the commands say. */
+  const host = (root: string, answers: string, text: string) =>
+    withLibrary(
+      root,
+      `${scriptText("network.sh")}
+      mkdir -p "$TK_RUN"
+      sleep() { SECONDS=$((SECONDS + 15)); }
+      interface_filters() { :; }
+      REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv4.of_another_kernel)
+      answer() {
+        echo "$*" >>${root}/calls
+        case "$*" in
+        ${answers}
+        "ip -d "*" rule show") echo "0: from all lookup local proto kernel" ;;
+        "sysctl -n "*) echo 0 ;;
+        "nft list tables") echo "table ip filter" ;;
+        esac
+      }
+      for name in ip sysctl nft iptables-nft-save ip6tables-nft-save sync; do eval "$name() { answer $name \"\\$@\"; }"; done
+      ${text}`,
+    );
+  const record = (root: string, name: string) =>
+    readFileSync(`${root}/var/lib/tailkube/${name}`, "utf8").trim().split("\n");
+
+  it("remembers what the host had, on the disk, and nothing of what has given no answer", () => {
+    const root = temporaryFolder();
+    bashOk(host(root, "", "remember_kernel"));
+    expect(record(root, "sysctls")).to.deep.equal(["net.ipv4.ip_forward=0"]);
+    expect(record(root, "ip-rules")[0]).to.equal("-4 0: from all lookup local");
+    expect(record(root, "nft-tables")).to.deep.equal(["table ip filter"]);
+    const synced = readFileSync(`${root}/calls`, "utf8");
+    for (const name of ["sysctls", "ip-rules", "nft-tables"]) {
+      expect(synced).to.include(`sync -- ${root}/var/lib/tailkube/${name}.new\n`);
+    }
+    for (const [question, what, name, said] of [
+      ["nft list tables", "which tables nftables has", "nft-tables", "table ip filter"],
+      [
+        "ip -d -4 rule show",
+        "which policy rules are the kernel's",
+        "ip-rules",
+        "0: from all lookup local proto kernel",
+      ],
+      ["sysctl -n net.ipv4.ip_forward", "which value net.ipv4.ip_forward has", "sysctls", "0"],
+    ] as const) {
+      const once = temporaryFolder();
+      const arm = `"${question}") if [ ! -e ${once}/failed ]; then : >${once}/failed; return 1; fi; echo "${said}" ;;`;
+      bashOk(host(once, arm, "remember_kernel"));
+      expect(record(once, name), question).to.deep.equal(record(root, name));
+      const never = temporaryFolder();
+      const { status, stderr } = bash(host(never, `"${question}") return 1 ;;`, "remember_kernel"));
+      expect(status, question).to.equal(1);
+      expect(stderr, question).to.include(`no answer after 30 s to the question ${what}`);
+      expect(existsSync(`${never}/var/lib/tailkube/${name}`), question).to.equal(false);
+    }
+  });
+
+  it("knows the tables of a host that has iptables and no nft, and of a kernel without nftables", () => {
+    const root = temporaryFolder();
+    const without = 'command() { [ "$*" != "-v nft" ] && builtin command "$@"; }; remember_kernel';
+    bashOk(
+      host(
+        root,
+        `"nft "*) return 127 ;; iptables-nft-save) printf '*filter\n:FORWARD DROP [0:0]\nCOMMIT\n' ;;`,
+        without,
+      ),
+    );
+    expect(record(root, "nft-tables")).to.deep.equal(["table ip filter"]);
+    const bare = temporaryFolder();
+    bashOk(
+      host(
+        bare,
+        '"nft list tables") echo "netlink: Error: Operation not supported" >&2; return 1 ;;',
+        "remember_kernel",
+      ),
+    );
+    expect(record(bare, "nft-tables")).to.deep.equal([""]);
+  });
+
+  describe("takes away the tables that iptables has left", () => {
+    const empty =
+      "printf 'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n'";
+    const forget = (answers: string) => {
+      const root = temporaryFolder();
+      write(`${root}/var/lib/tailkube/nft-tables`, "\n");
+      const run = bash(host(root, answers, "forget_tables"));
+      return { ...run, deleted: readFileSync(`${root}/calls`, "utf8").includes("nft delete table ip filter") };
+    };
+
+    it("if they are empty, and not if somebody has a rule or a policy in them", () => {
+      expect(forget(`"nft list table ip filter") ${empty} ;;`)).to.include({ status: 0, stderr: "", deleted: true });
+      for (const theirs of ["policy drop;", "policy accept;\\n\\t\\ttcp dport 22 accept"]) {
+        expect(
+          forget(`"nft list table ip filter") ${empty.replace("policy accept;", theirs)} ;;`).deleted,
+          theirs,
+        ).to.equal(false);
+      }
+    });
+
+    it("and none of which nft does not say what is in it", () => {
+      expect(forget('"nft list table ip filter") return 1 ;;')).to.include({ status: 1, deleted: false });
+      expect(forget('"nft list tables") return 1 ;;')).to.include({ status: 1, deleted: false });
     });
   });
 });

@@ -40,6 +40,7 @@ function host(root: string, text: string, role = "control-plane"): string {
         TK_STATE: `${root}/var/lib/tailkube`,
         TK_RUN: `${root}/run/tailkube`,
         TK_MOUNTS: `${root}/mountinfo`,
+        KEPT: `${root}/var/lib/kubelet.tailkube`,
         SENTINEL: `${root}/var/lib/tailkube/joined`,
         ETCD_MODE: `${root}/var/lib/tailkube/etcd-mode`,
         ETCD_OURS: `${root}/var/lib/tailkube/etcd-ours`,
@@ -48,7 +49,7 @@ function host(root: string, text: string, role = "control-plane"): string {
       '[ -e "$TK_MOUNTS" ] || : >"$TK_MOUNTS"',
       'log() { echo "$*" >>"$ROOT/log"; }',
       "sleep() { :; }",
-      "systemctl() { :; }",
+      "systemctl() { echo active; }",
       "remember_cilium_image() { :; }",
       "reset_cilium() { :; }",
       // Everything that would touch this machine goes through timeout or is one of these.
@@ -65,6 +66,8 @@ function host(root: string, text: string, role = "control-plane"): string {
           done <"$TK_MOUNTS"
           printf '%s' "$kept" >"$TK_MOUNTS" ;;
         ctr) shift; ctr "$@" ;;
+        # As the real one.
+        kubeadm) log "$*"; find "$ROOT/var/lib/kubelet/" -mindepth 1 -delete; [ ! -e "$ROOT/kill" ] || { rm "$ROOT/kill"; kill -KILL $BASHPID; } ;;
         *) log "$*" ;;
         esac
       }
@@ -144,6 +147,8 @@ describe("reset_node", () => {
     ]) {
       write(`${root}/${file}`, file);
     }
+    write(`${root}/var/lib/kubelet/config.json`, "a password", 0o600);
+    write(`${root}/var/lib/kubelet/plugins/theirs/a`, "theirs");
     const before = snapshot(root);
     bashOk(
       host(root, `for folder in "\${NODE_FOLDERS[@]}" "$CNI_CONFIGS" "$CNI_CACHE"; do remember_folder "$folder"; done`),
@@ -157,6 +162,7 @@ describe("reset_node", () => {
       "var/lib/cni/results/cilium-1-eth0",
       "var/lib/cni/results/cni-loopback-1-lo",
       "var/lib/kubelet/config.yaml",
+      "var/lib/kubelet/plugins/ours/b",
       "var/log/pods/kube-system_etcd/0.log",
     ]) {
       write(`${root}/${file}`, "ours");
@@ -164,6 +170,9 @@ describe("reset_node", () => {
     // What others make while the cluster lives is theirs.
     write(`${root}/etc/cni/net.d/nerdctl/second.conflist`, "later");
     write(`${root}/var/lib/cni/networks/podman/10.88.0.3`, "later");
+    // Killed when kubeadm has emptied the kubelet's folder.
+    write(`${root}/kill`, "");
+    expect(bash(host(root, "reset_node")).status).to.equal(undefined);
     bashOk(host(root, 'mv "$CNI_CONFIGS/87-podman.conflist" "$CNI_CONFIGS/87-podman.conflist.cilium_bak"; reset_node'));
     const own = (path: string) => /^(var\/lib\/tailkube|var\/log\/tailkube|run|log$|mountinfo)/.test(path);
     const after = Object.fromEntries(Object.entries(snapshot(root)).filter(([path]) => !own(path)));

@@ -60,7 +60,9 @@ function host(root: string, text: string, { major = 2, bundle = "", version = ""
       }),
       'log() { echo "$*" >>"$ROOT/log"; }',
       `sleep() { SECONDS=$((SECONDS + 30)); }
-      systemctl() { case "$1" in is-active | is-enabled) [ ! -e "$ROOT/inactive" ] ;; *) log "systemctl $*" ;; esac; }
+      systemctl() { case "$1" in
+        show) if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi ;;
+        is-enabled) [ ! -e "$ROOT/inactive" ] ;; *) log "systemctl $*" ;; esac; }
       containerd() {
         case "$*" in
         --version) echo "containerd x v${major === 1 ? "1.7.24" : "2.2.1"}" ;;

@@ -81,7 +81,7 @@ describe("the folder of etcd's data", () => {
   const mode = (root: string) => (statSync(data(root)).mode & 0o777).toString(8);
   // What would look for processes and devices of this machine.
   const without =
-    'remember_cilium_image() { :; }; reset_cilium() { :; }; timeout() { :; }; systemctl() { return 1; }; ip() { :; }; PATH=/usr/bin:/bin; rm() { case "$*" in *" /var/"*) ;; *) command rm "$@" ;; esac; }';
+    'remember_cilium_image() { :; }; reset_cilium() { :; }; timeout() { :; }; systemctl() { echo inactive; }; ip() { :; }; PATH=/usr/bin:/bin; rm() { case "$*" in *" /var/"*) ;; *) command rm "$@" ;; esac; }';
 
   it("is root's alone, and as it was when the node has left", () => {
     const root = temporaryFolder();
@@ -95,6 +95,19 @@ describe("the folder of etcd's data", () => {
     expect(mode(root)).to.equal("755");
     expect(existsSync(`${data(root)}/member`)).to.equal(false);
     expect(existsSync(`${root}/var/lib/tailkube/etcd-mode`)).to.equal(false);
+  });
+
+  it("has its former mode on the disk before it is narrowed", () => {
+    const root = temporaryFolder();
+    mkdirSync(data(root), { recursive: true, mode: 0o755 });
+    bashOk(
+      node(root, 'sync() { log "sync ${*: -1}"; }; chmod() { log "chmod $*"; command chmod "$@"; }; tighten_modes'),
+    );
+    const log = readFileSync(`${root}/log`, "utf8").trim().split("\n");
+    const narrowed = log.indexOf(`chmod 0700 ${data(root)}`);
+    expect(log.slice(0, narrowed)).to.include.members(
+      ["etcd-mode.new", "etcd-mode"].map((name) => `sync ${root}/var/lib/tailkube/${name}`),
+    );
   });
 
   it("of a worker is somebody else's", () => {

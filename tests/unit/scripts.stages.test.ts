@@ -483,9 +483,15 @@ describe("stage admit", () => {
   };
   /**
    * An API with w2 in it, in which w1's mark appears when it has been asked for `after` times; before it is `former`.
-   * `fails` are patterns of questions that get no answer.
+   * `fails` are patterns of questions that get no answer. w1's Node has `address`, and `recorded` is what this program has noted.
    */
-  const kubectl = (after: number, former = "", ready = "", fails = "none") => `
+  const kubectl = (
+    after: number,
+    former = "",
+    ready = "",
+    fails = "none",
+    { address = "100.64.0.21", recorded = "" } = {},
+  ) => `
     fails() { case "$*" in ${fails}) echo "etcdserver: request timed out" >&2; return 0 ;; *) return 1 ;; esac; }
     kubectl_cluster() {
         if fails "$@"; then return 1; fi
@@ -497,6 +503,8 @@ describe("stage admit", () => {
         "get node w1 "*Ready*) printf '%s' "${ready}" ;;
         "get node w1 "*"-o name") echo node/w1 ;;
         "get node w2 "*"-o name") echo node/w2 ;;
+        "get node w1 "*InternalIP*) printf '%s' "${address}" ;;
+        *"get configmap tailkube-nodes "*) printf '%s' "${recorded}" ;;
         *) log "$*" ;;
         esac
     }
@@ -602,6 +610,45 @@ describe("stage admit", () => {
     bashOk(stage(root, "admit", joiners, `${kubectl(6, "", "Unknown")}\napply`));
     expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
   });
+
+  it("removes a former machine's pods where a killed run has removed its Node and no more", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "admit", joiners, `${kubectl(6)}\nnode_exists() { return 1; }\napply`));
+    expect(logOf(root).slice(0, 2)).to.deep.equal([
+      "delete pods -A --field-selector spec.nodeName=w1 --force --grace-period=0 --wait=false",
+      declared,
+    ]);
+  });
+
+  for (const ready of ["True", "Unknown"]) {
+    it(`refuses the name of a Node that somebody else made (Ready: ${ready}), and touches nothing`, () => {
+      const root = temporaryFolder();
+      const theirs = { address: "192.168.1.50", recorded: "w1=100.64.0.21 " };
+      const { status, stderr } = bash(
+        stage(
+          root,
+          "admit",
+          joiners,
+          `${kubectl(6, "", ready, "none", theirs)}\nforget_node() { log "forget $1"; }\napply`,
+        ),
+      );
+      expect(status).to.equal(1);
+      expect(stderr).to.match(
+        /^tailkube: node1: admit: the cluster has a Node w1 at 192\.168\.1\.50 that this program did not make/,
+      );
+      expect(logOf(root)).to.deep.equal([]);
+      // One that a killed attempt on a former machine has left.
+      const former = { address: "100.64.0.9", recorded: "w1=100.64.0.9 " };
+      bashOk(
+        stage(
+          temporaryFolder(),
+          "admit",
+          joiners,
+          `${kubectl(6, "", ready, "none", former)}\nforget_node() { :; }\napply`,
+        ),
+      );
+    });
+  }
 
   for (const [question, what] of [
     ['"get node w1 "*joined*', /no answer after \d+ s to the question which mark.*w1.*request timed out/],
@@ -896,7 +943,15 @@ describe("stages control-plane and join", () => {
    * A host on which kubeadm, kubectl and the way out only take notes. `answers`: whether a cluster is there;
    * `failing`: the command at which it ends.
    */
-  const fakes = ({ answers = false, failing = "", former = "", version = "1.36.3", known = "key-1" } = {}) => `
+  const fakes = ({
+    answers = false,
+    failing = "",
+    former = "",
+    version = "1.36.3",
+    known = "key-1",
+    there = "",
+    recorded = "",
+  } = {}) => `
     kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *) log "security $*" ;; esac; }
     admitted() { [ "$(cat "$DISCOVERY")" = "kind: Config" ]; }
     tighten_modes() { log tighten_modes; }
@@ -922,7 +977,15 @@ describe("stages control-plane and join", () => {
     forget_etcd_member() { log "forget_etcd_member $1"; }
     forget_node() { log "forget_node $1"; }
     mark_of() { ANSWER="${former}"; }
-    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "$*" ;; esac; }
+    kubectl_cluster() {
+        case "$*" in
+        *"get secrets"*) echo secret/bootstrap-token-x ;;
+        "get node "*"-o name") printf '%s' "${there}" ;;
+        "get node "*InternalIP*) printf 192.168.1.50 ;;
+        *"get configmap tailkube-nodes "*) printf '%s' "${recorded}" ;;
+        *) log "$*" ;;
+        esac
+    }
     kubectl_node() { printf 10.50.1.0/24; }
     follow_endpoint() { log follow_endpoint; }
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
@@ -1043,6 +1106,24 @@ describe("stages control-plane and join", () => {
     const joining = { ...plane, TK_FOUNDER: "mark0" };
     bashOk(stage(root, "control-plane", joining, fakes({ answers: true, former: "mark1" })));
     expect(logOf(root)).to.not.include("forget_node node1");
+  });
+
+  it("refuses the name of a control plane that somebody else made, and takes nothing of it out of etcd or the cluster", () => {
+    const root = temporaryFolder();
+    const joining = { ...plane, TK_FOUNDER: "mark0" };
+    const { status, stderr } = bash(
+      stage(root, "control-plane", joining, fakes({ answers: true, there: "node/node1", recorded: "cp2=100.64.0.2 " })),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /control-plane: the cluster has a Node node1 at 192\.168\.1\.50 that this program did not make/,
+    );
+    expect(logOf(root)).to.deep.equal(["stop tailkube-endpoint.service", "mint_credentials"]);
+    for (const ours of [{ former: "mark-of-a-former-machine" }, { recorded: "node1=192.168.1.50 " }]) {
+      const again = temporaryFolder();
+      bashOk(stage(again, "control-plane", joining, fakes({ answers: true, there: "node/node1", ...ours })));
+      expect(logOf(again)).to.deep.equal(joined(again));
+    }
   });
 
   it("refuses to join a cluster of another version, or of another authority", () => {
@@ -1510,7 +1591,7 @@ esac
       0o755,
     );
     const units =
-      'systemctl() { [ "$*" != "is-active --quiet tailscaled.service" ] || [ ! -e "$ROOT/inactive" ]; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nundo_network() { log undo_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
@@ -1692,6 +1773,15 @@ esac
     expect(remove().status).to.equal(0);
     expect(has("var/lib/tailkube/advertised")).to.equal(false);
     expect(prefs()).to.equal(before);
+  });
+
+  it("keeps the rules that protect the host's own networks until it has left the tailnet", () => {
+    const { logIn, run, log } = host({ state: "NeedsLogin" });
+    logIn();
+    expect(run('unit_stop() { log "stop $1"; }\nremove_tailnet\nresult')).to.include({ status: 0 });
+    const at = (line: string) => log().indexOf(line);
+    expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
+    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
   });
 
   it("asks no tailscaled any more once its own login has ended: a killed clean-up may have removed it", () => {

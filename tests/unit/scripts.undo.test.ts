@@ -153,6 +153,12 @@ describe("operator/undo.sh", () => {
     ["it refuses the connection", "ssh: connect to host 192.0.2.21 port 2222: Connection refused"],
     ["this machine has no network", "ssh: connect to host 192.0.2.21 port 2222: Network is unreachable"],
     ["ssh says nothing at all", ""],
+    ["it takes the connection and is too busy to say more", "Connection timed out during banner exchange"],
+    ["resolving its name takes too long", "ssh: Could not resolve hostname w1.example.com: Connection timed out"],
+    [
+      "it shows no key of the pinned one's type",
+      "Unable to negotiate with 192.0.2.21 port 2222: no matching host key type found. Their offer: ssh-ed25519",
+    ],
   ]) {
     it(`fails, and does not take the host for a dead one, if ${what}`, () => {
       const run = undo(`echo '${said}' >&2; exit 255`);
@@ -220,13 +226,19 @@ describe("operator/undo.sh", () => {
 });
 
 describe("operator/online.sh", () => {
-  /** `ssh` says so, by the host's address; a name of TAILKUBE_FORGET is not asked. */
+  /**
+   * `ssh` says so, by the host's address, unless the key that it has to find there is `key`; a name of TAILKUBE_FORGET is not
+   * asked.
+   */
   function online(said: Record<string, string>, forget = "") {
     const root = temporaryFolder();
     const cases = Object.entries(said).map(([address, text]) => `*" ${address} "*) echo '${text}' >&2 ;;`);
     write(
       `${root}/bin/ssh`,
-      `#!/bin/bash\necho "$*" >>${root}/calls\ncase "$*" in ${cases.join("\n")} esac; exit 255\n`,
+      `#!/bin/bash
+echo "$*" >>${root}/calls
+for word; do case $word in UserKnownHostsFile=*) cat "\${word#*=}" >>${root}/known_hosts ;; esac; done
+case "$*" in ${cases.join("\n")} esac; exit 255\n`,
       0o755,
     );
     const script = ["answers", "online"].map((name) => scriptText(`operator/${name}.sh`)).join("\n");
@@ -234,20 +246,25 @@ describe("operator/online.sh", () => {
       encoding: "utf8",
       env: {
         PATH: `${root}/bin:${process.env.PATH}`,
-        TAILKUBE_HOSTS: "cp1=cp1.example.com:22 w1=192.0.2.21:2222",
+        TMPDIR: root,
+        TAILKUBE_HOSTS: "cp1=cp1.example.com:22,ssh-ed25519,AAAA1= w1=192.0.2.21:2222,ssh-ed25519,AAAA2==",
         TAILKUBE_FORGET: forget,
       },
     });
-    return { status, stderr, asked: existsSync(`${root}/calls`) };
+    expect(readdirSync(root).filter((name) => name.startsWith("tmp"))).to.deep.equal([]);
+    const known = existsSync(`${root}/known_hosts`) ? readFileSync(`${root}/known_hosts`, "utf8") : "";
+    return { status, stderr, known, asked: existsSync(`${root}/calls`) };
   }
   const unresolved = "ssh: Could not resolve hostname cp1.example.com: Name or service not known";
 
-  it("is content with one host that answers, whatever the others do", () => {
-    for (const said of [
-      "Host key verification failed.",
-      "ssh: connect to host 192.0.2.21 port 2222: Connection refused",
-    ]) {
-      expect(online({ "cp1.example.com": unresolved, "192.0.2.21": said })).to.deep.include({ status: 0, stderr: "" });
+  it("is content with one host that shows its own key, whatever the others do", () => {
+    for (const others of [unresolved, "Host key verification failed.", "Connection timed out"]) {
+      const run = online({
+        "cp1.example.com": others,
+        "192.0.2.21": "nobody@192.0.2.21: Permission denied (publickey).",
+      });
+      expect(run).to.deep.include({ status: 0, stderr: "" });
+      expect(run.known).to.equal("cp1.example.com ssh-ed25519 AAAA1=\n[192.0.2.21]:2222 ssh-ed25519 AAAA2==\n");
     }
   });
 
@@ -260,8 +277,19 @@ describe("operator/online.sh", () => {
       .and.include('TAILKUBE_FORGET="cp1 w1"');
   });
 
+  it("fails in a network in which other machines have the hosts' addresses", () => {
+    for (const said of [
+      "Host key verification failed.",
+      "ssh: connect to host 192.0.2.21 port 2222: Connection refused",
+    ]) {
+      const { status, stderr } = online({ "cp1.example.com": said, "192.0.2.21": said });
+      expect(status).to.equal(1);
+      expect(stderr).to.include(`(cp1: ${said}; w1: ${said})`);
+    }
+  });
+
   it("goes on where the operator says that all machines are gone", () => {
-    expect(online({}, "w1 cp1")).to.deep.equal({ status: 0, stderr: "", asked: false });
+    expect(online({}, "w1 cp1")).to.deep.equal({ status: 0, stderr: "", known: "", asked: false });
     expect(online({ "192.0.2.21": "Connection timed out" }, "cp1").status).to.equal(1);
   });
 });

@@ -45,7 +45,7 @@ function stage(root: string, files: readonly string[], more: Record<string, stri
   const script = files
     .map(scriptText)
     .join("\n")
-    .replace(/\/(etc\/kubernetes|etc\/containerd|var\/lib\/etcd|var\/log)\b/g, `${root}/$1`);
+    .replace(/\/(etc\/kubernetes|etc\/containerd|etc\/systemd\/system|var\/lib\/etcd|var\/log)\b/g, `${root}/$1`);
   for (const folder of ["etc/kubernetes/manifests", "etc/containerd", "var/lib/etcd", "var/log", "bin"]) {
     mkdirSync(`${root}/${folder}`, { recursive: true });
   }
@@ -494,6 +494,7 @@ describe("stage upgrade", () => {
     const state = (name: string, value: string) => existsSync(`${root}/s/${name}`) || write(`${root}/s/${name}`, value);
     state("cluster", cluster);
     state("endpoint", role === "control-plane" ? "active" : "");
+    if (role === "control-plane") write(`${root}/etc/systemd/system/tailkube-endpoint.service`, "[Unit]\n");
     for (const name of ["kubelet", "kubectl", "kubeadm", "running"]) state(name, kubelet);
     write(`${root}/etc/containerd/config.toml`, "version = 3\n");
     if (isNew) {
@@ -560,8 +561,7 @@ describe("stage upgrade", () => {
       renew_certificates() { log renew; }
       systemctl() {
         case "$*" in
-        "is-active --quiet tailkube-endpoint.service") [ "$(s endpoint)" = active ] ;;
-        "is-enabled --quiet tailkube-endpoint.service") [ -n "$(s endpoint)" ] ;;
+        "show --property=ActiveState --value -- tailkube-endpoint.service") s endpoint ;;
         "stop tailkube-endpoint.service") log "$*"; printf inactive >"$ROOT/s/endpoint" ;;
         "start "*tailkube-endpoint.service) log "$*"; printf active >"$ROOT/s/endpoint" ;;
         "restart kubelet.service") log "$*"; cp "$ROOT/s/kubelet" "$ROOT/s/running" ;;

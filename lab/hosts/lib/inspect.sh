@@ -1,6 +1,9 @@
 # What a host looks like, as text that can be compared before and after.
 # shellcheck shell=bash
 
+# To look for ipsets.
+MACHINE_PACKAGES+=(ipset:ipset)
+
 # hosts_status NAME…: name, state, address, network manager, number of boots, faults.
 hosts_status() {
   local name state
@@ -53,4 +56,7 @@ list_tree() {
 # host_netstate NAME: the running host's network and BPF state, in sections.
 host_netstate() {
   host_exec "$1" bash -s <"$HOSTS_DIR/lib/netstate"
+  # With this machine's tool: hosts need none of their own.
+  printf '\n## ipsets\n'
+  nsenter --net="/run/netns/$(host_netns "$1")" ipset list -terse | sed -E '/^(Size in memory|References|Number of entries):/d'
 }

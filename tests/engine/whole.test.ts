@@ -1,0 +1,50 @@
+/** The whole program by the engine of the lab, as far as that goes without hosts: previews, with the policy pack too. */
+import { expect } from "chai";
+import { join } from "node:path";
+import { authKey, minimal, privateKey } from "../unit/config.fixtures";
+import { root, Stack } from "./cli";
+
+const { nodes } = minimal as { nodes: object[] };
+const policies = ["--policy-pack", join(root, "policy")];
+
+async function tailkube(config: Record<string, unknown>): Promise<Stack> {
+  const named = Object.fromEntries(Object.entries(config).map(([key, value]) => [`tailkube:${key}`, value]));
+  const stack = await Stack.create({ program: root, project: "tailkube", config: named });
+  await stack.setSecret("tailkube:sshPrivateKey", privateKey);
+  await stack.setSecret("tailkube:tailnetAuthKey", authKey);
+  return stack;
+}
+
+describe("the whole program by the engine", function () {
+  this.timeout(600_000);
+
+  it("is previewed from the first host key to the checks, no rule broken, no secret shown", async () => {
+    const stack = await tailkube({ nodes });
+    const { code, output } = await stack.run(["preview", "--diff", ...policies]);
+    expect(code, output).to.equal(0);
+    for (const name of ["cp1-host-key", "cp3-control-plane", "w1-join", "cluster-checks"]) {
+      expect(output, name).to.contain(`::${name}]`);
+    }
+    expect(output).to.contain("kubernetes:helm.sh/v3:Release");
+    expect(output).to.match(/Policy Packs run:\s+Name\s+Version\s+tailkube\b/);
+    expect(output).to.match(/\+ \d\d+ to create/);
+    expect(output).to.not.contain(authKey).and.to.not.contain("bm90IGEga2V5");
+    expect(stack.deployment.resources ?? []).to.deep.equal([]);
+  });
+
+  it("names everything that is wrong with a config, and asks for no resource", async () => {
+    const stack = await tailkube({ nodes, podCidr: "10.50.0.0/33", kubernetesVersion: "newest" });
+    const { code, output } = await stack.run(["preview"]);
+    expect(code).to.not.equal(0);
+    expect(output).to.contain("podCidr").and.to.contain("kubernetesVersion");
+    expect(output).to.not.contain("command:remote:Command");
+  });
+
+  it("is what the policy pack looks at: an unpinned host is refused", async () => {
+    const stack = await Stack.create({ program: "unpinned", project: "unpinned" });
+    const { code, output } = await stack.run(["preview", ...policies]);
+    expect(code).to.not.equal(0);
+    expect(output).to.contain("host-key-pinned");
+    expect((await stack.run(["preview"])).code, "without the pack").to.equal(0);
+  });
+});
