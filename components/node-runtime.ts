@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, Role } from "../config/types";
-import { credentialsOf } from "../config/mirrors";
+import { credentialsOf, type PackageMirrorName } from "../config/mirrors";
 import { containerdConfig, pauseImage } from "../plan/containerd";
 import { registriesFolder, registryLines } from "../plan/registries";
 import { HostScript, type ScriptTarget } from "./host-script";
@@ -33,8 +33,8 @@ export class NodeRuntime extends pulumi.ComponentResource {
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_BUNDLE: config.bundle ?? "",
           ...containerdVariables(config),
-          ...packageVariables(config),
-          ...registryVariables(config, args.registryCredentials),
+          ...packageVariables(config, "kubernetes", "docker"),
+          TK_REGISTRIES: registryLinesOf(config, args.registryCredentials),
         },
         timeoutSeconds: 1200,
       },
@@ -46,24 +46,26 @@ export class NodeRuntime extends pulumi.ComponentResource {
   }
 }
 
-/** Where the scripts find packages, where that is not the official place. */
-export function packageVariables({ mirrors }: ClusterConfig): Record<string, string> {
+/** Where the scripts find these projects' packages; empty: at the official place. */
+export function packageVariables(
+  { mirrors }: ClusterConfig,
+  ...names: readonly PackageMirrorName[]
+): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(mirrors.packages).flatMap(([name, { url, keyUrl }]) => [
-      [`TK_PACKAGES_${name.toUpperCase()}`, url],
-      ...(keyUrl === undefined ? [] : [[`TK_PACKAGES_${name.toUpperCase()}_KEY`, keyUrl]]),
+    names.flatMap((name) => [
+      [`TK_PACKAGES_${name.toUpperCase()}`, mirrors.packages[name]?.url ?? ""],
+      [`TK_PACKAGES_${name.toUpperCase()}_KEY`, mirrors.packages[name]?.keyUrl ?? ""],
     ]),
   );
 }
 
-/** The variables of scripts/registries.sh; none without mirrors of registries. */
-function registryVariables(
+/** What scripts/registries.sh reads; it is secret where there are credentials. */
+function registryLinesOf(
   { mirrors }: ClusterConfig,
   credentials: pulumi.Output<string> | undefined,
-): Record<string, pulumi.Input<string>> {
-  if (mirrors.registries.length === 0) return {};
+): pulumi.Input<string> {
   const lines = (text: string) => registryLines(mirrors, credentialsOf(text) ?? new Map<string, string>());
-  return { TK_REGISTRIES: credentials === undefined ? lines("") : credentials.apply(lines) };
+  return credentials === undefined || mirrors.registries.length === 0 ? lines("") : credentials.apply(lines);
 }
 
 /** The variables of scripts/runtime.sh that say which containerd is wanted, and with which configuration. */

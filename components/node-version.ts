@@ -46,7 +46,7 @@ export class NodeVersion extends pulumi.ComponentResource {
         variables: {
           ...nodeVariables(config, member),
           ...containerdVariables(config),
-          ...packageVariables(config),
+          ...packageVariables(config, "kubernetes", "docker", "tailscale"),
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
           TK_BUNDLE: config.bundle ?? "",

@@ -39,7 +39,6 @@ export const stageFiles = {
   upgrade: [
     "reset-cilium.sh",
     "reset.sh",
-    "registries.sh",
     "runtime.sh",
     "tailnet.sh",
     "node.sh",

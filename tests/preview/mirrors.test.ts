@@ -12,7 +12,7 @@ describe("with mirrors", function () {
     run = await runProgram({
       config: {
         mirrors: {
-          packages: { kubernetes: { url: "https://mirror.lan/k8s" } },
+          packages: { kubernetes: { url: "https://mirror.lan/k8s" }, tailscale: { url: "https://mirror.lan/ts" } },
           registries: [{ name: "registry.k8s.io", endpoints: ["https://mirror.lan/v2/registry.k8s.io"] }],
           charts: { url: "https://mirror.lan/charts" },
         },
@@ -25,6 +25,9 @@ describe("with mirrors", function () {
   it("hosts know where packages and images are, when they are set up and when they are upgraded", () => {
     for (const name of ["cp1-runtime", "w1-runtime", "cp1-upgrade", "w1-upgrade"]) {
       expect(find(run, name).inputs.stdin, name).to.include("https://mirror.lan/k8s").and.to.include("certs.d");
+    }
+    for (const name of ["cp1-tailnet", "w1-tailnet", "cp1-upgrade", "w1-upgrade"]) {
+      expect(find(run, name).inputs.stdin, name).to.include("https://mirror.lan/ts");
     }
   });
 
