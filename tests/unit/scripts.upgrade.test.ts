@@ -1042,20 +1042,21 @@ describe("stage upgrade", () => {
 describe("the stages runtime and tailnet on a node that has joined", () => {
   const joined = (root: string) => write(`${root}/var/lib/tailkube/joined`, "mark\n");
 
-  it("runtime imports images and leaves what runs alone", () => {
+  it("runtime imports images, knows new mirrors of registries, and leaves what runs alone", () => {
     const fakes = `
-      for f in claim_host kernel_settings install_containerd install_kubernetes import_images; do eval "$f() { log $f; }"; done
+      for f in claim_host kernel_settings install_registries install_containerd install_kubernetes import_images; do eval "$f() { log $f; }"; done
       containerd() { echo "containerd x 2.2.1"; }; kubeadm() { echo v1.35.4; }
       apply`;
     const root = temporaryFolder();
     joined(root);
     expect(JSON.parse(bashOk(stage(root, ["reset.sh", "runtime.sh"], {}, fakes)))).to.include({ kubeadm: "v1.35.4" });
-    expect(logOf(root)).to.deep.equal(["import_images"]);
+    expect(logOf(root)).to.deep.equal(["install_registries", "import_images"]);
     const fresh = temporaryFolder();
     bashOk(stage(fresh, ["reset.sh", "runtime.sh"], {}, fakes));
     expect(logOf(fresh)).to.deep.equal([
       "claim_host",
       "kernel_settings",
+      "install_registries",
       "install_containerd",
       "install_kubernetes",
       "import_images",
