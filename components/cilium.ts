@@ -33,7 +33,14 @@ export class Cilium extends pulumi.ComponentResource {
         namespace: "kube-system",
         chart: config.cilium.chart ?? "cilium",
         version: config.cilium.version,
-        ...(config.cilium.chart === undefined ? { repositoryOpts: { repo: "https://helm.cilium.io" } } : {}),
+        ...(config.cilium.chart === undefined
+          ? {
+              repositoryOpts: {
+                repo: config.mirrors.charts?.url ?? "https://helm.cilium.io",
+                ...(config.mirrors.charts?.caFile !== undefined && { caFile: config.mirrors.charts.caFile }),
+              },
+            }
+          : {}),
         values: pulumi
           .output(args.underlay)
           .apply((underlay) => ciliumValues({ config, nodeCount: config.nodes.length, underlay })),

@@ -43,7 +43,7 @@ export class ClusterChecks extends pulumi.ComponentResource {
           TK_CONTROL_PLANES: controlPlanes(config.nodes)
             .map((node) => node.name)
             .join(" "),
-          TK_PAUSE_IMAGE: pauseImage(config.kubernetesVersion),
+          TK_PAUSE_IMAGE: pauseImage(config.kubernetesVersion, config.mirrors.imageRepository),
           TK_POD_MTU: underlay.apply((under) => `${podMtu(config, under)}`),
           TK_UNDERLAY_MTU: underlay.apply(({ mtu }) => `${mtu}`),
           TK_TUNNEL_PORT: `${config.tunnelPort}`,

@@ -1,12 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, Role } from "../config/types";
+import { credentialsOf, type PackageMirrorName } from "../config/mirrors";
 import { containerdConfig, pauseImage } from "../plan/containerd";
+import { registriesFolder, registryLines } from "../plan/registries";
 import { HostScript, type ScriptTarget } from "./host-script";
 
 export interface NodeRuntimeArgs {
   host: ScriptTarget;
   role: Role;
   config: ClusterConfig;
+  /** For mirrors of registries, as the config has them; secret. */
+  registryCredentials?: pulumi.Output<string>;
 }
 
 /** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
@@ -29,6 +33,8 @@ export class NodeRuntime extends pulumi.ComponentResource {
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_BUNDLE: config.bundle ?? "",
           ...containerdVariables(config),
+          ...packageVariables(config, "kubernetes", "docker"),
+          TK_REGISTRIES: registryLinesOf(config, args.registryCredentials),
         },
         timeoutSeconds: 1200,
       },
@@ -40,13 +46,36 @@ export class NodeRuntime extends pulumi.ComponentResource {
   }
 }
 
+/** Where the scripts find these projects' packages; empty: at the official place. */
+export function packageVariables(
+  { mirrors }: ClusterConfig,
+  ...names: readonly PackageMirrorName[]
+): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => [
+      [`TK_PACKAGES_${name.toUpperCase()}`, mirrors.packages[name]?.url ?? ""],
+      [`TK_PACKAGES_${name.toUpperCase()}_KEY`, mirrors.packages[name]?.keyUrl ?? ""],
+    ]),
+  );
+}
+
+/** What scripts/registries.sh reads; it is secret where there are credentials. */
+function registryLinesOf(
+  { mirrors }: ClusterConfig,
+  credentials: pulumi.Output<string> | undefined,
+): pulumi.Input<string> {
+  const lines = (text: string) => registryLines(mirrors, credentialsOf(text) ?? new Map<string, string>());
+  return credentials === undefined || mirrors.registries.length === 0 ? lines("") : credentials.apply(lines);
+}
+
 /** The variables of scripts/runtime.sh that say which containerd is wanted, and with which configuration. */
 export function containerdVariables(config: ClusterConfig): Record<string, string> {
   const containerd = {
-    pauseImage: pauseImage(config.kubernetesVersion),
+    pauseImage: pauseImage(config.kubernetesVersion, config.mirrors.imageRepository),
     restrictOomScoreAdj: config.hostProfile.containerd.restrictOomScoreAdj,
     // Where Cilium installs its plugin; Debian's containerd looks elsewhere by default.
     cniBinDirs: "/opt/cni/bin",
+    ...(config.mirrors.registries.length > 0 && { registries: registriesFolder }),
   };
   return {
     TK_CONTAINERD_VERSION: config.containerdVersion ?? "",

@@ -5,7 +5,7 @@ import { scriptText } from "../scripts/render";
 import type { ClusterSecretValues } from "./cluster-secrets";
 import { HostScript } from "./host-script";
 import { type Member, nodeVariables } from "./membership";
-import { containerdVariables } from "./node-runtime";
+import { containerdVariables, packageVariables } from "./node-runtime";
 import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables } from "./node-security";
 
 export interface NodeVersionArgs {
@@ -46,6 +46,7 @@ export class NodeVersion extends pulumi.ComponentResource {
         variables: {
           ...nodeVariables(config, member),
           ...containerdVariables(config),
+          ...packageVariables(config, "kubernetes", "docker", "tailscale"),
           TK_KUBERNETES_VERSION: config.kubernetesVersion,
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
           TK_BUNDLE: config.bundle ?? "",

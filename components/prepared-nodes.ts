@@ -55,7 +55,11 @@ export function prepareNodes(
         ? new LanNode(name, { node, host, config }, onHost)
         : new TailnetNode(name, { host, config, tags, authKey: authKey() }, onHost);
     // One after the other on a host: both may use its package manager.
-    const runtime = new NodeRuntime(name, { host, role, config }, { parent, dependsOn: device });
+    const runtime = new NodeRuntime(
+      name,
+      { host, role, config, registryCredentials: secrets.registryCredentials },
+      { parent, dependsOn: device },
+    );
     if (config.nodeNetwork === "tailnet" && apiKey !== undefined) {
       const by = { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId };
       new TailnetDevice(name, { deviceId: device.deviceId, node: name, api: by }, { parent });

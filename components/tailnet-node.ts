@@ -3,6 +3,7 @@ import type { ClusterConfig } from "../config/types";
 import { scriptText } from "../scripts/render";
 import { GuardedScript } from "./guarded-script";
 import { ipv4Result, type ScriptTarget } from "./host-script";
+import { packageVariables } from "./node-runtime";
 
 export interface TailnetNodeArgs {
   host: ScriptTarget;
@@ -33,6 +34,7 @@ export class TailnetNode extends pulumi.ComponentResource {
           TK_TAGS: args.tags.join(" "),
           TK_BUNDLE: config.bundle ?? "",
           TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
+          ...packageVariables(config, "tailscale"),
           TK_ENDPOINT: config.endpoint.address,
           TK_POD_CIDR: config.podCidr,
           TK_POD_ROUTING: config.podRouting,

@@ -4,7 +4,8 @@ import { architectureOf, defaultInstanceType, ec2Images } from "../plan/ec2-imag
 import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
 
 export type Architecture = "amd64" | "arm64";
-export type Ec2Os = "debian" | "ubuntu";
+/** `ubuntu` is the newest LTS release, `debian` the stable one. */
+export type Ec2Os = "debian" | "ubuntu" | "ubuntu-24.04";
 
 /** A machine that the program makes. What is here counts when it is made: a machine that is there stays as it is. */
 export interface Ec2HostConfig {
@@ -44,7 +45,7 @@ const subnetId = () => text(/^subnet-[0-9a-f]+$/, "the ID of a subnet such as su
 const machine = {
   instanceType: instanceType().optional(),
   architecture: choice(["amd64", "arm64"]).optional(),
-  os: choice(["debian", "ubuntu"]).optional(),
+  os: choice(["debian", "ubuntu", "ubuntu-24.04"]).optional(),
   rootVolumeGib: gib().optional(),
 };
 

@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { contradictions } from "../plan/cilium";
 import { bypasses } from "../plan/cilium-extra";
 import { unfitValues } from "../plan/cilium-unfit";
-import { untested } from "../plan/compatibility";
+import { outOfSupport, untested } from "../plan/compatibility";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
@@ -15,8 +15,9 @@ import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from ".
 import { exposedSecrets } from "./exposed";
 import { lanSelection, nodeNetworkProblems } from "./lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
-import { hostProfileSchema, newestKubernetesMinor, stackSchema, type StackValues, structuredKeys } from "./schema";
+import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema";
 import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "./types";
+import { credentialsOf, mirrorProblems, type MirrorsConfig, readMirrors } from "./mirrors";
 import { readSecrets } from "./secrets";
 import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./tailnet";
 
@@ -46,8 +47,14 @@ export type ReadFile = (path: string) => string;
 /**
  * Loads and checks the whole config. Throws a ConfigError with every problem that was found: key, value, what is allowed,
  * what to do. Secrets are never quoted.
+ *
+ * @param today YYYY-MM-DD, for the warnings of what is out of support.
  */
-export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConfig {
+export function loadConfig(
+  source: ConfigSource,
+  readFile: ReadFile,
+  today = new Date().toISOString().slice(0, 10),
+): LoadedConfig {
   const problems: string[] = [];
   const unreadable = new Set<string>();
   const raw = readSource(source, problems, unreadable);
@@ -70,13 +77,16 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
   if (!rest.success) {
     throw new ConfigError(problems);
   }
-  const config = clusterConfig(rest.data, hostProfile, policy);
+  const mirrors = readMirrors(rest.data.mirrors, readFile, problems);
+  const config = clusterConfig(rest.data, hostProfile, policy, mirrors);
+  const credentials = credentialsOf(secrets.registryCredentials ?? "") ?? new Map<string, string>();
   problems.push(
     ...[
       ...tailnetApiProblems(raw),
       ...nodeNetworkProblems(rest.data),
       ...ec2Problems(config, rest.data.ec2, secrets.sshPrivateKey),
       ...ec2LanProblems(rest.data),
+      ...mirrorProblems(mirrors, { bundle: config.bundle, chart: config.cilium.chart, credentials }),
       ...ruleProblems(config, readFile, raw.hostProfile),
     ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
   );
@@ -90,7 +100,8 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile): LoadedConf
       ...warnings(config),
       ...tailnetWarnings(raw),
       ...hostKeyWarnings(config),
-      ...untested(config, newestKubernetesMinor),
+      ...untested(config),
+      ...outOfSupport(config, today),
     ],
   };
 }
@@ -175,6 +186,7 @@ function clusterConfig(
   values: StackValues,
   hostProfile: HostProfile,
   policy: Record<string, unknown> | undefined,
+  mirrors: MirrorsConfig,
 ): ClusterConfig {
   const ssh = { user: values.sshUser, port: values.sshPort };
   const isLan = values.nodeNetwork === "lan";
@@ -226,6 +238,7 @@ function clusterConfig(
     ssh,
     ...(ec2 !== undefined && { ec2 }),
     ...(values.bundle !== undefined && { bundle: values.bundle }),
+    mirrors,
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
     security: values.security,

@@ -19,6 +19,7 @@ export interface StackConfig {
     tailnetControlPlaneAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;
     tailnetOauthClientSecret?: pulumi.Output<string>;
+    registryCredentials?: pulumi.Output<string>;
   };
 }
 
@@ -42,6 +43,9 @@ export function loadStackConfig(): StackConfig {
       ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
       ...(secrets.tailnetOauthClientSecret !== undefined && {
         tailnetOauthClientSecret: pulumi.secret(secrets.tailnetOauthClientSecret),
+      }),
+      ...(secrets.registryCredentials !== undefined && {
+        registryCredentials: pulumi.secret(secrets.registryCredentials),
       }),
     },
   };

@@ -1,10 +1,10 @@
 /** Rules between several keys of a config: each returns a line for every problem. */
+import { newestKubernetesMinor } from "../model/releases";
+import { compareVersions, minorOf } from "../model/versions";
 import { isIPv4, overlap, subnetCount, tailnetRange } from "../plan/cidr";
 import { controlPlanes } from "../plan/nodes";
 import { leastContainerd } from "../plan/requirements";
-import { compareVersions, minorOf } from "../plan/upgrade";
 import { refused, valueText } from "./errors";
-import { newestKubernetesMinor } from "./schema";
 import type { ClusterConfig } from "./types";
 
 type Nodes = Pick<ClusterConfig, "nodes">;

@@ -3,19 +3,14 @@
  * of it.
  */
 import { z } from "zod";
+import { defaultVersions, oldestKubernetesMinor } from "../model/releases";
 import { isValues } from "../plan/merge";
 import { ec2Schema } from "./ec2";
 import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
+import { mirrorsSchema } from "./mirrors";
 import { dnsLabel, interfacePattern, isHostAddress, nodeSchema, port, userName } from "./node";
 import { securitySchema } from "./security";
 
-/**
- * Oldest Kubernetes minor that is accepted: kubeadm's v1beta4 documents came with 1.31
- * (https://kubernetes.io/blog/2024/08/23/kubernetes-1-31-kubeadm-v1beta4/).
- */
-export const oldestKubernetesMinor = 31;
-/** Newest Kubernetes minor that the program was tried with. */
-export const newestKubernetesMinor = 36;
 /** Oldest Cilium minor (of 1.x) whose chart has the values that plan/cilium.ts sets. */
 export const oldestCiliumMinor = 15;
 /** Tailscale's own coordination server. */
@@ -55,7 +50,7 @@ function hostPath(example: string) {
 const freeForm = (allowed: string) => z.record(z.string(), z.unknown(), { error: allowed });
 
 /** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
-export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2", "security"]);
+export const structuredKeys: ReadonlySet<string> = new Set(["nodes", "ciliumValues", "ec2", "mirrors", "security"]);
 
 /** What a user writes, key by key. Defaults are those that Pulumi.yaml names. */
 export const stackSchema = z.object({
@@ -79,13 +74,13 @@ export const stackSchema = z.object({
   serviceCidr: network(12, 28, "10.96.0.0/12").default("10.96.0.0/12"),
   podRouting: choice(["native", "vxlan"]).optional(),
   tunnelPort: port().default(8472),
-  kubernetesVersion: version(oldestKubernetesMinor, "1.36.3").default("1.36.3"),
+  kubernetesVersion: version(oldestKubernetesMinor, defaultVersions.kubernetes).default(defaultVersions.kubernetes),
   tailscaleVersion: release("1.102.5").optional(),
   containerdVersion: release("2.2.1").optional(),
   certificateRenewal: z.string({ error: "a text such as today's date" }).default(""),
   drainSeconds: wholeNumber(0, 86400, "seconds").default(300),
   restoreSnapshot: hostPath("/var/lib/tailkube/snapshots/auto-20260131T120000Z-1.36.3.db").optional(),
-  ciliumVersion: version(oldestCiliumMinor, "1.20.2").default("1.20.2"),
+  ciliumVersion: version(oldestCiliumMinor, defaultVersions.cilium).default(defaultVersions.cilium),
   ciliumChart: text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
   ciliumValues: freeForm("an object of values of the Cilium chart").default({}),
   tailnetLoginServer: text(/^https?:\/\/[^\s/]+/, `a URL such as ${tailscaleLoginServer}`).default(
@@ -118,6 +113,9 @@ export const stackSchema = z.object({
     ec2Schema.optional(),
   ),
   bundle: hostPath("/opt/tailkube-bundle").optional(),
+  mirrors: mirrorsSchema,
+  registryCredentials: z.string().optional(),
+  registryCredentialsFile: z.string().optional(),
   hostProfile: z.string().optional(),
   operatorEndpoint: choice(["host", "tailnet", "endpoint"]).default("host"),
   security: securitySchema,

@@ -2,6 +2,7 @@
 import { looksSecret } from "./errors";
 import type { Secrets } from "./types";
 import type { ReadFile } from "./load";
+import { credentialsOf } from "./mirrors";
 import { makesAuthKeys } from "./tailnet";
 
 /** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */
@@ -72,6 +73,15 @@ const tailnetOauthClientSecret: SecretKind = {
   },
 };
 
+const registryCredentials: SecretKind = {
+  wanted: "lines of a mirror's host, user and password: HOST[:PORT] USER:PASSWORD",
+  problem(value) {
+    return credentialsOf(value) === undefined
+      ? "a line of it is not HOST[:PORT] USER:PASSWORD. Give one line for each host of mirrors.registries that asks for a password."
+      : undefined;
+  },
+};
+
 /**
  * The secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
  * given twice, unreadable or of the wrong kind. Those of the tailnet's API may be missing, and
@@ -79,15 +89,18 @@ const tailnetOauthClientSecret: SecretKind = {
  */
 export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
   // ssh refuses a key whose last line does not end.
-  const ssh = { sshPrivateKey: `${readSecret("sshPrivateKey", sshPrivateKey, raw, readFile, problems)}\n` };
-  // A stack that was one of a tailnet may still name the tailnet's.
-  if (raw.nodeNetwork === "lan") {
-    return ssh;
-  }
   const read = (key: string, kind: SecretKind) => readSecret(key, kind, raw, readFile, problems);
   const given = (key: string) => raw[key] !== undefined || raw[`${key}File`] !== undefined;
+  const common = {
+    sshPrivateKey: `${read("sshPrivateKey", sshPrivateKey)}\n`,
+    ...(given("registryCredentials") && { registryCredentials: read("registryCredentials", registryCredentials) }),
+  };
+  // A stack that was one of a tailnet may still name the tailnet's.
+  if (raw.nodeNetwork === "lan") {
+    return common;
+  }
   return {
-    ...ssh,
+    ...common,
     ...(!makesAuthKeys(raw) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
     ...(given("tailnetControlPlaneAuthKey") && {
       tailnetControlPlaneAuthKey: read("tailnetControlPlaneAuthKey", tailnetAuthKey),

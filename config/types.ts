@@ -1,5 +1,6 @@
 /** The config as the rest of the program works with it: `config/load.ts` makes it of what a user writes. */
 import type { Ec2Config, Ec2HostConfig } from "./ec2";
+import type { MirrorsConfig } from "./mirrors";
 import type { SecurityConfig } from "./security";
 
 export type Role = "control-plane" | "worker";
@@ -90,7 +91,7 @@ export interface ClusterConfig {
   kubernetesVersion: string;
   /** Without the `v`. Absent: the bundle's, or what is installed, or else the newest. */
   tailscaleVersion?: string;
-  /** Without the `v`. Absent: the bundle's, or what is installed, or else the distribution's. */
+  /** Without the `v`. Absent: the bundle's, or what is installed, or else the newest containerd.io. */
   containerdVersion?: string;
   /** Any text; a changed one renews the control planes' certificates. */
   certificateRenewal: string;
@@ -126,6 +127,8 @@ export interface ClusterConfig {
   ec2?: Ec2Config;
   /** Absolute path on the hosts of an offline bundle. Absent: distribution packages. */
   bundle?: string;
+  /** Where hosts install from instead of the official places. */
+  mirrors: MirrorsConfig;
   hostProfile: HostProfile;
   /**
    * The address by which the operator's machine reaches the API server: the first control plane's SSH address, its
@@ -148,6 +151,8 @@ export interface Secrets {
   tailnetApiKey?: string;
   /** Secret of an OAuth client of the tailnet's API. */
   tailnetOauthClientSecret?: string;
+  /** `HOST[:PORT] USER:PASSWORD` of registries' mirrors, one a line. */
+  registryCredentials?: string;
 }
 
 export const emptyHostProfile: HostProfile = {

@@ -1,13 +1,16 @@
-/** `npm run docs`: writes docs/config.md from the schema, Pulumi.yaml's descriptions and docs/fields.yaml. */
+/** `npm run docs`: writes docs/config.md (of the schema, Pulumi.yaml's descriptions, docs/fields.yaml) and docs/versions.md. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { format } from "prettier";
 import { parse } from "yaml";
 import { hostProfileSchema, stackSchema } from "../config/schema";
+import { catalogueDate, defaultVersions, oldestKubernetesMinor } from "../model/releases";
 import { referenceTables, sectionsOf } from "./reference";
+import { releaseTables } from "./releases";
 
 const root = join(__dirname, "..");
 export const referencePath = join(root, "docs/config.md");
+export const versionsPath = join(root, "docs/versions.md");
 
 const head = `# Config reference
 
@@ -46,6 +49,21 @@ export async function reference(): Promise<string> {
   return format(`${head}\n${referenceTables(allSections(), words())}`, { parser: "markdown", printWidth: 120 });
 }
 
+const versionsHead = `# Versions
+
+<!-- Written by \`npm run docs\` from model/releases.json. Do not edit it. -->
+
+What the program knew of other projects' releases on ${catalogueDate}. A stack that names no versions gets Kubernetes
+${defaultVersions.kubernetes} and Cilium ${defaultVersions.cilium}. A preview warns of versions that nobody has tested together and of those whose makers no longer mend
+them; it refuses a Kubernetes older than 1.${oldestKubernetesMinor}.
+`;
+
+/** The page of the catalogue, formatted as the project's other files are. */
+export async function versions(): Promise<string> {
+  return format(`${versionsHead}\n${releaseTables()}`, { parser: "markdown", printWidth: 120 });
+}
+
 if (require.main === module) {
   void reference().then((text) => writeFileSync(referencePath, text));
+  void versions().then((text) => writeFileSync(versionsPath, text));
 }

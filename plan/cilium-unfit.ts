@@ -1,9 +1,9 @@
 /** Values of the Cilium chart that are not pinned, but with which it cannot work on top of the pinned ones. */
 import { refused } from "../config/errors";
 import type { ClusterConfig } from "../config/types";
+import { minorOf } from "../model/versions";
 import { lookUp } from "./cilium";
 import type { Values } from "./merge";
-import { minorOf } from "./upgrade";
 
 interface Unfit {
   path: readonly string[];

@@ -1,4 +1,6 @@
 /** containerd's /etc/containerd/config.toml. Both majors of containerd are in the field, each with its own layout. */
+import { kubernetesRelease, kubernetesReleases, newestKubernetesMinor } from "../model/releases";
+import { minorOf } from "../model/versions";
 
 export interface ContainerdConfigArgs {
   pauseImage: string;
@@ -6,6 +8,8 @@ export interface ContainerdConfigArgs {
   restrictOomScoreAdj: boolean;
   /** Folders of CNI plugins, separated by ':'; absent: containerd's own default, /opt/cni/bin. One only with 1.x. */
   cniBinDirs?: string;
+  /** Folder with the registries' hosts.toml; absent: containerd's own default. */
+  registries?: string;
 }
 
 /**
@@ -33,6 +37,7 @@ function version2(a: ContainerdConfigArgs): string {
     `  sandbox_image = ${toml(a.pauseImage)}`,
     ...(a.restrictOomScoreAdj ? ["  restrict_oom_score_adj = true"] : []),
     ...(a.cniBinDirs ? ["", `  [${cri}.cni]`, `    bin_dir = ${toml(a.cniBinDirs)}`] : []),
+    ...(a.registries ? ["", `  [${cri}.registry]`, `    config_path = ${toml(a.registries)}`] : []),
     "",
     ...runc(`${cri}.containerd`),
   ].join("\n");
@@ -47,6 +52,7 @@ function version3(a: ContainerdConfigArgs): string {
     "",
     `[${images}.pinned_images]`,
     `  sandbox = ${toml(a.pauseImage)}`,
+    ...(a.registries ? ["", `[${images}.registry]`, `  config_path = ${toml(a.registries)}`] : []),
     "",
     `[${runtime}]`,
     ...(a.restrictOomScoreAdj ? ["  restrict_oom_score_adj = true"] : []),
@@ -76,30 +82,17 @@ function runc(containerd: string): string[] {
 const toml = (text: string): string => JSON.stringify(text);
 
 /**
- * Pause images that kubeadm names, by Kubernetes minor: PauseVersion in cmd/kubeadm/app/constants/constants.go of the
- * release branch. containerd has to name the same one, or a host pulls two.
- */
-const pauseVersions: ReadonlyMap<number, string> = new Map([
-  [31, "3.10"],
-  [32, "3.10"],
-  [33, "3.10"],
-  [34, "3.10.1"],
-  [35, "3.10.1"],
-  [36, "3.10.2"],
-]);
-
-/**
- * The pause image that kubeadm of this Kubernetes version names; for a minor newer than the table the newest known, which
- * works as well. Throws on text that is no version and on a minor older than the table.
+ * The pause image that kubeadm of this Kubernetes version names; for a minor newer than the catalogue the newest known, which
+ * works as well. Throws on text that is no version and on a minor older than the catalogue.
  *
  * @param kubernetesVersion such as `1.36.3`.
+ * @param repository what stands for registry.k8s.io.
  */
-export function pauseImage(kubernetesVersion: string): string {
-  const minor = Number(/^1\.(\d+)\./.exec(kubernetesVersion)?.[1]);
-  const newest = Math.max(...pauseVersions.keys());
-  const version = pauseVersions.get(Math.min(minor, newest));
-  if (version === undefined) {
+export function pauseImage(kubernetesVersion: string, repository = "registry.k8s.io"): string {
+  const isNewer = /^1\.\d+\./.test(kubernetesVersion) && minorOf(kubernetesVersion) > newestKubernetesMinor;
+  const release = isNewer ? kubernetesReleases[0] : kubernetesRelease(kubernetesVersion);
+  if (release === undefined) {
     throw new Error(`no pause image is known for Kubernetes ${JSON.stringify(kubernetesVersion)}`);
   }
-  return `registry.k8s.io/pause:${version}`;
+  return `${repository}/pause:${release.pause}`;
 }

@@ -10,18 +10,22 @@ export interface Ec2Image {
   user: string;
 }
 
+/** Canonical's, by the names of a release, such as `noble-24.04`. */
+const ubuntu = (release: string): Ec2Image => ({
+  owner: "099720109477",
+  name: (architecture) => `ubuntu/images/hvm-ssd-gp3/ubuntu-${release}-${architecture}-server-*`,
+  user: "ubuntu",
+});
+
 /**
- * The distributions' own images: https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm and
+ * The distributions' own images: https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie and
  * https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/. By the owner, for anybody may publish an
  * image of any name.
  */
 export const ec2Images: Readonly<Record<Ec2Os, Ec2Image>> = {
-  debian: { owner: "136693071363", name: (architecture) => `debian-12-${architecture}-*`, user: "admin" },
-  ubuntu: {
-    owner: "099720109477",
-    name: (architecture) => `ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-${architecture}-server-*`,
-    user: "ubuntu",
-  },
+  debian: { owner: "136693071363", name: (architecture) => `debian-13-${architecture}-*`, user: "admin" },
+  ubuntu: ubuntu("resolute-26.04"),
+  "ubuntu-24.04": ubuntu("noble-24.04"),
 };
 
 /** What EC2 calls an architecture. */

@@ -3,6 +3,7 @@
  * a changed intent.
  */
 import { Document, parse, visit } from "yaml";
+import type { MirrorsConfig } from "../config/mirrors";
 import type { HostProfile, Role, Taint } from "../config/types";
 import type { SecurityConfig } from "../config/security";
 import { merge } from "./merge";
@@ -34,6 +35,7 @@ export interface ClusterDocumentArgs {
   profile: HostProfile;
   /** The file that kubelets hand to pods as resolv.conf: an absolute path. */
   resolvConf: string;
+  mirrors?: Pick<MirrorsConfig, "imageRepository">;
   /** Absent: as kubeadm leaves it. Its files have to be on the control plane before (plan/security-files.ts). */
   security?: SecurityConfig | undefined;
 }
@@ -96,6 +98,7 @@ function clusterDocument(a: ClusterDocumentArgs): object {
     kind: "ClusterConfiguration",
     clusterName: a.clusterName,
     kubernetesVersion: `v${a.kubernetesVersion}`,
+    ...(a.mirrors?.imageRepository !== undefined && { imageRepository: a.mirrors.imageRepository }),
     controlPlaneEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
     networking: { dnsDomain: "cluster.local", podSubnet: a.podCidr, serviceSubnet: a.serviceCidr },
     apiServer: {

@@ -62,6 +62,7 @@ export function fixedSettings(config: ClusterConfig): Record<string, string> {
     podRouting: config.podRouting,
     tailnetLoginServer: config.tailnet.loginServer,
     tailnetTag: config.tailnet.tag,
+    "mirrors.imageRepository": config.mirrors.imageRepository ?? "",
   };
 }
 
@@ -71,6 +72,8 @@ export function nodeSoftware(config: ClusterConfig): Record<string, string> {
     tailscaleVersion: config.tailscaleVersion ?? "",
     containerdVersion: config.containerdVersion ?? "",
     bundle: config.bundle ?? "",
+    // containerd looks for their files only where there are any; what is in these it reads at each pull.
+    "mirrors.registries": `${config.mirrors.registries.length > 0}`,
     "containerd.restrictOomScoreAdj": `${config.hostProfile.containerd.restrictOomScoreAdj}`,
     security: fingerprint([JSON.stringify(config.security)]),
     certificateRenewal: config.certificateRenewal,
@@ -84,7 +87,11 @@ export function labelsOf({ labels, taints }: Pick<NodeConfig, "labels" | "taints
 
 export function releaseOf(config: ClusterConfig): string {
   const values = ciliumValues({ config, nodeCount: config.nodes.length });
-  return fingerprint([config.cilium.chart ?? "", config.cilium.version, JSON.stringify(values)]);
+  return fingerprint([
+    config.cilium.chart ?? config.mirrors.charts?.url ?? "",
+    config.cilium.version,
+    JSON.stringify(values),
+  ]);
 }
 
 /**

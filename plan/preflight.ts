@@ -1,9 +1,10 @@
 /** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
 import type { ClusterConfig, NodeConfig } from "../config/types";
+import { containerdRelease, isOutOfSupport } from "../model/releases";
+import { minorOf } from "../model/versions";
 import { networkOf, overlap } from "./cidr";
 import { isOwnInterface } from "./interfaces";
 import { lanProblems } from "./lan";
-import { minorOf } from "./upgrade";
 
 /** What the facts script prints as JSON of a host that is fit. */
 export interface HostFacts {
@@ -84,8 +85,16 @@ function carrierProblems(one: NodeFacts, config: ClusterConfig): string[] {
     );
 }
 
-/** What is odd but stops nothing, a line each: hosts that share a machine ID, old versions that still work. */
-export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConfig): string[] {
+/**
+ * What is odd but stops nothing, a line each: hosts that share a machine ID, old versions that still work.
+ *
+ * @param today YYYY-MM-DD.
+ */
+export function preflightWarnings(
+  all: readonly NodeFacts[],
+  config: ClusterConfig,
+  today = new Date().toISOString().slice(0, 10),
+): string[] {
   const byMachine = new Map<string, string[]>();
   for (const { node, facts } of all) {
     byMachine.set(facts.machineId, [...(byMachine.get(facts.machineId) ?? []), node.name]);
@@ -109,12 +118,19 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
   );
   // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
   const kubernetesMinor = minorOf(config.kubernetesVersion);
-  const oldRuntime = all
-    .filter(({ facts }) => kubernetesMinor >= 36 && /^1\./.test(facts.containerd))
-    .map(
-      ({ node, facts }) =>
-        `${node.name}: containerd ${facts.containerd} works with Kubernetes ${config.kubernetesVersion}, but 1.37 wants 2.x.`,
-    );
+  const oldRuntime = all.flatMap(({ node, facts }) => {
+    const release = containerdRelease(facts.containerd);
+    const why = [
+      ...(isOutOfSupport(release, today) ? [`its support ended on ${release!.endOfSupport}`] : []),
+      ...(kubernetesMinor >= 36 && /^1\./.test(facts.containerd) ? ["Kubernetes 1.38 needs 2.x"] : []),
+    ];
+    return why.length === 0
+      ? []
+      : [
+          `${node.name}: containerd ${facts.containerd} works with Kubernetes ${config.kubernetesVersion}, but ${why.join(", and ")}. ` +
+            "Upgrade it: containerdVersion, or its package.",
+        ];
+  });
   return [...shared, ...carriers, ...oldRuntime];
 }
 

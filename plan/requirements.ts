@@ -4,7 +4,7 @@
  * host mended, looks again.
  */
 import type { ClusterConfig, NodeConfig } from "../config/types";
-import { minorOf } from "./upgrade";
+import { minorOf } from "../model/versions";
 
 /** One requirement. Both texts are bash: they may use the variables that scripts/facts.sh sets. */
 export interface Requirement {
@@ -77,10 +77,11 @@ export const requirementIds: readonly string[] = ids;
 
 /**
  * Oldest containerd for a version of Kubernetes. CRI v1, which kubelet has spoken alone since 1.26, came with containerd
- * 1.6; kubelet 1.37 wants 2.0.
+ * 1.6. Kubernetes 1.38 needs the method RuntimeConfig, which came with 2.0: up to 1.37 kubeadm warns where it is missing
+ * (cmd/kubeadm/app/preflight/checks.go of 1.37).
  */
 export function leastContainerd(kubernetesVersion: string): string {
-  return minorOf(kubernetesVersion) >= 37 ? "2.0" : "1.6";
+  return minorOf(kubernetesVersion) >= 38 ? "2.0" : "1.6";
 }
 
 /** Ports that must be free on a node's host: TCP, or UDP where `/udp` follows. */
@@ -117,7 +118,6 @@ function kernelRequirement(config: ClusterConfig): Requirement {
 export function requirements(node: NodeConfig, config: ClusterConfig): Requirement[] {
   const { cpus, memoryMiB } = least[node.role];
   const { kubelet, skipHostChecks } = config.hostProfile;
-  const minor = minorOf(config.kubernetesVersion);
   const oldestContainerd = leastContainerd(config.kubernetesVersion);
   const isLan = config.nodeNetwork === "lan";
   const smaller = node.role === "worker" ? "Give it more." : "Give it more, or make it a worker.";
@@ -159,7 +159,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       test: `[ "$systemd" -ge ${leastSystemd} ]`,
       problem: `systemd is $systemd (0: not process 1); wanted is ${leastSystemd} or newer. Boot the host with it.`,
     },
-    minor >= 35 && kubelet.failCgroupV1 !== false
+    kubelet.failCgroupV1 !== false
       ? {
           id: "cgroup",
           test: '[ "$cgroup" = 2 ]',

@@ -2,7 +2,6 @@
 import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
 import type { SecurityConfig } from "../config/security";
-import { minorOf } from "./upgrade";
 
 /** The security section, and the version of Kubernetes that has to know it (without the `v`). */
 export interface Hardening {
@@ -97,11 +96,10 @@ export function auditPolicy(): string {
 }
 
 /**
- * AuthenticationConfiguration by which nobody is anonymous but on the health paths; undefined where it is not wanted, or
- * not known: Kubernetes 1.31 has it behind a feature gate only. v1beta1 is read by all that know the field.
+ * AuthenticationConfiguration by which nobody is anonymous but on the health paths; undefined where it is not wanted.
  */
 export function authenticationConfiguration(a: Hardening): string | undefined {
-  if (a.security.anonymousRequests === "all" || minorOf(a.kubernetesVersion) < 32) return undefined;
+  if (a.security.anonymousRequests === "all") return undefined;
   return yaml({
     apiVersion: "apiserver.config.k8s.io/v1beta1",
     kind: "AuthenticationConfiguration",

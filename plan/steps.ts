@@ -8,6 +8,7 @@ import { declaredMachine, isMade } from "./machine";
 import { type Fate, fateOf, leavers, survivors, upgradeKeys } from "./members";
 import { controlPlanes, workers } from "./nodes";
 import { nodePlans, type Plan, type Step } from "./plan";
+import { hostOf } from "./registries";
 
 /** The plan of a run. `last` is undefined for a cluster that is still to be made. */
 export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
@@ -63,7 +64,7 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
         nodes: [name],
         resource: `${name}-runtime`,
         after: old === undefined ? hosts : [...hosts, old],
-        does: `gets ${isLan ? "" : "the tailnet, "}containerd and kubelet`,
+        does: `gets ${isLan ? "" : "the tailnet, "}containerd and kubelet${sources(config)}`,
       }),
     );
   }
@@ -259,4 +260,14 @@ function upgradeStep(
       (isDrained ? "its pods, which are evicted" : "its pods, which stay on it") +
       (role === "control-plane" ? "; clients of its API server" : ""),
   };
+}
+
+/** Where a host's packages and images come from, if not from the official places. */
+function sources({ mirrors, bundle }: Pick<ClusterConfig, "mirrors" | "bundle">): string {
+  const urls = [
+    ...(bundle === undefined ? Object.values(mirrors.packages).map(({ url }) => url) : []),
+    ...mirrors.registries.flatMap(({ endpoints }) => endpoints.slice(0, 1)),
+  ];
+  const hosts = [...new Set(urls.map(hostOf))];
+  return hosts.length === 0 ? "" : `, from the mirrors at ${hosts.join(", ")}`;
 }

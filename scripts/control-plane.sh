@@ -48,7 +48,7 @@ install_pki() {
 # check_kubernetes_folder: fails if another cluster's files are where kubeadm writes, which takes what is there for its own.
 check_kubernetes_folder() {
     local found
-    found=$(find /etc/kubernetes -mindepth 1 \( -path '/etc/kubernetes/*.conf' -o -path '/etc/kubernetes/pki/*' -o -path '/etc/kubernetes/manifests/*' \) ! -type d -printf '%p\n' 2>/dev/null | sort | awk 'NR <= 3' | paste -sd' ' -) || true
+    found=$(find /etc/kubernetes -mindepth 1 \( -path '/etc/kubernetes/*.conf' -o -path '/etc/kubernetes/pki/*' -o -path '/etc/kubernetes/manifests/*' \) ! -type d ! -name .kubelet-keep -printf '%p\n' 2>/dev/null | sort | awk 'NR <= 3' | paste -sd' ' -) || true
     [ -z "$found" ] || fail "/etc/kubernetes on this host has files of another cluster ($found). A control plane needs a host without them. Move them away if that cluster is gone, and run again"
 }
 
@@ -70,7 +70,7 @@ note_finished() {
 attempt() {
     if [ -s "$ATTEMPT" ]; then
         cat "$ATTEMPT"
-    elif owned "$SENTINEL" && [ -n "$(find /etc/kubernetes -mindepth 1 ! -type d -print -quit 2>/dev/null)" ]; then
+    elif owned "$SENTINEL" && [ -n "$(find /etc/kubernetes -mindepth 1 ! -type d ! -name .kubelet-keep -print -quit 2>/dev/null)" ]; then
         echo unknown
     else
         echo nothing

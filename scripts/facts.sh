@@ -36,11 +36,11 @@ kubernetes_containers() {
     foreign_containers 2>/dev/null || foreign_containers 2>/dev/null || printf 'ctr does not answer '
 }
 
-# containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that came with a bundle.
+# containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that this program installed.
 containerd_owner() {
     local path
     path=$(command -v containerd) || return 0
-    if owned "$path" runtime; then return 0; fi
+    if owned "$path" runtime || grep -qsxF containerd.io "$TK_STATE/packages.runtime"; then return 0; fi
     package_of "$path" || printf 'no package'
 }
 

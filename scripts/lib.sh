@@ -174,7 +174,8 @@ install_text() {
     make_parents "$path"
     own "$path"
     # Callers ask `if install_text`, where the shell does not stop at an error by itself.
-    { printf '%s\n' "$text" >"$path.tailkube" && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
+    # It may hold a secret, which must not lie open until its mode is set.
+    { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
         fail "cannot write $path: is the disk full or read-only?"
     changed "wrote $path"
 }
@@ -320,8 +321,8 @@ foreign_kubernetes() {
     for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf /var/lib/rancher /var/snap/microk8s /var/lib/k0s; do
         [ ! -e "$path" ] || printf '%s ' "$path"
     done
-    # kubeadm makes these, and takes what is there for its own.
-    find /etc/kubernetes/manifests /etc/kubernetes/pki -mindepth 1 ! -type d -printf '%p ' 2>/dev/null | head -c 200 || true
+    # kubeadm makes these, and takes what is there for its own. kubelet's package keeps a folder by an empty file.
+    find /etc/kubernetes/manifests /etc/kubernetes/pki -mindepth 1 ! -type d ! -name .kubelet-keep -printf '%p ' 2>/dev/null | head -c 200 || true
 }
 
 # foreign_containers: those that containerd holds in Kubernetes' own namespace, where kubelet and `remove` end all there are.
@@ -332,6 +333,19 @@ foreign_containers() {
     [ "$state" = active ] || return 0
     timeout 20 ctr -n k8s.io containers ls -q | tr '\n' ' ' | cut -c 1-200
 }
+
+# distribution: the name that package repositories have for this host's: debian, ubuntu or raspbian. Derivatives (Armbian) name
+# themselves by the distribution that they are made of.
+distribution() (
+    # shellcheck source=/dev/null
+    . /etc/os-release
+    case $ID in
+    debian | ubuntu | raspbian) echo "$ID" ;;
+    *) case ${ID_LIKE:-} in *ubuntu*) echo ubuntu ;; *) echo debian ;; esac ;;
+    esac
+)
+# shellcheck source=/dev/null
+codename() (. /etc/os-release && echo "$VERSION_CODENAME")
 
 # package_of PATH: the installed package that a file is of; fails if of none.
 package_of() { dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | sed -n '/^diversion /!{s/[:,].*//p;q}' | grep .; }
@@ -412,6 +426,18 @@ apt_install() {
     changed "installed packages $*"
 }
 
+# apt_replace PACKAGE...: the same of packages that take the place of others. The caller has looked which.
+apt_replace() {
+    local log=$TK_RUN/apt.log package
+    for package in "$@"; do
+        package=${package%%=*}
+        own "$TK_STATE/packages.$TK_STAGE"
+        grep -qsxF -- "$package" "$TK_STATE/packages.$TK_STAGE" || record_line "$TK_STATE/packages.$TK_STAGE" "$package"
+    done
+    apt-get install "${APT_OPTIONS[@]}" "$@" >"$log" 2>&1 </dev/null || fail "apt-get install $*: $(log_tail "$log" 3)"
+    changed "installed packages $*"
+}
+
 # apt_download PACKAGE...: into apt's cache and no further; held packages, too.
 apt_download() { apt_get_install --download-only --allow-change-held-packages "$@"; }
 
@@ -437,7 +463,7 @@ apt_install_version() {
     apt_install "$1=$exact"
 }
 
-# The repositories of apt_repository: "NAME URL" of each one's key.
+# The repositories of apt_repository: "FILE URL" of each one's key.
 APT_KEYS=()
 
 apt_update() {
@@ -472,11 +498,11 @@ apt_key_valid() {
     awk -F : -v now="$(date +%s)" '$1 == "pub" && $2 !~ /[eri]/ && ($7 == "" || $7 > now) {valid = 1} END {exit !valid}' <<<"$keys"
 }
 
-# install_apt_key NAME URL: fetched whole and looked at before it takes the former one's place.
+# install_apt_key FILE URL: fetched whole and looked at before it takes the former one's place.
 install_apt_key() {
-    local key=/etc/apt/keyrings/$1.gpg new=$TK_RUN/key
+    local key=$1 new=$TK_RUN/key
     rm -f -- "$new" "$new.gpg"
-    curl -fsSL --retry 3 --max-time 60 -o "$new" "$2" || fail "cannot fetch $2: is this host online? Offline hosts need tailkube:bundle"
+    curl -fsSL --retry 3 --max-time 60 -o "$new" "$2" || fail "cannot fetch $2: is this host online? Name a mirror in tailkube:mirrors; offline hosts need tailkube:bundle"
     if grep -q 'BEGIN PGP' "$new"; then gpg_here --dearmor -o "$new.gpg" "$new" 2>/dev/null || true; else cp -- "$new" "$new.gpg"; fi
     apt_key_valid "$new.gpg" || fail "$2 is no valid signing key: truncated, expired, or an error page of a proxy. Look at it with curl from this host, and run again"
     ! cmp -s -- "$new.gpg" "$key" || return 0
@@ -494,8 +520,7 @@ install_apt_key() {
 host_apt_list() {
     local file
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-        case ${file##*/} in tailkube-*) continue ;; esac
-        [ -f "$file" ] || continue
+        if [ ! -f "$file" ] || owned "$file"; then continue; fi
         awk -v uri="${1%/}" -v suite="${2%/}" -v format="${file##*.}" '
             function bare(text) {sub(/\/$/, "", text); return text}
             function look(uris, suites, u, s, i, j, n, m) {
@@ -519,14 +544,16 @@ host_apt_list() {
     return 1
 }
 
-# apt_repository NAME KEY_URL LINE: a package repository with its own key, for `signed-by` in LINE at
-# /etc/apt/keyrings/NAME.gpg. The key may come armoured or not. A host that has the repository already keeps its own list and
-# key: apt refuses everything where two lists name different keys for one repository.
+# apt_repository NAME KEY KEY_URL LINE: a package repository, in the list NAME.list, with its own key in the file KEY, which LINE
+# names as `signed-by`. The key may come armoured or not. A host that has the repository already keeps its own list and key: apt
+# refuses everything where two lists name different keys for one repository.
 apt_repository() {
-    local name=$1 url=$2 line=$3 key=/etc/apt/keyrings/$1.gpg list=/etc/apt/sources.list.d/tailkube-$1.list theirs uri suite tool
+    local key=$2 url=$3 line=$4 list=/etc/apt/sources.list.d/$1.list theirs uri suite tool
     for tool in curl gpg; do
         command -v "$tool" >/dev/null || apt_install ca-certificates curl gnupg
     done
+    # An earlier version of this program had its list there.
+    if owned "/etc/apt/sources.list.d/tailkube-$1.list"; then rm -f "/etc/apt/sources.list.d/tailkube-$1.list"; fi
     # "deb [signed-by=…] URI SUITE …"
     read -r _ _ uri suite _ <<<"$line"
     if theirs=$(host_apt_list "$uri" "$suite"); then
@@ -537,8 +564,8 @@ apt_repository() {
         apt_refresh
         return
     fi
-    APT_KEYS+=("$name $url")
-    apt_key_valid "$key" || install_apt_key "$name" "$url"
+    APT_KEYS+=("$key $url")
+    apt_key_valid "$key" || install_apt_key "$key" "$url"
     if install_text "$list" 0644 "$line"; then apt_refresh; fi
 }
 

@@ -289,16 +289,54 @@ configure_containerd() {
 # containerd_is_ours: from a bundle of ours.
 containerd_is_ours() { owned /usr/local/bin/containerd runtime; }
 
-# other_containerd: the package, other than the distribution's, that the containerd of this host is of.
-other_containerd() {
-    local package
+# containerd_package: the package that the containerd of this host is of; nothing where there is none, or ours of a bundle.
+containerd_package() {
     command -v containerd >/dev/null && ! containerd_is_ours || return 0
-    package=$(package_of "$(command -v containerd)") || package="no package"
-    [ "$package" = containerd ] || printf '%s' "$package"
+    package_of "$(command -v containerd)" || echo "no package"
+}
+
+# Docker's repository is the one that has containerd 2.x for each distribution: Debian 12 itself has 1.6, 13 and Ubuntu 24.04 have 1.7.
+docker_repository() {
+    local base=${TK_PACKAGES_DOCKER:-https://download.docker.com} key=/etc/apt/keyrings/docker.gpg id suite
+    id=$(distribution)
+    suite=$(codename)
+    # Docker has no 64-bit packages under Raspberry Pi OS's own name.
+    [ "$id" != raspbian ] || id=debian
+    apt_repository docker "$key" "${TK_PACKAGES_DOCKER_KEY:-$base/linux/$id/gpg}" "deb [signed-by=$key] $base/linux/$id $suite stable"
+}
+
+# install_containerd_package: containerd.io of a host that has none, and the wanted version of one that has the distribution's or
+# ours. The distribution's gives way where it has not got the wanted version, which takes its runc along.
+install_containerd_package() {
+    local package wanted=$TK_CONTAINERD_VERSION exact removed
+    package=$(containerd_package)
+    if [ -n "$package" ] && { [ -z "$wanted" ] || [ "$(containerd_version containerd)" = "$wanted" ]; }; then return; fi
+    case $package in
+    containerd)
+        if apt_version containerd "$wanted" >/dev/null || { apt_refresh && apt_version containerd "$wanted" >/dev/null; }; then
+            apt_install_version containerd "$wanted"
+            return
+        fi
+        docker_repository
+        exact=$(apt_version containerd.io "$wanted") || fail "neither this host's repositories nor Docker's have containerd $wanted; 'apt-cache madison containerd containerd.io' lists theirs"
+        removed=$(apt-get install --simulate "${APT_OPTIONS[@]}" "containerd.io=$exact" 2>/dev/null </dev/null | awk '$1 == "Remv" && $2 != "containerd" && $2 != "runc" {printf "%s ", $2}') || true
+        [ -z "$removed" ] || fail "containerd $wanted is in Docker's package containerd.io alone, which would remove ${removed% } from this host. Remove tailkube:containerdVersion, or remove these yourself if nothing needs them"
+        apt_replace "containerd.io=$exact"
+        ;;
+    '' | containerd.io)
+        if [ -n "$package" ] && ! grep -qsxF containerd.io "$TK_STATE/packages.runtime"; then
+            fail "containerd is $(containerd_version containerd) of $package, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $package to $wanted"
+        fi
+        docker_repository
+        apt-mark unhold containerd.io >/dev/null 2>&1 || true
+        if [ -z "$wanted" ]; then apt_install containerd.io; else apt_install_version containerd.io "$wanted"; fi
+        ;;
+    *) fail "containerd is $(containerd_version containerd) of $package, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $package to $wanted" ;;
+    esac
 }
 
 install_containerd() {
-    local directory other restart=
+    local directory restart=
     if ! command -v containerd >/dev/null || containerd_is_ours; then
         if [ -n "$TK_BUNDLE" ]; then
             # What containerd keeps is removed with it only if there was nothing before.
@@ -314,17 +352,12 @@ install_containerd() {
                 systemctl daemon-reload
                 restart=restart
             fi
-        elif [ -z "$TK_CONTAINERD_VERSION" ]; then
-            apt_install containerd
         fi
     fi
-    if [ -z "$TK_BUNDLE" ] && [ -n "$TK_CONTAINERD_VERSION" ]; then
-        other=$(other_containerd)
-        if [ -z "$other" ]; then
-            apt_install_version containerd "$TK_CONTAINERD_VERSION"
-        elif [ "$(containerd_version containerd)" != "$TK_CONTAINERD_VERSION" ]; then
-            fail "containerd is $(containerd_version containerd) of $other, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $other to $TK_CONTAINERD_VERSION"
-        fi
+    if [ -z "$TK_BUNDLE" ]; then
+        install_containerd_package
+        # As kubelet's: what nodes run changes in their turn alone. Also where a killed run has installed it and no more.
+        if grep -qsxF containerd.io "$TK_STATE/packages.runtime"; then apt-mark hold containerd.io >/dev/null; fi
     fi
     # Others would make these, and nobody remove them: containerd (which ends itself if the first goes away), the kubelet
     # and Cilium.
@@ -339,7 +372,8 @@ install_containerd() {
 
 # install_kubernetes [BINARY...]: of the wanted version; all of kubelet, kubeadm and kubectl if none is named.
 install_kubernetes() {
-    local minor=${TK_KUBERNETES_VERSION%.*} reload='' binary older=()
+    local base=${TK_PACKAGES_KUBERNETES:-https://pkgs.k8s.io}/core:/stable:/v${TK_KUBERNETES_VERSION%.*}/deb
+    local key=/etc/apt/keyrings/kubernetes-apt-keyring.gpg reload='' binary older=()
     [ $# -gt 0 ] || set -- kubelet kubeadm kubectl
     if [ -n "$TK_BUNDLE" ]; then
         for binary in "$@"; do
@@ -352,8 +386,8 @@ install_kubernetes() {
             [ "$(installed_version "$binary")" = "$TK_KUBERNETES_VERSION" ] || older+=("$binary")
         done
         if [ ${#older[@]} -gt 0 ]; then
-            apt_repository kubernetes "https://pkgs.k8s.io/core:/stable:/v$minor/deb/Release.key" \
-                "deb [signed-by=/etc/apt/keyrings/kubernetes.gpg] https://pkgs.k8s.io/core:/stable:/v$minor/deb/ /"
+            # As kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm has it.
+            apt_repository kubernetes "$key" "${TK_PACKAGES_KUBERNETES_KEY:-$base/Release.key}" "deb [signed-by=$key] $base/ /"
             # Held, so that the distribution's unattended upgrades never move a node out of its turn; the user's own holds come
             # back when all is undone.
             apt-mark unhold "${older[@]}" >/dev/null 2>&1 || true
@@ -402,8 +436,11 @@ apply() {
     if [ ! -e "$SENTINEL" ]; then
         claim_host
         kernel_settings
+        install_registries
         install_containerd
         install_kubernetes
+    else
+        install_registries
     fi
     import_images
     join_nonce
@@ -413,7 +450,7 @@ apply() {
 # restore_holds: of the packages that we hold; those that the user held stay held.
 restore_holds() {
     local package
-    for package in kubelet kubeadm kubectl; do
+    for package in kubelet kubeadm kubectl containerd.io; do
         if grep -qsxF -- "$package" "$TK_STATE/holds-before"; then
             apt-mark hold "$package" >/dev/null 2>&1 || true
         else

@@ -20,7 +20,7 @@ export const stageFiles = {
   tailnet: ["network.sh", "tailnet.sh"],
   lan: ["network.sh", "lan.sh"],
   // reset.sh for what a later stage that failed has left.
-  runtime: ["reset-cilium.sh", "reset.sh", "runtime.sh"],
+  runtime: ["reset-cilium.sh", "reset.sh", "registries.sh", "runtime.sh"],
   secrets: ["secrets.sh"],
   peers: ["peers.sh"],
   "control-plane": [

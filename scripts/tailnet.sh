@@ -90,16 +90,12 @@ install_tailscale() {
         return
     fi
     if ! command -v tailscaled >/dev/null || [ -n "$TK_TAILSCALE_VERSION" ]; then
-        local id codename
-        # shellcheck source=/dev/null
-        id=$(. /etc/os-release && printf '%s' "$ID")
-        # shellcheck source=/dev/null
-        codename=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
-        # Derivatives (Armbian, Raspberry Pi OS) name themselves by the distribution that they are made of.
-        # shellcheck source=/dev/null
-        case $id in debian | ubuntu | raspbian) ;; *) case $(. /etc/os-release && printf '%s' "${ID_LIKE:-}") in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac ;; esac
-        apt_repository tailscale "https://pkgs.tailscale.com/stable/$id/$codename.noarmor.gpg" \
-            "deb [signed-by=/etc/apt/keyrings/tailscale.gpg] https://pkgs.tailscale.com/stable/$id $codename main"
+        local base=${TK_PACKAGES_TAILSCALE:-https://pkgs.tailscale.com} key=/usr/share/keyrings/tailscale-archive-keyring.gpg id suite
+        id=$(distribution)
+        suite=$(codename)
+        # As tailscale.com/download/linux has it.
+        apt_repository tailscale "$key" "${TK_PACKAGES_TAILSCALE_KEY:-$base/stable/$id/$suite.noarmor.gpg}" \
+            "deb [signed-by=$key] $base/stable/$id $suite main"
         if [ -z "$TK_TAILSCALE_VERSION" ]; then apt_install tailscale; else apt_install_version tailscale "$TK_TAILSCALE_VERSION"; fi
     fi
     unit_start tailscaled.service

@@ -442,7 +442,7 @@ describe("three control planes and a worker", () => {
     expect(run.outputs).to.have.all.keys(
       ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "authorities", "versions", "applied"],
     );
-    expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.36.3", cilium: "1.20.2" });
+    expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.37.2", cilium: "1.20.2" });
     // What else the fakes call certificates are none.
     expect(run.outputs.authorities).to.deep.equal([{ name: "kubernetes", expires: "2126-10-28T10:49:56Z" }]);
     expect(run.outputs.certificates).to.deep.equal(planes.map((name) => ({ name, expires: certificateExpiry })));
@@ -782,7 +782,7 @@ describe("what stops the program", () => {
       const run = await runProgram({ last, preview });
       expect(run.errors.map(({ message }) => message)).to.deep.equal([
         "there is a problem in the stack's config:\n" +
-          '  - kubernetesVersion: "1.36.3" is refused. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
+          '  - kubernetesVersion: "1.37.2" is refused. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
           "Upgrade to a 1.35 first.",
       ]);
       // Not even a host key is asked for.
@@ -792,7 +792,7 @@ describe("what stops the program", () => {
 
   it("nothing, where the cluster can become what is wanted", async () => {
     const last = {
-      versions: { kubernetes: "1.35.9", cilium: "1.20.2" },
+      versions: { kubernetes: "1.36.3", cilium: "1.20.2" },
       nodes: nodes.map(({ name, role }) => ({ name, role })),
     };
     expect((await runProgram({ last })).errors).to.deep.equal([]);

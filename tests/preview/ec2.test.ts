@@ -169,7 +169,7 @@ describe("a stack on EC2", () => {
     it("is of the newest image of the distribution's own, by owner and architecture", () => {
       const amis = instances(run).map(({ inputs }) => inputs.ami);
       expect(amis).to.deep.equal([
-        ...["amd64", "amd64", "amd64", "arm64"].map((a) => `newest of debian-12-${a}-* by 136693071363`),
+        ...["amd64", "amd64", "amd64", "arm64"].map((a) => `newest of debian-13-${a}-* by 136693071363`),
       ]);
       expect(instances(run).map(({ inputs }) => inputs.instanceType)).to.deep.equal([
         ...["t3.medium", "t3.medium", "t3.medium"],
@@ -384,9 +384,9 @@ describe("a preview of a stack on EC2 that is not there yet", () => {
     const run = await runProgram({ config: { ...example, sshPrivateKey: privateKey }, preview: true });
     expect(run.errors).to.deep.equal([]);
     expect(instances(run).map(({ inputs }) => [inputs.instanceType, inputs.ami])).to.deep.equal([
-      ...[1, 2, 3].map(() => ["t4g.medium", "newest of debian-12-arm64-* by 136693071363"]),
-      ["m7g.large", "newest of debian-12-arm64-* by 136693071363"],
-      ["m7i.large", "newest of ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-* by 099720109477"],
+      ...[1, 2, 3].map(() => ["t4g.medium", "newest of debian-13-arm64-* by 136693071363"]),
+      ["m7g.large", "newest of debian-13-arm64-* by 136693071363"],
+      ["m7i.large", "newest of ubuntu/images/hvm-ssd-gp3/ubuntu-resolute-26.04-amd64-server-* by 099720109477"],
     ]);
     expect(Object.keys(rules(run))).to.include("from 0.0.0.0/0: udp 41641");
   });

@@ -18,7 +18,7 @@ async function made(
   nodeName: string,
   changes: Record<string, unknown> = {},
   stdout = "",
-  installed = `v${(changes.kubernetesVersion as string | undefined) ?? "1.36.3"}`,
+  installed = `v${(changes.kubernetesVersion as string | undefined) ?? "1.37.2"}`,
 ): Promise<Made> {
   let inputs: Record<string, unknown> | undefined;
   await pulumi.runtime.setMocks({

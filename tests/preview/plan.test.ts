@@ -152,7 +152,7 @@ describe("the last run leaves to the next", () => {
     const told: string[] = [];
     (pulumi.log as { warn: typeof warn }).warn = (message) => (told.push(message), Promise.resolve());
     try {
-      const last = outputsOf(configOf({ kubernetesVersion: "1.34.2" }));
+      const last = outputsOf(configOf({ kubernetesVersion: "1.35.1" }));
       (last.applied as { nodes: { cgroup: number }[] }).nodes[3]!.cgroup = 1;
       await runProgram({ preview: true, last, config: { kubernetesVersion: "1.35.4", ciliumVersion: "1.20.2" } });
     } finally {
@@ -201,9 +201,9 @@ describe("the plan's order is the engine's", () => {
     ["when nodes come and go", { nodes: [nodes[1]!, w2, nodes[0]!] }, {}],
     ["when the first control plane is another machine", { nodes: replaced("cp1") }, {}],
     ["when a worker is another machine", { nodes: replaced("w1") }, {}],
-    ["in an upgrade", { kubernetesVersion: "1.36.4" }, {}],
+    ["in an upgrade", { kubernetesVersion: "1.37.3" }, {}],
     ["when nodes come while others are upgraded", { nodes: [...nodes, w2], tailscaleVersion: "1.102.5" }, {}],
-    ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetesVersion: "1.36.4" }, {}],
+    ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetesVersion: "1.37.3" }, {}],
     ["on EC2, beside a bare host", { ...ec2, nodes: [...ec2Nodes, w2] }, undefined],
     ["when a machine on EC2 is made anew", { ...ec2, nodes: renewed }, ec2],
     ["when machines on EC2 come and go", { ...ec2, nodes: [...ec2Nodes.slice(0, 3), ec2Worker] }, ec2],

@@ -105,7 +105,7 @@ function answer(
       // A new host has what is wanted.
       return {
         changed: [],
-        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.36.3"}`,
+        kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.37.2"}`,
         nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
       };
     case "secrets":
@@ -323,7 +323,14 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    ["sshPrivateKey", "tailnetAuthKey", "tailnetControlPlaneAuthKey", "tailnetApiKey", "tailnetOauthClientSecret"]
+    [
+      "sshPrivateKey",
+      "tailnetAuthKey",
+      "tailnetControlPlaneAuthKey",
+      "tailnetApiKey",
+      "tailnetOauthClientSecret",
+      "registryCredentials",
+    ]
       .filter((key) => !plainKeys.includes(key))
       .map((key) => `tailkube:${key}`),
   );

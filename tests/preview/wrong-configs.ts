@@ -283,17 +283,17 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "a version with its v",
     changes: { kubernetesVersion: "v1.36.3" },
-    line: 'kubernetesVersion: "v1.36.3" is refused. Allowed: a version without v, 1.31.0 or newer, such as 1.36.3. Correct it in the stack\'s config.',
+    line: 'kubernetesVersion: "v1.36.3" is refused. Allowed: a version without v, 1.35.0 or newer, such as 1.37.2. Correct it in the stack\'s config.',
   },
   {
     what: "a version without a patch",
     changes: { kubernetesVersion: "1.36" },
-    line: 'kubernetesVersion: "1.36" is refused. Allowed: a version without v, 1.31.0 or newer, such as 1.36.3. Correct it in the stack\'s config.',
+    line: 'kubernetesVersion: "1.36" is refused. Allowed: a version without v, 1.35.0 or newer, such as 1.37.2. Correct it in the stack\'s config.',
   },
   {
-    what: "a Kubernetes without v1beta4",
-    changes: { kubernetesVersion: "1.30.9" },
-    line: 'kubernetesVersion: "1.30.9" is refused. Allowed: a version without v, 1.31.0 or newer, such as 1.36.3. Correct it in the stack\'s config.',
+    what: "a Kubernetes out of support",
+    changes: { kubernetesVersion: "1.34.9" },
+    line: 'kubernetesVersion: "1.34.9" is refused. Allowed: a version without v, 1.35.0 or newer, such as 1.37.2. Correct it in the stack\'s config.',
   },
   {
     what: "a Cilium that is too old",
@@ -302,13 +302,13 @@ export const wrongConfigs: WrongConfig[] = [
   },
   {
     what: "a containerd that is too old for Kubernetes",
-    changes: { kubernetesVersion: "1.37.0", containerdVersion: "1.7.24" },
-    line: 'containerdVersion: "1.7.24" is refused. Allowed: 2.0 or newer, for Kubernetes 1.37.0. Set a newer one, or remove the key.',
+    changes: { kubernetesVersion: "1.38.0", containerdVersion: "1.7.24" },
+    line: 'containerdVersion: "1.7.24" is refused. Allowed: 2.0 or newer, for Kubernetes 1.38.0. Set a newer one, or remove the key.',
   },
   {
     what: "a containerd that no Kubernetes takes",
     changes: { containerdVersion: "1.5.18" },
-    line: 'containerdVersion: "1.5.18" is refused. Allowed: 1.6 or newer, for Kubernetes 1.36.3. Set a newer one, or remove the key.',
+    line: 'containerdVersion: "1.5.18" is refused. Allowed: 1.6 or newer, for Kubernetes 1.37.2. Set a newer one, or remove the key.',
   },
   {
     what: "a containerd beside a bundle",

@@ -153,7 +153,11 @@ describe("wrong hosts of kind ec2", () => {
       { ...stack, nodes: [{ name: "cp1", role: "control-plane", host: "ec2" }] },
       /^nodes\[0\]\.host: "ec2" is refused\. Allowed: an object/,
     ],
-    ["another OS", changed({ os: "fedora" }), /^ec2\.os: "fedora" is refused\. Allowed: debian or ubuntu\./],
+    [
+      "another OS",
+      changed({ os: "fedora" }),
+      /^ec2\.os: "fedora" is refused\. Allowed: debian or ubuntu or ubuntu-24\.04\./,
+    ],
     [
       "another architecture",
       changed({}, { architecture: "x86" }),

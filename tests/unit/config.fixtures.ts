@@ -1,5 +1,6 @@
 import { type ConfigSource, loadConfig, type LoadedConfig } from "../../config/load";
 import type { ClusterConfig } from "../../config/types";
+import { catalogueDate } from "../../model/releases";
 import type { HostFacts } from "../../plan/preflight";
 
 /** A private key that opens nothing: its body is no key at all. */
@@ -28,15 +29,20 @@ export function sourceOf(values: Readonly<Record<string, unknown>>): ConfigSourc
   };
 }
 
-/** Loads the minimal config with changes; `files` are what the operator's machine holds. */
-export function load(changes: Record<string, unknown> = {}, files: Record<string, string> = {}): LoadedConfig {
-  return loadConfig(sourceOf({ ...minimal, ...changes }), (path) => {
+/** Loads the minimal config with changes; `files` are what the operator's machine holds, on the day of the catalogue. */
+export function load(
+  changes: Record<string, unknown> = {},
+  files: Record<string, string> = {},
+  today = catalogueDate,
+): LoadedConfig {
+  const readFile = (path: string) => {
     const content = files[path];
     if (content === undefined) {
       throw Object.assign(new Error(`no such file: ${path}`), { code: "ENOENT" });
     }
     return content;
-  });
+  };
+  return loadConfig(sourceOf({ ...minimal, ...changes }), readFile, today);
 }
 
 export function configOf(changes: Record<string, unknown> = {}, files: Record<string, string> = {}): ClusterConfig {

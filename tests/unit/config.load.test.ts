@@ -2,6 +2,8 @@ import { expect } from "chai";
 import { ConfigError } from "../../config/errors";
 import { loadConfig } from "../../config/load";
 import { emptyHostProfile } from "../../config/types";
+import { defaultVersions } from "../../model/releases";
+import { untested } from "../../plan/compatibility";
 import { apiKey, authKey, configOf, load, minimal, privateKey } from "./config.fixtures";
 
 function problemsOf(changes: Record<string, unknown>, files: Record<string, string> = {}): readonly string[] {
@@ -24,7 +26,7 @@ function withNode(index: number, change: Record<string, unknown>): { nodes: unkn
 describe("loadConfig", () => {
   it("fills in every default", () => {
     const { config, secrets, warnings } = load();
-    expect(warnings).to.deep.equal([]);
+    expect(warnings).to.deep.equal(untested(config));
     expect(secrets).to.deep.equal({ sshPrivateKey: `${privateKey}\n`, tailnetAuthKey: authKey });
     expect(config).to.deep.include({
       clusterName: "tailkube",
@@ -33,8 +35,8 @@ describe("loadConfig", () => {
       serviceCidr: "10.96.0.0/12",
       podRouting: "native",
       tunnelPort: 8472,
-      kubernetesVersion: "1.36.3",
-      cilium: { version: "1.20.2", values: {} },
+      kubernetesVersion: defaultVersions.kubernetes,
+      cilium: { version: defaultVersions.cilium, values: {} },
       tailnet: {
         loginServer: "https://controlplane.tailscale.com",
         tag: "tag:k8s",
@@ -140,9 +142,9 @@ describe("loadConfig", () => {
   });
 
   it("warns of what is allowed but unwise", () => {
-    expect(load({ nodes: nodes.slice(1), kubernetesVersion: "1.37.0" }).warnings).to.deep.equal([
+    expect(load({ nodes: nodes.slice(1), kubernetesVersion: "1.38.0" }).warnings).to.deep.equal([
       "nodes: 2 control planes survive no more failures than 1 would: etcd needs a majority. Use an odd number.",
-      "kubernetesVersion: 1.37.0 is newer than 1.36, the newest that this was tried with.",
+      "kubernetesVersion: 1.38.0 is newer than 1.37, the newest that this was tried with.",
     ]);
   });
 });
@@ -273,10 +275,10 @@ describe("loadConfig refuses", () => {
     {
       what: "a version with v",
       changes: { kubernetesVersion: "v1.36.3" },
-      line: /^kubernetesVersion: "v1\.36\.3" is refused\. Allowed: a version without v, 1\.31\.0 or newer/,
+      line: /^kubernetesVersion: "v1\.36\.3" is refused\. Allowed: a version without v, 1\.35\.0 or newer/,
     },
     { what: "a version without patch", changes: { kubernetesVersion: "1.36" }, line: /^kubernetesVersion: "1\.36"/ },
-    { what: "a Kubernetes without v1beta4", changes: { kubernetesVersion: "1.30.9" }, line: /^kubernetesVersion: / },
+    { what: "a Kubernetes out of support", changes: { kubernetesVersion: "1.34.9" }, line: /^kubernetesVersion: / },
     { what: "a Cilium that is too old", changes: { ciliumVersion: "1.14.3" }, line: /^ciliumVersion: .* 1\.15\.0/ },
     { what: "a chart's URL", changes: { ciliumChart: "oci://x/y" }, line: /^ciliumChart: .* not a URL/ },
     { what: "an API without a scheme", changes: { tailnetApi: "api.example.com" }, line: /^tailnetApi: .* a URL/ },
@@ -300,8 +302,8 @@ describe("loadConfig refuses", () => {
     },
     {
       what: "a containerd that is too old for Kubernetes",
-      changes: { kubernetesVersion: "1.37.0", containerdVersion: "1.7.24" },
-      line: /^containerdVersion: "1\.7\.24" is refused\. Allowed: 2\.0 or newer, for Kubernetes 1\.37\.0\./,
+      changes: { kubernetesVersion: "1.38.0", containerdVersion: "1.7.24" },
+      line: /^containerdVersion: "1\.7\.24" is refused\. Allowed: 2\.0 or newer, for Kubernetes 1\.38\.0\./,
     },
     {
       what: "a drain of minus one second",

@@ -59,7 +59,8 @@ describe("the config of Tailscale's own tailnet", () => {
   });
 
   it("warns of a token that crosses a public network in plain, and of no other", () => {
-    const warnings = (changes: Record<string, unknown>) => load({ tailnetApiKey: apiKey, ...changes }).warnings;
+    const warnings = (changes: Record<string, unknown>) =>
+      load({ kubernetesVersion: "1.36.3", tailnetApiKey: apiKey, ...changes }).warnings;
     for (const url of ["http://headscale.example.com", "http://headscale.example.com:8080/", "http://203.0.113.9"]) {
       expect(warnings({ tailnetApi: url })).to.deep.equal([
         `tailnetApi: "${url}" sends the API's token over the network in plain, for everybody on the way to read. Use an https:// URL.`,

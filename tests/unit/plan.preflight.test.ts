@@ -150,12 +150,13 @@ describe("preflightWarnings", () => {
   });
 
   it("tell of a containerd that the next Kubernetes will not take", () => {
-    expect(preflightWarnings(all({ containerd: "1.6.20" }), config)).to.deep.equal([
-      "cp1: containerd 1.6.20 works with Kubernetes 1.36.3, but 1.37 wants 2.x.",
+    expect(preflightWarnings(all({ containerd: "1.6.20" }), config, "2026-11-28")).to.deep.equal([
+      `cp1: containerd 1.6.20 works with Kubernetes ${config.kubernetesVersion}, but its support ended on 2025-08-23, and Kubernetes ` +
+        "1.38 needs 2.x. Upgrade it: containerdVersion, or its package.",
     ]);
-    expect(preflightWarnings(all({ containerd: "2.2.0" }), config)).to.deep.equal([]);
-    expect(preflightWarnings(all({ containerd: "1.6.20" }), configOf({ kubernetesVersion: "1.35.0" }))).to.deep.equal(
-      [],
-    );
+    expect(preflightWarnings(all({ containerd: "2.2.0" }), config, "2026-11-06")).to.deep.equal([]);
+    const older = configOf({ kubernetesVersion: "1.35.0" });
+    expect(preflightWarnings(all({ containerd: "1.7.28" }), older, "2026-09-30")).to.deep.equal([]);
+    expect(preflightWarnings(all({ containerd: "2.2.0" }), older, "2026-11-07")).to.have.lengthOf(1);
   });
 });

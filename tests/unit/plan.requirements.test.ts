@@ -280,18 +280,14 @@ describe("requirements, as the facts script tests them", () => {
     expect(problems(cp1, { kernel: "5.4.0" }, profile)[0]).to.match(/wanted is 5\.10 or newer.*\. Boot a newer one\.$/);
   });
 
-  it("take cgroup v1 with a kubelet that still does", () => {
-    expect(problems(cp1, { cgroup: "1" }, configOf({ kubernetesVersion: "1.34.2" }))).to.deep.equal([]);
-  });
-
-  it("want containerd 2 for Kubernetes 1.37", () => {
-    const next = configOf({ kubernetesVersion: "1.37.0" });
-    expect(problems(cp1, { containerd: "1.7.2" }, next)[0]).to.match(/Kubernetes 1\.37\.0 wants 2\.0 or newer/);
+  it("want containerd 2 for Kubernetes 1.38", () => {
+    const next = configOf({ kubernetesVersion: "1.38.0" });
+    expect(problems(cp1, { containerd: "1.7.2" }, next)[0]).to.match(/Kubernetes 1\.38\.0 wants 2\.0 or newer/);
     expect(problems(cp1, { containerd: "2.0.1" }, next)).to.deep.equal([]);
   });
 
   describe("bundle", () => {
-    const bundled = configOf({ bundle: "/opt/bundle" });
+    const bundled = configOf({ bundle: "/opt/bundle", kubernetesVersion: "1.36.3" });
     const present = { bundle_version: "1.36.3", bundle_arch: "x86_64" };
 
     it("is only looked for where the config names one", () => {

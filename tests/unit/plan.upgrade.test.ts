@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { compareVersions, upgradeProblems } from "../../plan/upgrade";
+import { compareVersions } from "../../model/versions";
+import { upgradeProblems } from "../../plan/upgrade";
 
 const nodes = ["cp1", "w1"];
 const problems = (from: string, to: string) =>

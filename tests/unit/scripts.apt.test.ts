@@ -125,7 +125,8 @@ describe("apt_repository", () => {
   });
 
   const uri = "https://pkgs.example.com/stable/debian";
-  const ask = `apt_repository thing https://pkgs.example.com/key "deb [signed-by=/etc/apt/keyrings/thing.gpg] ${uri} bookworm main"; result`;
+  const ask = `apt_repository thing /etc/apt/keyrings/thing.gpg https://pkgs.example.com/key "deb [signed-by=/etc/apt/keyrings/thing.gpg] ${uri} bookworm main"; result`;
+  const askIn = (root: string) => ask.replaceAll("/etc/apt", `${root}/etc/apt`);
   const keyOf = (root: string) => readFileSync(`${root}/etc/apt/keyrings/thing.gpg`);
   const serve = (root: string, name: string) => execFileSync("cp", [`${home}/${name}`, `${root}/served`]);
   const good = () => readFileSync(`${home}/good.gpg`);
@@ -134,9 +135,9 @@ describe("apt_repository", () => {
     for (const name of ["good.asc", "good.gpg"]) {
       const root = temporaryFolder();
       serve(root, name);
-      bashOk(host(root, ask));
+      bashOk(host(root, askIn(root)));
       expect(keyOf(root)).to.deep.equal(good());
-      bashOk(host(root, ask));
+      bashOk(host(root, askIn(root)));
       expect(logOf(root).filter((line) => line.startsWith("curl"))).to.have.lengthOf(1);
     }
   });
@@ -146,7 +147,7 @@ describe("apt_repository", () => {
       const root = temporaryFolder();
       execFileSync("install", ["-D", `${home}/${name}`, `${root}/etc/apt/keyrings/thing.gpg`]);
       serve(root, "good.asc");
-      bashOk(host(root, ask));
+      bashOk(host(root, askIn(root)));
       expect(keyOf(root), name).to.deep.equal(good());
     }
   });
@@ -156,7 +157,7 @@ describe("apt_repository", () => {
       const root = temporaryFolder();
       write(`${home}/page`, "<html>Captive portal</html>");
       serve(root, name);
-      const { status, stderr } = bash(host(root, ask));
+      const { status, stderr } = bash(host(root, askIn(root)));
       expect(status, name).to.equal(1);
       expect(stderr).to.match(/https:\/\/pkgs\.example\.com\/key is no valid signing key/);
       expect(existsSync(`${root}/etc/apt`), name).to.equal(false);
@@ -166,14 +167,14 @@ describe("apt_repository", () => {
   it("renews a key that apt rejects, also where apt-get ends well", () => {
     const root = temporaryFolder();
     serve(root, "good.asc");
-    bashOk(host(root, ask));
+    bashOk(host(root, askIn(root)));
     gpg("--yes", "--quick-gen-key", "newer", "ed25519", "sign", "0");
     gpg("--yes", "--output", `${root}/served`, "--export", "newer");
     const fake = `apt-get() {
       log "apt-get $*"
       cmp -s "$ROOT/served" "$ROOT/etc/apt/keyrings/thing.gpg" || echo "W: GPG error: ${uri} bookworm InRelease: NO_PUBKEY 0123"
     }`;
-    bashOk(host(root, `${fake}\n${ask}; apt_refresh`));
+    bashOk(host(root, `${fake}\n${askIn(root)}; apt_refresh`));
     expect(keyOf(root)).to.deep.equal(readFileSync(`${root}/served`));
   });
 
@@ -191,7 +192,7 @@ describe("apt_repository", () => {
       const root = temporaryFolder();
       write(`${root}/etc/apt/sources.list.d/${name}`, text);
       const before = snapshot(`${root}/etc`);
-      bashOk(host(root, ask));
+      bashOk(host(root, askIn(root)));
       expect(snapshot(`${root}/etc`)).to.deep.equal(before);
       expect(logOf(root).map((line) => line.split(" ").slice(0, 2).join(" "))).to.deep.equal(["apt-get update"]);
     });
@@ -200,10 +201,10 @@ describe("apt_repository", () => {
   it("takes its own list back where the host has got one of its own since", () => {
     const root = temporaryFolder();
     serve(root, "good.asc");
-    bashOk(host(root, ask));
+    bashOk(host(root, askIn(root)));
     write(`${root}/etc/apt/sources.list.d/vendor.list`, lists[0]![2]);
-    expect(bashOk(host(root, ask))).to.include("removed ");
-    expect(existsSync(`${root}/etc/apt/sources.list.d/tailkube-thing.list`)).to.equal(false);
+    expect(bashOk(host(root, askIn(root)))).to.include("removed ");
+    expect(existsSync(`${root}/etc/apt/sources.list.d/thing.list`)).to.equal(false);
   });
 
   it("adds its own beside other repositories, suites, comments and what is disabled", () => {
@@ -217,9 +218,7 @@ describe("apt_repository", () => {
       `${root}/etc/apt/sources.list.d/off.sources`,
       `Enabled: no\nTypes: deb\nURIs: ${uri}\nSuites: bookworm\n\nTypes: deb\nURIs: ${uri}\nSuites: sid\n`,
     );
-    bashOk(host(root, ask));
-    expect(readFileSync(`${root}/etc/apt/sources.list.d/tailkube-thing.list`, "utf8")).to.include(
-      `${uri} bookworm main`,
-    );
+    bashOk(host(root, askIn(root)));
+    expect(readFileSync(`${root}/etc/apt/sources.list.d/thing.list`, "utf8")).to.include(`${uri} bookworm main`);
   });
 });

@@ -424,6 +424,13 @@ describe("stage control-plane, on a host with data of somebody's", () => {
     });
   }
 
+  it("is not taken for another cluster's: the file by which kubelet's package keeps its folder", () => {
+    const root = temporaryFolder();
+    write(`${root}/etc/kubernetes/manifests/.kubelet-keep`, "");
+    ends(bash(stage(root, founder, alone, "check_kubernetes_folder")));
+    ends(bash(stage(root, founder, alone, '[ -z "$(foreign_kubernetes)" ]')));
+  });
+
   it("is not taken for somebody's: a file system's lost+found", () => {
     const root = temporaryFolder();
     mkdirSync(`${root}/var/lib/etcd/lost+found`, { recursive: true });

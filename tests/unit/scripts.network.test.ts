@@ -326,7 +326,7 @@ describe("with the real ip", () => {
       `nft add table ${family} ${table}; nft "add chain ${family} ${table} ${chain} { type filter hook ${chain.toLowerCase()} priority 0; policy ${policy}; }"`;
     const text = `${add("ip", "filter", "INPUT")}; nft add rule ip filter INPUT tcp dport 9 counter
       ${add("ip6", "filter", "FORWARD")}
-      TK_STAGE=tailnet; remember_kernel
+      TK_STAGE=tailnet; mkdir -p "$TK_RUN"; remember_kernel
       ${add("ip", "filter", "OUTPUT")}; ${add("ip", "filter", "FORWARD", "drop")}
       ${add("ip6", "filter", "OUTPUT")}; nft add rule ip6 filter OUTPUT tcp dport 9 counter; ${add("ip6", "filter", "INPUT")}
       ${add("ip", "mangle", "PREROUTING")}; ${add("ip", "raw", "OUTPUT")}; nft add rule ip raw OUTPUT tcp dport 9 counter

@@ -218,11 +218,80 @@ describe("packages on a host", () => {
     expect(logOf(root).filter((line) => line.startsWith("apt-get"))).to.deep.equal([]);
   });
 
+  /** A host whose repositories have these packages, `NAME VERSION` a line; Docker's only once its repository is there. */
+  const shop = (root: string, own: string, docker: string, text: string, options = {}) =>
+    bash(
+      host(
+        root,
+        `apt_repository() { log "repository $1 $3 $4"; : >"$ROOT/docker"; }
+        distribution() { echo debian; }
+        codename() { echo bookworm; }
+        apt-cache() { { printf '${own}'; [ ! -e "$ROOT/docker" ] || printf '${docker}'; } | awk -v p="$2" '$1 == p {print $1 " | " $2 " | x"}'; }
+        apt_install() { log "install $*"; : >"$ROOT/installed"; own "$TK_STATE/packages.runtime"; record_line "$TK_STATE/packages.runtime" "\${1%%=*}"; }
+        apt_replace() { log "replace $*"; }
+        ${text}`,
+        options,
+      ),
+    );
+  const acts = (root: string) => logOf(root).filter((line) => !/^(systemctl|apt-get|apt-mark showhold)/.test(line));
+
+  it("containerd is Docker's newest where there is none, and held", () => {
+    const root = temporaryFolder();
+    const text = 'command() { [ "$2" != containerd ]; }; configure_containerd() { :; }; install_containerd';
+    expect(shop(root, "", "", text).stderr).to.equal("");
+    expect(acts(root)).to.deep.equal([
+      "repository docker https://download.docker.com/linux/debian/gpg " +
+        `deb [signed-by=${root}/etc/apt/keyrings/docker.gpg] https://download.docker.com/linux/debian bookworm stable`,
+      "apt-mark unhold containerd.io",
+      "install containerd.io",
+      "apt-mark hold containerd.io",
+    ]);
+  });
+
+  describe("the distribution's containerd", () => {
+    const has = "PATH=$ROOT/bin:$PATH; package_of() { echo containerd; }; installed_version() { echo 2.2.1; };";
+    const at = (
+      version: string,
+      removals: string,
+      own = "",
+      docker = "containerd.io 2.4.2-1~debian.12~bookworm\\n",
+    ) => {
+      const root = temporaryFolder();
+      write(`${root}/bin/containerd`, "", 0o755);
+      const simulate = `apt-get() { case "$*" in *--simulate*) printf '${removals}' ;; esac; };`;
+      return { root, ...shop(root, own, docker, `${has} ${simulate} install_containerd_package`, { version }) };
+    };
+
+    it("gives way to Docker's where it has not got the wanted version", () => {
+      const { root, stderr } = at("2.4.2", "Remv containerd [1.6]\\nRemv runc [1.1]\\n");
+      expect(stderr).to.equal("");
+      expect(acts(root).at(-1)).to.equal("replace containerd.io=2.4.2-1~debian.12~bookworm");
+    });
+
+    it("stays where something else would go with it, and where nobody has the version", () => {
+      const { root, stderr } = at("2.4.2", "Remv docker.io [20]\\nRemv containerd [1.6]\\n");
+      expect(stderr).to.match(/containerd\.io alone, which would remove docker\.io from this host/);
+      expect(acts(root).filter((line) => line.startsWith("replace"))).to.deep.equal([]);
+      expect(at("2.9.9", "").stderr).to.match(/neither this host's repositories nor Docker's have containerd 2\.9\.9/);
+    });
+
+    it("is upgraded where it has the version, and left alone where none is wanted", () => {
+      const { root } = at("1.7.24", "", "containerd 1.7.24~ds1-6\\n");
+      expect(acts(root)).to.deep.equal(["install containerd=1.7.24~ds1-6"]);
+      expect(acts(at("", "").root)).to.deep.equal([]);
+    });
+  });
+
   it("the user's holds are kept when ours go", () => {
     const root = temporaryFolder();
     write(`${root}/holds`, "nginx\nkubectl\n");
     bashOk(host(root, "claim_host; : >$ROOT/log; restore_holds"));
-    expect(logOf(root)).to.deep.equal(["apt-mark unhold kubelet", "apt-mark unhold kubeadm", "apt-mark hold kubectl"]);
+    expect(logOf(root)).to.deep.equal([
+      "apt-mark unhold kubelet",
+      "apt-mark unhold kubeadm",
+      "apt-mark hold kubectl",
+      "apt-mark unhold containerd.io",
+    ]);
   });
 });
 

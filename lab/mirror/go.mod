@@ -1,0 +1,3 @@
+module tailkube.invalid/lab/mirror
+
+go 1.26

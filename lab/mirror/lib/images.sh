@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Images of docker-archive files into the registry. Sourced by ../mirror.
+set -euo pipefail
+: "${state:?}" "${registry:?}" "${bundles[0]:?}"
+
+digest() { printf 'sha256:%s' "$(sha256sum "$1" | cut -d' ' -f1)"; }
+
+# push_blob NAME FILE — unless the registry has it.
+push_blob() {
+  local name=$1 file=$2 sum location url=http://$registry/v2/$1/blobs
+  sum=$(digest "$file")
+  if curl -fsS --head -o /dev/null "$url/$sum" 2>/dev/null; then return; fi
+  location=$(curl -fsS -X POST -o /dev/null -D - "$url/uploads/" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+  [[ $location == http* ]] || location=http://$registry$location
+  if [[ $location == *\?* ]]; then location+='&'; else location+='?'; fi
+  curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/octet-stream' --data-binary @- "${location}digest=$sum" <"$file"
+}
+
+# push_image REF FILE — as a manifest of one compressed layer, below the name of its own registry.
+push_image() {
+  local ref=$1 name tag work=$state/image.new layer config
+  name=${ref%:*}
+  tag=${ref##*:}
+  rm -rf "$work"
+  mkdir -p "$work"
+  tar -xf "$2" -C "$work"
+  config=$work/$(jq -r '.[0].Config' "$work/manifest.json")
+  layer=$work/$(jq -r '.[0].Layers[0]' "$work/manifest.json")
+  gzip -1n "$layer"
+  push_blob "$name" "$layer.gz"
+  push_blob "$name" "$config"
+  jq -n --arg config "$(digest "$config")" --argjson config_size "$(stat -c %s "$config")" --arg layer "$(digest "$layer.gz")" \
+    --argjson layer_size "$(stat -c %s "$layer.gz")" '{
+      schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json",
+      config: {mediaType: "application/vnd.oci.image.config.v1+json", digest: $config, size: $config_size},
+      layers: [{mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: $layer, size: $layer_size}]}' >"$work/oci.json"
+  curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary "@$work/oci.json" \
+    "http://$registry/v2/$name/manifests/$tag"
+  rm -rf "$work"
+}
+
+# The images of all bundles; what was pushed is in STATE/pushed, by the checksum of its file.
+push_images() {
+  local name bundle ref path sum
+  touch "$state/pushed"
+  for name in "${bundles[@]}"; do
+    bundle=$(bundle_path "$name")
+    while read -r ref path sum; do
+      if grep -qxF "$sum $ref" "$state/pushed"; then continue; fi
+      say "pushing $ref"
+      push_image "$ref" "$bundle/$path"
+      sed -i "\\# $ref\$#d" "$state/pushed"
+      echo "$sum $ref" >>"$state/pushed"
+    done < <(jq -r '.images[] | [.ref, .path, .sha256] | @tsv' "$bundle/bundle.json")
+  done
+}
