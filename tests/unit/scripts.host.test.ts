@@ -319,6 +319,8 @@ describe("host/endpoint.sh", () => {
         *//127.0.0.1:6443/readyz) case $here in slow) return 28 ;; gone) return 7 ;; *) printf %s "$here" ;; esac ;;
         *//10.200.0.1:6443/readyz) printf %s "$elsewhere" ;;
         "-skfZ --max-time 2 --noproxy * https://100.64.0.2:6443/readyz https://100.64.0.3:6443/readyz")
+            # Several at a time: -s does not silence this meter.
+            echo "DL% UL%  Dled  Uled  Xfers  Live" >&2
             if [ "$others" = ok ]; then printf ok; else return 28; fi ;;
         *) echo "curl $*" >>${root}/log ;;
         esac
@@ -336,7 +338,7 @@ describe("host/endpoint.sh", () => {
       text.replace("set -euo pipefail", () => `set -euo pipefail\n${clock}`),
       "watch",
     );
-    return { said: finished.stdout.trim().split("\n"), log: lines(`${root}/log`) };
+    return { said: finished.stdout.trim().split("\n"), errors: finished.stderr, log: lines(`${root}/log`) };
   }
 
   const [well, sick, alone, gone] = [
@@ -446,6 +448,7 @@ describe("host/endpoint.sh", () => {
     for (const servers of [undefined, ["100.64.0.1"], three]) {
       const watch = watched([well, ...times(20, slowAndLast), well], { servers });
       expect(downs(watch)).to.deep.equal(["endpoint down: stopped"]);
+      expect(watch.errors).to.equal("");
       // Once, not with each look.
       expect(watch.said).to.deep.equal([
         "endpoint up: the API server is ready",
