@@ -83,8 +83,8 @@ another_answers() {
         if ip -o -4 address show to "$address/32" | grep -q .; then continue; fi
         urls+=("https://$address:$TAILKUBE_ENDPOINT_PORT/readyz")
     done <"$servers"
-    # Of several answers at the same time one "ok" is enough; -f leaves out all that is no success.
-    [ "${#urls[@]}" -gt 0 ] && [[ $(curl -skfZ --max-time 2 --noproxy '*' "${urls[@]}" || true) = *ok* ]]
+    # Of several answers at the same time one "ok" is enough; -f leaves out all that is no success. With -Z curl draws a meter, -s or not.
+    [ "${#urls[@]}" -gt 0 ] && [[ $(curl -skfZ --max-time 2 --noproxy '*' "${urls[@]}" 2>/dev/null || true) = *ok* ]]
 }
 
 # better_elsewhere: whether the endpoint is better off without this host. Never where this host's API server may be the last

@@ -105,13 +105,13 @@ export async function interrupt(
   );
   if (how === "kill") {
     killStages(trap.host);
-    // The engine hears of it; other hosts' stages go on to their end.
-    // In steps: a timer of 600 s would hold up the end of the whole suite.
-    for (let waited = 0; !ended && waited < 600; waited++) await lab.sleep(1);
+    // The engine hears of it; other hosts' stages go on to their end, an admission for up to 900 s.
+    // In steps: one long timer would hold up the end of the whole suite.
+    for (let waited = 0; !ended && waited < 1200; waited++) await lab.sleep(1);
     const code = ended ? await exit : undefined;
     if (code === undefined) {
       await killEngine(child, exit);
-      throw new Error(`the run did not end within 600 s after its stage was killed at ${where}`);
+      throw new Error(`the run did not end within 1200 s after its stage was killed at ${where}`);
     }
     if (code === 0) throw new Error(`the run ended well although its stage was killed at ${where}`);
   } else {

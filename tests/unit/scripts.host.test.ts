@@ -354,6 +354,8 @@ describe("host/endpoint.sh", () => {
         *//127.0.0.1:6443/readyz) case $here in slow) return 28 ;; gone) return 7 ;; [0-9]*) return "$here" ;; *) printf %s "$here" ;; esac ;;
         *//10.200.0.1:6443/readyz) printf %s "$elsewhere" ;;
         "-skfZ --max-time 2 --noproxy * https://100.64.0.2:6443/readyz https://100.64.0.3:6443/readyz")
+            # Several at a time: -s does not silence this meter.
+            echo "DL% UL%  Dled  Uled  Xfers  Live" >&2
             if [ "$others" = ok ]; then printf ok; else return 28; fi ;;
         *) echo "curl $*" >>${root}/log ;;
         esac
@@ -371,7 +373,7 @@ describe("host/endpoint.sh", () => {
       text.replace("set -euo pipefail", () => `set -euo pipefail\n${clock}`),
       "watch",
     );
-    return { said: finished.stdout.trim().split("\n"), log: lines(`${root}/log`) };
+    return { said: finished.stdout.trim().split("\n"), errors: finished.stderr, log: lines(`${root}/log`) };
   }
 
   const [well, sick, alone, gone] = [
@@ -481,6 +483,7 @@ describe("host/endpoint.sh", () => {
     for (const servers of [undefined, ["100.64.0.1"], three]) {
       const watch = watched([well, ...times(20, slowAndLast), well], { servers });
       expect(downs(watch)).to.deep.equal(["endpoint down: stopped"]);
+      expect(watch.errors).to.equal("");
       // Once, not with each look.
       expect(watch.said).to.deep.equal([
         "endpoint up: the API server is ready",
