@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Stage departures, on the first control plane, before further ones join: takes out what is dead and no longer declared, so
-# that etcd is whole for the join.
+# that etcd is whole for the join. A removal whose Node is gone already comes to its end here, too.
 
 apply() {
     local node
@@ -9,7 +9,7 @@ apply() {
         if is_ready "$node"; then continue; fi
         node_address "$node"
         [ -n "$ANSWER" ] || recorded_address "$node"
-        if in_etcd "$node" "$ANSWER" || is_control_plane "$node"; then take_out "$node"; fi
+        if in_etcd "$node" "$ANSWER" || is_control_plane "$node" || ! node_exists "$node"; then take_out "$node"; fi
     done
     result
 }

@@ -680,6 +680,7 @@ export class FakeCluster {
     }
     if (text.startsWith("endpoint status")) return ok('[{"Status":{"header":{"member_id":7},"leader":7}}]\n');
     if (text.startsWith("move-leader")) return ok("moved\n");
+    if (text.startsWith("get /registry/ ")) return ok(this.objects.length > 0 ? "/registry/x\n\n" : "");
     if (text.startsWith("get /registry/secrets")) {
       const secrets = this.objects.filter(({ kind }) => kind === "Secret").map(({ metadata }) => metadata.name);
       if (text.includes("--keys-only")) return ok(secrets.map((name) => `/registry/secrets/${name}\n\n`).join(""));
