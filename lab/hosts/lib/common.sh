@@ -44,6 +44,21 @@ host_network_manager() {
   esac
 }
 
+# Of all hosts but w1, which has been there for longer.
+HOST_SUITE=${TAILKUBE_HOST_SUITE:-bookworm}
+host_suite() {
+  case $1 in
+    w1) echo bookworm ;;
+    *) echo "$HOST_SUITE" ;;
+  esac
+}
+
+# The suites of all hosts.
+host_suites() {
+  local name
+  for name in "${ALL_HOSTS[@]}"; do host_suite "$name"; done | sort -u
+}
+
 host_dir() { echo "$HOSTS_STATE/$1"; }
 host_netns() { echo "$PREFIX-$1"; }
 host_nat_netns() { echo "$PREFIX-$1-nat"; }

@@ -8,6 +8,7 @@ host_create() {
   [[ ! -e $dir/created ]] || return 0
   host_remove "$1"
   mkdir -p "$dir"/{upper,work,root} "${DATA_DIRS[@]/#/$dir/data/}"
+  host_suite "$1" >"$dir/suite"
   host_lower_dirs "$1" >"$dir/lower"
   host_mount "$1"
   host_write_identity "$1" "$dir/root"
@@ -18,7 +19,7 @@ host_create() {
 # The read-only layers, the upper first: w1 has a container runtime of its distribution, the others have none.
 host_lower_dirs() {
   local dir
-  dir=$(rootfs_dir)
+  dir=$(rootfs_dir "$(host_suite "$1")")
   case $1 in
     w1) echo "$dir/containerd:$dir/base" ;;
     *) echo "$dir/base" ;;

@@ -1,8 +1,7 @@
-# The Debian root file system that all hosts share: built once per recipe, kept in the cache, read-only below overlays.
+# The Debian root file systems that hosts share, one for each suite: built once per recipe, kept in the cache, read-only below
+# overlays.
 # shellcheck shell=bash
 
-# Bookworm, and not a later one: its systemd still runs on cgroup v1.
-ROOTFS_SUITE=bookworm
 ROOTFS_MIRROR=${TAILKUBE_DEBIAN_MIRROR:-http://deb.debian.org}
 ROOTFS_PACKAGES=(
   systemd systemd-sysv udev dbus sudo openssh-server ca-certificates curl jq kmod procps iputils-ping
@@ -26,26 +25,26 @@ machine_packages_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# The directory of the root file system; its name changes with the recipe.
+# rootfs_dir SUITE: the directory of its root file system; the name changes with the recipe.
 rootfs_dir() {
   local hash
   hash=$(cd "$HOSTS_DIR" && find lib/rootfs.sh lib/rootfs-customize rootfs -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum |
-    cat - <(echo "$ROOTFS_MIRROR") | sha256sum)
-  echo "$CACHE_DIR/rootfs-${hash:0:12}"
+    cat - <(echo "$ROOTFS_MIRROR $1") | sha256sum)
+  echo "$CACHE_DIR/rootfs-$1-${hash:0:12}"
 }
 
-# Builds base/ and, as a layer above it, containerd/, if they are not in the cache.
+# rootfs_build SUITE: base/ and, as a layer above it, containerd/, if they are not in the cache.
 rootfs_build() {
-  local dir partial log
-  dir=$(rootfs_dir)
+  local suite=$1 dir partial log
+  dir=$(rootfs_dir "$suite")
   [[ ! -d $dir ]] || return 0
   machine_packages_install
   partial=$dir.partial
   log=$dir.log
-  rm -rf --one-file-system "$CACHE_DIR"/rootfs-*.partial
+  rm -rf --one-file-system "$CACHE_DIR/rootfs-$suite"-*.partial
   mkdir -p "$partial"
-  progress "building the root file system: Debian $ROOTFS_SUITE, once (about 2 min)"
-  if ! { rootfs_build_base "$partial" && rootfs_build_containerd "$partial"; } >"$log" 2>&1; then
+  progress "building the root file system: Debian $suite, once (about 2 min)"
+  if ! { rootfs_build_base "$suite" "$partial" && rootfs_build_containerd "$partial"; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "the root file system could not be built; the whole log is in $log"
   fi
@@ -54,7 +53,7 @@ rootfs_build() {
 }
 
 rootfs_build_base() {
-  local options=() option
+  local suite=$1 options=() option
   # Where this machine's apt is told not to look at the age of an index, its mirror needs it here too.
   while read -r option; do options+=(--aptopt="$option"); done < <(apt-config dump | grep '^Acquire::Check-' || true)
   for option in doc man locale info; do options+=(--dpkgopt="path-exclude=/usr/share/$option/*"); done
@@ -62,12 +61,17 @@ rootfs_build_base() {
   mmdebstrap --variant=minbase --mode=root "${options[@]}" --include="${ROOTFS_PACKAGES[*]}" \
     --customize-hook='rm "$1"/var/cache/apt/archives/*.deb' \
     --customize-hook='APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only containerd' \
-    --customize-hook="mv \"\$1\"/var/cache/apt/archives/*.deb '$1'" \
+    --customize-hook="mv \"\$1\"/var/cache/apt/archives/*.deb '$2'" \
     --customize-hook="'$HOSTS_DIR/lib/rootfs-customize' \"\$1\"" \
-    "$ROOTFS_SUITE" "$1/base" \
-    "deb $ROOTFS_MIRROR/debian $ROOTFS_SUITE main" \
-    "deb $ROOTFS_MIRROR/debian $ROOTFS_SUITE-updates main" \
-    "deb $ROOTFS_MIRROR/debian-security $ROOTFS_SUITE-security main"
+    "$suite" "$2/base" \
+    "deb $ROOTFS_MIRROR/debian $suite main" \
+    "deb $ROOTFS_MIRROR/debian $suite-updates main" \
+    "deb $ROOTFS_MIRROR/debian-security $suite-security main"
+}
+
+rootfs_build_all() {
+  local suite
+  for suite in $(host_suites); do rootfs_build "$suite"; done
 }
 
 # In a mount namespace of its own, so that nothing stays mounted when it is killed.
