@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make up         a cluster of three control planes and a worker on this machine (Debian 12, root; the first time some 30 minutes)'
+	@echo 'make up         a cluster of three control planes and a worker on this machine (Debian 12, root; the first time some 40 minutes)'
 	@echo 'make down       all of it away'
 	@echo 'make test       lint, types, unit and preview tests'
 	@echo 'make test-lab   the tests on real hosts'
