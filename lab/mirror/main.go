@@ -20,8 +20,8 @@ import (
 )
 
 func main() {
-	plain := flag.String("http", "172.31.77.1:3341", "`address` to serve at")
-	secure := flag.String("https", "172.31.77.1:3342", "`address` to serve at under TLS")
+	plain := flag.String("http", "172.31.77.1:3351", "`address` to serve at")
+	secure := flag.String("https", "172.31.77.1:3352", "`address` to serve at under TLS")
 	certificate := flag.String("cert", "", "`file` with the certificate, for -https")
 	key := flag.String("key", "", "`file` with its key")
 	root := flag.String("root", "", "`folder` to serve")

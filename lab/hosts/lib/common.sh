@@ -44,13 +44,11 @@ host_network_manager() {
   esac
 }
 
-# Of all hosts but w1, which has been there for longer.
+# The release of Debian of new hosts, all but w1, which has been there for longer.
 HOST_SUITE=${TAILKUBE_HOST_SUITE:-bookworm}
+# host_suite NAME: of a host that is there, the one that it was made of.
 host_suite() {
-  case $1 in
-    w1) echo bookworm ;;
-    *) echo "$HOST_SUITE" ;;
-  esac
+  cat "$(host_dir "$1")/suite" 2>/dev/null || if [[ $1 == w1 ]]; then echo bookworm; else echo "$HOST_SUITE"; fi
 }
 
 # The suites of all hosts.

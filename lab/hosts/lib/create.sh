@@ -3,12 +3,14 @@
 
 # host_create NAME: make the host if it is missing or half made. Its identity (machine ID, SSH host keys) is new each time.
 host_create() {
-  local dir
+  local dir suite
   dir=$(host_dir "$1")
   [[ ! -e $dir/created ]] || return 0
   host_remove "$1"
   mkdir -p "$dir"/{upper,work,root} "${DATA_DIRS[@]/#/$dir/data/}"
-  host_suite "$1" >"$dir/suite"
+  # Not into the file that it reads.
+  suite=$(host_suite "$1")
+  echo "$suite" >"$dir/suite"
   host_lower_dirs "$1" >"$dir/lower"
   host_mount "$1"
   host_write_identity "$1" "$dir/root"

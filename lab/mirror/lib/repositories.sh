@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The package repositories and the chart repository, in STATE/root. Sourced by ../mirror.
 set -euo pipefail
-: "${state:?}" "${here:?}" "${lab:?}" "${address:?}" "${bundles[0]:?}" "${suites[0]:?}"
+: "${state:?}" "${here:?}" "${lab:?}" "${plain:?}" "${bundles[0]:?}" "${suites[0]:?}"
 
 # What the folders that are served are made of: they are made again when it changes.
 sources_key() {
@@ -9,7 +9,7 @@ sources_key() {
   {
     cat "$here/lib/repositories.sh" "$state/signing.asc"
     for name in "${bundles[@]}"; do readlink -f "$lab/.state/packages/$name"; done
-    printf '%s\n' "$address" "${suites[@]}"
+    printf '%s\n' "$plain" "${suites[@]}"
   } | sha256sum | cut -c1-12
 }
 
@@ -92,7 +92,7 @@ make_repositories() {
   for suite in "${suites[@]}"; do
     gpg_lab --export >"$folder/$suite.noarmor.gpg"
     printf '# Tailscale packages for debian %s\ndeb [signed-by=/usr/share/keyrings/tailscale-archive-keyring.gpg] %s/tailscale/stable/debian %s main\n' \
-      "$suite" "http://$address:3341" "$suite" >"$folder/$suite.tailscale-keyring.list"
+      "$suite" "http://$plain" "$suite" >"$folder/$suite.tailscale-keyring.list"
   done
 
   folder=$root/docker/linux/debian
