@@ -41,6 +41,17 @@ interface State {
 const struct = (props: Props) => Struct.fromJavaScript(props as Parameters<typeof Struct.fromJavaScript>[0]);
 const plain = (value: StructMessages.Struct | undefined) => (value?.toJavaScript() ?? {}) as Props;
 
+interface Named {
+  setUrn(urn: string): void;
+  setName(name: string): void;
+  setType(type: string): void;
+}
+
+interface Old {
+  setId(id: string): void;
+  setOldInputs(inputs: StructMessages.Struct): void;
+}
+
 /** A running plugin, for resources of one type and of the name `a`. */
 export class Provider {
   /** What it has had the engine show, in order. */
@@ -93,10 +104,7 @@ export class Provider {
 
   /** The inputs as the provider keeps them. Rejects with what is wrong with them. */
   async check(inputs: Props): Promise<Props> {
-    const request = new messages.CheckRequest();
-    request.setUrn(this.urn);
-    request.setName("a");
-    request.setType(this.type);
+    const request = this.named(new messages.CheckRequest());
     request.setOlds(struct({}));
     request.setNews(struct(inputs));
     const response = await this.ask<Messages.CheckResponse>((done) => this.client.check(request, done));
@@ -109,10 +117,7 @@ export class Provider {
 
   async create(given: Props, preview = false): Promise<State> {
     const inputs = await this.check(given);
-    const request = new messages.CreateRequest();
-    request.setUrn(this.urn);
-    request.setName("a");
-    request.setType(this.type);
+    const request = this.named(new messages.CreateRequest());
     request.setProperties(struct(inputs));
     request.setPreview(preview);
     const response = await this.ask<Messages.CreateResponse>((done) => this.client.create(request, done));
@@ -121,13 +126,8 @@ export class Provider {
 
   async update(old: State, given: Props, preview = false): Promise<State> {
     const inputs = await this.check(given);
-    const request = new messages.UpdateRequest();
-    request.setId(old.id);
-    request.setUrn(this.urn);
-    request.setName("a");
-    request.setType(this.type);
+    const request = this.of(old, new messages.UpdateRequest());
     request.setOlds(struct(old.outputs));
-    request.setOldInputs(struct(old.inputs));
     request.setNews(struct(inputs));
     request.setPreview(preview);
     const response = await this.ask<Messages.UpdateResponse>((done) => this.client.update(request, done));
@@ -135,13 +135,8 @@ export class Provider {
   }
 
   async diff(old: State, given: Props, ignored: string[] = []): Promise<Difference> {
-    const request = new messages.DiffRequest();
-    request.setId(old.id);
-    request.setUrn(this.urn);
-    request.setName("a");
-    request.setType(this.type);
+    const request = this.of(old, new messages.DiffRequest());
     request.setOlds(struct(old.outputs));
-    request.setOldInputs(struct(old.inputs));
     request.setNews(struct(await this.check(given)));
     request.setIgnorechangesList(ignored);
     const response = await this.ask<Messages.DiffResponse>((done) => this.client.diff(request, done));
@@ -154,18 +149,28 @@ export class Provider {
   }
 
   async delete(old: State): Promise<void> {
-    const request = new messages.DeleteRequest();
-    request.setId(old.id);
-    request.setUrn(this.urn);
-    request.setName("a");
-    request.setType(this.type);
+    const request = this.of(old, new messages.DeleteRequest());
     request.setProperties(struct(old.outputs));
-    request.setOldInputs(struct(old.inputs));
     await this.ask((done) => this.client.delete(request, done));
   }
 
   async cancel(): Promise<void> {
     await this.ask((done) => this.client.cancel(new Empty(), done));
+  }
+
+  /** A request about the resource. */
+  private named<Request extends Named>(request: Request): Request {
+    request.setUrn(this.urn);
+    request.setName("a");
+    request.setType(this.type);
+    return request;
+  }
+
+  /** The same, of a resource that is there. */
+  private of<Request extends Named & Old>(old: State, request: Request): Request {
+    request.setId(old.id);
+    request.setOldInputs(struct(old.inputs));
+    return this.named(request);
   }
 
   private ask<Response>(call: (done: (error: Grpc.ServiceError | null, response: Response) => void) => void) {

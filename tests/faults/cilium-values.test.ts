@@ -1,55 +1,8 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
+import { agents, proxies } from "./agents";
 import { faultSuite } from "./faults";
 import { engine, useOwnStack, useStack } from "./stack";
-
-interface Pods {
-  items: {
-    metadata: { name: string; uid: string };
-    spec: { nodeName: string };
-    status: { conditions?: { type: string; status: string }[] };
-  }[];
-}
-
-interface Agent {
-  node: string;
-  pod: string;
-  uid: string;
-  isReady: boolean;
-}
-
-/** Cilium's agents, by node; throws if the API does not answer. */
-function agents(): Agent[] {
-  const { items } = JSON.parse(
-    lab.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=cilium", "-o", "json"),
-  ) as Pods;
-  return items
-    .map(({ metadata, spec, status }) => ({
-      node: spec.nodeName,
-      pod: metadata.name,
-      uid: metadata.uid,
-      isReady: status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false,
-    }))
-    .sort((a, b) => (a.node < b.node ? -1 : 1));
-}
-
-/** What each node's running agent says of its L7 proxy. */
-const proxies = () =>
-  agents().map(({ node, pod }) => {
-    const said = lab.kubectl(
-      "-n",
-      "kube-system",
-      "exec",
-      pod,
-      "-c",
-      "cilium-agent",
-      "--",
-      "cilium-dbg",
-      "config",
-      "-a",
-    );
-    return `${node} ${/^EnableL7Proxy\s*:\s*(\S+)/m.exec(said)?.[1] ?? "does not say"}`;
-  });
 
 /** Cilium's agents take changed values in the same run. */
 describe("changed values of Cilium", function () {

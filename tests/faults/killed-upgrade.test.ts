@@ -11,7 +11,7 @@ interface Case {
   how: "kill" | "power";
 }
 
-/** Ours: kubeadm itself restarts `kubelet`, without a suffix. */
+/** The stage restarts it so: kubeadm itself restarts `kubelet`, without a suffix. */
 const kubelet = (host: lab.HostName): Trap => ({
   host,
   command: "systemctl",
@@ -20,7 +20,7 @@ const kubelet = (host: lab.HostName): Trap => ({
 });
 const eviction = (host: lab.HostName): Trap => ({ host, command: "curl", matching: "/eviction", at: "after" });
 
-/** A pod that its node's drain has to evict: all others may be elsewhere. It is nobody's, so it does not come back. */
+/** A pod that its node's drain has to evict: all others may be elsewhere. It has no controller, so it does not come back. */
 function givePod(node: lab.HostName, version: string): void {
   const overrides = JSON.stringify({
     spec: { nodeName: node, tolerations: [{ operator: "Exists" }], terminationGracePeriodSeconds: 0 },

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
 
+import { proxies } from "./agents";
 import { ensureCluster } from "./cluster";
 import { engineOk, ownNodes, useOwnStack, useStack } from "./stack";
 import { expectWhole, keep } from "./whole";
@@ -143,16 +144,6 @@ describe("changes and removals killed on the host", function () {
   });
   after(noHosts);
 
-  /** What the running agents of Cilium have of their L7 proxy. */
-  const proxies = () => {
-    const inCilium = (...args: string[]) => lab.kubectl("-n", "kube-system", ...args);
-    const names = inCilium("get", "pods", "-l", "k8s-app=cilium", "-o", "jsonpath={.items[*].metadata.name}").split(
-      " ",
-    );
-    const config = (pod: string) => inCilium("exec", pod, "-c", "cilium-agent", "--", "cilium-dbg", "config", "-a");
-    return names.map((pod) => /^EnableL7Proxy\s*:\s*(\S+)/m.exec(config(pod))?.[1]);
-  };
-
   for (const { title, stack, cases, left } of changes) {
     for (const one of cases) {
       it(`${title}, ${one.title}: ${one.how} on ${one.trap.host}`, async () => {
@@ -164,8 +155,8 @@ describe("changes and removals killed on the host", function () {
       useStack({ drainSeconds: 60, ...stack() });
       await engineOk(["up"], 1_200);
       await expectWhole(left);
-      const isOff = "ciliumValues" in stack();
-      expect(proxies(), "l7Proxy on all nodes").to.deep.equal(left.map(() => (isOff ? "false" : "true")));
+      const isOn = !("ciliumValues" in stack());
+      expect(proxies(), "l7Proxy on all nodes").to.deep.equal(left.map((host) => `${host} ${isOn}`));
     });
   }
 
