@@ -24,9 +24,7 @@ export function permitted(
   last: LastOutputs,
   parent: pulumi.Resource,
 ): pulumi.Output<pulumi.Resource> {
-  return pulumi.all([last.get("versions"), last.get("nodes"), last.get("applied")]).apply((outputs) => {
-    const [versions, nodes, applied] = outputs;
-    const before = lastRun({ versions, nodes, applied });
+  return previous(last).apply(({ before, nodes }) => {
     const problems = [
       ...upgradeProblems(before, wantedOf(config)),
       ...memberProblems(config, before),
@@ -46,6 +44,16 @@ export function permitted(
   });
 }
 
+/** The last run, as its outputs have it, and its output `nodes`. */
+function previous(last: LastOutputs) {
+  return pulumi
+    .all([last.get("versions"), last.get("nodes"), last.get("applied")])
+    .apply(([versions, nodes, applied]) => ({
+      before: lastRun({ versions, nodes, applied }),
+      nodes: nodes as unknown,
+    }));
+}
+
 /**
  * As `permitted`, before anything is changed on a host, when it is known which machines answer: one that is reached in another
  * way than in the last run may be another one. Resolves to the resource to wait for.
@@ -57,9 +65,7 @@ export function certain(
   last: LastOutputs,
   hostKeys: readonly (pulumi.Output<string> | undefined)[],
 ): pulumi.Output<pulumi.Resource> {
-  return pulumi.all([last.get("versions"), last.get("nodes"), last.get("applied")]).apply((outputs) => {
-    const [versions, nodes, applied] = outputs;
-    const before = lastRun({ versions, nodes, applied });
+  return previous(last).apply(({ before }) => {
     const unsure = config.nodes.map((node) => fateOf(node, before) === "unsure");
     return pulumi.all(hostKeys.map((key, i) => (unsure[i] ? key : undefined))).apply((found) => {
       const problems = memberProblems(withHostKeys(config, found), before);

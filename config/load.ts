@@ -5,6 +5,7 @@ import { contradictions } from "../plan/cilium";
 import { bypasses } from "../plan/cilium-extra";
 import { unfitValues } from "../plan/cilium-unfit";
 import { outOfSupport, untested } from "../plan/compatibility";
+import { today } from "../model/releases";
 import { defaultTaints } from "../plan/nodes";
 import { requirementIds } from "../plan/requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
@@ -48,13 +49,9 @@ export type ReadFile = (path: string) => string;
  * Loads and checks the whole config. Throws a ConfigError with every problem that was found: key, value, what is allowed,
  * what to do. Secrets are never quoted.
  *
- * @param today YYYY-MM-DD, for the warnings of what is out of support.
+ * @param day YYYY-MM-DD, for the warnings of what is out of support.
  */
-export function loadConfig(
-  source: ConfigSource,
-  readFile: ReadFile,
-  today = new Date().toISOString().slice(0, 10),
-): LoadedConfig {
+export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today()): LoadedConfig {
   const problems: string[] = [];
   const unreadable = new Set<string>();
   const raw = readSource(source, problems, unreadable);
@@ -101,7 +98,7 @@ export function loadConfig(
       ...tailnetWarnings(raw),
       ...hostKeyWarnings(config),
       ...untested(config),
-      ...outOfSupport(config, today),
+      ...outOfSupport(config, day),
     ],
   };
 }

@@ -81,12 +81,22 @@ export function containerdRelease(version: string): ContainerdRelease | undefine
 }
 
 function isOf(version: string, { minor }: { minor: string }): boolean {
-  return version.split(".").slice(0, 2).join(".") === minor;
+  return branchOf(version) === minor;
+}
+
+/** The minor release that a version is of: 1.36 of 1.36.3. */
+function branchOf(version: string): string {
+  return version.split(".").slice(0, 2).join(".");
+}
+
+/** The day of a run as YYYY-MM-DD, in UTC. */
+export function today(): string {
+  return new Date().toISOString().slice(0, 10);
 }
 
 /** Whether a release's support has ended by a day (YYYY-MM-DD); false where no end is known. */
-export function isOutOfSupport(release: { endOfSupport?: string } | undefined, today: string): boolean {
-  return release?.endOfSupport !== undefined && release.endOfSupport < today;
+export function isOutOfSupport(release: { endOfSupport?: string } | undefined, day: string): boolean {
+  return release?.endOfSupport !== undefined && release.endOfSupport < day;
 }
 
 /** Whether Cilium's makers, or this program's tests, know two versions together. */
@@ -102,6 +112,6 @@ export function isContainerdTested(containerd: string, kubernetesVersion: string
   if (tested === undefined) {
     return true;
   }
-  const least = tested.find((one) => isOf(containerd, { minor: one.split(".").slice(0, 2).join(".") }));
+  const least = tested.find((one) => branchOf(one) === branchOf(containerd));
   return compareVersions(containerd, least ?? tested[0]!) >= 0;
 }

@@ -1,6 +1,6 @@
 /** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
 import type { ClusterConfig, NodeConfig } from "../config/types";
-import { containerdRelease, isOutOfSupport } from "../model/releases";
+import { containerdRelease, isOutOfSupport, today } from "../model/releases";
 import { minorOf } from "../model/versions";
 import { networkOf, overlap } from "./cidr";
 import { isOwnInterface } from "./interfaces";
@@ -88,13 +88,9 @@ function carrierProblems(one: NodeFacts, config: ClusterConfig): string[] {
 /**
  * What is odd but stops nothing, a line each: hosts that share a machine ID, old versions that still work.
  *
- * @param today YYYY-MM-DD.
+ * @param day YYYY-MM-DD.
  */
-export function preflightWarnings(
-  all: readonly NodeFacts[],
-  config: ClusterConfig,
-  today = new Date().toISOString().slice(0, 10),
-): string[] {
+export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConfig, day = today()): string[] {
   const byMachine = new Map<string, string[]>();
   for (const { node, facts } of all) {
     byMachine.set(facts.machineId, [...(byMachine.get(facts.machineId) ?? []), node.name]);
@@ -121,7 +117,7 @@ export function preflightWarnings(
   const oldRuntime = all.flatMap(({ node, facts }) => {
     const release = containerdRelease(facts.containerd);
     const why = [
-      ...(isOutOfSupport(release, today) ? [`its support ended on ${release!.endOfSupport}`] : []),
+      ...(isOutOfSupport(release, day) ? [`its support ended on ${release!.endOfSupport}`] : []),
       ...(kubernetesMinor >= 36 && /^1\./.test(facts.containerd) ? ["Kubernetes 1.38 needs 2.x"] : []),
     ];
     return why.length === 0

@@ -3,10 +3,9 @@ import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
 import type { SecurityConfig } from "../config/security";
 
-/** The security section, and the version of Kubernetes that has to know it (without the `v`). */
+/** What the hardening is made of. */
 export interface Hardening {
   security: SecurityConfig;
-  kubernetesVersion: string;
 }
 
 /** Paths that may be asked without credentials: kubeadm's probes of the API server, and the watch of the endpoint. */
@@ -96,7 +95,7 @@ export function auditPolicy(): string {
 }
 
 /**
- * AuthenticationConfiguration by which nobody is anonymous but on the health paths; undefined where it is not wanted.
+ * AuthenticationConfiguration that allows anonymous requests on the health paths alone; undefined where all are allowed.
  */
 export function authenticationConfiguration(a: Hardening): string | undefined {
   if (a.security.anonymousRequests === "all") return undefined;
