@@ -40,7 +40,7 @@ kubernetes_containers() {
 containerd_owner() {
     local path
     path=$(command -v containerd) || return 0
-    if owned "$path" runtime || grep -qsxF containerd.io "$TK_STATE/packages.runtime"; then return 0; fi
+    if owned "$path" runtime || package_is_ours containerd.io runtime; then return 0; fi
     package_of "$path" || printf 'no package'
 }
 
@@ -74,11 +74,11 @@ interfaces_json() {
 
 # runs_here UNIT: as unit_runs, of a stage that leaves no trace and reports all it finds: three tries.
 runs_here() {
-    local state tries
+    local runs tries
+    [ -d /run/systemd/system ] || return 1
     for tries in 1 2 3; do
-        [ -d /run/systemd/system ] || return 1
-        if state=$(unit_state "$1" 2>/dev/null); then
-            [ "$state" = active ]
+        if runs=$(unit_answer "$1" 2>/dev/null); then
+            [ "$runs" = yes ]
             return
         fi
         [ "$tries" = 3 ] || sleep 1

@@ -327,10 +327,10 @@ foreign_kubernetes() {
 
 # foreign_containers: those that containerd holds in Kubernetes' own namespace, where kubelet and `remove` end all there are.
 foreign_containers() {
-    local state
+    local runs
     command -v ctr >/dev/null || return 0
-    state=$(unit_state containerd.service) || return
-    [ "$state" = active ] || return 0
+    runs=$(unit_answer containerd.service) || return
+    [ "$runs" = yes ] || return 0
     timeout 20 ctr -n k8s.io containers ls -q | tr '\n' ' ' | cut -c 1-200
 }
 
@@ -350,17 +350,18 @@ codename() (. /etc/os-release && echo "$VERSION_CODENAME")
 # package_of PATH: the installed package that a file is of; fails if of none.
 package_of() { dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | sed -n '/^diversion /!{s/[:,].*//p;q}' | grep .; }
 
-# unit_state UNIT: its ActiveState; `inactive` of a unit that does not exist. Fails if systemd does not answer:
+# unit_answer UNIT: prints whether it runs, yes or no; no for a unit that does not exist. Fails if systemd does not answer:
 # `systemctl is-active` then looks as if the answer were "no".
-unit_state() {
+unit_answer() {
     local state
-    state=$(systemctl show --property=ActiveState --value -- "$1") && [ -n "$state" ] && printf '%s\n' "$state"
+    state=$(systemctl show --property=ActiveState --value -- "$1") && [ -n "$state" ] || return
+    case $state in active | reloading) echo yes ;; *) echo no ;; esac
 }
 
 # unit_runs UNIT: whether it runs now.
 unit_runs() {
-    ask 30 "whether $1 runs (systemctl show $1)" unit_state "$1"
-    [ "$ANSWER" = active ] || [ "$ANSWER" = reloading ]
+    ask 30 "whether $1 runs (systemctl show $1)" unit_answer "$1"
+    [ "$ANSWER" = yes ]
 }
 
 # unit_start UNIT [restart]: enabled and running; restarted only when asked.
@@ -398,6 +399,9 @@ unit_stop() {
 APT_OPTIONS=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -y -q --no-install-recommends)
 
+# apt_removals ARGUMENT...: the packages that an installation would remove, each with a blank behind it.
+apt_removals() { apt-get install --simulate "${APT_OPTIONS[@]}" "$@" 2>/dev/null </dev/null | awk '$1 == "Remv" {printf "%s ", $2}'; }
+
 # apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known. It never removes a package.
 apt_get_install() {
     local log=$TK_RUN/apt.log removed
@@ -406,34 +410,38 @@ apt_get_install() {
         dpkg --configure -a --force-confdef --force-confold >"$log" 2>&1 </dev/null || true
         apt_refresh
         if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
-            removed=$(apt-get install --simulate "${APT_OPTIONS[@]}" "$@" 2>/dev/null </dev/null | awk '$1 == "Remv" {printf "%s ", $2}') || true
+            removed=$(apt_removals "$@") || true
             [ -z "$removed" ] || fail "apt-get install $* would remove ${removed% } from this host, and tailkube removes no package. Remove it yourself if nothing needs it, or change the versions that the config asks for"
             fail "apt-get install $*: $(log_tail "$log" 3)"
         fi
     fi
 }
 
-# apt_install PACKAGE...: those that are not there yet are recorded first, in packages.STAGE.
-apt_install() {
+# package_is_ours PACKAGE [STAGE]: whether a stage has recorded that it installs the package.
+package_is_ours() { grep -qsxF -- "$1" "$TK_STATE/packages.${2:-$TK_STAGE}"; }
+
+# record_packages PACKAGE[=VERSION]...: those that are not there yet, before they are.
+record_packages() {
     local package record=$TK_STATE/packages.$TK_STAGE
     for package in "$@"; do
         package=${package%%=*}
-        if [ -n "$(installed_version "$package")" ] || grep -qsxF -- "$package" "$record"; then continue; fi
+        if [ -n "$(installed_version "$package")" ] || package_is_ours "$package"; then continue; fi
         own "$record"
         record_line "$record" "$package"
     done
+}
+
+# apt_install PACKAGE...: recorded first.
+apt_install() {
+    record_packages "$@"
     apt_get_install "$@"
     changed "installed packages $*"
 }
 
 # apt_replace PACKAGE...: the same of packages that take the place of others. The caller has looked which.
 apt_replace() {
-    local log=$TK_RUN/apt.log package
-    for package in "$@"; do
-        package=${package%%=*}
-        own "$TK_STATE/packages.$TK_STAGE"
-        grep -qsxF -- "$package" "$TK_STATE/packages.$TK_STAGE" || record_line "$TK_STATE/packages.$TK_STAGE" "$package"
-    done
+    local log=$TK_RUN/apt.log
+    record_packages "$@"
     apt-get install "${APT_OPTIONS[@]}" "$@" >"$log" 2>&1 </dev/null || fail "apt-get install $*: $(log_tail "$log" 3)"
     changed "installed packages $*"
 }

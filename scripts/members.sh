@@ -3,15 +3,15 @@
 # which says how questions are asked.
 # Given: TK_NODE.
 
-# node_field NAME WHAT JSONPATH: ANSWER is that field; nothing if the field or the Node does not exist.
-node_field() { ask 60 "$2 node $1 has, to the API" kubectl_cluster get node "$1" --ignore-not-found -o "jsonpath=$3"; }
+# node_field NAME WHAT JSONPATH [SECONDS]: ANSWER is that field; nothing if the field or the Node does not exist.
+node_field() { ask "${4:-60}" "$2 node $1 has, to the API" kubectl_cluster get node "$1" --ignore-not-found -o "jsonpath=$3"; }
 
 # Bound on the first question of a stage: after a power cut this host, or one that etcd's majority needs, may still be booting,
 # and its API server takes minutes on a slow machine.
 BOOT_SECONDS=240
 
 # mark_of NAME: ANSWER is the mark that the node carries since it has joined; nothing without one. The first question of admit.
-mark_of() { ask "$BOOT_SECONDS" "which mark node $1 has, to the API" kubectl_cluster get node "$1" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}'; }
+mark_of() { node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined}' "$BOOT_SECONDS"; }
 
 # node_address NAME: ANSWER is its InternalIP.
 node_address() { node_field "$1" "which address" '{.status.addresses[?(@.type=="InternalIP")].address}'; }
@@ -46,9 +46,9 @@ recorded_address() {
     ANSWER=$(tr ' ' '\n' <<<"$ANSWER" | awk -F = -v name="$1" '$1 == name {print $2; exit}')
 }
 
-# refuse_stranger NAME ADDRESS: fails if the cluster has a Node of the joiner's name that this program did not make. It made the one
-# that carries a mark, that has the address which is recorded for the name, or the joiner's own: an attempt that was killed before
-# its mark has left it.
+# refuse_stranger NAME ADDRESS: fails if the cluster has a Node of the joiner's name that this program did not make. It made a Node
+# that carries a mark, has the address that is recorded for the name, or has the joiner's own address: a join that was killed
+# before its mark leaves such a Node.
 refuse_stranger() {
     local address
     node_exists "$1" || return 0

@@ -178,8 +178,11 @@ restore_sysctls() {
     done <"$TK_STATE/sysctls"
 }
 
-# What Kubernetes, Cilium and Tailscale have left in tables that were not there before. Of somebody's own is a rule, a chain, or a
-# policy that drops.
+# is_empty LISTING: whether nft has listed no more than iptables makes by itself: its base chains, without a rule, which accept. A
+# rule, another chain or a policy that drops is the user's.
+is_empty() { ! grep -vE '^\s*(table|type .* policy accept;|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' <<<"$1" >/dev/null; }
+
+# What Kubernetes, Cilium and Tailscale have left in tables that were not there before.
 forget_tables() {
     local table tables
     command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
@@ -188,14 +191,12 @@ forget_tables() {
     while IFS= read -r table; do
         if [ -z "$table" ] || grep -qxF -- "$table" "$TK_STATE/nft-tables"; then continue; fi
         ask 30 "what is in the $table (nft list $table)" nft "list $table"
-        if ! grep -vE '^\s*(table|type .* policy accept;|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' <<<"$ANSWER" >/dev/null; then
-            nft "delete $table" 2>/dev/null || true
-        fi
+        ! is_empty "$ANSWER" || nft "delete $table" 2>/dev/null || true
     done <<<"$tables"
     forget_chains
 }
 
-# forget_chains: in the tables that stay, the empty chains of iptables that were not there before. One that drops is a filter.
+# forget_chains: in the tables that stay, the empty chains of iptables that were not there before.
 forget_chains() {
     local chain chains
     [ -e "$TK_STATE/nft-chains" ] || return 0
@@ -204,9 +205,8 @@ forget_chains() {
     while IFS= read -r chain; do
         if [ -z "$chain" ] || grep -qxF -- "$chain" "$TK_STATE/nft-chains"; then continue; fi
         ask 30 "what is in the chain $chain (nft list chain $chain)" nft "list chain $chain"
-        if [[ $ANSWER == *"policy accept;"* ]] && ! grep -vE '^\s*(table .*|chain .*|type .* policy accept;|}|#.*)?$' <<<"$ANSWER" >/dev/null; then
-            nft "delete chain $chain" 2>/dev/null || true
-        fi
+        # A chain without a hook has no policy, and is the user's.
+        if [[ $ANSWER == *"policy accept;"* ]] && is_empty "$ANSWER"; then nft "delete chain $chain" 2>/dev/null || true; fi
     done <<<"$chains"
 }
 

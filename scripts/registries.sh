@@ -56,26 +56,30 @@ drop_registries() {
 # install_registries: the files, after a look at each endpoint whose files change: a registry that is down does not hold up a node
 # that has what it needs. containerd reads them at each pull.
 install_registries() {
-    local index name endpoints ca passwords hosts folder text authority mode names=() urls=() secrets=() i
+    local index name endpoints ca passwords hosts folder text authority mode file names=() urls=() secrets=() i
     # shellcheck disable=SC2153 # given
     while read -r index name endpoints ca passwords hosts; do
         [ -n "$index" ] || continue
         names+=("$name")
         folder=$REGISTRIES_FOLDER/$name
         text=$(decoded "$hosts")
-        mode=644
-        [ -z "${passwords//[-,]/}" ] || mode=600
+        mode=0644
+        [ -z "${passwords//[-,]/}" ] || mode=0600
         authority=$(decoded "$ca")
         if [ "$(cat "$folder/hosts.toml" 2>/dev/null)" = "$text" ] && [ "$(cat "$folder/ca.crt" 2>/dev/null)" = "$authority" ]; then continue; fi
         command -v curl >/dev/null || apt_install ca-certificates curl
         IFS=, read -ra urls <<<"$endpoints"
         IFS=, read -ra secrets <<<"$passwords"
-        if [ "$ca" != - ]; then printf '%s\n' "$authority" >"$TK_RUN/registry.crt"; fi
+        file=-
+        if [ "$ca" != - ]; then
+            file=$TK_RUN/registry.crt
+            printf '%s\n' "$authority" >"$file"
+        fi
         for i in "${!urls[@]}"; do
-            check_endpoint "mirrors.registries[$index]" "$name" "${urls[i]}" "$([ "$ca" = - ] && echo - || echo "$TK_RUN/registry.crt")" "${secrets[i]}"
+            check_endpoint "mirrors.registries[$index]" "$name" "${urls[i]}" "$file" "${secrets[i]}"
         done
         if [ "$ca" != - ]; then install_text "$folder/ca.crt" 0644 "$authority" || true; fi
-        install_text "$folder/hosts.toml" "0$mode" "$text" || true
+        install_text "$folder/hosts.toml" "$mode" "$text" || true
     done <<<"${TK_REGISTRIES:-}"
     drop_registries "${names[@]}"
 }

@@ -72,7 +72,7 @@ reset_cni() {
 # Where what was in the kubelet's folder before us stands while kubeadm empties that.
 KEPT=/var/lib/kubelet.tailkube
 
-# set_aside: whole folders, with what of ours is in them; that goes when they are back. What a killed run has set aside stays so.
+# set_aside: whole folders, with our files in them, which are removed once the folders are back. Keeps what a killed run has moved.
 set_aside() {
     local name list
     list=$(before_record /var/lib/kubelet)

@@ -289,7 +289,7 @@ configure_containerd() {
 # containerd_is_ours: from a bundle of ours.
 containerd_is_ours() { owned /usr/local/bin/containerd runtime; }
 
-# containerd_package: the package that the containerd of this host is of; nothing where there is none, or ours of a bundle.
+# containerd_package: prints the package that this host's containerd belongs to; nothing if it has none, or the bundle's.
 containerd_package() {
     command -v containerd >/dev/null && ! containerd_is_ours || return 0
     package_of "$(command -v containerd)" || echo "no package"
@@ -303,6 +303,10 @@ docker_repository() {
     # Docker has no 64-bit packages under Raspberry Pi OS's own name.
     [ "$id" != raspbian ] || id=debian
     apt_repository docker "$key" "${TK_PACKAGES_DOCKER_KEY:-$base/linux/$id/gpg}" "deb [signed-by=$key] $base/linux/$id $suite stable"
+}
+
+refuse_containerd() {
+    fail "containerd is $(containerd_version containerd) of $1, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $1 to $TK_CONTAINERD_VERSION"
 }
 
 # install_containerd_package: containerd.io of a host that has none, and the wanted version of one that has the distribution's or
@@ -319,19 +323,17 @@ install_containerd_package() {
         fi
         docker_repository
         exact=$(apt_version containerd.io "$wanted") || fail "neither this host's repositories nor Docker's have containerd $wanted; 'apt-cache madison containerd containerd.io' lists theirs"
-        removed=$(apt-get install --simulate "${APT_OPTIONS[@]}" "containerd.io=$exact" 2>/dev/null </dev/null | awk '$1 == "Remv" && $2 != "containerd" && $2 != "runc" {printf "%s ", $2}') || true
+        removed=$(apt_removals "containerd.io=$exact" | tr ' ' '\n' | awk 'NF && !/^(containerd|runc)$/ {printf "%s ", $1}') || true
         [ -z "$removed" ] || fail "containerd $wanted is in Docker's package containerd.io alone, which would remove ${removed% } from this host. Remove tailkube:containerdVersion, or remove these yourself if nothing needs them"
         apt_replace "containerd.io=$exact"
         ;;
     '' | containerd.io)
-        if [ -n "$package" ] && ! grep -qsxF containerd.io "$TK_STATE/packages.runtime"; then
-            fail "containerd is $(containerd_version containerd) of $package, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $package to $wanted"
-        fi
+        [ -z "$package" ] || package_is_ours containerd.io || refuse_containerd "$package"
         docker_repository
         apt-mark unhold containerd.io >/dev/null 2>&1 || true
         if [ -z "$wanted" ]; then apt_install containerd.io; else apt_install_version containerd.io "$wanted"; fi
         ;;
-    *) fail "containerd is $(containerd_version containerd) of $package, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $package to $wanted" ;;
+    *) refuse_containerd "$package" ;;
     esac
 }
 
@@ -356,8 +358,8 @@ install_containerd() {
     fi
     if [ -z "$TK_BUNDLE" ]; then
         install_containerd_package
-        # As kubelet's: what nodes run changes in their turn alone. Also where a killed run has installed it and no more.
-        if grep -qsxF containerd.io "$TK_STATE/packages.runtime"; then apt-mark hold containerd.io >/dev/null; fi
+        # Held like the kubelet: a node's software changes only in that node's turn. Also after a run that was killed in between.
+        if package_is_ours containerd.io; then apt-mark hold containerd.io >/dev/null; fi
     fi
     # Others would make these, and nobody remove them: containerd (which ends itself if the first goes away), the kubelet
     # and Cilium.

@@ -82,9 +82,9 @@ wait_for_cilium() {
     done
 }
 
-# unmanaged_pods: "namespace name controlled|alone" of the running pods that have no endpoint of Cilium's; alone are those that
-# nothing makes anew. One that is being deleted has lost its endpoint before it is gone. Without an answer to either question every
-# pod would look so, and it prints nothing and fails.
+# unmanaged_pods: "namespace name controlled|alone" of the running pods that have no endpoint of Cilium's; alone are those
+# without a controller, which would not be recreated. A pod that is being deleted loses its endpoint before it is gone, so it is
+# left out. Without an answer to either question it prints nothing and fails: every pod would seem to lack an endpoint.
 unmanaged_pods() {
     local managed pods
     managed=$(kubectl_admin get ciliumendpoints.cilium.io -A --no-headers -o custom-columns=N:.metadata.namespace,P:.metadata.name) || return
@@ -106,7 +106,7 @@ restart_unmanaged_pods() {
     while read -r namespace name kind; do
         [ -n "$name" ] || continue
         if [ "$kind" = alone ]; then
-            changed "left pod $namespace/$name, which is older than Cilium and has no way to other nodes: nothing makes it anew if it is deleted"
+            changed "left pod $namespace/$name, which is older than Cilium and has no way to other nodes: it has no controller that would recreate it"
             continue
         fi
         retry 60 "cannot restart the pod $namespace/$name, which is older than Cilium" kubectl_admin -n "$namespace" delete pod "$name" --wait=false --ignore-not-found

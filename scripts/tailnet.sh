@@ -235,7 +235,7 @@ use_found_login() {
     set_prefs
 }
 
-# forget_login: the record of a login of ours that has not come about, or has ended: the next one may be the user's own.
+# forget_login: removes the record of our login if it failed or has ended: the next login may be the user's own.
 forget_login() {
     local status
     status=$(timeout 10 tailscale status --json --peers=false 2>/dev/null) || return 0
@@ -245,7 +245,7 @@ forget_login() {
     sync -- "$TK_STATE"
 }
 
-# routes_of_login OURS: what a login has to advertise: our routes, and, by PREFS, those that the user has set on a device of ours.
+# routes_of_login OURS: prints what a login must advertise: our routes and, on a device that we logged in, the user's from PREFS.
 routes_of_login() {
     local record=$TK_STATE/advertised
     {

@@ -42,30 +42,26 @@ wanted_containerd() {
 wanted_tailscale() {
     if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
 }
-has_wanted_containerd() {
+# has_wanted_version NAME PROGRAM: whether the program is of the version that wanted_NAME prints, as NAME_version reads it; any will
+# do where that prints nothing.
+has_wanted_version() {
     local wanted
-    ask 30 "which version of containerd the bundle has" wanted_containerd
+    ask 30 "which version of $2 the bundle has" "wanted_$1"
     wanted=$ANSWER
-    if [ -n "$wanted" ]; then
-        command -v containerd >/dev/null || return
-        ask 30 "which version of containerd this host has" containerd_version containerd
-        [ "$ANSWER" = "$wanted" ] || return
-    fi
+    [ -n "$wanted" ] || return 0
+    command -v "$2" >/dev/null || return
+    ask 30 "which version of $2 this host has" "$1_version" "$2"
+    [ "$ANSWER" = "$wanted" ]
+}
+has_wanted_containerd() {
+    has_wanted_version containerd containerd || return
     ask 60 "which configuration containerd is to have" wanted_containerd_config
     [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$ANSWER" ] && ! outdated containerd.service
 }
 has_wanted_tailscale() {
-    local wanted
     # A tailscaled on a host of a lan is somebody else's.
     [ "$TK_NODE_NETWORK" = tailnet ] || return 0
-    ask 30 "which version of tailscaled the bundle has" wanted_tailscale
-    wanted=$ANSWER
-    if [ -n "$wanted" ]; then
-        command -v tailscaled >/dev/null || return
-        ask 30 "which version of tailscaled this host has" tailscale_version tailscaled
-        [ "$ANSWER" = "$wanted" ] || return
-    fi
-    ! outdated tailscaled.service
+    has_wanted_version tailscale tailscaled && ! outdated tailscaled.service
 }
 has_wanted_static_pods() {
     local component

@@ -42,9 +42,9 @@ runs() {
     case $unit_state in active | reloading) echo yes ;; *) echo no ;; esac
 }
 
-# lasting rules|routes|addresses: of such lines, those that the guard answers for. The endpoint's address is its watch's. What
-# is ours, Tailscale's and Cilium's a clean-up takes away for good, and its records with it: nobody would take it away again.
-# While it is there it cuts nobody off.
+# lasting rules|routes|addresses: of such lines, those that the guard restores and removes. The endpoint's watch manages the
+# endpoint's address. A clean-up removes tailkube's, Tailscale's and Cilium's entries and then its records: if the guard restored
+# them, they would stay for good. Leaving them in place cuts no host off.
 lasting() {
     local endpoint='' pods=''
     case $1 in

@@ -34,7 +34,7 @@ rules() {
     echo "5205: from all lookup main suppress_prefixlength 7"
 }
 
-# What stands at our preferences and leads where rules of ours do, with the blanks of `rules`. Others there are the user's.
+# The rules at our preferences that lead to the same tables as ours, with the blanks of `rules`. Other rules there are the user's.
 present() { ip "$1" rule show | tr -s '\t ' ' ' | sed -n -E 's/ proto [^ ]+//; s/ +$//; /^(5180|520[0-5]): .*lookup (52|main suppress_prefixlength [0-9]+)$/p'; }
 
 families() { if [ -e /proc/net/if_inet6 ]; then echo -4 -6; else echo -4; fi; }

@@ -10,7 +10,7 @@ answers() {
 }
 
 # shows_key ADDRESS:PORT TYPE KEY: whether the SSH server there has that host key: in another network another machine may have the
-# address. Nobody is logged in. If not, SAID is why.
+# address. It does not log in. If it fails, SAID says why.
 shows_key() {
     local name=${1%:*} port=${1##*:} known status=0
     [ "$port" = 22 ] || name="[$name]:$port"
