@@ -54,7 +54,7 @@ const versionsHead = `# Versions
 <!-- Written by \`npm run docs\` from model/releases.json. Do not edit it. -->
 
 What the program knew of other projects' releases on ${catalogueDate}. A stack that names no versions gets Kubernetes
-${defaultVersions.kubernetes} and Cilium ${defaultVersions.cilium}. A preview warns of versions that nobody has tested together and of those whose makers no longer mend
+${defaultVersions.kubernetes} and Cilium ${defaultVersions.cilium}. A preview warns of versions that are untested together and of releases that no longer get fixes
 them; it refuses a Kubernetes older than 1.${oldestKubernetesMinor}.
 `;
 
