@@ -9,22 +9,42 @@ export const state = join(root, "lab", ".state");
 export const hosts = ["cp1", "cp2", "cp3", "w1"] as const;
 export type HostName = (typeof hosts)[number];
 
-/** Runs a command of the project with its output on the terminal. Rejects if it fails or outlasts the bound (seconds). */
+/**
+ * Runs a command of the project with its output on the terminal. Rejects if it fails or outlasts the bound (seconds); the
+ * error repeats what the command complained of at its end.
+ */
 export function run(command: string, args: readonly string[], seconds: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(join(root, command), args, {
-      cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
-      detached: true,
-    });
+    const child = spawn(join(root, command), args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    let text = "";
+    const pass = (to: NodeJS.WriteStream) => (data: Buffer) => {
+      to.write(data);
+      text = (text + data.toString()).slice(-20_000);
+    };
+    child.stdout.on("data", pass(process.stdout));
+    child.stderr.on("data", pass(process.stderr));
     const timer = setTimeout(() => killSession(child.pid!), seconds * 1000);
     child.on("error", reject);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) resolve();
-      else reject(new Error(`${command} ${args.join(" ")} ended with ${code ?? signal}`));
+      if (code === 0) return resolve();
+      const fail = () =>
+        reject(new Error(`${command} ${args.join(" ")} ended with ${code ?? signal}${complaints(text)}`));
+      // Its last words may still be on their way; what it left running may never close the pipe.
+      child.on("close", fail);
+      setTimeout(fail, 2000);
     });
   });
+}
+
+/** The last lines of a run that complain; if none does, its last ones. */
+function complaints(text: string): string {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  // A line of progress has a sign and a type before a resource's name.
+  const complaining = lines.filter((line) => /error|fail/i.test(line) && !/^ *[-+~@]+ +[\w:]+:\w/.test(line));
+  return (complaining.length > 0 ? complaining.slice(-12) : lines.slice(-3))
+    .map((line) => `\n  ${line.trim()}`)
+    .join("");
 }
 
 /** Starts a run of the engine and kills it, with all its processes, as soon as the condition holds. */
