@@ -2,6 +2,7 @@ import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../config/types";
 import { ciliumValues, type Underlay } from "../plan/cilium";
+import { clearKilledRevision } from "./helm-records";
 
 export interface CiliumArgs {
   config: ClusterConfig;
@@ -26,11 +27,16 @@ export class Cilium extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const release = { namespace: "kube-system", name: "cilium" };
+    const clear = (step: "create" | "update") => async (hook: pulumi.ResourceHookArgs) => {
+      const kubeconfig = await new Promise<string>((resolve) => args.kubeconfig.apply(resolve));
+      const done = await clearKilledRevision(kubeconfig, step, { ...release, urn: hook.urn });
+      if (done !== undefined) await pulumi.log.warn(done, this);
+    };
     this.release = new kubernetes.helm.v3.Release(
       `${name}-release`,
       {
-        name: "cilium",
-        namespace: "kube-system",
+        ...release,
         chart: config.cilium.chart ?? "cilium",
         version: config.cilium.version,
         ...(config.cilium.chart === undefined
@@ -49,7 +55,13 @@ export class Cilium extends pulumi.ComponentResource {
         skipAwait: true,
       },
       // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away.
-      { parent: this, provider, dependsOn: opts?.dependsOn, deletedWith: opts?.deletedWith },
+      {
+        parent: this,
+        provider,
+        dependsOn: opts?.dependsOn,
+        deletedWith: opts?.deletedWith,
+        hooks: { beforeCreate: [clear("create")], beforeUpdate: [clear("update")] },
+      },
     );
     this.registerOutputs();
   }

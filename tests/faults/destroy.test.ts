@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { killHost } from "./faults";
 import { engineBy, type EngineRun, ownNodes, useOwnStack, useStack } from "./stack";
 
@@ -25,7 +26,7 @@ function engineIn(place: { names: boolean; network: boolean }, verb: string, sec
 
 /** A destroy takes the cluster away or says that it could not: an operator without a network is no dead host. */
 describe("a destroy that cannot reach the hosts", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(60 * 60_000);
 
   before(async () => {

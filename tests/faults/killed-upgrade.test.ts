@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { interrupt, kubeadm, type Trap } from "../lab/traps";
 import { pauseImage } from "../../plan/containerd";
 import { engineOk, refreshKubeconfig, useOwnStack, useStack } from "./stack";
@@ -42,7 +43,7 @@ const cases: Case[] = [
 
 /** An upgrade that is killed on the host itself, or whose host loses its power: the next run finishes it. */
 describe("upgrades killed on the host", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(3 * 60 * 60_000);
 
   before(async () => {

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
 
 import { proxies } from "./agents";
@@ -60,7 +61,7 @@ async function noHosts(): Promise<void> {
 
 /** A stage that is killed on the host itself, or whose host loses its power: the next run finishes it, and nothing is lost. */
 describe("stages killed on the host", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(3 * 60 * 60_000);
 
   let written = false;
@@ -133,7 +134,7 @@ const changes: { title: string; stack: () => Record<string, unknown>; cases: Cas
 
 /** The same, in a cluster that is whole. */
 describe("changes and removals killed on the host", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(3 * 60 * 60_000);
 
   before(async () => {

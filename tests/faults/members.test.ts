@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import {
   ask,
   type ControlPlane,
@@ -21,7 +22,7 @@ const objects = 200;
 
 /** Machines that are lost, replaced, added and removed. The tests build on each other. */
 describe("hosts that come and go", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(90 * 60_000);
 
   let nodes: StackNode[] = [];

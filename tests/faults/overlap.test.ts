@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { controlPlanes } from "./cluster";
 import { engine, engineOk, refreshKubeconfig, useOwnStack } from "./stack";
 
@@ -45,7 +46,7 @@ function ofCluster(host: lab.HostName): string[] {
 }
 
 describe("another device of the tailnet that advertises a part of the pod network", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(60 * 60_000);
   after(() => lab.run("lab/down", [], 300));
 

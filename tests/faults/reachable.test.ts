@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { expect } from "chai";
 import { existing, type HostName, hosts, onHost, run, sleep, until } from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { engine, ownNodes, useOwnStack, useStack } from "./stack";
 
 /** Network manager of each host (lab/hosts/README.md); nothing runs on one with ifupdown. */
@@ -90,7 +91,7 @@ async function cutOffIn(verb: "up" | "destroy", host: HostName): Promise<{ said:
 }
 
 describe("a host stays reachable", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(3_600_000);
   const former = new Map<HostName, string>();
 

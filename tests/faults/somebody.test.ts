@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { allowed, difference, type HostState, stateOf } from "../lab/leftovers";
 import { engine, engineOk, refreshKubeconfig, useOwnStack } from "./stack";
 
@@ -77,7 +78,7 @@ const mayDiffer = [
 
 /** Hosts that are in use already: what is theirs is refused before anything changes, or is there and as it was at the end. */
 describe("hosts that are somebody's", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(60 * 60_000);
 
   const before = new Map<lab.HostName, HostState>();

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as lab from "../lab/lab";
+import { inSteps } from "../lab/steps";
 import { ask, client, controlPlanes, eventually, freshNamespace, get, image, namespace, stopClients } from "./cluster";
 import { command } from "./faults";
 import { outage } from "./outage";
@@ -34,7 +35,7 @@ function bundle(name: string): Bundle & { config: Record<string, string>; cilium
 
 /** A rolling upgrade under load, killed in the middle once. The tests build on each other. */
 describe("a rolling upgrade", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(3 * 60 * 60_000);
 
   const nodes = [...ownNodes(), w2];
@@ -307,7 +308,7 @@ END
 });
 
 describe("all control planes are lost", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(90 * 60_000);
   const objects = 50;
 

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import * as lab from "./lab";
+import { inSteps } from "./steps";
 import { proxyTests } from "./proxies";
 import { requestTests } from "./requests";
 import { routeTests } from "./routes";
@@ -18,7 +19,7 @@ const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) a
 const version = `v${project.config["tailkube:kubernetesVersion"]}`;
 
 describe("a cluster on the lab's hosts", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(90 * 60_000);
 
   const before = new Map<string, HostState>();
@@ -227,16 +228,18 @@ describe("a cluster on the lab's hosts", function () {
           .trim() === "yes",
       300,
     );
+    // The worst moment of it: Helm is done, and the state does not know.
+    const releases =
+      "KUBECACHEDIR=/run/kube-cache KUBECONFIG=/etc/kubernetes/admin.conf kubectl -n kube-system get secrets -l owner=helm";
     await lab.killUpWhen(
       "Cilium's install",
-      () =>
-        /cilium/.test(
-          lab.onHost(
-            "cp1",
-            "KUBECACHEDIR=/run/kube-cache KUBECONFIG=/etc/kubernetes/admin.conf kubectl -n kube-system get secrets -l owner=helm -o name 2>/dev/null",
-          ),
-        ),
+      () => /cilium/.test(lab.onHost("cp1", `${releases},status=deployed -o name 2>/dev/null`)),
       600,
+      lab.ends("cp1", `grep -qm1 cilium < <(timeout 300 ${releases} --watch -o name 2>/dev/null)`, 600),
+    );
+    const unknown = lab.pendingOperations().some((urn) => urn.endsWith("::cilium-release"));
+    console.log(
+      `      of it the state knows ${unknown ? "that it was begun" : "the end: the CLI was stopped too late"}`,
     );
     await lab.killUpWhen(
       "a join",
@@ -273,8 +276,10 @@ describe("a cluster on the lab's hosts", function () {
   it("down leaves nothing of the lab on this machine", async () => {
     await lab.run("lab/down", [], 300);
     const sh = (script: string) => execFileSync("bash", ["-c", script], { encoding: "utf8" }).trim();
-    // What has ended and only waits for its parent to ask how is not there any more.
-    const running = "pgrep -af 'systemd-nspawn|tailscaled|kubelet|containerd' | grep -vE 'pgrep|<defunct>' || true";
+    // By the programs' own names, which the kernel cuts after 15 letters: a build's command line may have them, too. What has
+    // ended and only waits for its parent to ask how is not there any more.
+    const running =
+      "ps -eo stat=,pid=,comm= | grep -E '(systemd-nspawn|tailscaled|kubelet|containerd.*)$' | grep -v '^Z' || true";
     expect(sh(running)).to.equal("");
     expect(sh(`awk '$2 ~ "${lab.state}" {print $2}' /proc/mounts`)).to.equal("");
     expect(sh("ip netns list; ip -o link show | grep tklab || true")).to.equal("");

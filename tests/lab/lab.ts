@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { killSession } from "./processes";
+import { killSession, processesOf } from "./processes";
 
 export const root = join(__dirname, "..", "..");
 export const state = join(root, "lab", ".state");
@@ -47,14 +47,26 @@ function complaints(text: string): string {
     .join("");
 }
 
-/** Starts a run of the engine and kills it, with all its processes, as soon as the condition holds. */
-export async function killUpWhen(what: string, condition: () => boolean, seconds: number): Promise<void> {
+/**
+ * Starts a run of the engine and kills it, with all its processes, as soon as the condition holds. With `stop` the CLI alone is
+ * stopped first, when that resolves: what its plugins do goes on, and the CLI learns of no result.
+ */
+export async function killUpWhen(
+  what: string,
+  condition: () => boolean,
+  seconds: number,
+  stop?: Promise<void>,
+): Promise<void> {
   const child = spawn(join(root, "lab/engine"), ["up"], {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
     detached: true,
   });
   let ended = false;
+  void stop?.then(() => {
+    const cli = processesOf(child.pid!).filter(({ command }) => /\/pulumi up /.test(command));
+    for (const { pid } of cli) process.kill(pid, "SIGSTOP");
+  });
   const exit = new Promise<void>((resolve) => child.on("exit", () => ((ended = true), resolve())));
   for (const end = Date.now() + seconds * 1000; ; await sleep(0.2)) {
     if (ended) throw new Error(`the run ended before it could be killed in the middle of ${what}`);
@@ -113,6 +125,22 @@ export function existing(host: HostName, ...paths: string[]): string[] {
   ).split("\n");
   if (lines.splice(-2)[0] !== "end") throw new Error(`${host} does not say which of ${paths.join(", ")} it has`);
   return lines;
+}
+
+/** Resolves when a shell script on a host has ended well; one that fails is begun again, until the bound (seconds). */
+export async function ends(host: HostName, script: string, seconds: number): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(0.2)) {
+    const child = spawn(join(root, "lab/hosts/hosts"), ["exec", host, "bash", "-c", script], { stdio: "ignore" });
+    if ((await new Promise((resolve) => child.on("exit", resolve))) === 0) return;
+  }
+}
+
+/** The URNs of what the last run had begun and not recorded as done. */
+export function pendingOperations(): string[] {
+  const state = JSON.parse(output("lab/engine", ["export"])) as {
+    deployment: { pending_operations?: { resource: { urn: string } }[] };
+  };
+  return (state.deployment.pending_operations ?? []).map(({ resource }) => resource.urn);
 }
 
 /** Writes a file on a host, for root alone. */

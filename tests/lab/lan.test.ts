@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { command } from "../faults/faults";
 import { engineOk, ownNodes, refreshKubeconfig, type StackNode, useOwnStack, useStack } from "../faults/stack";
 import * as lab from "./lab";
+import { inSteps } from "./steps";
 import { allowed, difference, type HostState, stateOf } from "./leftovers";
 
 const hosts = ["cp1", "w1", "w2"] as lab.HostName[];
@@ -69,7 +70,7 @@ END`,
 }
 
 describe("a cluster in a lan, on the lab's hosts", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(60 * 60_000);
   const before = new Map<string, HostState>();
 

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
+import * as sdkState from "@pulumi/pulumi/runtime/state";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../plan/preflight";
@@ -294,6 +295,14 @@ export async function runProgram({
     "test",
     preview,
   );
+  // The mocks have no hooks, and the SDK's own server of callbacks would outlive the tests.
+  Object.assign((sdkState as unknown as { getStore(): object }).getStore(), {
+    callbacks: {
+      registerResourceHook: () => Promise.resolve(),
+      awaitStackRegistrations: () => Promise.resolve(),
+      shutdown: () => undefined,
+    },
+  });
   recordRegistrations(resources);
   setConfig(values, plainKeys);
   const errors: Error[] = [];
