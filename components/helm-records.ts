@@ -27,7 +27,7 @@ interface Answer {
 }
 
 interface PartialObjectList {
-  items: { metadata: { name: string; uid: string; labels?: Record<string, string> } }[];
+  items: { metadata: { name: string; uid: string; labels?: Record<string, string> } }[] | null;
 }
 
 /** How long a question to the API is asked again, in milliseconds: its server may be on its way up after a power cut. */
@@ -86,7 +86,8 @@ export async function clearKilledRevision(
 
 /** By revision, the newest last. */
 function recordsOf({ body }: Answer): HelmRecord[] {
-  return (body as PartialObjectList).items
+  // An empty list is null.
+  return ((body as PartialObjectList).items ?? [])
     .map(({ metadata: { name, uid, labels } }) => ({
       secret: name,
       uid,

@@ -49,13 +49,13 @@ function complaints(text: string): string {
 
 /**
  * Starts a run of the engine and kills it, with all its processes, as soon as the condition holds. With `stop` the CLI alone is
- * stopped first, when that resolves: what its plugins do goes on, and the CLI learns of no result.
+ * stopped first, as soon as that script on cp1 has ended well: what its plugins do goes on, and the CLI learns of no result.
  */
 export async function killUpWhen(
   what: string,
   condition: () => boolean,
   seconds: number,
-  stop?: Promise<void>,
+  stop?: string,
 ): Promise<void> {
   const child = spawn(join(root, "lab/engine"), ["up"], {
     cwd: root,
@@ -63,11 +63,26 @@ export async function killUpWhen(
     detached: true,
   });
   let ended = false;
-  void stop?.then(() => {
-    const cli = processesOf(child.pid!).filter(({ command }) => /\/pulumi up /.test(command));
-    for (const { pid } of cli) process.kill(pid, "SIGSTOP");
-  });
-  const exit = new Promise<void>((resolve) => child.on("exit", () => ((ended = true), resolve())));
+  let asking: ReturnType<typeof spawn> | undefined;
+  // One that fails is begun again.
+  const stopWhenItEnds = () => {
+    asking = spawn(join(root, "lab/hosts/hosts"), ["exec", "cp1", "bash", "-c", `sleep 0.2; ${stop}`], {
+      stdio: "ignore",
+    });
+    asking.on("exit", (code) => {
+      const cli = processesOf(child.pid!).filter(({ command }) => /\/pulumi up /.test(command));
+      if (code === 0) for (const { pid } of cli) process.kill(pid, "SIGSTOP");
+      else if (!ended) stopWhenItEnds();
+    });
+  };
+  const exit = new Promise<void>((resolve) =>
+    child.on("exit", () => {
+      ended = true;
+      asking?.kill();
+      resolve();
+    }),
+  );
+  if (stop !== undefined) stopWhenItEnds();
   for (const end = Date.now() + seconds * 1000; ; await sleep(0.2)) {
     if (ended) throw new Error(`the run ended before it could be killed in the middle of ${what}`);
     if (condition()) break;
@@ -125,14 +140,6 @@ export function existing(host: HostName, ...paths: string[]): string[] {
   ).split("\n");
   if (lines.splice(-2)[0] !== "end") throw new Error(`${host} does not say which of ${paths.join(", ")} it has`);
   return lines;
-}
-
-/** Resolves when a shell script on a host has ended well; one that fails is begun again, until the bound (seconds). */
-export async function ends(host: HostName, script: string, seconds: number): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(0.2)) {
-    const child = spawn(join(root, "lab/hosts/hosts"), ["exec", host, "bash", "-c", script], { stdio: "ignore" });
-    if ((await new Promise((resolve) => child.on("exit", resolve))) === 0) return;
-  }
 }
 
 /** The URNs of what the last run had begun and not recorded as done. */

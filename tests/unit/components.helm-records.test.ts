@@ -55,7 +55,7 @@ describe("Helm's records before a step of a release", function () {
                 labels: { version, status },
               },
             }));
-            return say(200, { items: items.reverse() });
+            return say(200, { items: items.length > 0 ? items.reverse() : null });
           }
           if (asked.method === "GET" && url.pathname === mark) {
             return noted === undefined ? say(404, { message: "not found" }) : say(200, { data: noted });
