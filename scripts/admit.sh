@@ -10,8 +10,9 @@
 TOKEN_LABEL=tailkube.dev/admission
 CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 
-# Those of TK_JOINERS that have not joined.
+# Those of TK_JOINERS that have not joined, and those that have given up.
 WAITING=()
+GAVE_UP=()
 
 # look_who_waits NAME...: which of these joiners have not joined: sets WAITING.
 look_who_waits() {
@@ -72,16 +73,22 @@ token_of() {
 # close_admission [NAME]: fails if the API does not answer, for then the tokens may still be there. Without NAME all of them,
 # also those of a run that was killed and had others to admit.
 close_admission() {
-    local tokens=(--selector "$TOKEN_LABEL") TOKEN
-    if [ $# -gt 0 ]; then
-        token_of "$1"
-        tokens=("bootstrap-token-${TOKEN%%.*}")
-    fi
-    kubectl_admin -n kube-system delete secret "${tokens[@]}" --ignore-not-found >/dev/null 2>&1
+    kubectl_admin -n kube-system delete secret,role,rolebinding --selector "$TOKEN_LABEL${1:+=$1}" --ignore-not-found >/dev/null 2>&1
+}
+
+# who_gave_up: those of WAITING whose tokens are gone, which nobody but they and this stage removes: to GAVE_UP.
+who_gave_up() {
+    local name waiting=()
+    ask 60 "which joiners have not given up, to the API" kubectl_admin -n kube-system get secret --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name} {end}'
+    for name in "${WAITING[@]}"; do
+        token_of "$name"
+        if [[ " $ANSWER " == *" bootstrap-token-${TOKEN%%.*} "* ]]; then waiting+=("$name"); else GAVE_UP+=("$name"); fi
+    done
+    WAITING=("${waiting[@]}")
 }
 
 # What a token lets a joiner do: read what kubeadm needs, see whether its name is taken, and request certificates, which are
-# approved by their content alone.
+# approved by their content alone. By admission_tokens each may delete its own token, and nobody else's.
 admission_rights() {
     cat <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -133,6 +140,18 @@ stringData:
   expiration: "$expiration"
   usage-bootstrap-authentication: "true"
   auth-extra-groups: system:bootstrappers:tailkube
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: "tailkube:give-up-${TOKEN%%.*}", namespace: kube-system, labels: {$TOKEN_LABEL: "$name"}}
+rules:
+  - {apiGroups: [""], resources: [secrets], resourceNames: ["bootstrap-token-${TOKEN%%.*}"], verbs: [delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: "tailkube:give-up-${TOKEN%%.*}", namespace: kube-system, labels: {$TOKEN_LABEL: "$name"}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "tailkube:give-up-${TOKEN%%.*}"}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:bootstrap:${TOKEN%%.*}"}]
 EOF
     done
 }
@@ -176,9 +195,9 @@ lock_host() {
     chmod 0700 "$TK_RUN"
 }
 
-# Until all have joined. A token ends with the wait for its worker.
+# Until all have joined or given up. A token ends with the wait for its worker.
 admit_waiting() {
-    local end=$((SECONDS + TK_JOIN_SECONDS)) name before
+    local end=$((SECONDS + TK_JOIN_SECONDS)) name before TOKEN
     local -A REPORTED=()
     while [ ${#WAITING[@]} -gt 0 ]; do
         [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
@@ -192,7 +211,9 @@ admit_waiting() {
             # What this does not reach, the end of the admission does.
             [[ " ${WAITING[*]} " == *" $name "* ]] || close_admission "$name" || true
         done
+        who_gave_up
     done
+    [ ${#GAVE_UP[@]} -eq 0 ] || fail "${GAVE_UP[*]} did not join; why is in the error of the join, and in $KUBEADM_LOG on that host"
 }
 
 apply() {

@@ -7,21 +7,32 @@
 # Named in TK_KUBEADM_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
 
+# The admission waits for who has a token: one that cannot join gives its own back. It may have to wait until it is made valid.
+give_up() {
+    local end=$((SECONDS + 30))
+    if [ -e "$DISCOVERY" ] && [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]]; then
+        until kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-${BASH_REMATCH[1]}" >/dev/null 2>&1; do
+            [ "$SECONDS" -lt "$end" ] || break
+            sleep 1
+        done
+    fi
+    rm -f "$DISCOVERY"
+}
+
 admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
 
 apply() {
     # What a run has left that was killed in the middle of kubeadm.
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
-    trap 'rm -f "$DISCOVERY"' EXIT
+    trap give_up EXIT
+    [ -e "$SENTINEL" ] || (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
     refuse_other_stack
     if [ ! -e "$SENTINEL" ]; then
         reset_failed_attempt
         own "$SENTINEL"
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
-        (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
         wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
         run_kubeadm join
-        rm -f "$DISCOVERY"
         changed "kubeadm join"
         tighten_modes
         advertise_pod_cidr
@@ -29,6 +40,7 @@ apply() {
         remember_security
         mark_joined "$TK_MARK"
         write_sentinel "$TK_MARK"
+        rm -f "$DISCOVERY"
     fi
     ask_pod_cidr
     result podCidr "$ANSWER"

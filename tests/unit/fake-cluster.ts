@@ -576,12 +576,13 @@ export class FakeCluster {
       if (!object) return this.notFound(["", resource!, name!]);
     } else {
       const [resource, inline] = words[1]!.split("/");
-      const kind = kindOf(resource!);
+      const kinds = resource!.split(",").map(kindOf);
       const names = inline !== undefined ? [inline] : words.slice(2);
-      found =
+      found = kinds.flatMap((kind) =>
         names.length > 0
           ? names.flatMap((name) => this.find(kind, name, namespace) ?? [])
-          : this.selected(kind, flags, namespace);
+          : this.selected(kind, flags, namespace),
+      );
       if (names.length > 0 && found.length < names.length && !("--ignore-not-found" in flags))
         return this.notFound(words);
     }

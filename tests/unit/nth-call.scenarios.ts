@@ -262,7 +262,7 @@ export const scenarios: readonly Scenario[] = [
     },
     putsBack: [
       [
-        /^kubectl .* delete secret .*(bootstrap-token|tailkube\.dev\/admission)/,
+        /^kubectl .* delete secret,role,rolebinding --selector tailkube\.dev\/admission/,
         "the token is revoked however the admission ends",
       ],
     ],

@@ -516,12 +516,13 @@ describe("stage admit", () => {
         case "$*" in
         "apply "*" -f -") log apply; cat >>"$ROOT/applied" ;;
         "get --raw /apis/certificates.k8s.io/"*) ;;
+        *"get secret --selector tailkube.dev/admission "*) printf '%s' "\${tokens:-bootstrap-token-abcdef bootstrap-token-ghijkl }" ;;
         *) log "$*" ;;
         esac
     }`;
   const declared = 'declare {"data":{"w1":"100.64.0.21","w2":"100.64.0.22"}}';
-  const closedW1 = "-n kube-system delete secret bootstrap-token-abcdef --ignore-not-found";
-  const closed = "-n kube-system delete secret --selector tailkube.dev/admission --ignore-not-found";
+  const closed = "-n kube-system delete secret,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
+  const closedW1 = closed.replace("admission", "admission=w1");
 
   it("opens the door for those that have not joined, waits for their own marks, and closes it", () => {
     const root = temporaryFolder();
@@ -566,11 +567,19 @@ describe("stage admit", () => {
         resourceNames: ["kubeadm-config", "kubelet-config"],
         verbs: ["get"],
       },
+      // Its own token, which it gives back if it cannot join.
+      { apiGroups: [""], resources: ["secrets"], resourceNames: ["bootstrap-token-abcdef"], verbs: ["delete"] },
     ]);
-    expect(applied.flatMap(({ roleRef }) => roleRef?.name ?? [])).to.deep.equal(["tailkube:join", "tailkube:join"]);
-    expect(applied.flatMap(({ subjects }) => subjects ?? []).map(({ name }) => name)).to.deep.equal(
-      Array(2).fill("system:bootstrappers:tailkube"),
-    );
+    expect(applied.flatMap(({ roleRef }) => roleRef?.name ?? [])).to.deep.equal([
+      "tailkube:join",
+      "tailkube:join",
+      "tailkube:give-up-abcdef",
+    ]);
+    expect(applied.flatMap(({ subjects }) => subjects ?? []).map(({ name }) => name)).to.deep.equal([
+      "system:bootstrappers:tailkube",
+      "system:bootstrappers:tailkube",
+      "system:bootstrap:abcdef",
+    ]);
   });
 
   it("approves the identity of a joiner by its own token", () => {
@@ -714,6 +723,21 @@ describe("stage admit", () => {
     expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join within 1 s;/);
     expect(stderr).to.not.include("0123456789abcdef");
     expect(logOf(root).at(-1)).to.equal(closed);
+  });
+
+  it("waits no longer for a joiner that has given its token back, and says which", () => {
+    const root = temporaryFolder();
+    const { status, stderr } = bash(
+      stage(
+        root,
+        "admit",
+        joiners,
+        `${kubectl(99999)}\ntokens="bootstrap-token-ghijkl "\nsleep() { SECONDS=$((SECONDS + 1)); }\napply`,
+      ),
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join; why is in the error of the join/);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
   });
 
   it("closes the door when it is stopped", () => {
@@ -1184,6 +1208,28 @@ describe("stages control-plane and join", () => {
     expect(stderr).to.match(/^tailkube: node1: join: the cluster does not take this worker's token/);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
     expect(logOf(root)).to.deep.equal([]);
+  });
+
+  it("a worker that cannot join gives its token back, also where it becomes valid only later; one that joins keeps it", () => {
+    const kubectl = `
+      kubectl() { case "$*" in *"delete --raw"*) log "\${*: -1} by $(head -n 1 "$DISCOVERY")"; echo x >>"$ROOT/tries"; [ "$(wc -l <"$ROOT/tries")" = 3 ] ;; *) return 1 ;; esac; }`;
+    const discovery = { ...of, TK_ROLE: "worker", TK_DISCOVERY: "kind: Config\n  token: abcdef.0123456789abcdef" };
+    const given = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef by kind: Config";
+    for (const [failing, calls] of [
+      ["kubeadm", [given, given, given]],
+      ["advertise", [given, given, given]],
+      ["", []],
+    ] as const) {
+      const root = temporaryFolder();
+      const text = fakes({ answers: true, failing }).replace(/admitted\(\) .*/, "admitted() { :; }");
+      const { status } = bash(stage(root, "join", discovery, `${kubectl}\n${text}`));
+      expect(status, failing).to.equal(failing === "" ? 0 : 1);
+      expect(
+        logOf(root).filter((line) => line.includes("/secrets/")),
+        failing,
+      ).to.deep.equal(calls);
+      expect(existsSync(`${root}/run/tailkube/discovery.conf`), failing).to.equal(false);
+    }
   });
 
   it("the founder encrypts Secrets from the first; its key is for root alone", () => {
