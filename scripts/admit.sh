@@ -14,14 +14,23 @@ CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 WAITING=()
 GAVE_UP=()
 
+# has_joined NAME: whether this joiner's Node carries its mark, and was let in by its token. A machine that was cleaned and comes
+# back has the mark of its former self, and another token. Sets MARK.
+has_joined() {
+    local token TOKEN
+    node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined} {.metadata.annotations.tailkube\.dev/token}' "$BOOT_SECONDS"
+    read -r MARK token <<<"$ANSWER" || true
+    token_of "$1"
+    [[ " $TK_JOINERS " == *" $1=$MARK "* && ${token:-${TOKEN%%.*}} == "${TOKEN%%.*}" ]]
+}
+
 # look_who_waits NAME...: which of these joiners have not joined: sets WAITING.
 look_who_waits() {
-    local joiner name waiting=()
+    local joiner name waiting=() MARK
     for joiner in $TK_JOINERS; do
         name=${joiner%%=*}
         [[ " $* " == *" $name "* ]] || continue
-        mark_of "$name"
-        [ "$ANSWER" = "${joiner#*=}" ] || waiting+=("$name")
+        has_joined "$name" || waiting+=("$name")
     done
     WAITING=("${waiting[@]}")
 }
@@ -45,15 +54,13 @@ ready_of() {
 # A new machine under an old name is another one: what the API holds of the former one must not become this one's. And kubeadm
 # refuses a name that a Ready node has, which an attempt leaves that was killed a moment too late.
 forget_former_machines() {
-    local name mark
+    local name MARK
     for name in "${WAITING[@]}"; do
-        mark_of "$name"
-        mark=$ANSWER
         # It may have joined since.
-        [[ " $TK_JOINERS " != *" $name=$mark "* ]] || continue
+        ! has_joined "$name" || continue
         refuse_stranger "$name" "$(joiner_address "$name")"
         ready_of "$name"
-        if [ -n "$mark" ] || [ "$ANSWER" = True ]; then
+        if [ -n "$MARK" ] || [ "$ANSWER" = True ]; then
             forget_node "$name"
         elif ! node_exists "$name"; then
             # A run that was killed when it had removed the Node has left the former machine's pods.

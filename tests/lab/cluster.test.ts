@@ -235,7 +235,7 @@ describe("a cluster on the lab's hosts", function () {
       "Cilium's install",
       () => /cilium/.test(lab.onHost("cp1", `${releases},status=deployed -o name 2>/dev/null`)),
       600,
-      `grep -qm1 cilium < <(timeout 300 ${releases} --watch -o name 2>/dev/null)`,
+      `grep -qm1 cilium < <(timeout 300 env ${releases} --watch -o name 2>/dev/null)`,
     );
     const unknown = lab.pendingOperations().some((urn) => urn.endsWith("::cilium-release"));
     console.log(

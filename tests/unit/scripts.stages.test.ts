@@ -606,6 +606,7 @@ describe("stage admit", () => {
 
   for (const [what, former, ready] of [
     ["a machine of another mark", "mark-of-former-machine", "Unknown"],
+    ["the same machine, which was cleaned since", "mark1 zyxwvu", "Unknown"],
     ["an attempt that was killed after it was Ready", "", "True"],
   ] as const) {
     it(`forgets what the API has of ${what}, before it opens`, () => {
@@ -615,6 +616,14 @@ describe("stage admit", () => {
       expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("removed the Node w1");
     });
   }
+
+  it("takes who was let in by the token of today for joined", () => {
+    const root = temporaryFolder();
+    bashOk(
+      stage(root, "admit", joiners, `${kubectl(9999, "mark1 abcdef")}\nforget_node() { log "forget $1"; }\napply`),
+    );
+    expect(logOf(root)).to.deep.equal([declared, closed]);
+  });
 
   it("leaves a Node alone that is neither another machine's nor Ready", () => {
     const root = temporaryFolder();
@@ -979,7 +988,7 @@ describe("stages control-plane and join", () => {
     recorded = "",
   } = {}) => `
     kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *) log "security $*" ;; esac; }
-    admitted() { [ "$(cat "$DISCOVERY")" = "kind: Config" ]; }
+    admitted() { [ "$(head -n 1 "$DISCOVERY")" = "kind: Config" ]; }
     tighten_modes() { log tighten_modes; }
     obtain_serving_certificate() { log obtain_serving_certificate; }
     install_approver() { :; }
@@ -1015,9 +1024,9 @@ describe("stages control-plane and join", () => {
     kubectl_node() { printf 10.50.1.0/24; }
     follow_endpoint() { log follow_endpoint; }
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
-    mark_joined() { log "mark_joined $1"; }
+    mark_joined() { log "mark_joined $*"; }
     apply`;
-  const of = { TK_MARK: "mark1", TK_SECURITY: "secured", TK_DISCOVERY: "kind: Config" };
+  const of = { TK_MARK: "mark1", TK_SECURITY: "secured", TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef" };
   const pem = (name: string) => `-----BEGIN ${name}-----\nbase64\n-----END ${name}-----`;
   const plane = {
     ...of,
@@ -1182,7 +1191,7 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1",
+      "mark_joined mark1 tailkube.dev/token=abcdef",
     ]);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
   });
@@ -1213,7 +1222,7 @@ describe("stages control-plane and join", () => {
   it("a worker that cannot join gives its token back, also where it becomes valid only later; one that joins keeps it", () => {
     const kubectl = `
       kubectl() { case "$*" in *"delete --raw"*) log "\${*: -1} by $(head -n 1 "$DISCOVERY")"; echo x >>"$ROOT/tries"; [ "$(wc -l <"$ROOT/tries")" = 3 ] ;; *) return 1 ;; esac; }`;
-    const discovery = { ...of, TK_ROLE: "worker", TK_DISCOVERY: "kind: Config\n  token: abcdef.0123456789abcdef" };
+    const discovery = { ...of, TK_ROLE: "worker" };
     const given = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef by kind: Config";
     for (const [failing, calls] of [
       ["kubeadm", [given, given, given]],
