@@ -159,7 +159,7 @@ export function devices(): Device[] {
 
 /** Logins by SSH that a host's journal knows of. */
 export function logins(host: HostName): number {
-  return Number(onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true"));
+  return Number(onHost(host, "journalctl --no-pager -o cat -t sshd -t sshd-session | grep -c '^Accepted ' || true"));
 }
 
 /** Whether the host has the API endpoint on its loopback. */

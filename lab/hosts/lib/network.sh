@@ -44,7 +44,6 @@ network_outside() {
   server=$(awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ {print $2; exit}' /etc/resolv.conf \
     /run/systemd/resolve/resolv.conf 2>/dev/null) || true
   [[ -n $server ]] || die 'no name server for hosts: /etc/resolv.conf has no IPv4 address that is not this machine itself'
-  machine_packages_install
   ip link add "$nat" type veth peer name outside netns "$nat"
   ip address add "$here/31" dev "$nat"
   ip link set "$nat" up
