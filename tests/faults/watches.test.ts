@@ -102,7 +102,7 @@ describe("open watches and a rollout in progress", function () {
         worker,
         "env",
         "KUBECACHEDIR=/run/tailkube-faults/cache",
-        "/opt/tailkube-bundle/bin/kubectl",
+        "kubectl",
         "--kubeconfig=/run/tailkube-faults/kubeconfig",
         `--namespace=${namespace}`,
         "rollout",

@@ -37,6 +37,20 @@ export function run(command: string, args: readonly string[], seconds: number): 
   });
 }
 
+/**
+ * New hosts, a tailnet and what they install from, without a cluster; all of the lab's hosts if none is named. From the bundle no
+ * packages are left on them after a destroy.
+ */
+export async function bareHosts(names: readonly string[] = [], sources?: "bundle"): Promise<void> {
+  await run("lab/down", [], 300);
+  const { TAILKUBE_SOURCES: former } = process.env;
+  if (sources !== undefined) process.env.TAILKUBE_SOURCES = sources;
+  await run("lab/up", ["--bare", ...names], 2 * 60 * 60).finally(() => {
+    if (former === undefined) delete process.env.TAILKUBE_SOURCES;
+    else process.env.TAILKUBE_SOURCES = former;
+  });
+}
+
 /** The last lines of a run that complain; if none does, its last ones. */
 function complaints(text: string): string {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
@@ -185,12 +199,7 @@ export function longestOutage(host: HostName, seconds: number): Promise<number> 
 }
 
 export function kubectl(...args: string[]): string {
-  return output("lab/.state/bundle/operator/kubectl", [
-    "--kubeconfig",
-    join(state, "kubeconfig"),
-    "--request-timeout=10s",
-    ...args,
-  ]);
+  return output("lab/.state/kubectl", ["--kubeconfig", join(state, "kubeconfig"), "--request-timeout=10s", ...args]);
 }
 
 export interface Device {
@@ -205,7 +214,7 @@ export function devices(): Device[] {
 
 /** Logins by SSH that a host's journal knows of. */
 export function logins(host: HostName): number {
-  return Number(onHost(host, "journalctl --no-pager -o cat -t sshd | grep -c '^Accepted ' || true"));
+  return Number(onHost(host, "journalctl --no-pager -o cat -t sshd -t sshd-session | grep -c '^Accepted ' || true"));
 }
 
 /** Whether the host has the API endpoint on its loopback. */
