@@ -105,3 +105,19 @@ export function appliedOutput(
   );
   return pulumi.all([pulumi.all(seen), done]).apply(([all]) => appliedBy(config, all));
 }
+
+/**
+ * An output that says what was done: the value if all of it was, else what the last run has left, for the next preview is judged by it.
+ *
+ * @param isDone as doneSince says.
+ */
+export function ifDone<T>(
+  isDone: pulumi.Output<boolean>,
+  value: pulumi.Output<T>,
+  last: LastOutputs,
+  name: string,
+): pulumi.Output<T> {
+  return pulumi
+    .all([isDone, value, last.get(name)])
+    .apply(([done, now, former]) => (done ? now : former)) as pulumi.Output<T>;
+}

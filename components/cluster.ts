@@ -14,13 +14,14 @@ import { Admission } from "./admission";
 import { Cilium } from "./cilium";
 import { ClusterChecks } from "./cluster-checks";
 import { ClusterDepartures } from "./cluster-departures";
-import { appliedOutput, certain, permitted } from "./cluster-plan";
+import { appliedOutput, certain, ifDone, permitted } from "./cluster-plan";
 import { ClusterOnline } from "./cluster-online";
 import { ClusterPeers } from "./cluster-peers";
 import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
 import { NodeVersion } from "./node-version";
+import { doneSince, scriptsSoFar } from "./host-script";
 import { makeHosts } from "./hosts";
 import { prepareNodes } from "./prepared-nodes";
 import { SecretsEncryption } from "./secrets-encryption";
@@ -88,6 +89,7 @@ export class Cluster extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
+    const scriptsBefore = scriptsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = permitted(config, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
@@ -246,6 +248,14 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
+    const isDone = doneSince(scriptsBefore);
+    isDone.apply((done) => {
+      if (done) return;
+      void pulumi.log.warn(
+        "this run left some of the cluster's scripts out (--target?), so the outputs stay as they were. Run pulumi up without --target",
+        this,
+      );
+    });
     if (config.nodes.some(({ host }) => host.kind === "ssh")) {
       // What depends on most goes first.
       new ClusterOnline("cluster", config, hosts, { parent: this, dependsOn: settled });
@@ -258,7 +268,7 @@ export class Cluster extends pulumi.ComponentResource {
       );
     }
 
-    this.nodes = pulumi.all(
+    const nodes = pulumi.all(
       prepared.map(({ member, device }) => {
         const { name: node, role } = member.node;
         return pulumi
@@ -266,11 +276,13 @@ export class Cluster extends pulumi.ComponentResource {
           .apply(([address, host, deviceId]) => ({ name: node, role, address, host, deviceId }));
       }),
     );
-    this.versions = settled.done.apply(() => ({
+    const versions = settled.done.apply(() => ({
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
     }));
-    this.applied = appliedOutput(config, hosts, settled.done);
+    this.nodes = ifDone(isDone, nodes, last, "nodes");
+    this.versions = ifDone(isDone, versions, last, "versions");
+    this.applied = ifDone(isDone, appliedOutput(config, hosts, settled.done), last, "applied");
     this.registerOutputs({ nodes: this.nodes, versions: this.versions, applied: this.applied });
   }
 }

@@ -38,6 +38,20 @@ export interface HostScriptArgs {
   rootOptional?: boolean;
 }
 
+/** Of each script of this program, in their order, whether the state has it as it is declared. */
+const declared: pulumi.Output<boolean>[] = [];
+
+/** How many scripts there are so far: for `doneSince`. */
+export const scriptsSoFar = () => declared.length;
+
+/**
+ * Whether all scripts since then are done as they are declared. An engine that was told to leave some out (`pulumi up --target`)
+ * answers with what their last runs have left.
+ */
+export function doneSince(count: number): pulumi.Output<boolean> {
+  return pulumi.all(declared.slice(count)).apply((all) => all.every((isDone) => isDone));
+}
+
 /**
  * A script on a host, run once and again when anything in it changes. With GuardedScript the only way to a host.
  *
@@ -81,6 +95,10 @@ export class HostScript extends remote.Command {
         additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
       },
     );
+    if (opts.ignoreChanges?.includes("stdin") !== true) {
+      // No secret: whether two texts are the same.
+      declared.push(pulumi.unsecret(pulumi.all([this.stdin, stdin]).apply(([done, wanted]) => done === wanted)));
+    }
     this.result = this.stdout.apply((text) => (hasUpdate && !text ? {} : parseResult(name, text)));
   }
 }

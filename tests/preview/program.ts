@@ -155,6 +155,8 @@ export interface RunArgs {
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
   plain?: string[];
+  /** Scripts that the engine was told to leave out: it answers with their former inputs. */
+  leftOut?: string[];
 }
 
 /** Whether it runs a stage on a host: by the provider, or by OpenSSH under the host's guard. */
@@ -245,6 +247,7 @@ export async function runProgram({
   preview = false,
   last = {},
   plain: plainKeys = [],
+  leftOut = [],
 }: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
   const values = { ...minimal, ...config };
@@ -286,7 +289,8 @@ export async function runProgram({
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };
           const isSecret = resource.additionalSecretOutputs.includes("stdout");
-          return { id, state: { ...inputs, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
+          const former = leftOut.includes(name) ? { stdin: "of the last run" } : {};
+          return { id, state: { ...inputs, ...former, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
         }
         return { id, state: inputs };
       },
