@@ -29,13 +29,10 @@ export function takePackagesBack(host: lab.HostName, { packages: before }: HostS
   const now = packagesOf(host);
   const [came, gone] = [now.filter((name) => !before.includes(name)), before.filter((name) => !now.includes(name))];
   const script = `set -e; export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    [ -z "${gone.join(" ")}" ] || apt-get install -y -qq --no-install-recommends ${gone.join(" ")}
     apt-get purge -y -qq ${came.join(" ")}
-    systemctl stop containerd 2>/dev/null || true
     rm -rf /opt/containerd
     for folder in /var/lib/containerd /run/containerd; do [ ! -d $folder ] || find $folder -xdev -mindepth 1 -delete; done
-    ! systemctl is-enabled -q containerd 2>/dev/null || systemctl start containerd`;
+    if [ -n "${gone.join(" ")}" ]; then apt-get update -qq; apt-get install -y -qq --no-install-recommends ${gone.join(" ")}; fi`;
   if (came.length > 0)
     execFileSync("lab/hosts/hosts", ["exec", host, "bash", "-c", script], { cwd: lab.root, timeout: 300_000 });
 }
