@@ -48,6 +48,8 @@ async function main(args: readonly string[]): Promise<void> {
     say("removing the lab that is there");
     await labDown();
   }
+  // What the plain script installs from, too.
+  process.env.TAILKUBE_SOURCES = "bundle";
   const machine = describeMachine();
   say(`${machine.cpus} × ${machine.model}, ${machine.memoryGiB} GiB, load ${machine.load.join(" ")}`);
   const { others, noisy } = await measure(() => new Promise<void>((resolve) => setTimeout(resolve, 5000)));

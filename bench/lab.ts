@@ -50,7 +50,7 @@ function addressOf(host: string): string {
 /** Everything that the hosts of a cluster need is there; a bundle that was built is used again. */
 export async function artifacts(): Promise<void> {
   say("artifacts, unless they are in the cache");
-  await command(["lab/artifacts/build"], { seconds: 7200, log: "artifacts" });
+  await command(["lab/sources", "build"], { seconds: 7200, log: "artifacts" });
 }
 
 /**

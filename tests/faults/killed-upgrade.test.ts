@@ -46,14 +46,11 @@ describe("upgrades killed on the host", function () {
   this.timeout(3 * 60 * 60_000);
 
   before(async () => {
-    await lab.run("lab/down", [], 300);
     useOwnStack();
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/artifacts/build", ["patch"], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
-    await lab.run("lab/tailnet/tailnet", ["up"], 120);
+    process.env.MIRROR_BUNDLES = "default patch";
+    await lab.bareHosts();
     const { kubernetesVersion } = JSON.parse(lab.read("bundles/patch/bundle.json")) as { kubernetesVersion: string };
-    useStack({ kubernetesVersion, bundle: "/opt/tailkube-bundles/patch", drainSeconds: 60 });
+    useStack({ kubernetesVersion, drainSeconds: 60 });
     await engineOk(["up"], 900);
     expect(keep(), "the ConfigMap was written").to.equal(true);
     refreshKubeconfig();
@@ -62,6 +59,7 @@ describe("upgrades killed on the host", function () {
   });
   after(async () => {
     useOwnStack();
+    delete process.env.MIRROR_BUNDLES;
     await lab.run("lab/down", [], 300);
   });
 

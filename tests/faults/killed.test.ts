@@ -46,11 +46,8 @@ const creation: Case[] = [
 ];
 
 async function newHosts(): Promise<void> {
-  await lab.run("lab/down", [], 300);
   useOwnStack();
-  await lab.run("lab/artifacts/build", [], 60 * 60);
-  await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
-  await lab.run("lab/tailnet/tailnet", ["up"], 120);
+  await lab.bareHosts();
 }
 
 async function noHosts(): Promise<void> {

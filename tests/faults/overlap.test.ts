@@ -50,12 +50,9 @@ describe("another device of the tailnet that advertises a part of the pod networ
   after(() => lab.run("lab/down", [], 300));
 
   it("is there before the cluster", async () => {
-    await lab.run("lab/down", [], 300);
     useOwnStack();
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
+    await lab.bareHosts();
     await lab.run("lab/hosts/hosts", ["up", stranger], 300);
-    await lab.run("lab/tailnet/tailnet", ["up"], 120);
     on(stranger, "umask 077; cat >/run/key", lab.read("tailnet/authkey").trim());
     on(
       stranger,

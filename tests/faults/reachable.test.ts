@@ -5,7 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { expect } from "chai";
-import { existing, type HostName, hosts, onHost, run, sleep, until } from "../lab/lab";
+import { bareHosts, existing, type HostName, hosts, onHost, run, sleep, until } from "../lab/lab";
 import { engine, ownNodes, useOwnStack, useStack } from "./stack";
 
 /** Network manager of each host (lab/hosts/README.md); nothing runs on one with ifupdown. */
@@ -106,11 +106,8 @@ describe("a host stays reachable", function () {
   };
 
   before(async () => {
-    await run("lab/down", [], 300);
     useOwnStack();
-    await run("lab/artifacts/build", [], 60 * 60);
-    await run("lab/hosts/hosts", ["up"], 15 * 60);
-    await run("lab/tailnet/tailnet", ["up"], 120);
+    await bareHosts([], "bundle");
   });
   after(async () => {
     useOwnStack();

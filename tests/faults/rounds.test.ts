@@ -10,10 +10,7 @@ describe("the same hosts again and again", function () {
   after(() => lab.run("lab/down", [], 300));
 
   it(`${rounds} rounds of up and destroy leave no device, no Node and no route behind`, async () => {
-    await lab.run("lab/down", [], 300);
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
-    await lab.run("lab/tailnet/tailnet", ["up"], 120);
+    await lab.bareHosts();
     const routes = () =>
       lab.hosts.map((host) => lab.onHost(host, "ip -4 route show table all | grep -v 'table local' | sort"));
     const untouched = routes();

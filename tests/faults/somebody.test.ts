@@ -83,12 +83,11 @@ describe("hosts that are somebody's", function () {
   const before = new Map<lab.HostName, HostState>();
   let prefs = "";
 
+  after(() => lab.run("lab/down", [], 300));
+
   it("hosts are made with what their owners have on them", async () => {
-    await lab.run("lab/down", [], 300);
     useOwnStack();
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
-    await lab.run("lab/tailnet/tailnet", ["up"], 120);
+    await lab.bareHosts([], "bundle");
     on("w1", containerHost);
     lab.writeOnHost("cp2", "/run/key", Buffer.from(lab.read("tailnet/authkey").trim()));
     on("cp2", routerHost);
@@ -143,6 +142,5 @@ describe("hosts that are somebody's", function () {
     expect(on("cp2", "tailscale debug prefs")).to.equal(prefs);
     expect(container()).to.match(/^\d+ RUNNING$/);
     expect(on("w1", "ip netns pids cni-foreign").trim()).to.match(/^\d+$/);
-    await lab.run("lab/down", [], 300);
   });
 });

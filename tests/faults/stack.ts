@@ -1,5 +1,5 @@
 /** Stacks that differ from the lab's own, and runs of the engine whose output is looked at. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
@@ -17,14 +17,19 @@ interface Stack {
   config: Record<string, unknown>;
 }
 
-const own = () => parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as Stack;
+/** The lab's own stack, with where its hosts install from. */
+export const ownStack = () =>
+  parse(execFileSync("lab/sources", ["config"], { cwd: lab.root, encoding: "utf8" })) as Stack;
 
 /** The nodes of the lab's own stack. */
-export const ownNodes = () => own().config["tailkube:nodes"] as StackNode[];
+export function ownNodes(): StackNode[] {
+  const { config } = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as Stack;
+  return config["tailkube:nodes"] as StackNode[];
+}
 
 /** Makes every further run of the engine use the lab's stack with these changes; keys without the project's name. */
 export function useStack(changes: Record<string, unknown>): void {
-  const stack = own();
+  const stack = ownStack();
   for (const [key, value] of Object.entries(changes)) stack.config[`tailkube:${key}`] = value;
   const folder = join(lab.state, "faults");
   mkdirSync(folder, { recursive: true });

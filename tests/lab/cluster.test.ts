@@ -12,7 +12,7 @@ import { proxyTests } from "./proxies";
 import { requestTests } from "./requests";
 import { routeTests } from "./routes";
 import { interrupt, kubeadm } from "./traps";
-import { allowed, difference, type HostState, stateOf } from "./leftovers";
+import { allowed, difference, type HostState, stateOf, takePackagesBack } from "./leftovers";
 
 const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
 const version = `v${project.config["tailkube:kubernetesVersion"]}`;
@@ -44,9 +44,7 @@ describe("a cluster on the lab's hosts", function () {
   }
 
   it("bare hosts are there", async () => {
-    await lab.run("lab/down", [], 300);
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up"], 15 * 60);
+    await lab.bareHosts();
     for (const host of lab.hosts) before.set(host, stateOf(host));
     expect([...before.values()].every(({ files, network }) => files !== "" && network !== "")).to.equal(true);
   });
@@ -184,7 +182,7 @@ describe("a cluster on the lab's hosts", function () {
 
   proxyTests(project.config["tailkube:kubernetesVersion"]!);
 
-  it("a destroy leaves the hosts as they were and no device in the tailnet", async () => {
+  it("a destroy leaves the hosts as they were, but for packages, and no device in the tailnet", async () => {
     for (const host of lab.hosts) {
       // Files of a running cluster come and go while they are listed: only the network is.
       const network = lab.output("lab/hosts/hosts", ["netstate", host]);
@@ -193,6 +191,7 @@ describe("a cluster on the lab's hosts", function () {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);
     for (const host of lab.hosts) {
+      takePackagesBack(host, before.get(host)!);
       const now = stateOf(host);
       const { files, network } = before.get(host)!;
       expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);

@@ -27,6 +27,20 @@ export function run(command: string, args: readonly string[], seconds: number): 
   });
 }
 
+/**
+ * New hosts, a tailnet and what they install from, without a cluster; all of the lab's hosts if none is named. From the bundle no
+ * packages are left on them after a destroy.
+ */
+export async function bareHosts(names: readonly string[] = [], sources?: "bundle"): Promise<void> {
+  await run("lab/down", [], 300);
+  const { TAILKUBE_SOURCES: former } = process.env;
+  if (sources !== undefined) process.env.TAILKUBE_SOURCES = sources;
+  await run("lab/up", ["--bare", ...names], 2 * 60 * 60).finally(() => {
+    if (former === undefined) delete process.env.TAILKUBE_SOURCES;
+    else process.env.TAILKUBE_SOURCES = former;
+  });
+}
+
 /** Starts a run of the engine and kills it, with all its processes, as soon as the condition holds. */
 export async function killUpWhen(what: string, condition: () => boolean, seconds: number): Promise<void> {
   const child = spawn(join(root, "lab/engine"), ["up"], {
@@ -130,12 +144,7 @@ export function longestOutage(host: HostName, seconds: number): Promise<number> 
 }
 
 export function kubectl(...args: string[]): string {
-  return output("lab/.state/bundle/operator/kubectl", [
-    "--kubeconfig",
-    join(state, "kubeconfig"),
-    "--request-timeout=10s",
-    ...args,
-  ]);
+  return output("lab/.state/kubectl", ["--kubeconfig", join(state, "kubeconfig"), "--request-timeout=10s", ...args]);
 }
 
 export interface Device {

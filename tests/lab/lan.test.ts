@@ -1,5 +1,5 @@
 /**
- * A cluster without a tailnet, on the hosts' own network: their eth1, though eth0 comes first, has the default route and is
+ * A cluster without a tailnet and from the offline bundle, on the hosts' own network: their eth1, though eth0 comes first, has the default route and is
  * the same everywhere. The tests build on each other, and the suite stops at the first that fails.
  */
 import { expect } from "chai";
@@ -73,12 +73,13 @@ describe("a cluster in a lan, on the lab's hosts", function () {
   this.timeout(60 * 60_000);
   const before = new Map<string, HostState>();
 
-  after(() => useOwnStack());
+  after(async () => {
+    useOwnStack();
+    await lab.run("lab/down", [], 300);
+  });
 
   it("hosts are there whose first interface, with the default route, is a trap", async () => {
-    await lab.run("lab/down", [], 300);
-    await lab.run("lab/artifacts/build", [], 60 * 60);
-    await lab.run("lab/hosts/hosts", ["up", ...hosts], 15 * 60);
+    await lab.bareHosts(hosts, "bundle");
     for (const host of hosts) {
       before.set(host, stateOf(host));
       expect(lab.onHost(host, "ip -o -4 address show dev eth0"), host).to.include("10.0.2.15/24");

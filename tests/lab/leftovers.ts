@@ -1,9 +1,11 @@
 /** What a host looks like, and how it differs from what it was. */
+import { execFileSync } from "node:child_process";
 import * as lab from "./lab";
 
 export interface HostState {
   files: string;
   network: string;
+  packages: string[];
 }
 
 export function stateOf(host: lab.HostName): HostState {
@@ -13,10 +15,32 @@ export function stateOf(host: lab.HostName): HostState {
     if (text === "") throw new Error(`hosts ${what} ${host} failed`);
     return text;
   };
-  return { files: look("snapshot"), network: look("netstate") };
+  return { files: look("snapshot"), network: look("netstate"), packages: packagesOf(host) };
 }
 
-/** What a destroy may leave: packages and logs. Of a path that is allowed, everything below it is. */
+const packagesOf = (host: lab.HostName) =>
+  lab
+    .onHost(host, "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' | sed -n 's/^installed //p'")
+    .trim()
+    .split("\n");
+
+/** Takes away what a destroy leaves: the packages that have come since, with what they keep. Those that gave way come back. */
+export function takePackagesBack(host: lab.HostName, { packages: before }: HostState): void {
+  const now = packagesOf(host);
+  const [came, gone] = [now.filter((name) => !before.includes(name)), before.filter((name) => !now.includes(name))];
+  const script = `set -e; export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    [ -z "${gone.join(" ")}" ] || apt-get install -y -qq --no-install-recommends ${gone.join(" ")}
+    apt-get purge -y -qq ${came.join(" ")}
+    systemctl stop containerd 2>/dev/null || true
+    rm -rf /opt/containerd
+    for folder in /var/lib/containerd /run/containerd; do [ ! -d $folder ] || find $folder -xdev -mindepth 1 -delete; done
+    ! systemctl is-enabled -q containerd 2>/dev/null || systemctl start containerd`;
+  if (came.length > 0)
+    execFileSync("lab/hosts/hosts", ["exec", host, "bash", "-c", script], { cwd: lab.root, timeout: 300_000 });
+}
+
+/** What a destroy may leave beside packages: logs and the like. Of a path that is allowed, everything below it is. */
 export const allowed: readonly RegExp[] = [
   /^\/var\/log\//,
   /^\/var\/cache\//,

@@ -68,4 +68,33 @@ describe("the hosts' network", function () {
       done; nft list tables | wc -l`);
     expect(words).to.deep.equal(["1", "1", "1", "1", "1", "1", "0"]);
   });
+
+  it("leads out where hosts install from the official places, but to no other host", () => {
+    const words = inNamespaces(`
+      uplink() {
+        boot cp1
+        ip -n tklab-cp1 address add 10.0.2.15/24 dev eth0
+        ip -n tklab-cp1 link set eth0 up
+        ip -n tklab-cp1 route add default via 10.0.2.2
+      }
+      ip netns add world
+      ip link add world type veth peer name eth0 netns world
+      ip address add 198.51.100.1/24 dev world
+      ip link set world up
+      ip -n world address add 198.51.100.2/24 dev eth0
+      # The machine's own name server.
+      server=$(awk '$1 == "nameserver" {print $2; exit}' /etc/resolv.conf)
+      ip -n world address add "$server/32" dev eth0
+      ip -n world link set eth0 up
+      ip route add "$server" via 198.51.100.2
+      ip netns exec world ${JSON.stringify(process.execPath)} -e 'require("net").createServer((s) => s.end("names")).listen(53)' &
+      uplink; reaches cp1 198.51.100.2
+      host_sources() { echo official; }
+      uplink; reaches cp1 198.51.100.2; cat /proc/sys/net/ipv4/ip_forward
+      inside cp1 bash -c 'exec 3<>/dev/tcp/10.0.2.3/53; cat <&3; echo'
+      inside cp1 curl -s -m 1 --interface eth0 http://172.31.77.12/ || echo "$?"
+      reaches cp1 172.31.77.12
+      settings_restore; cat /proc/sys/net/ipv4/ip_forward`);
+    expect(words).to.deep.equal(["no", "yes", "1", "names", "28", "yes", "0"]);
+  });
 });

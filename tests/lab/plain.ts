@@ -1,5 +1,5 @@
 /**
- * A control plane as kubeadm alone makes it, for what the hardening is measured by: the arguments of kubeadm 1.36's
+ * A control plane as kubeadm alone makes it, for what the hardening is measured by: the arguments of kubeadm 1.37's
  * cmd/kubeadm/app/phases/controlplane/manifests.go and phases/etcd/local.go, the modes that it writes with, and the
  * kubelet's defaults with kubeadm's own (componentconfigs/kubelet.go). The lab compares the arguments with a real one's.
  */

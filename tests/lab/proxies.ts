@@ -23,7 +23,7 @@ const marks = [0x300, 0x400, 0x800, 0x900, 0xa00, 0xb00, 0xc00, 0xd00, 0xe00, 0x
 
 function kubectlWith(input: string, ...args: string[]): string {
   return execFileSync(
-    join(lab.root, "lab/.state/bundle/operator/kubectl"),
+    join(lab.root, "lab/.state/kubectl"),
     ["--kubeconfig", join(lab.state, "kubeconfig"), "--request-timeout=20s", ...args],
     { input, encoding: "utf8", timeout: 60_000 },
   );

@@ -25,9 +25,24 @@ describe("lab/engine", () => {
   let path: string;
 
   beforeEach(() => {
-    const tools = ["bash", "dirname", "mkdir", "chmod", "head", "base64", "realpath", "cat", "grep", "sed", "jq", "rm"];
-    ({ root, path } = labFolder(["engine", "env"], tools));
-    write(join(root, "Pulumi.dev.yaml"), "config: {tailkube:which: the project's}\n");
+    const tools = [
+      "bash",
+      "dirname",
+      "mkdir",
+      "chmod",
+      "head",
+      "base64",
+      "realpath",
+      "cat",
+      "grep",
+      "sed",
+      "jq",
+      "rm",
+      "dpkg",
+    ];
+    ({ root, path } = labFolder(["engine", "env", "sources"], tools));
+    write(join(root, "Pulumi.dev.yaml"), "config:\n  tailkube:which: the project's\n");
+    write(join(root, "lab/.state/sources"), "bundle\n");
     // A CLI that makes the stack as Pulumi does, and else says what it was told and with which config.
     const cli = [
       "#!/bin/bash",
@@ -51,14 +66,18 @@ describe("lab/engine", () => {
     return spawnSync("/bin/bash", [command, ...args], { cwd, env: environment, encoding: "utf8", timeout: 30_000 });
   }
 
-  it("gives the CLI a copy of the project's config, or of the one that it is told, with the salt of the lab's stack", () => {
+  it("gives the CLI the project's config with where hosts install from, or a copy of the one that it is told, and the salt of the lab's stack", () => {
     const copy = join(root, "copy.yaml");
     write(copy, "config: {tailkube:which: a copy}\n");
     const salt = "encryptionsalt: v1:of-the-lab";
     const project = engine(["up"]);
     expect(project.status, project.stderr).to.equal(0);
     expect(project.stdout).to.match(/^pulumi up --yes --skip-preview /);
-    expect(project.stdout).to.contain(`${salt}\nconfig: {tailkube:which: the project's}\n`);
+    expect(project.stdout).to.match(
+      new RegExp(
+        `${salt}\nconfig:\n  tailkube:which: the project's\n  tailkube:bundle: /opt/.*\n  tailkube:ciliumChart: .*\n$`,
+      ),
+    );
     for (const verb of ["up", "preview", "refresh", "destroy"]) {
       const { stdout } = engine([verb], { config: copy });
       expect(stdout).to.contain(`${salt}\nconfig: {tailkube:which: a copy}\n`).and.to.not.contain("the project's");
@@ -103,6 +122,67 @@ describe("lab/engine", () => {
         /^engine: LAB_STACK_CONFIG: there is no file \/.*; give the path of a stack's config.*\n$/,
       );
     }
+  });
+});
+
+describe("lab/sources", () => {
+  let root: string;
+  let path: string;
+
+  beforeEach(() => {
+    ({ root, path } = labFolder(["sources", "env"], ["bash", "dirname", "mkdir", "chmod", "sed", "cat", "rm", "dpkg"]));
+    write(join(root, "Pulumi.dev.yaml"), "config:\n  tailkube:kubernetesVersion: 1.37.2\n");
+    write(join(root, "lab/mirror/mirror"), '#!/bin/bash\n[ "$1" = config ] && echo "  tailkube:mirrors: {}"\n', 0o755);
+  });
+
+  afterEach(removeTemporaryFolders);
+
+  function sources(verb: string, wanted = "") {
+    const env = { PATH: path, TAILKUBE_SOURCES: wanted };
+    return spawnSync("/bin/bash", [join(root, "lab/sources"), verb], { env, encoding: "utf8", timeout: 30_000 });
+  }
+
+  /** What the places answer; the last word of curl's arguments but two is the URL. */
+  function places(answer: string): void {
+    const script = `#!/bin/bash\nwhile [[ $1 != https:* ]]; do shift; done\n${answer}\n`;
+    write(join(path, "curl"), script, 0o755);
+  }
+  const open = "case $1 in */v2/) printf 401 ;; *) printf 206 ;; esac";
+
+  it("are the official places where all of them answer, with nothing to add to the stack", () => {
+    places(open);
+    const { stdout, stderr } = sources("choose");
+    expect(stdout).to.match(/^sources: official: /);
+    expect(stderr.match(/^sources: https:.*: HTTP (206|401)$/gm)).to.have.length(7);
+    expect(sources("config").stdout).to.equal("config:\n  tailkube:kubernetesVersion: 1.37.2\n");
+  });
+
+  it("are the mirror where one of them does not, and each answer is said", () => {
+    for (const [answer, said] of [
+      ["printf 000; echo 'curl: (6) Could not resolve host: quay.io' >&2; exit 6", "Could not resolve host: quay.io"],
+      ["printf 403", "HTTP 403"],
+      ["printf 502", "HTTP 502"],
+    ] as const) {
+      rmSync(join(root, "lab/.state"), { recursive: true, force: true });
+      places(`case $1 in *quay.io*) ${answer}; exit ;; esac\n${open}`);
+      const { stdout, stderr } = sources("choose");
+      expect(stdout).to.match(/^sources: mirror: /);
+      expect(stderr).to.contain(`sources: https://quay.io/v2/: ${said}\n`);
+    }
+    places(open);
+    expect(sources("name"), "asked once").to.include({ stdout: "mirror\n", stderr: "" });
+    expect(sources("config").stdout).to.match(/\n {2}tailkube:mirrors: \{\}\n$/);
+  });
+
+  it("are what they are told, until the lab is gone", () => {
+    expect(sources("name", "bundle").stdout).to.equal("bundle\n");
+    expect(sources("config").stdout).to.contain("tailkube:bundle: /opt/tailkube-bundle\n");
+    expect(sources("choose", "mirror").stderr).to.match(
+      /^sources: TAILKUBE_SOURCES=mirror: this lab installs from bundle. Run/,
+    );
+    rmSync(join(root, "lab/.state"), { recursive: true });
+    expect(sources("choose", "debian").stderr).to.match(/"debian" is none. Allowed: official, mirror, bundle\./);
+    expect(sources("choose", "debian").status).to.equal(1);
   });
 });
 

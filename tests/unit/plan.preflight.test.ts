@@ -154,6 +154,8 @@ describe("preflightWarnings", () => {
       `cp1: containerd 1.6.20 works with Kubernetes ${config.kubernetesVersion}, but its support ended on 2025-08-23, and Kubernetes ` +
         "1.38 needs 2.x. Upgrade it: containerdVersion, or its package.",
     ]);
+    const changing = configOf({ containerdVersion: "2.4.2" });
+    expect(preflightWarnings(all({ containerd: "1.6.20" }), changing, "2026-11-28"), "it goes").to.deep.equal([]);
     expect(preflightWarnings(all({ containerd: "2.2.0" }), config, "2026-11-06")).to.deep.equal([]);
     const older = configOf({ kubernetesVersion: "1.35.0" });
     expect(preflightWarnings(all({ containerd: "1.7.28" }), older, "2026-09-30")).to.deep.equal([]);

@@ -45,16 +45,41 @@ host_network_manager() {
 }
 
 # The release of Debian of new hosts, all but w1, which has been there for longer.
-HOST_SUITE=${TAILKUBE_HOST_SUITE:-bookworm}
+HOST_SUITE=${TAILKUBE_HOST_SUITE:-trixie}
 # host_suite NAME: of a host that is there, the one that it was made of.
 host_suite() {
   cat "$(host_dir "$1")/suite" 2>/dev/null || if [[ $1 == w1 ]]; then echo bookworm; else echo "$HOST_SUITE"; fi
 }
 
+# What hosts install from (lab/sources); nothing where that is not chosen.
+host_sources() { cat "$STATE_DIR/sources" 2>/dev/null || true; }
+
 # The suites of all hosts.
 host_suites() {
   local name
   for name in "${ALL_HOSTS[@]}"; do host_suite "$name"; done | sort -u
+}
+
+# Four hosts share root's inotify instances; the kernel's default of 128 is too few for four kubelets.
+INOTIFY_LIMIT=/proc/sys/fs/inotify/max_user_instances
+FORWARDING=/proc/sys/net/ipv4/ip_forward
+
+# setting_raise FILE VALUE: at least VALUE. The machine's own is kept for settings_restore, where a lost state directory does not
+# lose it.
+setting_raise() {
+  (($(<"$1") < $2)) || return 0
+  cat "$1" >"/run/tailkube-lab.${1##*/}"
+  echo "$2" >"$1"
+}
+
+settings_restore() {
+  local file saved
+  for file in "$INOTIFY_LIMIT" "$FORWARDING"; do
+    saved=/run/tailkube-lab.${file##*/}
+    [[ -e $saved ]] || continue
+    cat "$saved" >"$file"
+    rm "$saved"
+  done
 }
 
 host_dir() { echo "$HOSTS_STATE/$1"; }

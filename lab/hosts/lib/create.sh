@@ -15,15 +15,20 @@ host_create() {
   host_mount "$1"
   host_write_identity "$1" "$dir/root"
   host_write_network "$1" "$dir/root"
+  if [[ $(host_sources) == mirror ]]; then
+    sed -i "s#$ROOTFS_MIRROR/#http://$BRIDGE_ADDRESS:3351/#" "$dir/root/etc/apt/sources.list"
+  fi
   touch "$dir/created"
 }
 
-# The read-only layers, the upper first: w1 has a container runtime of its distribution, the others have none.
+# The read-only layers, the upper first: w1 has a container runtime of its distribution, the others have none, or what a bundle needs
+# beside its own.
 host_lower_dirs() {
   local dir
   dir=$(rootfs_dir "$(host_suite "$1")")
-  case $1 in
-    w1) echo "$dir/containerd:$dir/base" ;;
+  case $1-$(host_sources) in
+    w1-*) echo "$dir/containerd:$dir/base" ;;
+    *-bundle) echo "$dir/runc:$dir/base" ;;
     *) echo "$dir/base" ;;
   esac
 }

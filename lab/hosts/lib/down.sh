@@ -1,4 +1,4 @@
-# Taking everything away, whatever state it is in, and the limits of the machine that the hosts need.
+# Taking everything away, whatever state it is in.
 # shellcheck shell=bash
 
 # hosts_down: kill and remove all that the lab's hosts put on this machine; 1, with a list, if anything is left.
@@ -11,9 +11,10 @@ hosts_down() {
   wait_until 10 lab_cgroups_removed || true
   network_remove_all
   faults_clear
+  if command -v nft >/dev/null; then nft delete table ip "$PREFIX" 2>/dev/null || true; fi
   # Deepest first.
   lab_mounts | sort -r | while read -r name; do umount "$name" || umount -l "$name"; done
-  limits_restore
+  settings_restore
   rm -rf --one-file-system "$HOSTS_STATE"
   left=$(lab_leftovers)
   [[ -z $left ]] || {
@@ -46,25 +47,8 @@ lab_leftovers() {
   { grep -lF -- "$HOSTS_STATE/" /proc/[0-9]*/mountinfo 2>/dev/null || true; } | cut -d / -f 3 |
     xargs -r ps -o pid=,args= -p | sed 's/^/mount in the namespace of process /'
   network_namespaces | sed 's/^/network namespace /'
-  if command -v nft >/dev/null; then nft list tables 2>/dev/null | sed -n "s/^table bridge $FAULTS_TABLE\$/nftables &/p"; fi
+  if command -v nft >/dev/null; then nft list tables 2>/dev/null | sed -n "s/^table \(bridge\|ip\) $PREFIX\$/nftables &/p"; fi
   network_links | sed 's/^/interface /'
   cgroup_dirs | sed 's/^/cgroup /'
   if [[ -e $HOSTS_STATE ]]; then echo "directory $HOSTS_STATE"; fi
-}
-
-# Four hosts share root's inotify instances; the kernel's default of 128 is too few for four kubelets. The machine's own
-# value is kept for hosts_down, where a lost state directory does not lose it.
-INOTIFY_LIMIT=/proc/sys/fs/inotify/max_user_instances
-INOTIFY_SAVED=/run/tailkube-lab.inotify
-
-limits_raise() {
-  (($(<$INOTIFY_LIMIT) < 1024)) || return 0
-  cat "$INOTIFY_LIMIT" >"$INOTIFY_SAVED"
-  echo 1024 >"$INOTIFY_LIMIT"
-}
-
-limits_restore() {
-  [[ -e $INOTIFY_SAVED ]] || return 0
-  cat "$INOTIFY_SAVED" >"$INOTIFY_LIMIT"
-  rm "$INOTIFY_SAVED"
 }

@@ -34,6 +34,38 @@ network_create() {
   ip -n "$nat" address add 10.0.2.3/24 dev uplink
   ip -n "$nat" link set uplink up
   ip netns exec "$nat" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+  if [[ $(host_sources) == official ]]; then network_outside "$nat" "$last"; fi
+}
+
+# network_outside NAT LAST: what installs from the official places gets there and to a name server, as behind VirtualBox's NAT, but
+# to no other host.
+network_outside() {
+  local nat=$1 server here=172.31.78.$((2 * $2)) there=172.31.78.$((2 * $2 + 1))
+  server=$(awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ && $2 !~ /^127\./ {print $2; exit}' /etc/resolv.conf \
+    /run/systemd/resolve/resolv.conf 2>/dev/null) || true
+  [[ -n $server ]] || die 'no name server for hosts: /etc/resolv.conf has no IPv4 address that is not this machine itself'
+  machine_packages_install
+  ip link add "$nat" type veth peer name outside netns "$nat"
+  ip address add "$here/31" dev "$nat"
+  ip link set "$nat" up
+  ip -n "$nat" address add "$there/31" dev outside
+  ip -n "$nat" link set outside up
+  ip -n "$nat" route add default via "$here"
+  ip netns exec "$nat" nft -f - <<END
+table ip nat {
+  chain names { type nat hook prerouting priority dstnat; ip daddr 10.0.2.3 meta l4proto { tcp, udp } th dport 53 dnat to $server; }
+  chain out { type nat hook postrouting priority srcnat; oifname "outside" masquerade; }
+}
+END
+  nft -f - <<END
+table ip $PREFIX
+delete table ip $PREFIX
+table ip $PREFIX {
+  chain peers { type filter hook forward priority filter; ip saddr 172.31.78.0/24 oifname "$BRIDGE" drop; }
+  chain out { type nat hook postrouting priority srcnat; ip saddr 172.31.78.0/24 masquerade; }
+}
+END
+  setting_raise "$FORWARDING" 1
 }
 
 # network_plug NAME: eth1 has a carrier if and only if the other end is up.

@@ -5,7 +5,7 @@
 ROOTFS_MIRROR=${TAILKUBE_DEBIAN_MIRROR:-http://deb.debian.org}
 ROOTFS_PACKAGES=(
   systemd systemd-sysv udev dbus sudo openssh-server ca-certificates curl jq kmod procps iputils-ping
-  iproute2 iptables nftables conntrack socat ethtool ebtables runc containernetworking-plugins
+  iproute2 iptables nftables conntrack socat ethtool ebtables containernetworking-plugins
   netplan.io ifupdown network-manager
 )
 # What the machine itself needs: command and Debian package.
@@ -33,7 +33,7 @@ rootfs_dir() {
   echo "$CACHE_DIR/rootfs-$1-${hash:0:12}"
 }
 
-# rootfs_build SUITE: base/ and, as a layer above it, containerd/, if they are not in the cache.
+# rootfs_build SUITE: base/ and, as layers above it, containerd/ and runc/, if they are not in the cache.
 rootfs_build() {
   local suite=$1 dir partial log
   dir=$(rootfs_dir "$suite")
@@ -44,7 +44,8 @@ rootfs_build() {
   rm -rf --one-file-system "$CACHE_DIR/rootfs-$suite"-*.partial
   mkdir -p "$partial"
   progress "building the root file system: Debian $suite, once (about 2 min)"
-  if ! { rootfs_build_base "$suite" "$partial" && rootfs_build_containerd "$partial"; } >"$log" 2>&1; then
+  if ! { rootfs_build_base "$suite" "$partial" && rootfs_build_layer "$partial" containerd '*' &&
+    rootfs_build_layer "$partial" runc '[!c]*' && rm "$partial"/*.deb; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     die "the root file system could not be built; the whole log is in $log"
   fi
@@ -74,18 +75,19 @@ rootfs_build_all() {
   for suite in $(host_suites); do rootfs_build "$suite"; done
 }
 
-# In a mount namespace of its own, so that nothing stays mounted when it is killed.
-rootfs_build_containerd() {
-  mkdir "$1/containerd" "$1/work" "$1/merged"
+# rootfs_build_layer DIR NAME PATTERN: those of the packages that were downloaded. In a mount namespace of its own, so that nothing
+# stays mounted when it is killed.
+rootfs_build_layer() {
+  mkdir "$1/$2" "$1/work" "$1/merged"
   # shellcheck disable=SC2016 # for the inner shell
   unshare --mount --propagation private bash -euc '
     cd "$1"
-    mount -t overlay overlay -o lowerdir=base,upperdir=containerd,workdir=work merged
+    mount -t overlay overlay -o lowerdir=base,upperdir="$2",workdir=work merged
     mkdir merged/debs
-    mv ./*.deb merged/debs
+    cp ./$3.deb merged/debs
     DEBIAN_FRONTEND=noninteractive chroot merged bash -c "dpkg --install /debs/*.deb"
     rm -r merged/debs
     umount merged
-  ' bash "$1"
+  ' bash "$@"
   rm -r "$1/work" "$1/merged"
 }
