@@ -19,7 +19,8 @@ kubeadm_image() {
 # The packages are only unpacked, which is enough for what Cilium runs; their scripts would have made these links and this file.
 make_cilium_image() {
   local out=$1 ref=quay.io/cilium/cilium:v$CILIUM_VERSION name
-  mmdebstrap --mode=root --variant=extract --architectures="$GOARCH" --aptopt='APT::Install-Recommends "false"' \
+  mmdebstrap --mode=root --variant=extract --architectures="$GOARCH" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --aptopt='APT::Install-Recommends "false"' \
     --include="$(IFS=,; printf '%s' "bash,coreutils,dash,grep,sed,findutils,gawk,${cilium_packages[*]}")" "$DEBIAN_SUITE" root
   for name in {ip,ip6}tables{,-save,-restore}; do ln -s "$name-nft" "root/usr/sbin/$name"; done
   ln -s gawk root/usr/bin/awk
