@@ -42,7 +42,7 @@ image_make() {
   is_native "$arch" || {
     machine "$arch" tcg,thread=multi "$out" init=/lab-install
     with_disk "$out/disk"
-    timeout 3600 "${machine[@]}" -initrd "$out/initrd" -no-reboot -serial stdio | tee "$out/console"
+    timeout 7200 "${machine[@]}" -initrd "$out/initrd" -no-reboot -serial stdio | tee "$out/console"
     grep -q 'lab: installed' "$out/console"
   }
 }
