@@ -1,5 +1,5 @@
 # The commands that the project promises. Each installs what it needs and can be interrupted and repeated.
-.PHONY: up down test lint types unit preview test-lab test-faults bench clean-cache
+.PHONY: up down test lint types unit preview test-lab test-faults test-vm bench clean-cache
 .DEFAULT_GOAL := help
 
 help:
@@ -8,6 +8,7 @@ help:
 	@echo 'make test       lint, types, unit and preview tests'
 	@echo 'make test-lab   the tests on real hosts'
 	@echo 'make test-faults  faults of the cluster of `make up`: some 75 minutes, with figures'
+	@echo 'make test-vm    workers with a kernel of their own, amd64 and arm64, in QEMU: hours, with figures'
 	@echo 'make bench      figures as ratios within one run: some 45 minutes; PARTS="preview up" for some of them'
 	@echo 'make clean-cache  the built artifacts away as well'
 
@@ -25,6 +26,9 @@ test-lab: node_modules
 
 test-faults: node_modules
 	@tests/run faults
+
+test-vm: node_modules
+	@tests/run vm
 
 bench: node_modules
 	@node --import tsx bench/bench.ts $(PARTS)

@@ -264,8 +264,11 @@ export function nodesAliveSince(time: number): string[] {
     .map((lease) => lease.metadata.name);
 }
 
-/** Runs the program's own checks of the cluster once more, as the state has them. Returns what they print; throws if they fail. */
-export function repeatChecks(): string {
+/**
+ * Runs the program's own checks of the cluster once more, as the state has them, within that many seconds. Returns what they print;
+ * throws if they fail.
+ */
+export function repeatChecks(seconds = 600): string {
   interface State {
     deployment: { resources: { urn: string; inputs: { stdin?: string } }[] };
   }
@@ -276,7 +279,7 @@ export function repeatChecks(): string {
     cwd: root,
     input: stdin,
     encoding: "utf8",
-    timeout: 600_000,
+    timeout: seconds * 1000,
   });
 }
 

@@ -128,11 +128,20 @@ package_tailscale() {
     'Description: The easiest, most secure, cross platform way to use WireGuard + oauth2 + 2FA/SSO'
 }
 
+# download_package NAME — the package of this Debian, for the architecture that is built for.
+download_package() {
+  local options=(-qq -o "APT::Architecture=$(go env GOARCH)" -o "APT::Architectures::=$(go env GOARCH)")
+  options+=(-o "Dir::State=$PWD/apt" -o Dir::State::status=/dev/null -o "Dir::Cache=$PWD/apt")
+  mkdir -p apt/lists/partial
+  apt-get "${options[@]}" update
+  apt-get "${options[@]}" download "$1"
+}
+
 # As Docker's, whose CRI is off, and which brings a runc: here Debian's.
 package_containerd() {
   local out=$1 module
   module=$(module_info Dir "github.com/containerd/containerd/v2@v$CONTAINERD_VERSION")
-  apt-get download -qq runc
+  download_package runc
   dpkg-deb --extract runc_*.deb runc
   install -D -m 0755 -t root/usr/bin "$(item_path containerd)"/* runc/usr/sbin/runc
   install -D -m 0644 /dev/stdin root/etc/containerd/config.toml <<'END'

@@ -16,11 +16,13 @@ push_blob() {
   curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/octet-stream' --data-binary @- "${location}digest=$sum" <"$file"
 }
 
-# push_image REF FILE — as a manifest of one compressed layer, below the name of its own registry.
+# push_image REF FILE — as a manifest of one compressed layer, below the name of its own registry. Where there is more than one
+# architecture it goes into the tag's index, beside what that has for others.
 push_image() {
-  local ref=$1 name tag work=$state/image.new layer config
+  local ref=$1 name tag work=$state/image.new layer config url index=application/vnd.oci.image.index.v1+json
   name=${ref%:*}
   tag=${ref##*:}
+  url=http://$registry/v2/$name/manifests
   rm -rf "$work"
   mkdir -p "$work"
   tar -xf "$2" -C "$work"
@@ -34,23 +36,38 @@ push_image() {
       schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json",
       config: {mediaType: "application/vnd.oci.image.config.v1+json", digest: $config, size: $config_size},
       layers: [{mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: $layer, size: $layer_size}]}' >"$work/oci.json"
-  curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary "@$work/oci.json" \
-    "http://$registry/v2/$name/manifests/$tag"
+  if [[ $(architectures) != *' '* ]]; then
+    push_manifest "$url/$tag" "$work/oci.json"
+    rm -rf "$work"
+    return
+  fi
+  push_manifest "$url/$(digest "$work/oci.json")" "$work/oci.json"
+  curl -fsS -H "Accept: $index" -o "$work/former.json" "$url/$tag" 2>/dev/null || echo '{}' >"$work/former.json"
+  jq --arg type "$index" --arg digest "$(digest "$work/oci.json")" --argjson size "$(stat -c %s "$work/oci.json")" \
+    --arg architecture "$(jq -r .architecture "$config")" --slurpfile manifest "$work/oci.json" '{
+      schemaVersion: 2, mediaType: $type,
+      manifests: ([.manifests[]? | select(.platform.architecture != $architecture)] + [{
+        mediaType: $manifest[0].mediaType, digest: $digest, size: $size, platform: {os: "linux", architecture: $architecture}}])
+    }' "$work/former.json" >"$work/index.json"
+  push_manifest "$url/$tag" "$work/index.json"
   rm -rf "$work"
 }
+push_manifest() { curl -fsS -o /dev/null -X PUT -H "Content-Type: $(jq -r .mediaType "$2")" --data-binary "@$2" "$1"; }
 
-# The images of all bundles; what was pushed is in STATE/pushed, by the checksum of its file.
+# The images of all bundles; what was pushed is in STATE/pushed, by the checksum of its file. Another set of architectures has
+# other manifests.
 push_images() {
-  local name bundle ref path sum
+  local name bundle ref path sum arch entry
   touch "$state/pushed"
   for name in "${bundles[@]}"; do
     bundle=$(bundle_path "$name")
-    while read -r ref path sum; do
-      if grep -qxF "$sum $ref" "$state/pushed"; then continue; fi
+    while read -r ref path sum arch; do
+      entry="$ref $arch of $(architectures)"
+      if grep -qxF "$sum $entry" "$state/pushed"; then continue; fi
       say "pushing $ref"
       push_image "$ref" "$bundle/$path"
-      sed -i "\\# $ref\$#d" "$state/pushed"
-      echo "$sum $ref" >>"$state/pushed"
-    done < <(jq -r '.images[] | [.ref, .path, .sha256] | @tsv' "$bundle/bundle.json")
+      sed -i "\\# $ref $arch of #d" "$state/pushed"
+      echo "$sum $entry" >>"$state/pushed"
+    done < <(jq -r '.arch as $arch | .images[] | [.ref, .path, .sha256, $arch] | @tsv' "$bundle/bundle.json")
   done
 }

@@ -17,6 +17,9 @@ bundle_path() {
   if [[ $1 == default ]]; then readlink -f "$lab/.state/bundle"; else readlink -f "$lab/.state/bundles/$1"; fi
 }
 
+# The architectures of the packages: the machine's, and those of bundles whose names end in another.
+architectures() { { dpkg --print-architecture && printf '%s\n' "${bundles[@]}" | sed -n 's/.*-\(arm64\)$/\1/p'; } | sort -u | xargs; }
+
 # sign_release FOLDER ORIGIN SUITE COMPONENT — Release, InRelease and Release.gpg of the indexes in a folder.
 sign_release() {
   (
@@ -24,7 +27,7 @@ sign_release() {
     rm -f Release InRelease Release.gpg
     apt-ftparchive -o "APT::FTPArchive::Release::Origin=$2" -o "APT::FTPArchive::Release::Label=$2" -o "APT::FTPArchive::Release::Suite=$3" \
       -o "APT::FTPArchive::Release::Codename=$3" -o "APT::FTPArchive::Release::Components=$4" \
-      -o "APT::FTPArchive::Release::Architectures=$(dpkg --print-architecture)" release . >../Release.new
+      -o "APT::FTPArchive::Release::Architectures=$(architectures)" release . >../Release.new
     mv ../Release.new Release
     gpg_lab --clearsign --output InRelease Release
     gpg_lab --armor --detach-sign --output Release.gpg Release
@@ -33,14 +36,16 @@ sign_release() {
 
 # flat_repository FOLDER DEB… — as pkgs.k8s.io has one for each minor: packages and indexes in one folder, the key beside them.
 flat_repository() {
-  local folder=$1 arch
+  local folder=$1 deb arch
   shift
-  arch=$(dpkg --print-architecture)
-  mkdir -p "$folder/$arch"
-  cp -l "$@" "$folder/$arch/"
+  for deb in "$@"; do
+    arch=${deb##*_}
+    mkdir -p "$folder/${arch%.deb}"
+    cp -l "$deb" "$folder/${arch%.deb}/"
+  done
   (
     cd "$folder"
-    apt-ftparchive packages "$arch" >Packages
+    apt-ftparchive packages . | sed 's#^Filename: \./#Filename: #' >Packages
     gzip -9kn Packages
   )
   sign_release "$folder" 'obs://build.opensuse.org/isv:kubernetes:core:stable' deb ''
@@ -51,16 +56,17 @@ flat_repository() {
 pool_repository() {
   local folder=$1 origin=$2 component=$3 suite arch
   shift 3
-  arch=$(dpkg --print-architecture)
   mkdir -p "$folder/pool"
   cp -l "$@" "$folder/pool/"
   for suite in "${suites[@]}"; do
-    mkdir -p "$folder/dists/$suite/$component/binary-$arch"
-    (
-      cd "$folder"
-      apt-ftparchive packages pool >"dists/$suite/$component/binary-$arch/Packages"
-      gzip -9kn "dists/$suite/$component/binary-$arch/Packages"
-    )
+    for arch in $(architectures); do
+      mkdir -p "$folder/dists/$suite/$component/binary-$arch"
+      (
+        cd "$folder"
+        apt-ftparchive --arch "$arch" packages pool >"dists/$suite/$component/binary-$arch/Packages"
+        gzip -9kn "dists/$suite/$component/binary-$arch/Packages"
+      )
+    done
     sign_release "$folder/dists/$suite" "$origin" "$suite" "$component"
   done
 }
