@@ -30,7 +30,7 @@ obtain_serving_certificate() {
 tighten_modes() {
     local file
     # shellcheck disable=SC2046  # paths of units have no spaces
-    for file in "$KUBELET/config.yaml" $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
+    for file in "$KUBELET/config.yaml" /etc/cni/net.d/.kubernetes-cni-keep $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
         [ ! -f "$file" ] || [ "$(stat -c %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
     done
     # kubeadm makes the folder for root alone, but takes one that is there, such as a disk's mount point, as it is.

@@ -192,9 +192,14 @@ describe("a cluster on the lab's hosts", function () {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);
     for (const host of lab.hosts) {
+      const { files, network } = before.get(host)!;
+      // tailscaled runs on, logged out, with its interface.
+      const filters = difference(network, lab.output("lab/hosts/hosts", ["netstate", host])).filter((line) =>
+        /^. (table|chain|\*|:|-A)/.test(line),
+      );
+      expect(filters, `filters of ${host}`).to.deep.equal([]);
       takePackagesBack(host, before.get(host)!);
       const now = stateOf(host);
-      const { files, network } = before.get(host)!;
       expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
       expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
       expect(lab.answersSsh(host), `SSH to ${host}`).to.equal(true);

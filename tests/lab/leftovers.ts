@@ -24,12 +24,16 @@ const packagesOf = (host: lab.HostName) =>
     .trim()
     .split("\n");
 
-/** Takes away what a destroy leaves: the packages that have come since, with what they keep. Those that gave way come back. */
+/**
+ * Takes away what a destroy leaves: the packages that have come since, with what they keep. Those that gave way come back. When its
+ * package goes, tailscaled cleans up by iptables, which makes the tables that it is asked for.
+ */
 export function takePackagesBack(host: lab.HostName, { packages: before }: HostState): void {
   const now = packagesOf(host);
   const [came, gone] = [now.filter((name) => !before.includes(name)), before.filter((name) => !now.includes(name))];
   const script = `set -e; export DEBIAN_FRONTEND=noninteractive
     apt-get purge -y -qq ${came.join(" ")}
+    nft list tables | while read -r table; do nft list $table | grep -q chain || nft delete $table; done
     rm -rf /opt/containerd
     for folder in /var/lib/containerd /run/containerd; do [ ! -d $folder ] || find $folder -xdev -mindepth 1 -delete; done
     if [ -n "${gone.join(" ")}" ]; then apt-get update -qq; apt-get install -y -qq --no-install-recommends ${gone.join(" ")}; fi`;

@@ -62,7 +62,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_KUBEADM_DOCUMENT: "kind: JoinConfiguration",
   TK_INIT_DOCUMENT: "kind: InitConfiguration",
   TK_JOIN_DOCUMENT: "kind: JoinConfiguration",
-  TK_DISCOVERY: "kind: Config",
+  TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef",
   TK_ENCRYPTION_KEY: "key-1",
   TK_ENCRYPTS: "1",
   TK_ENCRYPTION: "encrypts: a-key",
@@ -181,6 +181,11 @@ const uncordons: [RegExp, string][] = [
 const resumed: [RegExp, string] = [
   /^\/(etc\/cni|etc\/containerd|etc\/systemd\/system\/cri-|opt\/containerd|usr\/libexec|lib\/modules|var\/lib\/tailkube\/(owned|backup|cni|containerd|snapshots))/,
   "a resumed upgrade looks at containerd, and makes the folders that it would make",
+];
+
+/** A worker that cannot join deletes its own token. */
+const givesUp: Scenario["putsBack"] = [
+  [/^kubectl .* delete --raw \S+\/bootstrap-token-abcdef$/, "the admission is not to wait for who has failed"],
 ];
 
 export const scenarios: readonly Scenario[] = [
@@ -360,6 +365,7 @@ export const scenarios: readonly Scenario[] = [
       cluster(c);
       host(c);
     },
+    putsBack: givesUp,
   },
   {
     title: "a worker joins after an attempt that failed",
@@ -372,6 +378,7 @@ export const scenarios: readonly Scenario[] = [
       c.nodeFiles();
       c.put("/var/lib/tailkube/owned.join", "/var/lib/tailkube/joined\n");
     },
+    putsBack: givesUp,
   },
   {
     title: "a worker to a newer Kubernetes",
