@@ -14,14 +14,11 @@ CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 WAITING=()
 GAVE_UP=()
 
-# has_joined NAME: whether this joiner's Node carries its mark, and was let in by its token. A machine that was cleaned and comes
-# back has the mark of its former self, and another token. Sets MARK.
+# has_joined NAME: whether this joiner's Node carries its mark. Sets MARK.
 has_joined() {
-    local token TOKEN
-    node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined} {.metadata.annotations.tailkube\.dev/token}' "$BOOT_SECONDS"
-    read -r MARK token <<<"$ANSWER" || true
-    token_of "$1"
-    [[ " $TK_JOINERS " == *" $1=$MARK "* && ${token:-${TOKEN%%.*}} == "${TOKEN%%.*}" ]]
+    mark_of "$1"
+    MARK=$ANSWER
+    [[ " $TK_JOINERS " == *" $1=$MARK "* ]]
 }
 
 # look_who_waits NAME...: which of these joiners have not joined: sets WAITING.

@@ -41,8 +41,7 @@ apply() {
         advertise_pod_cidr
         obtain_serving_certificate
         remember_security
-        token_id
-        mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
+        mark_joined "$TK_MARK"
         write_sentinel "$TK_MARK"
         rm -f "$DISCOVERY"
     fi

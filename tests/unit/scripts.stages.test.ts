@@ -606,7 +606,6 @@ describe("stage admit", () => {
 
   for (const [what, former, ready] of [
     ["a machine of another mark", "mark-of-former-machine", "Unknown"],
-    ["the same machine, which was cleaned since", "mark1 zyxwvu", "Unknown"],
     ["an attempt that was killed after it was Ready", "", "True"],
   ] as const) {
     it(`forgets what the API has of ${what}, before it opens`, () => {
@@ -616,14 +615,6 @@ describe("stage admit", () => {
       expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("removed the Node w1");
     });
   }
-
-  it("takes who was let in by the token of today for joined", () => {
-    const root = temporaryFolder();
-    bashOk(
-      stage(root, "admit", joiners, `${kubectl(9999, "mark1 abcdef")}\nforget_node() { log "forget $1"; }\napply`),
-    );
-    expect(logOf(root)).to.deep.equal([declared, closed]);
-  });
 
   it("leaves a Node alone that is neither another machine's nor Ready", () => {
     const root = temporaryFolder();
@@ -1191,7 +1182,7 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1 tailkube.dev/token=abcdef",
+      "mark_joined mark1",
     ]);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
   });
