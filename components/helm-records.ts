@@ -3,7 +3,7 @@
  * record whose install was never finished, and to upgrade over a pending one; the engine knows of neither.
  */
 import { request } from "node:https";
-import { parse } from "yaml";
+import { apiAccess } from "../plan/kubeconfig";
 
 /** Where a release is, and which resource of which stack it belongs to. */
 export interface ReleaseName {
@@ -55,8 +55,7 @@ export async function clearKilledRevision(
   );
   const noted = await ask("GET", `/api/v1/namespaces/${namespace}/configmaps/${mark}`);
   const begun = (noted.body as { data?: { urn?: string; revision?: string } }).data;
-  const isOurs = ({ revision }: HelmRecord) =>
-    noted.status === 200 && begun?.urn === urn && begun.revision === `${revision}`;
+  const isOurs = ({ revision }: HelmRecord) => begun?.urn === urn && begun.revision === `${revision}`;
 
   const newest = records.at(-1);
   const inTheWay =
@@ -79,9 +78,11 @@ export async function clearKilledRevision(
     metadata: { name: mark, namespace },
     data: { urn, revision: `${last + 1}` },
   });
-  return newest !== undefined && inTheWay.length > 0
-    ? `an earlier run was killed in Helm's ${step === "create" ? "install" : "upgrade"} of ${name} (revision ${newest.revision}, ${newest.status}): its record was removed, and Helm does it again`
-    : undefined;
+  const cleared = inTheWay.at(-1);
+  return (
+    cleared &&
+    `an earlier run was killed in Helm's ${step === "create" ? "install" : "upgrade"} of ${name} (revision ${cleared.revision}, ${cleared.status}): its record was removed, and Helm does it again`
+  );
 }
 
 /** By revision, the newest last. */
@@ -101,23 +102,12 @@ type Ask = (method: string, path: string, body?: unknown) => Promise<Answer>;
 
 /** Asks the API server of a kubeconfig; one that does not answer is asked again. 404 is an answer, other refusals are errors. */
 function client(kubeconfig: string): Ask {
-  const { clusters, users } = parse(kubeconfig) as {
-    clusters: { cluster: { server: string; "certificate-authority-data": string } }[];
-    users: { user: { "client-certificate-data": string; "client-key-data": string } }[];
-  };
-  const { cluster } = clusters[0]!;
-  const { user } = users[0]!;
-  const decode = (text: string) => Buffer.from(text, "base64");
-  const tls = {
-    ca: decode(cluster["certificate-authority-data"]),
-    cert: decode(user["client-certificate-data"]),
-    key: decode(user["client-key-data"]),
-  };
+  const { server, ...tls } = apiAccess(kubeconfig);
   const once: Ask = (method, path, body) =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? "" : JSON.stringify(body);
       const outgoing = request(
-        new URL(path, cluster.server),
+        new URL(path, server),
         {
           ...tls,
           method,
@@ -151,21 +141,17 @@ function client(kubeconfig: string): Ask {
     });
   return async (method, path, body) => {
     for (const end = Date.now() + ASK_MS; ; await new Promise((resolve) => setTimeout(resolve, 1500))) {
+      const answer = await once(method, path, body).catch((error: Error) => error);
       let why: string;
-      try {
-        const answer = await once(method, path, body);
-        if (answer.status < 300 || answer.status === 404) return answer;
+      if (answer instanceof Error) why = answer.message;
+      else if (answer.status < 300 || answer.status === 404) return answer;
+      else {
         why = `HTTP ${answer.status}: ${(answer.body as { message?: string }).message}`;
         if (answer.status < 500 && answer.status !== 429)
-          throw new Error(`the API at ${cluster.server} refuses ${method} ${path}: ${why}`);
-      } catch (error) {
-        why = (error as Error).message;
-        if (why.startsWith("the API at")) throw error;
+          throw new Error(`the API at ${server} refuses ${method} ${path}: ${why}`);
       }
       if (Date.now() > end)
-        throw new Error(
-          `the API at ${cluster.server} gave no answer to ${method} ${path} within ${ASK_MS / 1000} s: ${why}`,
-        );
+        throw new Error(`the API at ${server} gave no answer to ${method} ${path} within ${ASK_MS / 1000} s: ${why}`);
     }
   };
 }

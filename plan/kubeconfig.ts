@@ -4,6 +4,20 @@ import type { ClusterConfig } from "../config/types";
 
 interface Kubeconfig {
   clusters: { name: string; cluster: { server: string; "certificate-authority-data": string } }[];
+  users: { user: { "client-certificate-data": string; "client-key-data": string } }[];
+}
+
+/** The API server's URL, the authority that signs its certificate, and the certificate and key of the kubeconfig's user, PEM. */
+export function apiAccess(kubeconfig: string): { server: string; ca: Buffer; cert: Buffer; key: Buffer } {
+  const { clusters, users } = parse(kubeconfig) as Kubeconfig;
+  const [{ cluster }, { user }] = [clusters[0]!, users[0]!];
+  const decode = (text: string) => Buffer.from(text, "base64");
+  return {
+    server: cluster.server,
+    ca: decode(cluster["certificate-authority-data"]),
+    cert: decode(user["client-certificate-data"]),
+    key: decode(user["client-key-data"]),
+  };
 }
 
 /** The same kubeconfig with another server. */

@@ -114,7 +114,7 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
   );
   // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
   const kubernetesMinor = minorOf(config.kubernetesVersion);
-  // What containerdVersion is going to change is no matter; its own value is looked at with the config.
+  // containerdVersion replaces what the host has; the config rules check that version.
   const oldRuntime = (config.containerdVersion === undefined ? all : []).flatMap(({ node, facts }) => {
     const release = containerdRelease(facts.containerd);
     const why = [

@@ -80,9 +80,9 @@ close_admission() {
     kubectl_admin -n kube-system delete secret,role,rolebinding --selector "$TOKEN_LABEL${1:+=$1}" --ignore-not-found >/dev/null 2>&1
 }
 
-# who_gave_up: those of WAITING whose tokens are gone, which nobody but they and this stage removes: to GAVE_UP.
+# who_gave_up: moves the joiners whose tokens are gone from WAITING to GAVE_UP: only they and this stage remove tokens.
 who_gave_up() {
-    local name waiting=()
+    local name waiting=() TOKEN
     ask 60 "which joiners have not given up, to the API" kubectl_admin -n kube-system get secret --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name} {end}'
     for name in "${WAITING[@]}"; do
         token_of "$name"
@@ -92,7 +92,7 @@ who_gave_up() {
 }
 
 # What a token lets a joiner do: read what kubeadm needs, see whether its name is taken, and request certificates, which are
-# approved by their content alone. By admission_tokens each may delete its own token, and nobody else's.
+# approved by their content alone. admission_tokens lets each joiner delete its own token, and no other.
 admission_rights() {
     cat <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -201,7 +201,7 @@ lock_host() {
 
 # Until all have joined or given up. A token ends with the wait for its worker.
 admit_waiting() {
-    local end=$((SECONDS + TK_JOIN_SECONDS)) name before TOKEN
+    local end=$((SECONDS + TK_JOIN_SECONDS)) name before
     local -A REPORTED=()
     while [ ${#WAITING[@]} -gt 0 ]; do
         [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"

@@ -7,14 +7,11 @@
 # Named in TK_KUBEADM_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
 
-# Sets TOKEN_ID, which is no secret: its half before the dot.
-token_id() { [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]] && TOKEN_ID=${BASH_REMATCH[1]}; }
-
 # The admission waits for who has a token: one that cannot join gives its own back. It may have to wait until it is made valid.
 give_up() {
     local end=$((SECONDS + 30))
-    if [ -e "$DISCOVERY" ] && token_id; then
-        until kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-$TOKEN_ID" >/dev/null 2>&1; do
+    if [ -e "$DISCOVERY" ] && [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]]; then
+        until kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-${BASH_REMATCH[1]}" >/dev/null 2>&1; do
             [ "$SECONDS" -lt "$end" ] || break
             sleep 1
         done

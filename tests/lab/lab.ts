@@ -156,13 +156,16 @@ export function existing(host: HostName, ...paths: string[]): string[] {
   return lines;
 }
 
-/** The URNs of what the last run had begun and not recorded as done. */
-export function pendingOperations(): string[] {
-  const state = JSON.parse(output("lab/engine", ["export"])) as {
-    deployment: { pending_operations?: { resource: { urn: string } }[] };
-  };
-  return (state.deployment.pending_operations ?? []).map(({ resource }) => resource.urn);
+interface Deployment {
+  resources: { urn: string; inputs: { stdin?: string } }[];
+  pending_operations?: { resource: { urn: string } }[];
 }
+
+/** The stack's state. */
+const deployment = () => (JSON.parse(output("lab/engine", ["export"])) as { deployment: Deployment }).deployment;
+
+/** The URNs of what the last run had begun and not recorded as done. */
+export const pendingOperations = () => (deployment().pending_operations ?? []).map(({ resource }) => resource.urn);
 
 /** Writes a file on a host, for root alone. */
 export function writeOnHost(host: HostName, path: string, content: Buffer): void {
@@ -269,11 +272,7 @@ export function nodesAliveSince(time: number): string[] {
  * throws if they fail.
  */
 export function repeatChecks(seconds = 600): string {
-  interface State {
-    deployment: { resources: { urn: string; inputs: { stdin?: string } }[] };
-  }
-  const { resources } = (JSON.parse(output("lab/engine", ["export"])) as State).deployment;
-  const stdin = resources.find((resource) => resource.urn.endsWith("::cluster-checks"))?.inputs.stdin;
+  const stdin = deployment().resources.find((resource) => resource.urn.endsWith("::cluster-checks"))?.inputs.stdin;
   if (stdin === undefined) throw new Error("the state has no checks");
   return execFileSync(join(root, "lab/hosts/hosts"), ["exec", "cp1", "bash", "-s", "--", "apply"], {
     cwd: root,

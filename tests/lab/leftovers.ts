@@ -18,11 +18,10 @@ export function stateOf(host: lab.HostName): HostState {
   return { files: look("snapshot"), network: look("netstate"), packages: packagesOf(host) };
 }
 
-const packagesOf = (host: lab.HostName) =>
-  lab
-    .onHost(host, "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' | sed -n 's/^installed //p'")
-    .trim()
-    .split("\n");
+/** Prints the names of the packages that are installed, a line each. */
+export const listPackages = "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' | sed -n 's/^installed //p'";
+
+const packagesOf = (host: lab.HostName) => lab.onHost(host, listPackages).trim().split("\n");
 
 /**
  * Takes away what a destroy leaves: the packages that have come since, with what they keep. Those that gave way come back. When its
@@ -41,7 +40,7 @@ export function takePackagesBack(host: lab.HostName, { packages: before }: HostS
     execFileSync("lab/hosts/hosts", ["exec", host, "bash", "-c", script], { cwd: lab.root, timeout: 300_000 });
 }
 
-/** What a destroy may leave beside packages: logs and the like. Of a path that is allowed, everything below it is. */
+/** What a destroy may leave beside packages: logs and the like. An allowed path includes everything below it. */
 export const allowed: readonly RegExp[] = [
   /^\/var\/log\//,
   /^\/var\/cache\//,

@@ -133,7 +133,7 @@ describe("Helm's records before a step of a release", function () {
     expect(changes).to.deep.equal(["DELETE sh.helm.release.v1.cilium.v10 uid-10", "PATCH tailkube-release-cilium 3"]);
   });
 
-  it("of a finished upgrade stay, whoever made it", async () => {
+  it("of a finished upgrade stay, also if somebody else made it", async () => {
     for (const mine of [undefined, { urn, revision: "2" }]) {
       [records, noted, changes] = [{ 1: "superseded", 2: "deployed" }, mine, []];
       expect(await clearKilledRevision(kubeconfig, "update", release)).to.equal(undefined);

@@ -66,7 +66,7 @@ describe("lab/engine", () => {
     return spawnSync("/bin/bash", [command, ...args], { cwd, env: environment, encoding: "utf8", timeout: 30_000 });
   }
 
-  it("gives the CLI the project's config with where hosts install from, or a copy of the one that it is told, and the salt of the lab's stack", () => {
+  it("gives the CLI the project's config and the hosts' sources, or a copy of the file in LAB_STACK_CONFIG, each with the stack's salt", () => {
     const copy = join(root, "copy.yaml");
     write(copy, "config: {tailkube:which: a copy}\n");
     const salt = "encryptionsalt: v1:of-the-lab";
@@ -174,7 +174,7 @@ describe("lab/sources", () => {
     expect(sources("config").stdout).to.match(/\n {2}tailkube:mirrors: \{\}\n$/);
   });
 
-  it("are what they are told, until the lab is gone", () => {
+  it("are those in TAILKUBE_SOURCES, until the lab is removed", () => {
     expect(sources("name", "bundle").stdout).to.equal("bundle\n");
     expect(sources("config").stdout).to.contain("tailkube:bundle: /opt/tailkube-bundle\n");
     expect(sources("choose", "mirror").stderr).to.match(

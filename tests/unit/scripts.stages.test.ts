@@ -709,35 +709,28 @@ describe("stage admit", () => {
     expect(JSON.parse(stdout)).to.deep.equal({ changed: [] });
   });
 
-  it("closes the door when a joiner did not come, and says which", () => {
+  /** An admission that fails: what it says, and what it has done. */
+  function failure(text: string, variables: Record<string, string> = joiners): { stderr: string; log: string[] } {
     const root = temporaryFolder();
-    const { status, stderr } = bash(
-      stage(
-        root,
-        "admit",
-        { ...joiners, TK_JOIN_SECONDS: "1" },
-        `${kubectl(99999)}\nsleep() { command sleep 0.3; }\napply`,
-      ),
-    );
+    const { status, stderr } = bash(stage(root, "admit", variables, `${text}\napply`));
     expect(status).to.equal(1);
+    return { stderr, log: logOf(root) };
+  }
+
+  it("closes the door when a joiner did not come, and says which", () => {
+    const brief = { ...joiners, TK_JOIN_SECONDS: "1" };
+    const { stderr, log } = failure(`${kubectl(99999)}\nsleep() { command sleep 0.3; }`, brief);
     expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join within 1 s;/);
     expect(stderr).to.not.include("0123456789abcdef");
-    expect(logOf(root).at(-1)).to.equal(closed);
+    expect(log.at(-1)).to.equal(closed);
   });
 
   it("waits no longer for a joiner that has given its token back, and says which", () => {
-    const root = temporaryFolder();
-    const { status, stderr } = bash(
-      stage(
-        root,
-        "admit",
-        joiners,
-        `${kubectl(99999)}\ntokens="bootstrap-token-ghijkl "\nsleep() { SECONDS=$((SECONDS + 1)); }\napply`,
-      ),
+    const { stderr, log } = failure(
+      `${kubectl(99999)}\ntokens="bootstrap-token-ghijkl "\nsleep() { SECONDS=$((SECONDS + 1)); }`,
     );
-    expect(status).to.equal(1);
     expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join; why is in the error of the join/);
-    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
+    expect(log).to.deep.equal([declared, "apply", closed]);
   });
 
   it("closes the door when it is stopped", () => {
@@ -747,18 +740,11 @@ describe("stage admit", () => {
   });
 
   it("closes the door when the API stops answering in the middle", () => {
-    const root = temporaryFolder();
-    const { status, stderr } = bash(
-      stage(
-        root,
-        "admit",
-        joiners,
-        `${kubectl(99999, "", "", '"get --raw "*')}\nsleep() { SECONDS=$((SECONDS + 30)); }\napply`,
-      ),
+    const { stderr, log } = failure(
+      `${kubectl(99999, "", "", '"get --raw "*')}\nsleep() { SECONDS=$((SECONDS + 30)); }`,
     );
-    expect(status).to.equal(1);
     expect(stderr).to.match(/no answer after \d+ s to the question which joiners request an identity/);
-    expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
+    expect(log).to.deep.equal([declared, "apply", closed]);
   });
 
   it("fails when the tokens cannot be revoked", () => {

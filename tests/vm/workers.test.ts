@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { ensureCluster, eventually, get, settle } from "../faults/cluster";
 import { engineOk, ownNodes, useOwnStack, useStack } from "../faults/stack";
 import * as lab from "../lab/lab";
-import { allowed, difference } from "../lab/leftovers";
+import { allowed, difference, listPackages } from "../lab/leftovers";
+import { inSteps } from "../lab/steps";
 
 const architectures: Record<string, string> = { vm1: "amd64", vm2: "arm64" };
 /** TAILKUBE_VMS: the hosts to try; both, if it is not set. */
@@ -26,9 +27,7 @@ function on(vm: string, script: string): string {
 /** What a host looks like: its disk but for /usr, its packages, its network. */
 const stateOf = (vm: string) => ({
   files: on(vm, "find /etc /opt /root /usr/local /var -xdev -printf '%p\\t%y\\t%m\\t%U:%G\\t%l\\n' | sort"),
-  packages: on(vm, "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' | sed -n 's/^installed //p'")
-    .trim()
-    .split("\n"),
+  packages: on(vm, listPackages).trim().split("\n"),
   network: on(vm, readFileSync(join(lab.root, "lab/hosts/lib/netstate"), "utf8")),
 });
 
@@ -53,7 +52,7 @@ async function waitForNodes(seconds: number): Promise<void> {
 
 /** Workers as users have them: Debian 13 with its own kernel and cgroup v2, which install packages from repositories. */
 describe("workers with a kernel of their own", function () {
-  this.bail(true);
+  inSteps();
   this.timeout(2 * 60 * minute * 1000);
   const found = new Map<string, ReturnType<typeof stateOf>>();
   const bundles = process.env.MIRROR_BUNDLES;

@@ -82,6 +82,12 @@ settings_restore() {
   done
 }
 
+# The key by which this machine logs in to hosts.
+ssh_key_make() {
+  install -d -m 0700 "${SSH_KEY%/*}"
+  [[ -e $SSH_KEY ]] || ssh-keygen -q -t ed25519 -N '' -C tailkube-lab -f "$SSH_KEY"
+}
+
 host_dir() { echo "$HOSTS_STATE/$1"; }
 host_netns() { echo "$PREFIX-$1"; }
 host_nat_netns() { echo "$PREFIX-$1-nat"; }
