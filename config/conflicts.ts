@@ -28,20 +28,26 @@ export function serverProblems(config: ClusterConfig): string[] {
   });
 }
 
+/** Kubernetes' default range for Services of type NodePort: Cilium takes what comes to these ports of a node. */
+const nodePorts = [30000, 32767] as const;
+
 /** Each port of a host has one user. */
 export function portProblems(config: ClusterConfig): string[] {
   const problems: string[] = [];
-  const plane = controlPlanes(config.nodes)[0];
+  const planes = controlPlanes(config.nodes);
   const port = config.apiServerPort;
-  if (plane !== undefined && neededPorts(plane, config).filter((one) => one === `${port}`).length > 1) {
-    problems.push(
-      refused(
-        config.nodeNetwork === "lan" ? "apiServerPort" : "endpointPort",
-        port,
-        "a port that neither kubelet, etcd nor Cilium uses",
-        "Choose another.",
-      ),
-    );
+  const users = [
+    planes[0] !== undefined && neededPorts(planes[0], config).filter((one) => one === `${port}`).length > 1
+      ? "neither kubelet, etcd nor Cilium uses"
+      : undefined,
+    port === 22 || planes.some(({ host }) => host.kind === "ssh" && host.port === port)
+      ? "SSH does not use"
+      : undefined,
+    port >= nodePorts[0] && port <= nodePorts[1] ? `is no NodePort (${nodePorts.join("-")})` : undefined,
+  ].filter((user) => user !== undefined);
+  if (users.length > 0) {
+    const key = config.nodeNetwork === "lan" ? "apiServerPort" : "endpointPort";
+    problems.push(refused(key, port, `a port that ${users.join(", and ")}`, "Choose another."));
   }
   if (config.podRouting === "vxlan" && config.tunnelPort === tailscalePort) {
     problems.push(refused("tunnelPort", config.tunnelPort, "a port that is not tailscaled's", "Choose another."));

@@ -61,10 +61,15 @@ export function securityGroupArgs(config: ClusterConfig, ec2: Ec2Config): Securi
   };
 }
 
-/** The rules of the one security group of all nodes, each with its reason. What none of them allows is refused. */
+/**
+ * The rules of the one security group of all nodes, each with its reason. What none of them allows is refused. EC2 refuses two
+ * rules of one meaning: of those, the first stays.
+ */
 export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
   const peers = args.network.kind === "tailnet" ? ", and the server, relays and peers of the tailnet" : "";
-  return [
+  const meaning = ({ direction, protocol, ports, peer }: SecurityRule) =>
+    JSON.stringify([direction, protocol, ports, peer]);
+  const rules: SecurityRule[] = [
     ...args.operatorCidrs.flatMap((cidr) => operatorRules(cidr, args)),
     ...(args.network.kind === "tailnet" ? tailnetRules(args.network) : lanRules(args.network, args)),
     {
@@ -75,6 +80,8 @@ export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
       description: `Out: packages, images${peers} are at addresses nobody can list`,
     },
   ];
+  const meanings = rules.map(meaning);
+  return rules.filter((_, i) => meanings.indexOf(meanings[i]!) === i);
 }
 
 function operatorRules(cidr: string, { apiPort, apiFromOperator }: SecurityGroupArgs): SecurityRule[] {
@@ -117,7 +124,7 @@ function tailnetRules({ openTailscalePort }: { openTailscalePort: boolean }): Se
 // https://docs.cilium.io/en/stable/operations/system_requirements/#firewall-rules.
 function lanRules(
   { tunnelPort, balancerCidr }: { tunnelPort: number; balancerCidr?: string },
-  { apiPort, apiFromOperator, operatorCidrs }: SecurityGroupArgs,
+  { apiPort }: SecurityGroupArgs,
 ): SecurityRule[] {
   const between = (name: string, protocol: "tcp" | "udp", ports: [number, number], description: string) =>
     ({ name, direction: "ingress", protocol, ports, peer: "group", description }) satisfies SecurityRule;
@@ -127,8 +134,7 @@ function lanRules(
     between("kubelet", "tcp", [10250, 10250], "Kubelet from the API servers: logs, exec, metrics"),
     between("cilium-health", "tcp", [4240, 4240], "Cilium health checks between nodes"),
     between("tunnel", "udp", [tunnelPort, tunnelPort], "Pods to pods on other nodes, tunnelled by Cilium"),
-    // EC2 refuses two rules of one meaning.
-    ...(balancerCidr === undefined || (apiFromOperator && operatorCidrs.includes(balancerCidr))
+    ...(balancerCidr === undefined
       ? []
       : [
           {

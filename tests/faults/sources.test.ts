@@ -77,7 +77,7 @@ describe("the places that hosts install from", function () {
   it("with the mirror stopped the cluster goes on, and a host reboots", async () => {
     await lab.run("lab/mirror/mirror", ["stop"], 60);
     try {
-      await lab.run("lab/hosts/hosts", ["reboot", "w1"], 180);
+      await lab.run("lab/hosts/hosts", ["reboot", "w1"], 400);
       const up = Date.now();
       await lab.until("w1 is back", () => lab.nodesAliveSince(up).includes("w1"), 300);
       await settle();

@@ -120,7 +120,7 @@ describe("a cluster on the lab's hosts", function () {
 
   it("after a reboot of all hosts at once the cluster is back by itself", async () => {
     const boots = lab.hosts.map((host) => lab.onHost(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1"));
-    await lab.run("lab/hosts/hosts", ["reboot", ...lab.hosts], 180);
+    await lab.run("lab/hosts/hosts", ["reboot", ...lab.hosts], 400);
     expect(
       lab.hosts.map((host) => lab.onHost(host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1")),
     ).not.to.deep.equal(boots);

@@ -119,7 +119,7 @@ describe("a cluster in a lan, on the lab's hosts", function () {
   it("checksum offload is off where it is wanted, also after a reboot", async () => {
     expect(offload(w2)).to.equal("on on");
     expect(offload(w1)).to.equal("off off");
-    await lab.run("lab/hosts/hosts", ["reboot", w1], 180);
+    await lab.run("lab/hosts/hosts", ["reboot", w1], 400);
     const up = Date.now();
     await lab.until("w1 back", () => lab.nodesAliveSince(up).includes("w1") && lab.readyNodes().length === 3, 300);
     expect(offload(w1)).to.equal("off off");

@@ -266,6 +266,21 @@ export const wrongConfigs: WrongConfig[] = [
     line: "apiServerPort: 10250 is refused. Allowed: a port that neither kubelet, etcd nor Cilium uses. Choose another.",
   },
   {
+    what: "the API at SSH's port",
+    changes: { endpointPort: "22" },
+    line: "endpointPort: 22 is refused. Allowed: a port that SSH does not use. Choose another.",
+  },
+  {
+    what: "the API at the port of a control plane's SSH",
+    changes: { ...host(1, { port: 2222 }), endpointPort: "2222" },
+    line: "endpointPort: 2222 is refused. Allowed: a port that SSH does not use. Choose another.",
+  },
+  {
+    what: "the API at a port that Cilium may give to a Service",
+    changes: { endpointPort: "30443" },
+    line: "endpointPort: 30443 is refused. Allowed: a port that is no NodePort (30000-32767). Choose another.",
+  },
+  {
     what: "a tunnel at tailscaled's port",
     changes: { podRouting: "vxlan", tunnelPort: "41641" },
     line: "tunnelPort: 41641 is refused. Allowed: a port that is not tailscaled's. Choose another.",

@@ -44,7 +44,8 @@ const anyArgs = fc.record({
       { requiredKeys: ["kind", "tunnelPort"] },
     ),
   ),
-  apiPort: fc.integer({ min: 1, max: 65535 }),
+  // Any, and those that other rules are about.
+  apiPort: fc.oneof(fc.integer({ min: 1, max: 65535 }), fc.constantFrom(22, 2379, 4240, 10250)),
   operatorCidrs: fc.uniqueArray(fc.constantFrom("198.51.100.7/32", "192.0.2.0/24", "10.0.0.0/8"), { minLength: 1 }),
   apiFromOperator: fc.boolean(),
 });
@@ -141,6 +142,12 @@ describe("the security group", () => {
         expect(open.map(line)).to.deep.equal(asked ? ["in udp 41641 from 0.0.0.0/0"] : []);
       }),
     );
+  });
+
+  it("has one rule where two would say the same", () => {
+    expect(lines({ apiPort: 22 })).to.deep.equal([...new Set(lines({ apiPort: 22 }))]);
+    const network = { kind: "lan", tunnelPort: 8472 } as const;
+    expect(lines({ network, apiPort: 10250 }).filter((one) => one === "in tcp 10250 from the group")).to.have.length(1);
   });
 
   it("says of each rule why, in EC2's characters, and has no two of a name or of one meaning", () => {

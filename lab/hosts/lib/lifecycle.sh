@@ -99,7 +99,8 @@ host_boots() { cat "$(host_dir "$1")/boots" 2>/dev/null || echo 0; }
 host_wait() {
   local state failed
   wait_until "$BOOT_SECONDS" host_booted_or_gone "$1" || {
-    progress "$1 is not up after $BOOT_SECONDS s; the end of its console ($(host_dir "$1")/console.log):"
+    progress "$1 is not up after $BOOT_SECONDS s: $(host_system_state "$1"); its jobs, and the end of its console ($(host_dir "$1")/console.log):"
+    host_jobs "$1"
     tail -n 15 "$(host_dir "$1")/console.log" || true
     return 1
   }
@@ -117,6 +118,9 @@ host_wait() {
 
 # A host that is short of memory may not answer.
 host_system_state() { host_exec "$1" timeout 10 systemctl is-system-running 2>/dev/null || true; }
+
+# What systemd still does on a host, a line a job: what a slow boot or shutdown waits for.
+host_jobs() { host_exec "$1" timeout 10 systemctl list-jobs --no-legend --no-pager || true; }
 
 host_booted_or_gone() { ! host_running "$1" || host_booted "$1"; }
 
@@ -141,7 +145,8 @@ host_reboot() {
 # host_wait_reboot NAME BOOTS: wait until it has booted more often than BOOTS times, and is up.
 host_wait_reboot() {
   wait_until "$REBOOT_SECONDS" host_boots_exceed "$1" "$2" || {
-    progress "$1 did not go down within $REBOOT_SECONDS s"
+    progress "$1 did not go down within $REBOOT_SECONDS s; its jobs:"
+    host_jobs "$1"
     return 1
   }
   host_wait "$1"
