@@ -1,6 +1,6 @@
-import { Cluster } from "./components/cluster";
-import { lastOutputs } from "./config/last";
-import { loadStackConfig } from "./config/pulumi";
+import { Cluster } from "./components/cluster/cluster";
+import { lastOutputs } from "./preview/previous-outputs";
+import { loadStackConfig } from "./config/stack";
 
 const cluster = new Cluster("cluster", loadStackConfig(), lastOutputs());
 

@@ -4,12 +4,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import { loadConfig } from "../config/load";
-import type { ClusterConfig, HostConfig, NodeConfig } from "../config/types";
-import { ciliumValues } from "../plan/cilium";
-import { containerdConfig, pauseImage } from "../plan/containerd";
-import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "../plan/kubeadm";
-import { controlPlanes } from "../plan/nodes";
-import { shellQuote } from "../scripts/render";
+import type { ClusterConfig, HostConfig, NodeConfig } from "../model/config";
+import { ciliumValues } from "../components/network/cilium/values";
+import { containerdConfig, pauseImage } from "../components/kubernetes/containerd";
+import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "../components/kubernetes/kubeadm";
+import { controlPlanes } from "../model/nodes";
+import { shellQuote } from "../components/hosts/script-text";
 import { root, state } from "../tests/lab/lab";
 
 /** What is known on the host or after `kubeadm init` only; plain.sh puts it in. */

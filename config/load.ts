@@ -1,26 +1,26 @@
 /** From what a stack's config holds to what the program works with. Pure: files are read by the caller's function. */
 import { z } from "zod";
 import { parse } from "yaml";
-import { contradictions } from "../plan/cilium";
-import { bypasses } from "../plan/cilium-extra";
-import { unfitValues } from "../plan/cilium-unfit";
-import { outOfSupport, untested } from "../plan/compatibility";
+import { contradictions } from "../components/network/cilium/values";
+import { bypasses } from "../components/network/cilium/user-values";
+import { unfitValues } from "../components/network/cilium/unsupported-values";
+import { outOfSupport, untested } from "../components/kubernetes/compatibility";
 import { today } from "../model/releases";
-import { defaultTaints } from "../plan/nodes";
-import { requirementIds } from "../plan/requirements";
-import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./conflicts";
-import { ec2Config, ec2Host } from "./ec2";
-import { ec2LanProblems } from "./ec2-lan";
-import { ec2Problems } from "./ec2-rules";
-import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "./errors";
-import { exposedSecrets } from "./exposed";
-import { lanSelection, nodeNetworkProblems } from "./lan";
-import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules";
-import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema";
-import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "./types";
-import { credentialsOf, mirrorProblems, type MirrorsConfig, readMirrors } from "./mirrors";
+import { defaultTaints } from "../model/nodes";
+import { requirementIds } from "../components/hosts/requirements";
+import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./rules/files-and-ports";
+import { ec2Config, ec2Host } from "./schema/ec2";
+import { ec2LanProblems } from "./rules/ec2-lan";
+import { ec2Problems } from "./rules/ec2";
+import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "../model/messages";
+import { exposedSecrets } from "./plaintext-secrets";
+import { lanSelection, nodeNetworkProblems } from "./rules/lan";
+import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules/cluster";
+import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema/stack";
+import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "../model/config";
+import { credentialsOf, mirrorProblems, type MirrorsConfig, readMirrors } from "./schema/mirrors";
 import { readSecrets } from "./secrets";
-import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./tailnet";
+import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./rules/tailnet";
 
 /** Where config comes from. Keys are without the project's namespace. */
 export interface ConfigSource {

@@ -1,9 +1,9 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
-import { looksSecret } from "./errors";
-import type { Secrets } from "./types";
+import { looksSecret } from "../model/messages";
+import type { Secrets } from "../model/config";
 import type { ReadFile } from "./load";
-import { credentialsOf } from "./mirrors";
-import { makesAuthKeys } from "./tailnet";
+import { credentialsOf } from "./schema/mirrors";
+import { makesAuthKeys } from "./rules/tailnet";
 
 /** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */
 interface SecretKind {

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { format } from "prettier";
 import { parse } from "yaml";
-import { hostProfileSchema, stackSchema } from "../config/schema";
+import { hostProfileSchema, stackSchema } from "../config/schema/stack";
 import { catalogueDate, defaultVersions, oldestKubernetesMinor } from "../model/releases";
 import { referenceTables, sectionsOf } from "./reference";
 import { releaseTables } from "./releases";
@@ -14,7 +14,7 @@ export const versionsPath = join(root, "docs/versions.md");
 
 const head = `# Config reference
 
-<!-- Written by \`npm run docs\` from config/schema.ts, Pulumi.yaml and docs/fields.yaml. Do not edit it. -->
+<!-- Written by \`npm run docs\` from config/schema/stack.ts, Pulumi.yaml and docs/fields.yaml. Do not edit it. -->
 
 The keys of \`Pulumi.<stack>.yaml\`, each with the prefix \`tailkube:\`. Only \`nodes\` and \`sshPrivateKey\` (or its file) have to be set
 in every stack; in a tailnet also \`tailnetAuthKey\` (or its file), or what lets the program make keys; in a lan \`endpoint\`, and

@@ -51,7 +51,7 @@ export const deleteNeedsDeletedWith: Rule = {
   name: "delete-needs-deleted-with",
   description: "A host that is dead holds up no destroy.",
   about: "inputs",
-  // A bare host's clean-up is a local command, which passes over a host that is gone (components/host-undo.ts). Engines tell
+  // A bare host's clean-up is a local command, which passes over a host that is gone (components/hosts/cleanup.ts). Engines tell
   // no policy pack of deletedWith, so there every remote command with a delete is refused; the program has none.
   violations({ type, properties, deletedWith }) {
     const hasDelete = isRemote(type) && properties.delete !== undefined && properties.delete !== null;

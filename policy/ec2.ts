@@ -1,5 +1,5 @@
 /** Rules about machines on EC2. */
-import { tailscalePort } from "../plan/security-group";
+import { tailscalePort } from "../components/hosts/ec2/security-group-rules";
 import { isObject, type Rule, unknown } from "./rule";
 
 /** What lets packets in: one rule of a security group, whichever way it is written. */

@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { pauseImage } from "../../plan/containerd";
+import { pauseImage } from "../../components/kubernetes/containerd";
 import * as lab from "../lab/lab";
 import { type Answer, endpoint, request } from "./api";
 import type { Sample } from "./outage";

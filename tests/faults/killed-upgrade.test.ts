@@ -2,7 +2,7 @@ import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { interrupt, kubeadm, type Trap } from "../lab/traps";
-import { pauseImage } from "../../plan/containerd";
+import { pauseImage } from "../../components/kubernetes/containerd";
 import { engineOk, refreshKubeconfig, useOwnStack, useStack } from "./stack";
 import { expectWhole, keep } from "./whole";
 

@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { pauseImage } from "../../plan/containerd";
+import { pauseImage } from "../../components/kubernetes/containerd";
 import * as lab from "./lab";
 
 const namespace = "tailkube-proxies";

@@ -197,7 +197,7 @@ export function requestTests(): void {
 
   it("by a bootstrap token of the workers' group nothing is approved outside of an admission, not even by the controller manager", async () => {
     tidy();
-    // As the admission makes them (scripts/admit.sh), which is not running.
+    // As the admission makes them (host/stages/admit.sh), which is not running.
     const token = `apiVersion: v1
 kind: Secret
 metadata: {name: bootstrap-token-aaaaaa, namespace: kube-system}

@@ -2,8 +2,12 @@
 import { expect } from "chai";
 import { randomBytes } from "node:crypto";
 import { before as prepare } from "mocha";
-import { controllerManagerHardening, apiServerHardening, schedulerHardening } from "../../plan/security";
-import { configOf } from "../unit/config.fixtures";
+import {
+  controllerManagerHardening,
+  apiServerHardening,
+  schedulerHardening,
+} from "../../components/kubernetes/hardening/arguments";
+import { configOf } from "../unit/config/fixtures";
 import { failing, items, judge, type Observed } from "./cis";
 import * as lab from "./lab";
 import { type Marked, observe } from "./observe";

@@ -1,10 +1,10 @@
 import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
-import { joinKubeconfig } from "../../plan/kubeconfig";
-import { encryptionConfiguration, encryptionKey } from "../../plan/security-files";
-import { bash } from "../unit/bash";
-import { authKey, minimal, privateKey } from "../unit/config.fixtures";
+import { joinKubeconfig } from "../../components/kubernetes/kubeconfig";
+import { encryptionConfiguration, encryptionKey } from "../../components/kubernetes/hardening/files";
+import { bash } from "../unit/host/bash";
+import { authKey, minimal, privateKey } from "../unit/config/fixtures";
 import {
   authorityKeys,
   before,

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
-import { bash } from "../unit/bash";
-import { inLan, keyPair, onEc2 } from "../unit/ec2.fixtures";
-import { derivedHostKey } from "../../plan/ssh-key";
-import { configOf } from "../unit/config.fixtures";
-import { outputsOf } from "../unit/plan.fixtures";
+import { bash } from "../unit/host/bash";
+import { inLan, keyPair, onEc2 } from "../unit/components/hosts/ec2/fixtures";
+import { derivedHostKey } from "../../model/ssh-key";
+import { configOf } from "../unit/config/fixtures";
+import { outputsOf } from "../unit/fixtures";
 import {
   commandOf,
   connectionOf,

@@ -2,10 +2,10 @@
 import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
-import type { HostFacts } from "../../plan/preflight";
-import { scriptText } from "../../scripts/render";
-import { bash } from "../unit/bash";
-import { minimal } from "../unit/config.fixtures";
+import type { HostFacts } from "../../components/cluster/preflight";
+import { scriptText } from "../../components/hosts/script-text";
+import { bash } from "../unit/host/bash";
+import { minimal } from "../unit/config/fixtures";
 import { isScript, type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
 
 const nodes = minimal.nodes as { name: string }[];
@@ -53,7 +53,7 @@ describe("a cluster in a lan", () => {
       // The scripts that all stages share speak of it, and do it in a tailnet alone.
       // The guard gives back what it finds on a host of the user's.
       expect(
-        (inputs.stdin as string).replaceAll(scriptText("host/guard.sh").replaceAll("'", "'\\''"), ""),
+        (inputs.stdin as string).replaceAll(scriptText("installed/guard.sh").replaceAll("'", "'\\''"), ""),
         name,
       ).to.not.match(/tailscale (up|set|logout)/);
     }

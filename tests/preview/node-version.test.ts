@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import type { ClusterSecretValues } from "../../components/cluster-secrets";
-import type { Member } from "../../components/membership";
-import { NodeVersion } from "../../components/node-version";
-import { upgradeConfiguration } from "../../plan/kubeadm";
-import { bash } from "../unit/bash";
-import { configOf, minimal } from "../unit/config.fixtures";
+import type { ClusterSecretValues } from "../../components/kubernetes/authorities";
+import type { Member } from "../../components/kubernetes/member";
+import { NodeVersion } from "../../components/kubernetes/node-upgrade";
+import { upgradeConfiguration } from "../../components/kubernetes/kubeadm";
+import { bash } from "../unit/host/bash";
+import { configOf, minimal } from "../unit/config/fixtures";
 import { joinSeed, variablesOf } from "./program";
 
 interface Made {

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import { unknown as notKnown, type CheckedResource } from "../../policy/rule";
 import { rules } from "../../policy/rules";
-import { inLan, keyPair, onEc2 } from "../unit/ec2.fixtures";
-import { apiKey } from "../unit/config.fixtures";
+import { inLan, keyPair, onEc2 } from "../unit/components/hosts/ec2/fixtures";
+import { apiKey } from "../unit/config/fixtures";
 import { type Registered, type Run, type RunArgs, runProgram, unknown } from "./program";
 
 const ec2 = onEc2(keyPair().privateKey);

@@ -6,8 +6,8 @@ import { expect } from "chai";
 import * as sdkState from "@pulumi/pulumi/runtime/state";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
-import type { HostFacts } from "../../plan/preflight";
-import { goodFacts, minimal, sourceOf } from "../unit/config.fixtures";
+import type { HostFacts } from "../../components/cluster/preflight";
+import { goodFacts, minimal, sourceOf } from "../unit/config/fixtures";
 
 /** A resource as the program asked the engine for it. */
 export interface Registered {

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { TailnetDevice } from "../../components/tailnet-device";
-import { apiKey } from "../unit/config.fixtures";
+import { TailnetDevice } from "../../components/network/tailnet/device";
+import { apiKey } from "../unit/config/fixtures";
 import { type Registered, recordRegistrations } from "./program";
 
 describe("TailnetDevice", () => {
@@ -44,7 +44,7 @@ describe("TailnetDevice", () => {
   it("does nothing until it is deleted", () => {
     expect(command.inputs).not.to.have.any.keys("create", "update");
     expect(command.inputs.delete).to.equal(
-      readFileSync(join(__dirname, "../../scripts/operator/tailnet-device.sh"), "utf8").replace(/\n$/, ""),
+      readFileSync(join(__dirname, "../../host/operator/tailnet-device.sh"), "utf8").replace(/\n$/, ""),
     );
   });
 

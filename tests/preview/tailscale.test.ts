@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { before as prepare } from "mocha";
-import { minimal } from "../unit/config.fixtures";
+import { minimal } from "../unit/config/fixtures";
 import { madeKey, type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
 
 const names = (minimal.nodes as { name: string }[]).map(({ name }) => name);

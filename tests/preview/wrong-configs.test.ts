@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
-import { apiKey, authKey } from "../unit/config.fixtures";
+import { apiKey, authKey } from "../unit/config/fixtures";
 import { runProgram } from "./program";
 import { wrongConfigs } from "./wrong-configs";
 

@@ -1,5 +1,5 @@
 /** Configs that are wrong, each in one way, and the line that says so. */
-import { apiKey, authKey, minimal } from "../unit/config.fixtures";
+import { apiKey, authKey, minimal } from "../unit/config/fixtures";
 
 export interface WrongConfig {
   what: string;

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
-import { temporaryFolder } from "./bash";
+import { temporaryFolder } from "./host/bash";
 
 const root = join(__dirname, "../..");
 const folder = join(root, ".github/workflows");

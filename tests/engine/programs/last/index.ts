@@ -1,6 +1,6 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { lastOutputs } from "../../../../config/last";
+import { lastOutputs } from "../../../../preview/previous-outputs";
 
 const last = lastOutputs();
 export const run = process.env.RUN;

@@ -1,0 +1,58 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../../model/config";
+import { labelLines, taintLines } from "../../model/nodes";
+import type { ClusterSecretValues } from "../kubernetes/authorities";
+import { HostScript } from "../hosts/remote-script";
+import { type Member, nodeVariables } from "../kubernetes/member";
+import { encryptionVariables } from "../kubernetes/hardening/variables";
+
+/**
+ * Bound on each wait for readiness, in seconds: Cilium's images on a slow line, and changed values of Cilium that take effect on
+ * one node at a time.
+ */
+export const readySeconds = ({ nodes }: Pick<ClusterConfig, "nodes">) => 600 + 60 * nodes.length;
+
+export interface ClusterSettleArgs {
+  config: ClusterConfig;
+  /** The control plane on which it runs. */
+  on: Member;
+  members: readonly Member[];
+  secrets: pulumi.Output<ClusterSecretValues>;
+  /** What the release of Cilium is made of: readiness is waited for anew when it changes. */
+  release: pulumi.Input<string>;
+}
+
+/** Nodes that are declared no more out; labels and taints as declared; then Cilium, every node and CoreDNS ready, pods older than the network restarted, and Secrets stored as wanted. */
+export class ClusterSettle extends pulumi.ComponentResource {
+  /** Known when it is done. */
+  public readonly done: pulumi.Output<boolean>;
+
+  constructor(name: string, args: ClusterSettleArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:cluster:Settle", name, {}, opts);
+    const { config } = args;
+    const script = new HostScript(
+      `${name}-settle`,
+      {
+        host: args.on.host,
+        stage: "settle",
+        variables: {
+          ...nodeVariables(config, args.on),
+          ...encryptionVariables(config, args.secrets),
+          TK_NODES: config.nodes.map((node) => node.name).join(" "),
+          // A machine that was replaced has a Node without labels, and is waited for.
+          TK_MARKS: pulumi.all(args.members.map((member) => member.mark)).apply((marks) => marks.join(" ")),
+          TK_LABELS: labelLines(config.nodes),
+          TK_TAINTS: taintLines(config.nodes),
+          TK_RELEASE: args.release,
+          TK_READY_SECONDS: `${readySeconds(config)}`,
+          TK_DRAIN_SECONDS: `${config.drainSeconds}`,
+        },
+        // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
+        timeoutSeconds: 3 * readySeconds(config) + 540 + 5 * config.drainSeconds,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.done = script.result.apply(() => true);
+    this.registerOutputs();
+  }
+}

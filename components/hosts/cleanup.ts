@@ -1,0 +1,81 @@
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, NodeConfig, SshHostConfig } from "../../model/config";
+import { controlPlanes, workers } from "../../model/nodes";
+import { renderStdin, scriptText } from "./script-text";
+import { undoFiles } from "./stages";
+import { operatorCommand } from "./guarded-script";
+
+export interface HostUndoArgs {
+  node: NodeConfig;
+  host: SshHostConfig;
+  config: ClusterConfig;
+  /** Public host key: its type and its base64 text. */
+  hostKey: pulumi.Input<string>;
+  identity: pulumi.Output<string>;
+  privateKey: pulumi.Input<string>;
+}
+
+/**
+ * "ADDRESS:PORT" of other hosts, by which a silent host is told from an operator's machine that is offline. The first three
+ * nodes are enough, and further nodes change nothing here.
+ */
+export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): string[] {
+  return [...controlPlanes(nodes), ...workers(nodes)]
+    .slice(0, 3)
+    .filter((other) => other !== node)
+    .flatMap(({ host }) => (host.kind === "ssh" ? [`${host.address}:${host.port}`] : []));
+}
+
+/** Bound on the clean-up of a host, in seconds. */
+const undoSeconds = 300;
+
+/**
+ * What takes everything of ours off a host when its node is removed, replaced by another machine, or the stack destroyed.
+ * It exists before the first stage runs, and does nothing until it is deleted. A remote.Command cannot do this: it fails
+ * on a host that is gone, and with it every destroy. This one runs on the operator's machine and goes to the host by
+ * OpenSSH; a host that does not answer while others do, or is another machine by now, is reported and skipped.
+ */
+export class HostUndo extends local.Command {
+  constructor(name: string, args: HostUndoArgs, opts?: pulumi.CustomResourceOptions) {
+    const { node, host, config } = args;
+    const script = renderStdin({
+      node: node.name,
+      stage: "undo",
+      files: undoFiles(config.nodeNetwork),
+      variables: {
+        TK_ROLE: node.role,
+        TK_BUNDLE: config.bundle ?? "",
+        TK_HOST_GUARD: scriptText("installed/guard.sh"),
+      },
+    });
+    const { command, inputs } = operatorCommand(
+      "operator/undo.sh",
+      {
+        node: node.name,
+        user: host.user,
+        address: host.address,
+        port: host.port,
+        hostKey: args.hostKey,
+        privateKey: args.privateKey,
+      },
+      { verb: "remove", timeoutSeconds: undoSeconds },
+      script,
+    );
+    super(
+      name,
+      {
+        ...inputs,
+        delete: command,
+        environment: { ...inputs.environment, TAILKUBE_OTHER_HOSTS: otherHosts(node, config).join(" ") },
+        logging: local.Logging.Stderr,
+        triggers: [args.identity],
+      },
+      {
+        ...opts,
+        // The old machine leaves before the new one comes under its name.
+        deleteBeforeReplace: true,
+      },
+    );
+  }
+}

@@ -1,0 +1,144 @@
+import { Eip, EipAssociation, getAmiOutput, Instance } from "@pulumi/aws/ec2";
+import type { types } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { Ec2Config, Ec2HostConfig } from "../../../config/schema/ec2";
+import { reported } from "../../../model/report";
+import { userData } from "./user-data";
+import { ec2Architecture, ec2Images } from "./image";
+import { fingerprint } from "../../../model/machine";
+import type { HostFacts } from "../../cluster/preflight";
+import { derivedHostKey } from "../../../model/ssh-key";
+import type { Ec2Network } from "./network";
+import { factsScript, type Host, type HostArgs, patience } from "../host";
+import { HostScript } from "../remote-script";
+
+export interface Ec2HostArgs extends HostArgs {
+  ec2: Ec2Config;
+  network: Ec2Network;
+  subnetId: pulumi.Input<string>;
+}
+
+/**
+ * A machine on EC2. It is made once: of what the config says of it later only `identity` counts, which has it made anew, for
+ * a newer image or another default must not take a cluster's machines away. A new instance is a new identity.
+ *
+ * What is on it goes with it, so nothing cleans it. Its host key is never taken on trust: the first connection is pinned to
+ * a key that its user data holds, which serves for nothing but to fetch the one that the machine has made for itself.
+ */
+export class Ec2Host extends pulumi.ComponentResource implements Host {
+  public readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
+  public readonly identity: pulumi.Output<string>;
+  public readonly address: pulumi.Output<string>;
+  public readonly facts: pulumi.Output<HostFacts>;
+  public readonly name: string;
+  public readonly user: string;
+  public readonly factsScript: HostScript;
+  public readonly end: Instance;
+  public readonly deletedWith: Instance;
+
+  constructor(name: string, host: Ec2HostConfig, args: Ec2HostArgs, opts: pulumi.ComponentResourceOptions) {
+    super("tailkube:host:Ec2Host", name, {}, opts);
+    this.name = args.node.name;
+    this.user = host.user;
+    const purpose = [pulumi.getProject(), pulumi.getStack(), args.config.clusterName, name, host.identity ?? ""];
+    const firstKey = args.privateKey.apply((key) => derivedHostKey(key, JSON.stringify(purpose)));
+    const instance = this.makeInstance(name, host, args, firstKey.apply(userData));
+    this.end = this.deletedWith = instance;
+    this.identity = instance.id.apply((id) => fingerprint([id]));
+    this.address =
+      args.ec2.operatorAddress === "private"
+        ? instance.privateIp
+        : this.publicAddress(name, args, instance, opts.dependsOn);
+
+    const connection = (hostKey: pulumi.Input<string>) =>
+      pulumi.output({
+        host: this.address,
+        port: host.port,
+        user: host.user,
+        privateKey: args.privateKey,
+        hostKey,
+        ...patience,
+      });
+    const boot = new HostScript(
+      `${name}-first-boot`,
+      {
+        host: { ...this.target(), connection: connection(pulumi.unsecret(firstKey.publicKey)) },
+        stage: "first-boot",
+        timeoutSeconds: 600,
+      },
+      // Once a machine: the key that this connection is pinned to does not last.
+      { parent: this, ignoreChanges: ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"] },
+    );
+    this.connection = connection(boot.result.apply(({ hostKey = "" }) => ed25519(name, hostKey)));
+    new HostScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
+    this.factsScript = factsScript(this, args, { parent: this });
+    this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
+    this.registerOutputs({ identity: this.identity, facts: this.facts });
+  }
+
+  private target() {
+    return { name: this.name, identity: this.identity, user: this.user, deletedWith: this.deletedWith };
+  }
+
+  private makeInstance(name: string, host: Ec2HostConfig, args: Ec2HostArgs, bootData: pulumi.Input<string>): Instance {
+    const image = ec2Images[host.os];
+    const ami = getAmiOutput(
+      {
+        owners: [image.owner],
+        mostRecent: true,
+        filters: [
+          { name: "name", values: [image.name(host.architecture)] },
+          { name: "architecture", values: [ec2Architecture[host.architecture]] },
+          { name: "virtualization-type", values: ["hvm"] },
+          { name: "root-device-type", values: ["ebs"] },
+        ],
+      },
+      { parent: this },
+    );
+    return new Instance(
+      `${name}-instance`,
+      {
+        ami: ami.id,
+        instanceType: host.instanceType,
+        subnetId: args.subnetId,
+        privateIp: args.node.lan?.address,
+        vpcSecurityGroupIds: [args.network.securityGroupId],
+        keyName: args.network.keyName,
+        userData: pulumi.secret(bootData),
+        rootBlockDevice: { volumeType: "gp3", volumeSize: host.rootVolumeGib, encrypted: true },
+        // A session token for each question, and answers that no router forwards: pods do not reach them.
+        metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
+        tags: { Name: `${args.config.clusterName}-${name}` },
+      },
+      {
+        parent: this,
+        // Rules and routes are there when it boots, and as long as it lives. They wait for all that the host has to.
+        dependsOn: args.network,
+        ignoreChanges: ["ami", "instanceType", "subnetId", "privateIp", "keyName", "userData", "rootBlockDevice"],
+        replacementTrigger: host.identity ?? "",
+        // The old machine leaves before the new one comes under its name.
+        deleteBeforeReplace: true,
+        additionalSecretOutputs: ["userData", "userDataBase64"],
+      },
+    );
+  }
+
+  // An Elastic IP: it stays with the node when the machine is stopped, or made anew.
+  private publicAddress(
+    name: string,
+    { config }: Ec2HostArgs,
+    instance: Instance,
+    dependsOn: pulumi.ResourceOptions["dependsOn"],
+  ): pulumi.Output<string> {
+    const tags = { Name: `${config.clusterName}-${name}` };
+    const eip = new Eip(`${name}-address`, { domain: "vpc", tags }, { parent: this, dependsOn });
+    return new EipAssociation(`${name}-address-of`, { allocationId: eip.id, instanceId: instance.id }, { parent: this })
+      .publicIp;
+  }
+}
+
+// Without a host key the provider would check none.
+function ed25519(node: string, hostKey: string): string {
+  if (/^ssh-ed25519 [A-Za-z0-9+/]+={0,2}$/.test(hostKey)) return hostKey;
+  throw reported(`${node}: the new machine has told no host key`);
+}

@@ -1,0 +1,151 @@
+/** Which packets the hosts on EC2 let in and out, and why: as much as the node network needs. */
+
+import type { Ec2Config } from "../../../config/schema/ec2";
+import type { ClusterConfig } from "../../../model/config";
+
+/** The network that the nodes of a cluster talk over. */
+export type NodeNetwork =
+  | {
+      kind: "tailnet";
+      /** Whether the world may send to Tailscale's UDP port. */
+      openTailscalePort: boolean;
+    }
+  | {
+      kind: "lan";
+      /** UDP port of the tunnel between nodes. */
+      tunnelPort: number;
+      /** IPv4 network of what stands before the API servers; absent if the endpoint is an address of a node. */
+      balancerCidr?: string;
+    };
+
+export interface SecurityGroupArgs {
+  network: NodeNetwork;
+  /** Port of the API server. */
+  apiPort: number;
+  /** IPv4 networks of the operator's machine. */
+  operatorCidrs: readonly string[];
+  /** Whether the operator's machine reaches the API at a host's own address. */
+  apiFromOperator: boolean;
+}
+
+export interface SecurityRule {
+  /** Unlike that of any other rule of the group, and the same whatever other rules there are. */
+  name: string;
+  direction: "ingress" | "egress";
+  protocol: "tcp" | "udp" | "all";
+  /** First and last port; absent with protocol `all`. */
+  ports?: readonly [number, number];
+  /** An IPv4 network, or all that are in the group. */
+  peer: { cidr: string } | "group";
+  /** Why. At most 255 characters of those that EC2 takes. */
+  description: string;
+}
+
+/** Where tailscaled listens by default (https://tailscale.com/kb/1082/firewall-ports). */
+export const tailscalePort = 41641;
+export const world = "0.0.0.0/0";
+
+/** What a config asks of the security group. */
+export function securityGroupArgs(config: ClusterConfig, ec2: Ec2Config): SecurityGroupArgs {
+  const { endpoint, nodes, nodeNetwork, operatorEndpoint, tunnelPort } = config;
+  const isLan = nodeNetwork === "lan";
+  const isNodes = nodes.some(({ lan }) => lan?.address === endpoint.address);
+  return {
+    network: isLan
+      ? { kind: "lan", tunnelPort, ...(!isNodes && { balancerCidr: ec2.vpcCidr }) }
+      : { kind: "tailnet", openTailscalePort: ec2.openTailscalePort },
+    apiPort: config.apiServerPort,
+    operatorCidrs: ec2.operatorCidrs,
+    // In a tailnet, the endpoint is within it.
+    apiFromOperator: operatorEndpoint === "host" || (isLan && operatorEndpoint === "endpoint"),
+  };
+}
+
+/**
+ * The rules of the one security group of all nodes, each with its reason. What none of them allows is refused. EC2 refuses two
+ * rules of one meaning: of those, the first stays.
+ */
+export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
+  const peers = args.network.kind === "tailnet" ? ", and the server, relays and peers of the tailnet" : "";
+  const meaning = ({ direction, protocol, ports, peer }: SecurityRule) =>
+    JSON.stringify([direction, protocol, ports, peer]);
+  const rules: SecurityRule[] = [
+    ...args.operatorCidrs.flatMap((cidr) => operatorRules(cidr, args)),
+    ...(args.network.kind === "tailnet" ? tailnetRules(args.network) : lanRules(args.network, args)),
+    {
+      name: "out",
+      direction: "egress",
+      protocol: "all",
+      peer: { cidr: world },
+      description: `Out: packages, images${peers} are at addresses nobody can list`,
+    },
+  ];
+  const meanings = rules.map(meaning);
+  return rules.filter((_, i) => meanings.indexOf(meanings[i]!) === i);
+}
+
+function operatorRules(cidr: string, { apiPort, apiFromOperator }: SecurityGroupArgs): SecurityRule[] {
+  const from = { direction: "ingress", protocol: "tcp", peer: { cidr } } as const;
+  const suffix = cidr.replace("/", "-");
+  const ssh: SecurityRule = {
+    ...from,
+    name: `ssh-${suffix}`,
+    ports: [22, 22],
+    description: "SSH from the operator: every step on a host runs over it",
+  };
+  const api: SecurityRule = {
+    ...from,
+    name: `api-${suffix}`,
+    ports: [apiPort, apiPort],
+    description: "API from the operator: Cilium is installed through it (operatorEndpoint)",
+  };
+  return apiFromOperator ? [ssh, api] : [ssh];
+}
+
+function tailnetRules({ openTailscalePort }: { openTailscalePort: boolean }): SecurityRule[] {
+  const rule = { direction: "ingress", protocol: "udp", ports: [tailscalePort, tailscalePort] } as const;
+  const inside: SecurityRule = {
+    ...rule,
+    name: "tailscale",
+    peer: "group",
+    description: "Tailscale between nodes: direct paths inside of the VPC; all else of the cluster is within them",
+  };
+  const outside: SecurityRule = {
+    ...rule,
+    name: "tailscale-world",
+    peer: { cidr: world },
+    description:
+      "Tailscale from anywhere (openTailscalePort): direct paths from peers elsewhere; it answers to keys only",
+  };
+  return openTailscalePort ? [inside, outside] : [inside];
+}
+
+// https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and
+// https://docs.cilium.io/en/stable/operations/system_requirements/#firewall-rules.
+function lanRules(
+  { tunnelPort, balancerCidr }: { tunnelPort: number; balancerCidr?: string },
+  { apiPort }: SecurityGroupArgs,
+): SecurityRule[] {
+  const between = (name: string, protocol: "tcp" | "udp", ports: [number, number], description: string) =>
+    ({ name, direction: "ingress", protocol, ports, peer: "group", description }) satisfies SecurityRule;
+  return [
+    between("api", "tcp", [apiPort, apiPort], "API between nodes: kubelets, Cilium and joining nodes"),
+    between("etcd", "tcp", [2379, 2380], "etcd between control planes: clients and peers"),
+    between("kubelet", "tcp", [10250, 10250], "Kubelet from the API servers: logs, exec, metrics"),
+    between("cilium-health", "tcp", [4240, 4240], "Cilium health checks between nodes"),
+    between("tunnel", "udp", [tunnelPort, tunnelPort], "Pods to pods on other nodes, tunnelled by Cilium"),
+    ...(balancerCidr === undefined
+      ? []
+      : [
+          {
+            ...between(
+              "balancer",
+              "tcp",
+              [apiPort, apiPort],
+              "API from the balancer that is the endpoint, and its health checks",
+            ),
+            peer: { cidr: balancerCidr },
+          },
+        ]),
+  ];
+}

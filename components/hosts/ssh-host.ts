@@ -1,0 +1,90 @@
+import { local, type types } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { SshHostConfig } from "../../model/config";
+import { machineName } from "../../model/machine";
+import type { HostFacts } from "../cluster/preflight";
+import { shellQuote } from "./script-text";
+import { factsScript, type Host, type HostArgs, patience } from "./host";
+import type { HostScript } from "./remote-script";
+import { HostUndo } from "./cleanup";
+
+/**
+ * A bare host that is reached by SSH. Its host key is the one in the config, or the one of the first contact, which the
+ * stack's state keeps and enforces from then on. Its facts are gathered once, and a host that does not meet the
+ * requirements fails here, before anything is changed on any host.
+ */
+export class SshHost extends pulumi.ComponentResource implements Host {
+  public readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
+  public readonly identity: pulumi.Output<string>;
+  public readonly address: pulumi.Output<string>;
+  public readonly facts: pulumi.Output<HostFacts>;
+  public readonly name: string;
+  public readonly user: string;
+  public readonly factsScript: HostScript;
+  /** What takes everything off the host again. */
+  public readonly end: HostUndo;
+  /** What the host has shown, or what the config pins it to. */
+  public readonly hostKey: pulumi.Output<string>;
+
+  constructor(name: string, host: SshHostConfig, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:host:SshHost", name, {}, opts);
+    this.name = args.node.name;
+    this.user = host.user;
+    this.address = pulumi.output(host.address);
+    this.hostKey =
+      host.hostKey === undefined ? this.scanHostKey(name, host, opts?.dependsOn) : pulumi.output(host.hostKey);
+    this.connection = pulumi.output({
+      host: host.address,
+      port: host.port,
+      user: host.user,
+      privateKey: args.privateKey,
+      hostKey: this.hostKey,
+      ...patience,
+    });
+    this.identity = this.hostKey.apply((key) => machineName(host.identity ?? "", key));
+    this.factsScript = factsScript(this, args, { parent: this, dependsOn: opts?.dependsOn });
+    this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
+    this.end = new HostUndo(
+      `${name}-undo`,
+      {
+        node: args.node,
+        host,
+        config: args.config,
+        hostKey: this.hostKey,
+        identity: this.identity,
+        privateKey: args.privateKey,
+      },
+      // A replaced one cleans the former machine at once.
+      { parent: this, dependsOn: args.certain },
+    );
+    this.registerOutputs({ identity: this.identity, facts: this.facts });
+  }
+
+  // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
+  private scanHostKey(
+    name: string,
+    { address, port, identity }: SshHostConfig,
+    dependsOn: pulumi.ResourceOptions["dependsOn"],
+  ): pulumi.Output<string> {
+    const scan = `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(address)} 2>/dev/null`;
+    const key = new local.Command(
+      `${name}-host-key`,
+      {
+        // ed25519 sorts behind ecdsa; one key is enough, and the strongest that the host has is the one to pin.
+        create: [
+          "for i in $(seq 60); do",
+          `key=$(${scan} | awk '$2 ~ /^(ssh-ed25519|ecdsa-)/ {print $2, $3}' | sort -r | head -n 1)`,
+          '[ -z "$key" ] || { echo "$key"; exit 0; }',
+          "sleep 3",
+          "done",
+          `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${address} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
+        ].join("\n"),
+        logging: local.Logging.None,
+        addPreviousOutputInEnv: false,
+        triggers: [address, `${port}`, identity ?? ""],
+      },
+      { parent: this, dependsOn },
+    );
+    return key.stdout;
+  }
+}

@@ -1,0 +1,117 @@
+/** What a plain kubeadm cluster leaves open, closed: arguments, volumes and fields for kubeadm's documents. */
+import { admissionConfiguration, authenticationConfiguration, type Hardening } from "./files";
+
+export interface Argument {
+  name: string;
+  value: string;
+}
+
+/** A volume of kubeadm's documents: HostPathMount of v1beta4. */
+export interface HostPathMount {
+  name: string;
+  hostPath: string;
+  mountPath: string;
+  readOnly: boolean;
+  pathType: "Directory" | "DirectoryOrCreate";
+}
+
+/** Where the files are on a control plane; host/lib/security.sh has the same. Gone with `kubeadm reset`'s own folder. */
+export const securityFolder = "/etc/kubernetes/tailkube";
+/** The audit log's folder. */
+export const auditFolder = "/var/log/kubernetes/audit";
+
+/**
+ * TLS 1.2's suites with forward secrecy and authenticated encryption, by Go's names (crypto/tls); TLS 1.3 has no others.
+ * HTTP/2 wants the third of them (RFC 9113, 9.2.2).
+ */
+const tlsCipherSuites = [
+  "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+  "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+  "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+  "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+  "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+  "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+/** The `apiServer` part of ClusterConfiguration. */
+export function apiServerHardening(a: Hardening): { extraArgs: Argument[]; extraVolumes: HostPathMount[] } {
+  const { security } = a;
+  const file = (name: string) => `${securityFolder}/${name}`;
+  const plugins = [
+    "NodeRestriction",
+    ...(security.serviceExternalIPs ? [] : ["DenyServiceExternalIPs"]),
+    ...(security.eventRateLimit ? ["EventRateLimit"] : []),
+  ];
+  return {
+    extraArgs: argumentsOf({
+      "enable-admission-plugins": plugins.join(","),
+      "admission-control-config-file": admissionConfiguration(a) && file("admission.yaml"),
+      // Also where Secrets are not to be encrypted: what was once encrypted stays readable.
+      "encryption-provider-config": file("encryption.yaml"),
+      "encryption-provider-config-automatic-reload": "true",
+      "authentication-config": authenticationConfiguration(a) && file("authentication.yaml"),
+      ...(security.auditLog && {
+        "audit-policy-file": file("audit-policy.yaml"),
+        "audit-log-path": `${auditFolder}/audit.log`,
+        // Days, files beside the current one, and MB of each: 1.1 GB at most.
+        "audit-log-maxage": "30",
+        "audit-log-maxbackup": "10",
+        "audit-log-maxsize": "100",
+      }),
+      "kubelet-certificate-authority": security.kubeletServingCertificates ? "/etc/kubernetes/pki/ca.crt" : undefined,
+      "service-account-extend-token-expiration": security.extendedTokens ? undefined : "false",
+      profiling: security.profiling ? undefined : "false",
+      "tls-cipher-suites": tlsCipherSuites.join(","),
+    }),
+    extraVolumes: [
+      {
+        name: "tailkube",
+        hostPath: securityFolder,
+        mountPath: securityFolder,
+        readOnly: true,
+        pathType: "Directory",
+      },
+      ...(security.auditLog
+        ? [
+            {
+              name: "audit",
+              hostPath: auditFolder,
+              mountPath: auditFolder,
+              readOnly: false,
+              pathType: "DirectoryOrCreate" as const,
+            },
+          ]
+        : []),
+    ],
+  };
+}
+
+/** The `controllerManager` part of ClusterConfiguration. */
+export function controllerManagerHardening({ security }: Hardening): { extraArgs: Argument[] } {
+  return {
+    extraArgs: argumentsOf({
+      profiling: security.profiling ? undefined : "false",
+      // Ended pods that nobody owns. The default of 12500 is more than etcd of a small control plane likes.
+      "terminated-pod-gc-threshold": "1000",
+    }),
+  };
+}
+
+/** The `scheduler` part of ClusterConfiguration. */
+export function schedulerHardening({ security }: Hardening): { extraArgs: Argument[] } {
+  return { extraArgs: argumentsOf({ profiling: security.profiling ? undefined : "false" }) };
+}
+
+/** Fields of KubeletConfiguration. */
+export function kubeletHardening({ security }: Hardening): Record<string, unknown> {
+  return {
+    ...(security.kubeletServingCertificates && { serverTLSBootstrap: true }),
+    ...(security.seccompDefault && { seccompDefault: true }),
+    ...(security.podPidsLimit > 0 && { podPidsLimit: security.podPidsLimit }),
+    tlsCipherSuites,
+  };
+}
+
+function argumentsOf(values: Record<string, string | undefined>): Argument[] {
+  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
+}

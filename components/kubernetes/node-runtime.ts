@@ -1,0 +1,86 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, Role } from "../../model/config";
+import { credentialsOf, type PackageMirrorName } from "../../config/schema/mirrors";
+import { containerdConfig, pauseImage } from "./containerd";
+import { registriesFolder, registryLines } from "./registries";
+import { HostScript, type ScriptTarget } from "../hosts/remote-script";
+
+export interface NodeRuntimeArgs {
+  host: ScriptTarget;
+  role: Role;
+  config: ClusterConfig;
+  /** For mirrors of registries, as the config has them; secret. */
+  registryCredentials?: pulumi.Output<string>;
+}
+
+/** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
+export class NodeRuntime extends pulumi.ComponentResource {
+  /** The version of Kubernetes on the host, with its `v`: on a node that has joined, the one that it has, not the wanted one. */
+  public readonly kubernetesVersion: pulumi.Output<string>;
+  /** On a worker: random text that the host keeps until its clean-up; empty on a control plane. */
+  public readonly nonce: pulumi.Output<string>;
+
+  constructor(name: string, args: NodeRuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:node:Runtime", name, {}, opts);
+    const { config } = args;
+    const script = new HostScript(
+      `${name}-runtime`,
+      {
+        host: args.host,
+        stage: "runtime",
+        variables: {
+          TK_ROLE: args.role,
+          TK_KUBERNETES_VERSION: config.kubernetesVersion,
+          TK_BUNDLE: config.bundle ?? "",
+          ...containerdVariables(config),
+          ...packageVariables(config, "kubernetes", "docker"),
+          TK_REGISTRIES: registryLinesOf(config, args.registryCredentials),
+        },
+        timeoutSeconds: 1200,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.kubernetesVersion = script.result.apply((r) => r.kubeadm ?? "");
+    this.nonce = script.result.apply((r) => r.nonce ?? "");
+    this.registerOutputs();
+  }
+}
+
+/** Where the scripts find these projects' packages; empty: at the official place. */
+export function packageVariables(
+  { mirrors }: ClusterConfig,
+  ...names: readonly PackageMirrorName[]
+): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => [
+      [`TK_PACKAGES_${name.toUpperCase()}`, mirrors.packages[name]?.url ?? ""],
+      [`TK_PACKAGES_${name.toUpperCase()}_KEY`, mirrors.packages[name]?.keyUrl ?? ""],
+    ]),
+  );
+}
+
+/** What host/lib/registries.sh reads; it is secret where there are credentials. */
+function registryLinesOf(
+  { mirrors }: ClusterConfig,
+  credentials: pulumi.Output<string> | undefined,
+): pulumi.Input<string> {
+  const lines = (text: string) => registryLines(mirrors, credentialsOf(text) ?? new Map<string, string>());
+  return credentials === undefined || mirrors.registries.length === 0 ? lines("") : credentials.apply(lines);
+}
+
+/** The variables of host/stages/runtime.sh that say which containerd is wanted, and with which configuration. */
+export function containerdVariables(config: ClusterConfig): Record<string, string> {
+  const containerd = {
+    pauseImage: pauseImage(config.kubernetesVersion, config.mirrors.imageRepository),
+    restrictOomScoreAdj: config.hostProfile.containerd.restrictOomScoreAdj,
+    // Where Cilium installs its plugin; Debian's containerd looks elsewhere by default.
+    cniBinDirs: "/opt/cni/bin",
+    ...(config.mirrors.registries.length > 0 && { registries: registriesFolder }),
+  };
+  return {
+    TK_CONTAINERD_VERSION: config.containerdVersion ?? "",
+    // Which one fits is known on the host alone.
+    TK_CONTAINERD_V1: containerdConfig(1, containerd),
+    TK_CONTAINERD_V2: containerdConfig(2, containerd),
+  };
+}

@@ -1,0 +1,61 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../../model/config";
+import { joinConfiguration } from "./kubeadm";
+import { joinKubeconfig } from "./kubeconfig";
+import type { ClusterSecretValues } from "./authorities";
+import { HostScript } from "../hosts/remote-script";
+import {
+  discoveryKubeconfig,
+  endpointAdvice,
+  kubeadmSeconds,
+  type Member,
+  nodeDocument,
+  nodeVariables,
+  workerToken,
+} from "./member";
+import { nodeSecurityVariables } from "./hardening/variables";
+
+export interface WorkerArgs {
+  config: ClusterConfig;
+  member: Member;
+  secrets: pulumi.Output<ClusterSecretValues>;
+}
+
+/** `kubeadm join` of a worker, through the endpoint, with a token of its own that the admission beside it makes valid. */
+export class Worker extends pulumi.ComponentResource {
+  /** The node's own part of the pod CIDR. */
+  public readonly podCidr: pulumi.Output<string>;
+
+  constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:worker:Worker", name, {}, opts);
+    const { config, member } = args;
+    const script = new HostScript(
+      `${name}-join`,
+      {
+        host: member.host,
+        stage: "join",
+        variables: {
+          ...nodeVariables(config, member),
+          ...nodeSecurityVariables(config, "worker"),
+          TK_ENDPOINT_ADVICE: endpointAdvice(config),
+          TK_MARK: member.mark,
+          TK_DISCOVERY: pulumi
+            .all([args.secrets, workerToken(member, args.secrets)])
+            .apply(([{ caCrt }, token]) => joinKubeconfig(config, caCrt, token)),
+          TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
+            joinConfiguration({
+              endpoint: config.endpoint,
+              node: nodeDocument(member, nodeIp, resolvConf),
+              discovery: { kubeConfigPath: discoveryKubeconfig },
+              profile: config.hostProfile,
+            }),
+          ),
+        },
+        timeoutSeconds: kubeadmSeconds + 740,
+      },
+      { parent: this, dependsOn: opts?.dependsOn },
+    );
+    this.podCidr = script.result.apply((r) => r.podCidr ?? "");
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,68 @@
+import * as kubernetes from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "../../../model/config";
+import { ciliumValues, type Underlay } from "./values";
+import { clearKilledRevision } from "./helm-records";
+
+export interface CiliumArgs {
+  config: ClusterConfig;
+  underlay: pulumi.Input<Underlay>;
+  /** The administrator's kubeconfig with a server that this machine reaches. */
+  kubeconfig: pulumi.Output<string>;
+}
+
+/** Cilium as a Helm release, pinned to the node network's interfaces. Its readiness is the stage settle's to wait for. */
+export class Cilium extends pulumi.ComponentResource {
+  public readonly release: kubernetes.helm.v3.Release;
+
+  constructor(name: string, args: CiliumArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:network:Cilium", name, {}, opts);
+    const { config } = args;
+    const provider = new kubernetes.Provider(
+      `${name}-kubernetes`,
+      {
+        kubeconfig: args.kubeconfig,
+        // A new kubeconfig of the same cluster must not replace what is in it.
+        clusterIdentifier: `tailkube-${config.clusterName}`,
+      },
+      { parent: this },
+    );
+    const release = { namespace: "kube-system", name: "cilium" };
+    const clear = (step: "create" | "update") => async (hook: pulumi.ResourceHookArgs) => {
+      const kubeconfig = await new Promise<string>((resolve) => args.kubeconfig.apply(resolve));
+      const done = await clearKilledRevision(kubeconfig, step, { ...release, urn: hook.urn });
+      if (done !== undefined) await pulumi.log.warn(done, this);
+    };
+    this.release = new kubernetes.helm.v3.Release(
+      `${name}-release`,
+      {
+        ...release,
+        chart: config.cilium.chart ?? "cilium",
+        version: config.cilium.version,
+        ...(config.cilium.chart === undefined
+          ? {
+              repositoryOpts: {
+                repo: config.mirrors.charts?.url ?? "https://helm.cilium.io",
+                ...(config.mirrors.charts?.caFile !== undefined && { caFile: config.mirrors.charts.caFile }),
+              },
+            }
+          : {}),
+        values: pulumi
+          .output(args.underlay)
+          .apply((underlay) => ciliumValues({ config, nodeCount: config.nodes.length, underlay })),
+        // Waited for by name, with what is wrong, by the next stage; and an interrupted wait would leave the release
+        // pending, a state that Helm refuses to go on from.
+        skipAwait: true,
+      },
+      // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away.
+      {
+        parent: this,
+        provider,
+        dependsOn: opts?.dependsOn,
+        deletedWith: opts?.deletedWith,
+        hooks: { beforeCreate: [clear("create")], beforeUpdate: [clear("update")] },
+      },
+    );
+    this.registerOutputs();
+  }
+}

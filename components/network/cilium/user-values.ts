@@ -1,0 +1,76 @@
+/** The chart's ways around its own values: what `extraConfig`, `extraArgs` and `extraEnv` hand to Cilium's agents directly. */
+import { lookUp, pins, tailnetUnderlay } from "./values";
+import { isValues, type Values } from "../../../model/merge";
+
+/** The agents' own names of the pinned values (install/kubernetes/cilium/templates/cilium-configmap.yaml). */
+const settings: Readonly<Record<string, readonly string[]>> = {
+  devices: ["devices"],
+  "nodePort.directRoutingDevice": ["direct-routing-device"],
+  MTU: ["mtu"],
+  kubeProxyReplacement: ["kube-proxy-replacement"],
+  k8sServiceHost: ["k8s-api-server", "k8s-api-server-urls"],
+  "ipam.mode": ["ipam"],
+  "bpf.masquerade": ["enable-bpf-masquerade"],
+  routingMode: ["routing-mode", "tunnel"],
+  ipv4NativeRoutingCIDR: ["ipv4-native-routing-cidr"],
+  autoDirectNodeRoutes: ["auto-direct-node-routes"],
+  tunnelProtocol: ["tunnel-protocol"],
+  tunnelPort: ["tunnel-port"],
+};
+/** Settings of values that the cluster cannot have at all, whatever its routing. */
+const never: Readonly<Record<string, string>> = {
+  "enable-ipv4": "the cluster is IPv4 only",
+  "enable-ipv6": "the cluster is IPv4 only",
+  "enable-egress-gateway": "an egress gateway needs bpf.masquerade, which cannot be on",
+  "enable-ipv4-egress-gateway": "an egress gateway needs bpf.masquerade, which cannot be on",
+  "enable-ip-masq-agent": "the masquerading agent needs bpf.masquerade, which cannot be on",
+};
+
+/** A setting that one of the ways sets, and where. */
+interface Extra {
+  at: string;
+  name: string;
+}
+
+function extras(values: Values, key: string): Extra[] {
+  const config = lookUp(values, ["extraConfig"])?.value;
+  const args = lookUp(values, ["extraArgs"])?.value;
+  const env = lookUp(values, ["extraEnv"])?.value;
+  return [
+    ...(isValues(config) ? Object.keys(config).map((name) => ({ at: `${key}.extraConfig.${name}`, name })) : []),
+    ...(Array.isArray(args) ? args : []).flatMap((arg, i) => {
+      const name = /^--?([a-z0-9-]+)/.exec(String(arg))?.[1];
+      return name === undefined ? [] : [{ at: `${key}.extraArgs[${i}]`, name }];
+    }),
+    // The agent takes every setting by CILIUM_ and its name, too.
+    ...(Array.isArray(env) ? env : []).flatMap((variable, i) => {
+      const name = isValues(variable) ? /^CILIUM_([A-Z0-9_]+)$/.exec(String(variable.name))?.[1] : undefined;
+      return name === undefined ? [] : [{ at: `${key}.extraEnv[${i}]`, name: name.toLowerCase().replaceAll("_", "-") }];
+    }),
+  ];
+}
+
+/**
+ * One line for each setting that the given values hand to the agents past a value that the network depends on; none if
+ * there is none. Also for one that is equal: the chart writes its own beside it, and only one of the two counts.
+ *
+ * @param key the config key that the values stand under, for the message.
+ */
+export function bypasses(config: Parameters<typeof pins>[0], values: Values, key = "ciliumValues"): string[] {
+  const pinned = new Map(
+    pins(config, config.nodeNetwork === "lan" ? undefined : tailnetUnderlay(config)).flatMap((pin) =>
+      (settings[pin.path.join(".")] ?? []).map((name) => [name, pin] as const),
+    ),
+  );
+  return extras(values, key).flatMap(({ at, name }) => {
+    const pin = pinned.get(name);
+    if (pin !== undefined) {
+      const todo = pin.instead ? `change ${pin.instead} instead` : "remove it";
+      return [
+        `${at}: ${name} goes around ${pin.path.join(".")}, which the cluster's network depends on. Not allowed here; ${todo}.`,
+      ];
+    }
+    const why = never[name];
+    return why === undefined ? [] : [`${at}: ${name} is not allowed here, for ${why}. Remove it.`];
+  });
+}

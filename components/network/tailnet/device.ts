@@ -1,0 +1,42 @@
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { scriptText } from "../../hosts/script-text";
+
+export interface TailnetDeviceArgs {
+  /** The device's stable ID, as the host itself says. */
+  deviceId: pulumi.Output<string>;
+  /** Node name, for messages. */
+  node: string;
+  /** The tailnet's API: its URL, and an access token that may delete devices, or the secret of the OAuth client. */
+  api: { url: string; key: pulumi.Output<string>; oauthClientId?: string };
+}
+
+/**
+ * A node's device in the tailnet, for its end: who logs out stays in the list of devices, and a host that is lost cannot even
+ * do that. The operator's machine deletes the device by the tailnet's API when the resource goes, or when the node has got
+ * another device. It never fails: what could not be deleted is a line of warning.
+ */
+export class TailnetDevice extends pulumi.ComponentResource {
+  constructor(name: string, args: TailnetDeviceArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:tailnet:Device", name, {}, opts);
+    new local.Command(
+      `${name}-device`,
+      {
+        delete: scriptText("operator/tailnet-device.sh"),
+        environment: {
+          TK_API: args.api.url,
+          TK_DEVICE: args.deviceId,
+          TK_NODE: args.node,
+          ...(args.api.oauthClientId !== undefined && { TK_OAUTH_CLIENT: args.api.oauthClientId }),
+        },
+        stdin: pulumi.secret(args.api.key),
+        logging: local.Logging.Stderr,
+        addPreviousOutputInEnv: false,
+        triggers: [args.deviceId],
+      },
+      // The stale device goes first. It holds the node's name.
+      { parent: this, deleteBeforeReplace: true, dependsOn: opts?.dependsOn },
+    );
+    this.registerOutputs();
+  }
+}

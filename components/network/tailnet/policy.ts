@@ -1,0 +1,62 @@
+/** The policy of a tailnet that the program owns: the user's own, and what the cluster needs of it. */
+import type { ClusterConfig, NodeConfig } from "../../../model/config";
+import { isValues, type Values } from "../../../model/merge";
+
+type PolicyArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tailnet">;
+
+/** Tags of a node's device: every node has the first. */
+export function deviceTags({ tailnet }: Pick<ClusterConfig, "tailnet">, { role }: Pick<NodeConfig, "role">): string[] {
+  const own = role === "control-plane" ? tailnet.controlPlaneTag : undefined;
+  return [tailnet.tag, ...(own === undefined ? [] : [own])];
+}
+
+/** The routes that nodes advertise, each with the tag of those that may, for the policy's autoApprovers. */
+function routes({ endpoint, podCidr, podRouting, tailnet }: PolicyArgs): [network: string, tag: string][] {
+  return [
+    [`${endpoint.address}/32`, tailnet.controlPlaneTag ?? tailnet.tag],
+    ...(podRouting === "native" ? [[podCidr, tailnet.tag] as [string, string]] : []),
+  ];
+}
+
+/**
+ * The user's policy with the nodes' tags, the approval of their routes, and grants that let nodes and pods talk and
+ * administrators reach the API. What is in it already stays as it is. Fields as in https://tailscale.com/kb/1337.
+ *
+ * @param base the user's policy, parsed.
+ */
+export function tailnetPolicy(config: PolicyArgs, base: Values): Values {
+  const { tag } = config.tailnet;
+  const tags = deviceTags(config, { role: "control-plane" });
+  const approvers = object(base.autoApprovers);
+  const approved = object(approvers.routes);
+  // A rule for `*` need not cover addresses that are no device's, so they are named.
+  const pods = config.podRouting === "native" ? [config.podCidr] : [];
+  const grants = [
+    { src: [tag, ...pods], dst: [tag, ...pods], ip: ["*"] },
+    {
+      src: [tag, ...pods, "autogroup:admin"],
+      dst: [`${config.endpoint.address}/32`],
+      ip: [`tcp:${config.endpoint.port}`],
+    },
+  ];
+  return {
+    ...base,
+    tagOwners: { ...Object.fromEntries(tags.map((one) => [one, ["autogroup:admin"]])), ...object(base.tagOwners) },
+    autoApprovers: {
+      ...approvers,
+      routes: {
+        ...approved,
+        ...Object.fromEntries(routes(config).map(([route, by]) => [route, unique([...list(approved[route]), by])])),
+      },
+    },
+    grants: unique([...list(base.grants), ...grants]),
+  };
+}
+
+const object = (value: unknown): Values => (isValues(value) ? value : {});
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
+
+/** Each once, by what it says. */
+function unique(values: readonly unknown[]): unknown[] {
+  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
+}

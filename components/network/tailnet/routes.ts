@@ -1,0 +1,34 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as tailscale from "@pulumi/tailscale";
+import type { TailnetApi } from "./api";
+
+export interface TailnetRoutesArgs {
+  api: TailnetApi;
+  /** The device's stable ID. */
+  deviceId: pulumi.Output<string>;
+  /** All routes of the device that are to be approved: networks. */
+  routes: pulumi.Input<pulumi.Input<string>[]>;
+}
+
+/**
+ * The approval of what one node advertises, and of nothing else: the tailnet sends traffic by these routes only. They are
+ * known when the node has joined, for its pod CIDR comes from the cluster.
+ */
+export class TailnetRoutes extends pulumi.ComponentResource {
+  constructor(name: string, args: TailnetRoutesArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tailkube:tailnet:Routes", name, {}, opts);
+    new tailscale.DeviceSubnetRoutes(
+      `${name}-routes`,
+      { deviceId: args.deviceId, routes: args.routes },
+      {
+        parent: this,
+        provider: args.api.provider,
+        dependsOn: opts?.dependsOn,
+        // The device takes them along. To be taken back they would need a device, which a lost host's may be no more; and a
+        // cluster whose approval becomes somebody else's keeps its network meanwhile.
+        retainOnDelete: true,
+      },
+    );
+    this.registerOutputs();
+  }
+}

@@ -1,0 +1,52 @@
+/** Secrets that stand in the stack's file for everybody to read. Nothing here puts one, or a part of one, into a message. */
+import { keyText, looksSecret } from "../model/messages";
+
+/**
+ * Lines for secrets in plain, by the key that holds them: one for each key of a secret that is not encrypted, one for each
+ * text elsewhere that is a secret by its looks.
+ *
+ * @param raw what the stack's config holds, key by key; what is not set is undefined.
+ * @param isEncrypted whether the stack's file has the value of a key encrypted.
+ */
+export function exposedSecrets(
+  raw: Readonly<Record<string, unknown>>,
+  isEncrypted: (key: string) => boolean,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [key, value] of Object.entries(raw)) {
+    if (value === undefined || isEncrypted(key)) {
+      continue;
+    }
+    if (`${key}File` in raw) {
+      found.set(
+        key,
+        `${key}: it stands in plain in the stack's config. Allowed: an encrypted value. Set it anew ` +
+          `(pulumi config set --secret ${key}), with another secret if anybody else could read this one.`,
+      );
+      continue;
+    }
+    for (const path of secretPaths(value, [key])) {
+      const at = keyText(path);
+      const allowed = key.endsWith("File") ? "the path of a file that holds it" : "a text without secrets";
+      found.set(
+        at,
+        `${at}: it holds a secret in plain, not shown here. Allowed: ${allowed}. Remove the secret, and make another one ` +
+          "if anybody else could read it.",
+      );
+    }
+  }
+  return found;
+}
+
+/** Where in a value there are texts that look like secrets. */
+function secretPaths(value: unknown, path: readonly PropertyKey[]): (readonly PropertyKey[])[] {
+  if (typeof value === "string") {
+    return looksSecret(value) ? [path] : [];
+  }
+  if (typeof value !== "object" || value === null) {
+    return [];
+  }
+  return Object.entries(value).flatMap(([key, inner]) =>
+    secretPaths(inner, [...path, Array.isArray(value) ? Number(key) : key]),
+  );
+}

@@ -1,0 +1,124 @@
+/** Hosts of kind ec2: the shape of their config, and what stands in for keys left out. */
+import { z } from "zod";
+import { architectureOf, defaultInstanceType, ec2Images } from "../../components/hosts/ec2/image";
+import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
+
+export type Architecture = "amd64" | "arm64";
+/** `ubuntu` is the newest LTS release, `debian` the stable one. */
+export type Ec2Os = "debian" | "ubuntu" | "ubuntu-24.04";
+
+/** A machine that the program makes. What is here counts when it is made: a machine that is there stays as it is. */
+export interface Ec2HostConfig {
+  kind: "ec2";
+  /** The image's own login user. */
+  user: string;
+  port: number;
+  instanceType: string;
+  architecture: Architecture;
+  os: Ec2Os;
+  /** Size of the root volume in GiB. */
+  rootVolumeGib: number;
+  /** A subnet of the VPC given. Absent: the VPC's subnets take turns. */
+  subnetId?: string;
+  /** Any text; a changed one has the machine made anew. */
+  identity?: string;
+}
+
+export interface Ec2Config {
+  region: string;
+  /** A VPC that is there, with subnets of it. Absent: both are made. */
+  given?: { vpcId: string; subnetIds: string[] };
+  /** IPv4 network of the VPC: of one that is made or, in a lan, of the one that is given. */
+  vpcCidr: string;
+  /** IPv4 networks from which SSH, and the API for Cilium's installation, are allowed. */
+  operatorCidrs: string[];
+  /** Whether the world may send to Tailscale's UDP port: direct paths from hosts elsewhere. */
+  openTailscalePort: boolean;
+  /** By which of its addresses the operator's machine reaches a host. */
+  operatorAddress: "public" | "private";
+}
+
+const gib = () => wholeNumber(10, 16384, "GiB");
+const instanceType = () => text(/^[a-z0-9-]+\.[a-z0-9-]+$/, "an instance type such as t3.medium or t4g.medium");
+const subnetId = () => text(/^subnet-[0-9a-f]+$/, "the ID of a subnet such as subnet-0123456789abcdef0");
+
+const machine = {
+  instanceType: instanceType().optional(),
+  architecture: choice(["amd64", "arm64"]).optional(),
+  os: choice(["debian", "ubuntu", "ubuntu-24.04"]).optional(),
+  rootVolumeGib: gib().optional(),
+};
+
+/** What a user writes as `host` of a node; what is left out is as in `ec2`. */
+export const ec2HostSchema = z.strictObject(
+  {
+    kind: z.literal("ec2"),
+    ...machine,
+    subnetId: subnetId().optional(),
+    identity: z.string({ error: "a text" }).optional(),
+  },
+  { error: "an object with kind: ec2" },
+);
+
+/** What a user writes as `ec2`. */
+export const ec2Schema = z.strictObject(
+  {
+    region: text(/^[a-z]{2,}(-[a-z]+)+-\d+$/, "a region of AWS such as eu-central-1"),
+    // From /8 on: a shorter prefix is most of the internet, and opens SSH to it.
+    operatorCidrs: z
+      .array(network(8, 32, "198.51.100.7/32"), { error: "a list of IPv4 networks such as [198.51.100.7/32]" })
+      .min(1, { error: "at least one IPv4 network that this machine's connections come from" }),
+    vpcId: text(/^vpc-[0-9a-f]+$/, "the ID of a VPC such as vpc-0123456789abcdef0").optional(),
+    subnetIds: z
+      .array(subnetId(), { error: "a list of IDs of subnets" })
+      .min(1, { error: "at least one ID of a subnet" })
+      .optional(),
+    // AWS's own bounds of a VPC are /16 and /28; its subnets need room.
+    vpcCidr: network(16, 24, "10.20.0.0/16").optional(),
+    openTailscalePort: yesOrNo().default(false),
+    operatorAddress: choice(["public", "private"]).default("public"),
+    ...machine,
+  },
+  { error: "an object with region, operatorCidrs and, where wanted, other keys" },
+);
+
+export type Ec2Values = z.output<typeof ec2Schema>;
+type Ec2HostValues = z.output<typeof ec2HostSchema>;
+
+/** Network of a VPC that is made where none is named. */
+export const defaultVpcCidr = "10.20.0.0/16";
+
+/** @param nodeCidr that of the stack's config. */
+export function ec2Config(values: Ec2Values | undefined, nodeCidr: string | undefined): Ec2Config | undefined {
+  if (values === undefined) return undefined;
+  const { vpcId, subnetIds } = values;
+  return {
+    region: values.region,
+    ...(vpcId !== undefined && { given: { vpcId, subnetIds: subnetIds ?? [] } }),
+    vpcCidr: (vpcId === undefined ? values.vpcCidr : nodeCidr) ?? defaultVpcCidr,
+    operatorCidrs: values.operatorCidrs,
+    openTailscalePort: values.openTailscalePort,
+    operatorAddress: values.operatorAddress,
+  };
+}
+
+/** A node's machine, with what its host leaves out from `ec2`, and what that leaves out from here. */
+export function ec2Host(host: Ec2HostValues, shared: Ec2Values | undefined): Ec2HostConfig {
+  const os = host.os ?? shared?.os ?? "debian";
+  // A type of its own speaks for the architecture: an architecture for all others is not meant for it.
+  const own = host.instanceType !== undefined ? architectureOf(host.instanceType) : undefined;
+  const type = host.instanceType ?? (host.architecture === undefined ? shared?.instanceType : undefined);
+  const architecture =
+    host.architecture ?? own ?? shared?.architecture ?? (type === undefined ? "amd64" : architectureOf(type));
+  return {
+    kind: "ec2",
+    user: ec2Images[os].user,
+    port: 22,
+    instanceType: type ?? defaultInstanceType[architecture],
+    architecture,
+    os,
+    rootVolumeGib: host.rootVolumeGib ?? shared?.rootVolumeGib ?? 20,
+    ...(host.subnetId !== undefined && { subnetId: host.subnetId }),
+    ...(host.identity !== undefined && { identity: host.identity }),
+  };
+}

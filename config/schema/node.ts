@@ -1,0 +1,117 @@
+/** The zod schema of one entry of `nodes`, and what other keys share with it. */
+import { z } from "zod";
+import { isIPv4 } from "../../model/cidr";
+import { isInterfacePattern } from "../../components/hosts/interfaces";
+import { isValues } from "../../model/merge";
+import { ec2HostSchema } from "./ec2";
+import { choice, text, wholeNumber, yesOrNo } from "./fields";
+
+export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const dnsName =
+  /^(?=.{1,253}$)[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*$/;
+const labelKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+
+export const port = () => wholeNumber(1, 65535, "a port");
+const interfaceText = "the name of an interface such as eth1, or how names begin and a plus sign, such as enp+";
+export const interfacePattern = () =>
+  z.string({ error: interfaceText }).refine(isInterfacePattern, { error: interfaceText });
+const hostAddress = "an IPv4 address or a DNS name";
+export const isHostAddress = (text: string) => (/^[\d.]+$/.test(text) ? isIPv4(text) : dnsName.test(text));
+export const userName = () => text(/^[a-z_][a-z0-9_.-]{0,31}$/i, "a user name such as root or admin");
+
+const taint = z.strictObject(
+  {
+    key: text(labelKey, "a taint key such as example.com/dedicated"),
+    value: text(labelValue, "up to 63 letters, digits, '-', '_' or '.'").optional(),
+    effect: choice(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+  },
+  { error: "an object with key, value and effect" },
+);
+
+const sshHost = z.strictObject(
+  {
+    kind: z.literal("ssh"),
+    address: z.string({ error: hostAddress }).refine(isHostAddress, { error: hostAddress }),
+    user: userName().optional(),
+    port: port().optional(),
+    hostKey: text(
+      // No ssh-rsa: the provider would offer its SHA-1 signatures alone, which OpenSSH refuses since 8.8.
+      /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+) [A-Za-z0-9+/]+={0,2}( .*)?$/,
+      "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…",
+    ).optional(),
+    identity: z.string({ error: "a text" }).optional(),
+  },
+  { error: "an object with address and, where wanted, user, port, hostKey and identity" },
+);
+
+const host = z.preprocess(
+  (value) => (isValues(value) && value.kind === undefined ? { ...value, kind: "ssh" } : value),
+  z.discriminatedUnion("kind", [sshHost, ec2HostSchema], { error: hostError }),
+);
+
+function hostError(issue: { input?: unknown }): string {
+  return isValues(issue.input) ? "ssh or ec2" : "an object with address, or with kind: ec2";
+}
+
+const labels = z.record(z.string(), z.unknown(), { error: "an object of label: value" }).superRefine((all, ctx) => {
+  for (const [key, value] of Object.entries(all)) {
+    const path = [key];
+    if (!labelKey.test(key)) {
+      ctx.addIssue({ code: "custom", path, message: "a label key such as example.com/rack" });
+    } else if (!mayKubeletSet(key)) {
+      ctx.addIssue({ code: "custom", path, message: reservedLabel });
+    } else if (typeof value !== "string" || !labelValue.test(value)) {
+      ctx.addIssue({
+        code: "custom",
+        path,
+        message: "up to 63 letters, digits, '-', '_' or '.', in quotes where it reads as a number or a boolean",
+      });
+    }
+  }
+});
+
+const reservedLabel =
+  "a label that a kubelet may set on its own node: outside kubernetes.io and k8s.io, or below node.kubernetes.io";
+
+// k8s.io/kubelet/pkg/apis/well_known_labels.go. A kubelet started with any other kubernetes.io label exits.
+const kubeletLabels = new Set([
+  "kubernetes.io/hostname",
+  "kubernetes.io/os",
+  "kubernetes.io/arch",
+  "beta.kubernetes.io/os",
+  "beta.kubernetes.io/arch",
+  "beta.kubernetes.io/instance-type",
+  "node.kubernetes.io/instance-type",
+  "topology.kubernetes.io/zone",
+  "topology.kubernetes.io/region",
+  "failure-domain.beta.kubernetes.io/zone",
+  "failure-domain.beta.kubernetes.io/region",
+]);
+
+function mayKubeletSet(key: string): boolean {
+  const slash = key.indexOf("/");
+  const prefix = slash < 0 ? "" : key.slice(0, slash);
+  const below = (domain: string) => prefix === domain || prefix.endsWith(`.${domain}`);
+  if (!below("kubernetes.io") && !below("k8s.io")) {
+    return true;
+  }
+  return kubeletLabels.has(key) || below("node.kubernetes.io") || below("kubelet.kubernetes.io");
+}
+
+const nodeIpText = "an IPv4 address that the host has, such as 192.168.1.11";
+
+/** A node, as a user writes it. */
+export const nodeSchema = z.strictObject(
+  {
+    name: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
+    role: choice(["control-plane", "worker"]),
+    host,
+    labels: labels.default({}),
+    taints: z.array(taint, { error: "a list of taints" }).optional(),
+    nodeIp: z.string({ error: nodeIpText }).refine(isIPv4, { error: nodeIpText }).optional(),
+    nodeInterface: interfacePattern().optional(),
+    checksumOffload: yesOrNo().optional(),
+  },
+  { error: "an object with name, role and host" },
+);

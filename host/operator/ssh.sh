@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# On the operator's machine: reaches a host by OpenSSH. What it runs there that may cut the host off runs under the host's guard
+# (host/installed/guard.sh). Before stage.sh or undo.sh, as a child of an ssh-agent of its own, which ends with its parent: also
+# after a SIGKILL no agent keeps the key.
+# Given as environment: TAILKUBE_NODE, TAILKUBE_HOST, TAILKUBE_PORT, TAILKUBE_USER, TAILKUBE_HOST_KEY, TAILKUBE_COMMAND (what runs
+# the host's script), TAILKUBE_SHELL (what runs a short script of ours there: `bash -s --`, by sudo or not).
+# On stdin: the private key, an empty line, the script for the host.
+set -uo pipefail
+
+say() { printf 'tailkube: %s: %s\n' "$TAILKUBE_NODE" "$*" >&2; }
+where="$TAILKUBE_HOST port $TAILKUBE_PORT"
+# Seconds between two connections from outside while a script runs, and the bound on the last one. The guard waits 40 s.
+beat=${TAILKUBE_BEAT:-10}
+last=${TAILKUBE_LAST:-120}
+
+key=
+while IFS= read -r line && [ -n "$line" ]; do key+=$line$'\n'; done
+# The rest of stdin, for a job in the background.
+exec 3<&0
+
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+# By stdin: the key is never in a file. The options keep the operator's own settings, keys and known hosts out of it.
+printf '%s' "$key" | ssh-add -q - 2>/dev/null || { say "the private SSH key is refused by ssh-add: is it whole, and without a passphrase?"; exit 1; }
+key=
+if [ "$TAILKUBE_PORT" = 22 ]; then name=$TAILKUBE_HOST; else name="[$TAILKUBE_HOST]:$TAILKUBE_PORT"; fi
+printf '%s %s\n' "$name" "$TAILKUBE_HOST_KEY" >"$directory/known_hosts"
+read -r algorithm _ <<<"$TAILKUBE_HOST_KEY"
+options=(-F /dev/null -p "$TAILKUBE_PORT" -l "$TAILKUBE_USER" -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=yes
+    -o UserKnownHostsFile="$directory/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlgorithms="$algorithm"
+    -o PreferredAuthentications=publickey -o ServerAliveInterval=10 -o ServerAliveCountMax=6 -o LogLevel=ERROR -o ControlPath=none)
+
+# dial: whether the host lets us in. What ssh said is in $directory/error.
+dial() { ssh "${options[@]}" "$TAILKUBE_HOST" true </dev/null 2>"$directory/error"; }
+dial_error() { tail -n 1 "$directory/error"; }
+another_machine() { grep -q 'Host key verification failed' "$directory/error"; }
+# Its server shows no key of that type, whichever machine it is.
+another_key_type() { grep -q 'no matching host key type' "$directory/error"; }
+
+# guard begin|alive|confirm: a new connection, which tells the host's guard that the host answers. Prints what the guard says:
+# counting, kept, restored, or none where there is no guard.
+guard() {
+    # shellcheck disable=SC2029  # the command is known here
+    ssh -o ServerAliveInterval=5 -o ServerAliveCountMax=3 "${options[@]}" "$TAILKUBE_HOST" "$TAILKUBE_SHELL $1" 2>"$directory/error" <<'END'
+guard=/var/lib/tailkube/guard/guard
+if [ -e "$guard" ]; then exec bash "$guard" "$1"; else echo none; fi
+END
+}
+
+# run_guarded: the host's script, with connections from outside while it runs and one after it. Returns the script's exit
+# status; its output is in $directory/result and $directory/script-error. Ends with an error where the host was cut off.
+run_guarded() {
+    local script status answer='' since=$SECONDS
+    # shellcheck disable=SC2029  # the command is known here
+    ssh "${options[@]}" "$TAILKUBE_HOST" "$TAILKUBE_COMMAND" <&3 >"$directory/result" 2>"$directory/script-error" &
+    script=$!
+    while kill -0 "$script" 2>/dev/null; do
+        sleep 1
+        [ $((SECONDS - since)) -ge "$beat" ] || continue
+        # The script's own connection may hang for longer than the host takes to come back.
+        if [ "$(guard alive)" = restored ]; then kill "$script" 2>/dev/null; fi
+        since=$SECONDS
+    done
+    wait "$script"
+    status=$?
+    since=$SECONDS
+    until answer=$(guard confirm) && [ -n "$answer" ]; do
+        if [ $((SECONDS - since)) -ge "$last" ]; then
+            cat "$directory/script-error" >&2
+            say "$where has not answered for $last s since this step changed the host's network ($(dial_error)). Its guard has not brought it back either: look at the host's console ('journalctl -u tailkube-guard', 'ip rule', 'ip route'), or reboot it. Then run again."
+            exit 1
+        fi
+        sleep 2
+    done
+    if [ "$answer" = restored ]; then
+        say "this step cut the host off from $where, so the host has put its network back as it was before; it answers again. 'journalctl -u tailkube-guard' on the host says what was put back. Find out what took the network away, then run again."
+        exit 1
+    fi
+    return "$status"
+}

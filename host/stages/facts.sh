@@ -1,0 +1,205 @@
+# shellcheck shell=bash
+# Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
+# does not meet them fails with all of its problems at once.
+# Given: TK_BUNDLE (absolute path or empty), TK_REQUIREMENTS (bash, of components/hosts/requirements.ts, on the variables below).
+# shellcheck disable=SC2034  # the variables are read by TK_REQUIREMENTS
+
+PROBLEMS=()
+problem() { PROBLEMS+=("$*"); }
+
+# version_at_least FOUND WANTED
+version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# os_at_least ID VERSION. Armbian is Debian or Ubuntu underneath, with either's version number; Debian's testing and
+# unstable have no number, and are newer than any that has.
+os_at_least() {
+    local id=$os_id
+    if [ "$id" = armbian ]; then case $os_like in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac; fi
+    [ "$id" = "$1" ] || return 1
+    [ -n "$os_version" ] || { [ "$id" = debian ]; return; }
+    version_at_least "$os_version" "$2"
+}
+
+# A half-finished cluster of our own holds ports, too; the next run finishes or resets it. It is ours only from when the stage
+# runtime has looked at the host and found no other there.
+ours() { [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]; }
+
+# etcd_content: the first names in etcd's folder that are not this cluster's.
+etcd_content() {
+    if [ -e "$TK_STATE/etcd-ours" ] || [ -e "$TK_STATE/joined" ]; then return 0; fi
+    find /var/lib/etcd/ -mindepth 1 -maxdepth 1 -printf '%f ' 2>/dev/null | head -c 100 || true
+}
+
+# kubernetes_containers: containers in Kubernetes' namespace of containerd that are not this cluster's. No answer is not none.
+kubernetes_containers() {
+    ours && return 0
+    foreign_containers 2>/dev/null || foreign_containers 2>/dev/null || printf 'ctr does not answer '
+}
+
+# containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that this program installed.
+containerd_owner() {
+    local path
+    path=$(command -v containerd) || return 0
+    if owned "$path" runtime || package_is_ours containerd.io runtime; then return 0; fi
+    package_of "$path" || printf 'no package'
+}
+
+# ports_taken PORT[/udp]...: "10250 (kubelet) …" of those that something listens on. A port of the kernel's own, such as
+# another VXLAN's, has no process.
+ports_taken() {
+    local port protocol line process
+    ours && return 0
+    for port in "$@"; do
+        case $port in */udp) protocol=-u ;; *) protocol=-t ;; esac
+        line=$(ss -Hlnp "$protocol" "sport = :${port%/udp}" 2>/dev/null | head -n 1)
+        process=$(sed -n 's/.*users:(("\([^"]*\)".*/\1/p' <<<"$line")
+        [ -z "$line" ] || printf '%s (%s) ' "$port" "${process:-no process}"
+    done
+}
+
+interfaces_json() {
+    local name separator='' addresses mtu
+    printf '['
+    while read -r name mtu; do
+        mapfile -t addresses < <(ip -o addr show dev "$name" 2>/dev/null | awk '{print $4}')
+        printf '%s{"name":' "$separator"
+        json_string "$name"
+        printf ',"addresses":'
+        json_list "${addresses[@]}"
+        printf ',"mtu":%d}' "$mtu"
+        separator=,
+    done < <(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); match($0, / mtu [0-9]+/); print $2, substr($0, RSTART + 5, RLENGTH - 5)}')
+    printf ']'
+}
+
+# runs_here UNIT: as unit_runs, of a stage that leaves no trace and reports all it finds: three tries.
+runs_here() {
+    local runs tries
+    [ -d /run/systemd/system ] || return 1
+    for tries in 1 2 3; do
+        if runs=$(unit_answer "$1" 2>/dev/null); then
+            [ "$runs" = yes ]
+            return
+        fi
+        [ "$tries" = 3 ] || sleep 1
+    done
+    return 1
+}
+
+active_network_managers() {
+    ! runs_here systemd-networkd.service || printf 'systemd-networkd '
+    ! runs_here NetworkManager.service || printf 'NetworkManager '
+    ! compgen -G '/etc/netplan/*.yaml' >/dev/null || printf 'netplan '
+    ! grep -qsE '^[[:space:]]*iface[[:space:]]+[^l]' /etc/network/interfaces /etc/network/interfaces.d/* || printf 'ifupdown '
+}
+
+# Commands that a host must have when nothing can be downloaded; with packages, other stages install them.
+absent_tools() {
+    local tool needed="ip ss flock timeout systemctl"
+    [ -z "$TK_BUNDLE" ] || needed="$needed runc nft iptables conntrack socat mount ping tc curl"
+    for tool in $needed; do
+        command -v "$tool" >/dev/null 2>&1 || printf '%s ' "$tool"
+    done
+}
+
+# What the data path needs of the kernel, where the distribution shows its configuration.
+absent_kernel_options() {
+    local option text=
+    if [ -r /proc/config.gz ]; then
+        text=$(zcat /proc/config.gz)
+    elif [ -r "/boot/config-$(uname -r)" ]; then
+        text=$(cat "/boot/config-$(uname -r)")
+    fi
+    [ -n "$text" ] || return 0
+    # docs.cilium.io, System Requirements; TUN is Tailscale's.
+    for option in BPF BPF_SYSCALL BPF_JIT NET_CLS_BPF NET_CLS_ACT NET_SCH_INGRESS CGROUP_BPF PERF_EVENTS TUN VETH OVERLAY_FS; do
+        grep -qE "^CONFIG_$option=[ym]" <<<"$text" || printf '%s ' "CONFIG_$option"
+    done
+}
+
+# A cluster that somebody else made is never touched.
+cluster_kind() {
+    if ours; then
+        printf ours
+    elif [ -n "$(foreign_kubernetes)" ]; then
+        printf foreign
+    fi
+}
+
+# The kubelet hands this file to pods; systemd-resolved's stub in /etc/resolv.conf would make CoreDNS ask itself.
+pods_resolv_conf() {
+    if grep -qs '^nameserver 127\.0\.0\.5[34]' /etc/resolv.conf && [ -e /run/systemd/resolve/resolv.conf ]; then
+        printf /run/systemd/resolve/resolv.conf
+    else
+        printf /etc/resolv.conf
+    fi
+}
+
+bundle_field() { sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p" "$TK_BUNDLE/bundle.json" 2>/dev/null | head -n 1; }
+
+gather() {
+    # shellcheck source=/dev/null
+    . /etc/os-release
+    os_id=${ID:-} os_version=${VERSION_ID:-} os_like=${ID_LIKE:-} os_name=${PRETTY_NAME:-unknown}
+    arch=$(uname -m) kernel=$(uname -r) epoch=$(date +%s) cpus=$(nproc)
+    privilege=none
+    [ "$(id -u)" != 0 ] || privilege=root
+    systemd=0
+    [ ! -d /run/systemd/system ] || systemd=$(systemctl --version | awk 'NR == 1 {print int($2)}')
+    cgroup=1
+    [ "$(stat -fc %T /sys/fs/cgroup 2>/dev/null)" != cgroup2fs ] || cgroup=2
+    network_managers=$(active_network_managers)
+    resolv_conf=$(pods_resolv_conf)
+    name_servers=$(awk '$1 == "nameserver" {printf "%s ", $2}' "$resolv_conf" 2>/dev/null)
+    clock_synced=false
+    [ "$(timedatectl show -p NTPSynchronized --value 2>/dev/null)" != yes ] || clock_synced=true
+    disk_free_mib=$(df -Pm /var/lib | awk 'NR == 2 {print $4}')
+    memory_mib=$(awk '/^MemTotal:/ {print int($2 / 1024)}' /proc/meminfo)
+    swap=false
+    [ "$(wc -l </proc/swaps)" -le 1 ] || swap=true
+    tun=false
+    { [ ! -c /dev/net/tun ] && ! modprobe -n tun 2>/dev/null; } || tun=true
+    missing_tools=$(absent_tools)
+    missing_kernel=$(absent_kernel_options)
+    containerd=$(containerd --version 2>/dev/null | awk '{print $3}' | sed 's/^v//; s/[~+-].*//')
+    containerd_package=$(containerd_owner)
+    kubernetes=$(cluster_kind)
+    foreign_files=$(foreign_kubernetes)
+    etcd_data=$(etcd_content)
+    k8s_containers=$(kubernetes_containers)
+    bundle_version=
+    bundle_arch=
+    if [ -n "$TK_BUNDLE" ]; then
+        bundle_version=$(bundle_field kubernetesVersion)
+        case $(bundle_field arch) in amd64) bundle_arch=x86_64 ;; arm64) bundle_arch=aarch64 ;; *) bundle_arch=$(bundle_field arch) ;; esac
+    fi
+}
+
+# Without the lock and its directory of the other stages: this one leaves no trace.
+main() {
+    set -uo pipefail
+    gather
+    eval "$TK_REQUIREMENTS"
+    if [ ${#PROBLEMS[@]} -gt 0 ]; then
+        fail "this host is not fit, and nothing was changed on it:$(printf '\n  - %s' "${PROBLEMS[@]}")"
+    fi
+    printf '{"machineId":'
+    json_string "$(cat /etc/machine-id 2>/dev/null || true)"
+    printf ',"os":'
+    json_string "$os_name"
+    printf ',"arch":'
+    json_string "$arch"
+    printf ',"kernel":'
+    json_string "$kernel"
+    printf ',"cgroup":%d' "$cgroup"
+    printf ',"networkManagers":'
+    # shellcheck disable=SC2086  # a list of words
+    json_list $network_managers
+    printf ',"containerd":'
+    json_string "$containerd"
+    printf ',"interfaces":'
+    interfaces_json
+    printf ',"resolvConf":'
+    json_string "$resolv_conf"
+    printf '}\n'
+}

@@ -1,0 +1,39 @@
+/** Who is what, and in which order. */
+import type { NodeConfig, Role, Taint } from "./config";
+
+/** The control planes in the order in which they come up: the first runs `kubeadm init`, each other joins after it. */
+export function controlPlanes(nodes: readonly NodeConfig[]): NodeConfig[] {
+  return nodes.filter((node) => node.role === "control-plane");
+}
+
+/** The workers, in the order of the config; they join in parallel once the control planes are up. */
+export function workers(nodes: readonly NodeConfig[]): NodeConfig[] {
+  return nodes.filter((node) => node.role === "worker");
+}
+
+/** The taint that kubeadm gives control planes by default. */
+export const controlPlaneTaint: Taint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" };
+
+/**
+ * The taints of a node that declares none: kubeadm's own on a control plane, unless there is no worker at all, where
+ * it would leave no node for any pod.
+ */
+export function defaultTaints(role: Role, hasWorkers: boolean): Taint[] {
+  return role === "control-plane" && hasWorkers ? [{ ...controlPlaneTaint }] : [];
+}
+
+/** The labels of all nodes, a line each: `node key=value`. */
+export function labelLines(nodes: readonly NodeConfig[]): string {
+  return nodes
+    .flatMap(({ name, labels }) => Object.entries(labels).map(([key, value]) => `${name} ${key}=${value}`))
+    .join("\n");
+}
+
+/** The taints of all nodes, a line each, as `kubectl taint` takes them: `node key=value:Effect` or `node key:Effect`. */
+export function taintLines(nodes: readonly NodeConfig[]): string {
+  return nodes
+    .flatMap(({ name, taints }) =>
+      taints.map(({ key, value, effect }) => `${name} ${key}${value === undefined ? "" : `=${value}`}:${effect}`),
+    )
+    .join("\n");
+}

@@ -1,0 +1,156 @@
+/**
+ * What a run leaves to the next preview, as the stack's output `applied`, and how that reads it. A stack of an older program
+ * has less of it: what is not known is taken for unchanged.
+ */
+import { z } from "zod";
+import type { ClusterConfig, NodeConfig } from "../model/config";
+import { ciliumValues } from "../components/network/cilium/values";
+import type { SeenHost } from "../components/kubernetes/compatibility";
+import { declaredMachine, fingerprint } from "../model/machine";
+import type { HostFacts } from "../components/cluster/preflight";
+import { type RunningCluster, runningCluster } from "./version-changes";
+
+const text = z.string().optional().catch(undefined);
+
+const member = z.object({
+  name: z.string(),
+  role: text,
+  /** Where the host was reached, `192.0.2.11:22`. */
+  reached: text,
+  /** The text that the config had for the machine. */
+  identity: text,
+  /** Whether its host key stood in the config. */
+  isPinned: z.boolean().optional().catch(undefined),
+  /** Name of the machine, see machine.ts. */
+  machine: text,
+  /** Fingerprint of labels and taints. */
+  labels: text,
+  os: text,
+  cgroup: z.number().optional().catch(undefined),
+  containerd: text,
+});
+
+const applied = z.object({
+  /** What a running cluster cannot change, by config key. */
+  settings: z.record(z.string(), z.string()).optional().catch(undefined),
+  /** What nodes are upgraded for, by config key. */
+  software: z.record(z.string(), z.string()).optional().catch(undefined),
+  /** Fingerprint of Cilium's release. */
+  release: text,
+  nodes: z.array(member).catch([]),
+});
+
+export type Member = z.output<typeof member>;
+/** Plain data of a few hundred bytes a node; nothing in it is secret. */
+export type Applied = z.output<typeof applied>;
+
+/** The running cluster as far as the last complete run tells. */
+export interface LastRun extends RunningCluster, Omit<Applied, "nodes"> {
+  members: readonly Member[];
+}
+
+/** What a running cluster cannot change, by config key, as text. */
+export function fixedSettings(config: ClusterConfig): Record<string, string> {
+  return {
+    clusterName: config.clusterName,
+    endpoint: config.endpoint.address,
+    endpointPort: `${config.endpoint.port}`,
+    // In a tailnet it is the endpoint's.
+    ...(config.nodeNetwork === "lan" && { apiServerPort: `${config.apiServerPort}` }),
+    podCidr: config.podCidr,
+    serviceCidr: config.serviceCidr,
+    podRouting: config.podRouting,
+    tailnetLoginServer: config.tailnet.loginServer,
+    tailnetTag: config.tailnet.tag,
+    "mirrors.imageRepository": config.mirrors.imageRepository ?? "",
+  };
+}
+
+/** What nodes that have joined are upgraded for beside Kubernetes itself, by config key, as text. */
+export function nodeSoftware(config: ClusterConfig): Record<string, string> {
+  return {
+    tailscaleVersion: config.tailscaleVersion ?? "",
+    containerdVersion: config.containerdVersion ?? "",
+    bundle: config.bundle ?? "",
+    // containerd looks for their files only where there are any; what is in these it reads at each pull.
+    "mirrors.registries": `${config.mirrors.registries.length > 0}`,
+    "containerd.restrictOomScoreAdj": `${config.hostProfile.containerd.restrictOomScoreAdj}`,
+    security: fingerprint([JSON.stringify(config.security)]),
+    certificateRenewal: config.certificateRenewal,
+  };
+}
+
+export function labelsOf({ labels, taints }: Pick<NodeConfig, "labels" | "taints">): string {
+  const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return fingerprint([JSON.stringify(sorted), JSON.stringify(taints.map((t) => [t.key, t.value ?? "", t.effect]))]);
+}
+
+export function releaseOf(config: ClusterConfig): string {
+  const values = ciliumValues({ config, nodeCount: config.nodes.length });
+  return fingerprint([
+    config.cilium.chart ?? config.mirrors.charts?.url ?? "",
+    config.cilium.version,
+    JSON.stringify(values),
+  ]);
+}
+
+/**
+ * What a run of this config leaves.
+ *
+ * @param seen each node's machine name and facts, in the order of the config.
+ */
+export function appliedBy(
+  config: ClusterConfig,
+  seen: readonly { machine: string; facts: Pick<HostFacts, "os" | "cgroup" | "containerd"> }[],
+): Applied {
+  return {
+    settings: fixedSettings(config),
+    software: nodeSoftware(config),
+    release: releaseOf(config),
+    nodes: config.nodes.map((node, i) => {
+      const { reached, identity, hostKey } = declaredMachine(node);
+      const { os, cgroup, containerd } = seen[i]!.facts;
+      return {
+        name: node.name,
+        role: node.role,
+        reached,
+        identity,
+        isPinned: hostKey !== undefined,
+        machine: seen[i]!.machine,
+        labels: labelsOf(node),
+        os,
+        cgroup,
+        containerd,
+      };
+    }),
+  };
+}
+
+/** The last run by the stack's outputs; undefined where there was none. */
+export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: unknown }): LastRun | undefined {
+  const running = runningCluster(outputs.versions, outputs.nodes);
+  if (running === undefined) {
+    return undefined;
+  }
+  const told = applied.safeParse(outputs.applied ?? {}).data;
+  const byName = new Map(told?.nodes.map((node) => [node.name, node]));
+  const planes = new Set(running.controlPlanes);
+  return {
+    ...running,
+    ...(told?.settings && { settings: told.settings }),
+    ...(told?.software && { software: told.software }),
+    ...(told?.release !== undefined && { release: told.release }),
+    members: (running.nodes ?? []).map((name) => ({
+      ...byName.get(name),
+      name,
+      role: planes.has(name) ? "control-plane" : "worker",
+    })),
+  };
+}
+
+/** What the last run has seen of the hosts. */
+export function seenHosts({ members }: Pick<LastRun, "members">): SeenHost[] {
+  return members.flatMap(({ name, os, cgroup, containerd }) =>
+    os === undefined || cgroup === undefined || containerd === undefined ? [] : [{ name, os, cgroup, containerd }],
+  );
+}

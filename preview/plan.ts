@@ -1,0 +1,106 @@
+/** What a run does to the nodes, as data: steps.ts works it out, plan-text.ts and plan-markdown.ts write it down. */
+import type { ClusterConfig, Role } from "../model/config";
+import type { LastRun } from "./last-run";
+import { type Fate, leavers } from "./members";
+
+export type StepKind =
+  | "make"
+  | "check"
+  | "clean"
+  | "prepare"
+  | "found"
+  | "join"
+  | "upgrade"
+  | "restart"
+  | "bury"
+  | "network"
+  | "leave"
+  | "settle"
+  | "test";
+
+export interface Step {
+  kind: StepKind;
+  /** The nodes that it is about; none if it is about the whole cluster. */
+  nodes: readonly string[];
+  /** Name of the resource that does it; of several nodes' steps in one, that of the first. */
+  resource: string;
+  /** The steps that have ended before it begins. */
+  after: readonly Step[];
+  /** What it does, after the nodes' names. */
+  does: string;
+  /** What it disturbs; absent if nothing that runs notices. */
+  disturbs?: string;
+}
+
+export type Change =
+  "created" | "joined" | "replaced" | "drained" | "restarted" | "relabelled" | "removed" | "untouched";
+
+export interface NodePlan {
+  name: string;
+  role: Role;
+  changes: readonly Change[];
+  /** What is not certain. */
+  note?: string;
+}
+
+export interface Plan {
+  /** Nothing was there before. */
+  isNew: boolean;
+  /** The declared nodes in their order, then those that leave. */
+  nodes: readonly NodePlan[];
+  /** In an order in which they may happen; those that do not wait for each other happen at once. Empty: nothing changes. */
+  steps: readonly Step[];
+}
+
+/** What the steps make of each node. */
+export function nodePlans(
+  config: ClusterConfig,
+  last: LastRun | undefined,
+  fates: ReadonlyMap<string, Fate>,
+  steps: readonly Step[],
+): NodePlan[] {
+  const changesOf = (name: string): Change[] => {
+    const own = steps.filter(({ nodes }) => nodes.includes(name));
+    const has = (kind: StepKind) => own.some((step) => step.kind === kind);
+    const drained = own.some(({ does }) => does.startsWith("is drained"));
+    const all: [Change, boolean][] = [
+      ["created", has("found") && fates.get(name) !== "replaced"],
+      ["replaced", fates.get(name) === "replaced"],
+      ["joined", has("join")],
+      ["drained", drained],
+      ["restarted", has("upgrade") || has("restart")],
+      ["relabelled", has("settle")],
+      ["removed", has("leave")],
+    ];
+    const changes = all.filter(([, is]) => is).map(([change]) => change);
+    return changes.length > 0 ? changes : ["untouched"];
+  };
+  return [
+    ...config.nodes.map(({ name, role }): NodePlan => ({
+      name,
+      role,
+      changes: changesOf(name),
+      ...(fates.get(name) === "unsure" && {
+        note: "reached in another way: if another machine answers there, it is replaced",
+      }),
+    })),
+    ...leavers(config.nodes, last).map(({ name, role }): NodePlan => ({
+      name,
+      role: role === "control-plane" ? role : "worker",
+      changes: changesOf(name),
+    })),
+  ];
+}
+
+/** The steps by when they can start at the earliest: those of one list do not wait for each other. */
+export function waves(steps: readonly Step[]): Step[][] {
+  const depth = new Map<Step, number>();
+  const found: Step[][] = [];
+  // A step comes behind those that it waits for.
+  for (const step of steps) {
+    const at = Math.max(-1, ...step.after.map((other) => depth.get(other)!)) + 1;
+    depth.set(step, at);
+    (found[at] ??= []).push(step);
+  }
+  return found;
+}

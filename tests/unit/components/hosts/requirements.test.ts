@@ -1,0 +1,463 @@
+import { expect } from "chai";
+import { emptyHostProfile, type ClusterConfig, type HostProfile, type NodeConfig } from "../../../../model/config";
+import { requirementIds, requirements, requirementsScript } from "../../../../components/hosts/requirements";
+import { scriptText } from "../../../../components/hosts/script-text";
+import {
+  assignments,
+  bash,
+  bashOk,
+  type Finished,
+  removeTemporaryFolders,
+  temporaryFolder,
+  write,
+} from "../../host/bash";
+import { configOf } from "../../config/fixtures";
+
+const config = configOf();
+const [cp1, , , w1] = config.nodes as [NodeConfig, NodeConfig, NodeConfig, NodeConfig];
+
+/** What `gather` of host/stages/facts.sh finds on a host that is fit. */
+const goodHost = {
+  os_id: "debian",
+  os_version: "12",
+  os_like: "",
+  os_name: "Debian GNU/Linux 12 (bookworm)",
+  arch: "x86_64",
+  kernel: "6.1.0-37-amd64",
+  epoch: "1800000000",
+  cpus: "2",
+  privilege: "root",
+  systemd: "252",
+  cgroup: "2",
+  network_managers: "systemd-networkd ",
+  resolv_conf: "/etc/resolv.conf",
+  name_servers: "192.0.2.53 ",
+  clock_synced: "true",
+  disk_free_mib: "20000",
+  memory_mib: "4000",
+  swap: "false",
+  tun: "true",
+  missing_tools: "",
+  missing_kernel: "",
+  containerd: "",
+  containerd_package: "",
+  kubernetes: "",
+  foreign_files: "",
+  k8s_containers: "",
+  etcd_data: "",
+  bundle_version: "",
+  bundle_arch: "",
+};
+
+/** A host: variables of `gather` that differ from the good one's, and sockets as `ss` shows them. */
+interface Host extends Partial<typeof goodHost> {
+  /** "2379" or "8472/udp" → process; empty for one of the kernel's own. */
+  listening?: Record<string, string>;
+}
+
+function withProfile(profile: Partial<HostProfile>, changes: Record<string, unknown> = {}): ClusterConfig {
+  return { ...configOf(changes), hostProfile: { ...emptyHostProfile, ...profile } };
+}
+
+/** The facts script itself, up to `main`. */
+function factsScript(variables: Record<string, string>): string {
+  return [
+    assignments({ TK_NODE: "cp1", TK_STAGE: "facts", TK_BUNDLE: "", TK_REQUIREMENTS: "", ...variables }),
+    scriptText("lib/base.sh"),
+    scriptText("stages/facts.sh"),
+  ].join("\n");
+}
+
+function fakeSs(listening: Record<string, string>): string {
+  const cases = Object.entries(listening).map(([socket, process]) => {
+    const [port, protocol = "tcp"] = socket.split("/");
+    const users = process === "" ? "" : ` users:(("${process}",pid=812,fd=7))`;
+    return `*" -${protocol === "tcp" ? "t" : "u"} "*":${port} "*) echo '0 4096 0.0.0.0:${port} 0.0.0.0:*${users}' ;;`;
+  });
+  return ["ss() {", 'case " $* " in', ...cases, "esac", "}"].join("\n");
+}
+
+function examine(node: NodeConfig, { listening = {}, ...found }: Host, on = config): Finished {
+  return bash(
+    [
+      factsScript({ TK_REQUIREMENTS: requirementsScript(node, on) }),
+      `gather() {\n${assignments({ ...goodHost, ...found })}\n}`,
+      // The machine that runs the tests may be a node itself.
+      'ours() { [ "$kubernetes" = ours ]; }',
+      fakeSs(listening),
+      "interfaces_json() { printf '[]'; }",
+      "main apply",
+    ].join("\n"),
+  );
+}
+
+/** The problems that the script tells of a host, without the heading. */
+function problems(node: NodeConfig, host: Host, on = config): string[] {
+  const { status, stdout, stderr } = examine(node, host, on);
+  const [heading, ...lines] = stderr.trimEnd().split("\n  - ");
+  if (status === 0) {
+    expect(stderr).to.equal("");
+    JSON.parse(stdout);
+    return [];
+  }
+  expect(heading).to.equal("tailkube: cp1: facts: this host is not fit, and nothing was changed on it:");
+  expect(stdout).to.equal("");
+  expect(lines).to.have.length.greaterThan(0);
+  return lines;
+}
+
+const os = (os_id: string, os_version: string, os_like = "") => ({
+  os_id,
+  os_version,
+  os_like,
+  os_name: `${os_id} ${os_version}`,
+});
+
+describe("requirements, as the facts script tests them", () => {
+  const good: [string, Host][] = [
+    ["Debian 12", {}],
+    ["Debian 13", os("debian", "13")],
+    ["Debian unstable", os("debian", "")],
+    ["Ubuntu 22.04", { ...os("ubuntu", "22.04", "debian"), kernel: "5.15.0-113-generic", systemd: "249" }],
+    ["Ubuntu 24.04", os("ubuntu", "24.04", "debian")],
+    ["Raspberry Pi OS 12, 32-bit userland's ID", { ...os("raspbian", "12", "debian"), arch: "aarch64" }],
+    ["Armbian on Debian", { ...os("armbian", "12", "debian"), arch: "aarch64", kernel: "5.10.160-rockchip-rk3588" }],
+    ["Armbian on Ubuntu", { ...os("armbian", "24.04", "ubuntu debian"), arch: "aarch64" }],
+    ["Armbian on Debian unstable", { ...os("armbian", "", "debian"), arch: "aarch64" }],
+    ["the first long-term kernel that will do", { kernel: "5.10.0" }],
+    ["a kernel of two digits", { kernel: "10.2.0" }],
+    ["an installed containerd 1.6", { containerd: "1.6.20" }],
+    ["an installed containerd 2", { containerd: "2.2.0" }],
+    ["sudo without a password", { privilege: "root" }],
+    [
+      "our own cluster's processes",
+      { kubernetes: "ours", listening: { "6443": "kube-apiserver", "2379": "etcd", "10250": "kubelet" } },
+    ],
+    ["other services' ports", { listening: { "22": "sshd", "53/udp": "dnsmasq", "2379/udp": "games" } }],
+    ["two network managers", { network_managers: "systemd-networkd netplan " }],
+    ["just enough", { cpus: "2", memory_mib: "1700", disk_free_mib: "5120", systemd: "245", epoch: "1767225600" }],
+  ];
+  for (const [what, host] of good) {
+    it(`find nothing wrong with ${what}`, () => {
+      expect(problems(cp1, host)).to.deep.equal([]);
+    });
+  }
+
+  const bad: [string, Host, RegExp][] = [
+    ["privilege", { privilege: "none" }, /^root is not root and sudo asks for a password/],
+    ["os", os("debian", "11"), /^the operating system is debian 11; wanted is Debian 12/],
+    ["os", os("ubuntu", "20.04", "debian"), /Ubuntu 22\.04 or newer/],
+    ["os", os("ubuntu", "", "debian"), /^the operating system is ubuntu ;/],
+    ["os", os("fedora", "42"), /^the operating system is fedora 42/],
+    ["os", os("linuxmint", "22", "ubuntu debian"), /skipHostChecks/],
+    ["os", os("armbian", "11", "debian"), /^the operating system is armbian 11/],
+    ["os", os("armbian", "20.04", "ubuntu debian"), /^the operating system is armbian 20\.04/],
+    ["arch", { arch: "armv7l" }, /^the architecture is armv7l; wanted is x86_64 or aarch64/],
+    ["kernel", { kernel: "5.4.0-42-generic" }, /^the kernel is 5\.4\.0-42-generic; wanted is 5\.10 or newer/],
+    ["kernel", { kernel: "4.19.0" }, /wanted is 5\.10/],
+    ["kernel", { kernel: "5.19.0-50-generic" }, /of 5\.x kubeadm takes 5\.10 and 5\.15 alone/],
+    ["kernel", { kernel: "5.11.0" }, /SystemVerification in ignorePreflightErrors/],
+    ["kernel-features", { missing_kernel: "CONFIG_NET_CLS_BPF " }, /lacks CONFIG_NET_CLS_BPF, which/],
+    ["tun", { tun: "false" }, /^\/dev\/net\/tun is missing/],
+    ["systemd", { systemd: "0" }, /^systemd is 0 \(0: not process 1\)/],
+    ["systemd", { systemd: "241" }, /^systemd is 241 .*wanted is 245/],
+    ["cgroup", { cgroup: "1" }, /cgroup v1, with which kubelet 1\.35/],
+    ["network-manager", { network_managers: "" }, /^no network manager is active/],
+    ["resolv-conf", { name_servers: "" }, /^\/etc\/resolv\.conf names no server/],
+    ["clock", { epoch: "1767225599" }, /^its clock says \d{4}-\d\d-\d\d, so every certificate is invalid/],
+    ["clock", { epoch: "3600" }, /timedatectl set-ntp true/],
+    ["clock-sync", { clock_synced: "false" }, /not synchronised/],
+    ["cpus", { cpus: "1" }, /^it has 1 CPU; a control-plane needs 2\. Give it more, or make it a worker/],
+    ["memory", { memory_mib: "900" }, /^it has 900 MiB of memory; a control-plane needs 1700 MiB/],
+    ["disk", { disk_free_mib: "100" }, /^100 MiB are free below \/var\/lib; wanted are 5120 MiB/],
+    ["swap", { swap: "true" }, /^swap is on/],
+    [
+      "ports",
+      { listening: { "2379": "consul" } },
+      /Kubernetes, etcd or Cilium need, are taken: 2379 \(consul\)\. Stop/,
+    ],
+    ["ports", { listening: { "6443": "" } }, /are taken: 6443 \(no process\)\./],
+    ["ports", { listening: { "10250": "kubelet", "4240": "x" } }, /are taken: 4240 \(x\) 10250 \(kubelet\)\./],
+    ["tools", { missing_tools: "conntrack socat " }, /^these commands are missing: conntrack socat\. Install/],
+    ["containerd", { containerd: "1.4.13" }, /^containerd is 1\.4\.13; .* wants 1\.6 or newer/],
+    ["containerd", { containerd: "none" }, /^containerd is none/],
+    [
+      "foreign-cluster",
+      { kubernetes: "foreign", foreign_files: "/etc/kubernetes/kubelet.conf /var/lib/rancher " },
+      /^it is in a Kubernetes cluster that this program did not make: \/etc\/kubernetes\/kubelet\.conf \/var\/lib\/rancher\. Take/,
+    ],
+    [
+      "kubernetes-containers",
+      { k8s_containers: "abc def " },
+      /^containerd holds containers .* did not make: abc def\. The kubelet/,
+    ],
+    [
+      "etcd-data",
+      { etcd_data: "default " },
+      /^\/var\/lib\/etcd holds data that is not this cluster's: default\. A control plane/,
+    ],
+  ];
+  for (const [id, host, line] of bad) {
+    it(`${id}: say ${line.source}`, () => {
+      const found = problems(cp1, host);
+      expect(found).to.have.lengthOf(1);
+      expect(found[0]).to.match(line);
+    });
+  }
+
+  it("are skipped where a host profile says so", () => {
+    for (const [id, host] of new Map(bad.map(([id, host]) => [id, host]))) {
+      expect(problems(cp1, host, withProfile({ skipHostChecks: [id] })), id).to.deep.equal([]);
+    }
+  });
+
+  it("have a test for each", () => {
+    expect([...new Set(bad.map(([id]) => id)), "bundle"]).to.have.members([...requirementIds]);
+  });
+
+  it("are those that requirementIds names, in the same order", () => {
+    const withBundle = configOf({ bundle: "/opt/bundle" });
+    expect(requirements(cp1, withBundle).map(({ id }) => id)).to.deep.equal(requirementIds);
+    const ofWorker = requirements(w1, withBundle).map(({ id }) => id);
+    expect(ofWorker).to.deep.equal(requirementIds.filter((id) => id !== "etcd-data"));
+  });
+
+  it("tell all problems of a host at once, in their own order", () => {
+    expect(problems(cp1, { swap: "true", tun: "false", memory_mib: "900" })).to.deep.equal([
+      "/dev/net/tun is missing, which Tailscale needs. Load the module tun, or pass the device in.",
+      "it has 900 MiB of memory; a control-plane needs 1700 MiB. Give it more, or make it a worker.",
+      "swap is on, with which kubelet does not start. Turn it off for good (swapoff -a, and its line in /etc/fstab, zram or " +
+        "dphys-swapfile), or set kubelet.failSwapOn: false in a host profile.",
+    ]);
+  });
+
+  it("leave another package's containerd alone, and refuse a version that would need its removal", () => {
+    const docker = { containerd: "1.7.28", containerd_package: "containerd.io" };
+    const versioned = (containerdVersion: string) => configOf({ containerdVersion });
+    expect(problems(cp1, docker)).to.deep.equal([]);
+    expect(problems(cp1, docker, versioned("1.7.28"))).to.deep.equal([]);
+    expect(problems(cp1, docker, versioned("2.2.1"))).to.deep.equal([
+      "containerd is 1.7.28 of containerd.io, and containerdVersion 2.2.1 would replace it and remove what depends on it, such " +
+        "as Docker. Remove the config key containerdVersion, or upgrade it to that version.",
+    ]);
+    expect(problems(cp1, { containerd: "1.6.20", containerd_package: "containerd" }, versioned("2.2.1"))).to.deep.equal(
+      [],
+    );
+    expect(problems(cp1, {}, versioned("2.2.1"))).to.deep.equal([]);
+  });
+
+  it("let a worker's etcd be the user's", () => {
+    expect(problems(w1, { etcd_data: "default " })).to.deep.equal([]);
+  });
+
+  it("ask less of a worker", () => {
+    const small = { cpus: "1", memory_mib: "900", listening: { "2379": "consul", "6443": "haproxy" } };
+    expect(problems(w1, small)).to.deep.equal([]);
+    expect(problems(w1, { memory_mib: "500" })).to.deep.equal([
+      "it has 500 MiB of memory; a worker needs 700 MiB. Give it more.",
+    ]);
+  });
+
+  it("ask for the endpoint's port where another one is declared", () => {
+    const other = configOf({ endpointPort: "7443" });
+    expect(problems(cp1, { listening: { "6443": "haproxy" } }, other)).to.deep.equal([]);
+    expect(problems(cp1, { listening: { "7443": "haproxy" } }, other)[0]).to.match(/7443 \(haproxy\)/);
+  });
+
+  it("ask for the tunnel's port only where there is a tunnel, by UDP, on workers too", () => {
+    const taken = { listening: { "8472/udp": "" } };
+    const vxlan = configOf({ podRouting: "vxlan" });
+    expect(problems(cp1, taken)).to.deep.equal([]);
+    expect(problems(cp1, taken, vxlan)).to.deep.equal([
+      "these ports, which Kubernetes, etcd or Cilium need, are taken: 8472/udp (no process). Stop the process or move it, " +
+        "or, for 8472/udp, choose another tunnelPort.",
+    ]);
+    expect(problems(w1, taken, vxlan)).to.have.lengthOf(1);
+    expect(problems(cp1, { listening: { "8472": "web" } }, vxlan)).to.deep.equal([]);
+    expect(problems(cp1, taken, configOf({ podRouting: "vxlan", tunnelPort: "8223" }))).to.deep.equal([]);
+  });
+
+  it("let kubelet's own settings answer for cgroup v1 and swap, and kubeadm's for the kernel", () => {
+    const profile = withProfile({
+      kubelet: { failCgroupV1: false, failSwapOn: false },
+      ignorePreflightErrors: ["SystemVerification"],
+    });
+    expect(problems(cp1, { cgroup: "1", swap: "true", kernel: "5.19.1" }, profile)).to.deep.equal([]);
+    expect(problems(cp1, { kernel: "5.19.1" }, withProfile({ ignorePreflightErrors: ["all"] }))).to.deep.equal([]);
+    expect(problems(cp1, { kernel: "5.19.1" }, withProfile({ ignorePreflightErrors: ["Swap"] }))).to.have.lengthOf(1);
+    expect(problems(cp1, { kernel: "5.4.0" }, profile)[0]).to.match(/wanted is 5\.10 or newer.*\. Boot a newer one\.$/);
+  });
+
+  it("want containerd 2 for Kubernetes 1.38", () => {
+    const next = configOf({ kubernetesVersion: "1.38.0" });
+    expect(problems(cp1, { containerd: "1.7.2" }, next)[0]).to.match(/Kubernetes 1\.38\.0 wants 2\.0 or newer/);
+    expect(problems(cp1, { containerd: "2.0.1" }, next)).to.deep.equal([]);
+  });
+
+  describe("bundle", () => {
+    const bundled = configOf({ bundle: "/opt/bundle", kubernetesVersion: "1.36.3" });
+    const present = { bundle_version: "1.36.3", bundle_arch: "x86_64" };
+
+    it("is only looked for where the config names one", () => {
+      expect(problems(cp1, {})).to.deep.equal([]);
+      expect(problems(cp1, {}, bundled)).to.deep.equal([
+        "the offline bundle at /opt/bundle holds Kubernetes nothing for no machine; wanted is 1.36.3 for x86_64. Copy the " +
+          "right one there, or remove the config key bundle.",
+      ]);
+      expect(
+        problems(cp1, {}, { ...bundled, hostProfile: { ...emptyHostProfile, skipHostChecks: ["bundle"] } }),
+      ).to.deep.equal([]);
+    });
+
+    it("has to be of the right version and architecture", () => {
+      expect(problems(cp1, present, bundled)).to.deep.equal([]);
+      expect(problems(cp1, { ...present, bundle_version: "1.36.2" }, bundled)[0]).to.match(
+        /holds Kubernetes 1\.36\.2 for x86_64; wanted is 1\.36\.3 for x86_64/,
+      );
+      expect(problems(cp1, { ...present, arch: "aarch64" }, bundled)[0]).to.match(
+        /for x86_64; wanted is 1\.36\.3 for aarch64/,
+      );
+    });
+  });
+
+  it("have texts that bash takes as they are, whatever the host and the config", () => {
+    const configs = [
+      config,
+      configOf({ bundle: "/opt/a+b@c_d", podRouting: "vxlan", sshUser: "admin", kubernetesVersion: "1.37.0-rc.1" }),
+      withProfile({ ignorePreflightErrors: ["SystemVerification"] }),
+    ];
+    for (const on of configs) {
+      for (const node of on.nodes) {
+        const all = requirements(node, on);
+        const stdout = bashOk(
+          [
+            "set -u",
+            assignments({
+              ...goodHost,
+              taken: "2379 (consul) ",
+              missing_tools: "nft tc ",
+              missing_kernel: "CONFIG_TUN ",
+              containerd: "1.4.13",
+              foreign_files: "/etc/kubernetes/kubelet.conf ",
+              k8s_containers: "abc ",
+              etcd_data: "default ",
+            }),
+            ...all.map(({ problem }) => `printf '%s\\0' "${problem}"`),
+          ].join("\n"),
+        );
+        const texts = stdout.split("\0").slice(0, -1);
+        expect(texts).to.have.lengthOf(all.length);
+        for (const text of texts) {
+          expect(text)
+            .to.match(/^\S.*\.$/)
+            .and.not.match(/[$`"\\]|\s\s|\s[.,;]/);
+        }
+      }
+    }
+  });
+
+  it("are told of what `gather` really finds", () => {
+    const names = Object.keys(goodHost);
+    const unset = bashOk(
+      [
+        factsScript({ TK_BUNDLE: "/nonexistent" }),
+        "set -uo pipefail",
+        "gather 2>/dev/null",
+        `for name in ${names.join(" ")}; do [ -v "$name" ] || echo "$name"; done`,
+      ].join("\n"),
+    );
+    expect(unset).to.equal("");
+  });
+});
+
+describe("whose a host is", () => {
+  afterEach(removeTemporaryFolders);
+
+  /** What gather's questions answer on a host with these files. */
+  function asked(files: string[], question: string): string {
+    const root = temporaryFolder();
+    for (const file of files) write(`${root}${file}`, "");
+    const text = factsScript({}).replace(
+      /\/(etc\/kubernetes|var\/lib\/(?:etcd|rancher|k0s|tailkube)|var\/snap)/g,
+      `${root}/$1`,
+    );
+    return bashOk(`${text}\nset -uo pipefail\n${question}`).replaceAll(root, "").trim();
+  }
+  const state = "/var/lib/tailkube";
+
+  it("is ours only after a completed check, not where a stage has merely begun", () => {
+    expect(asked([`${state}/checked`], "cluster_kind")).to.equal("ours");
+    expect(asked([`${state}/joined`], "cluster_kind")).to.equal("ours");
+    expect(asked([`${state}/owned.runtime`], "cluster_kind")).to.equal("");
+    expect(asked([`${state}/owned.runtime`, "/etc/kubernetes/kubelet.conf"], "cluster_kind")).to.equal("foreign");
+  });
+
+  it("is another cluster's where kubeadm would overwrite its files", () => {
+    for (const file of [
+      "/etc/kubernetes/kubelet.conf",
+      "/etc/kubernetes/pki/ca.key",
+      "/etc/kubernetes/manifests/haproxy.yaml",
+      "/var/lib/rancher/k3s",
+      "/var/lib/k0s/x",
+      "/var/snap/microk8s/x",
+    ]) {
+      expect(asked([file], "cluster_kind"), file).to.equal("foreign");
+    }
+    expect(asked(["/etc/kubernetes/cloud.json"], "cluster_kind")).to.equal("");
+  });
+
+  it("says what is in etcd's folder, unless that was recorded as ours before it was made", () => {
+    const data = "/var/lib/etcd/default/member";
+    expect(asked([data], "etcd_content")).to.equal("default");
+    expect(asked([data, `${state}/owned.runtime`, `${state}/checked`], "etcd_content")).to.equal("default");
+    expect(asked([data, `${state}/etcd-ours`], "etcd_content")).to.equal("");
+    expect(asked([data, `${state}/joined`], "etcd_content")).to.equal("");
+    expect(asked([], "etcd_content")).to.equal("");
+  });
+
+  it("counts a containerd that does not answer as one with containers", () => {
+    const ctr = (body: string) =>
+      `systemctl() { echo active; }; ctr() { :; }; timeout() { ${body}; }\nkubernetes_containers`;
+    expect(asked([], ctr("echo abc; echo def"))).to.equal("abc def");
+    expect(asked([], ctr("true"))).to.equal("");
+    expect(asked([], ctr("false"))).to.equal("ctr does not answer");
+    expect(asked([`${state}/checked`], ctr("echo abc"))).to.equal("");
+  });
+});
+
+describe("the facts of a host that is fit", () => {
+  it("are JSON, on the very machine that runs the tests", () => {
+    const facts = JSON.parse(bashOk(`${factsScript({})}\nmain apply 2>/dev/null`)) as Record<string, unknown>;
+    expect(facts).to.have.all.keys(
+      ...["machineId", "os", "arch", "kernel", "cgroup", "networkManagers", "containerd", "interfaces", "resolvConf"],
+    );
+    expect(facts.cgroup).to.be.oneOf([1, 2]);
+    expect(facts.resolvConf).to.match(/^\/.*resolv\.conf$/);
+    expect(facts.networkManagers).to.be.an("array");
+  });
+
+  it("hold each interface with its addresses and MTU, however it is named", () => {
+    const text = [
+      factsScript({}),
+      `ip() {
+          case "$*" in
+          "-o link show")
+              echo '1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue'
+              echo '2: eth0@if7: <BROADCAST,UP> mtu 9000 qdisc noqueue'
+              echo '3: br-5d: <BROADCAST,UP> mtu 1500 qdisc noqueue' ;;
+          "-o addr show dev eth0")
+              echo '2: eth0    inet 192.0.2.11/24 brd 192.0.2.255 scope global eth0'
+              echo '2: eth0    inet6 fe80::1/64 scope link' ;;
+          "-o addr show dev lo") echo '1: lo    inet 127.0.0.1/8 scope host lo' ;;
+          esac
+      }`,
+      "set -u",
+      "interfaces_json",
+    ].join("\n");
+    expect(JSON.parse(bashOk(text))).to.deep.equal([
+      { name: "lo", addresses: ["127.0.0.1/8"], mtu: 65536 },
+      { name: "eth0", addresses: ["192.0.2.11/24", "fe80::1/64"], mtu: 9000 },
+      { name: "br-5d", addresses: [], mtu: 1500 },
+    ]);
+  });
+});

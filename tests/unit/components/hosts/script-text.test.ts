@@ -1,0 +1,139 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import fc from "fast-check";
+import { renderStdin, scriptText, shellQuote } from "../../../../components/hosts/script-text";
+import { stageFiles, undoFiles } from "../../../../components/hosts/stages";
+import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "../../host/bash";
+
+/** Any text that a shell's variable can hold: everything but NUL. */
+const shellText = () => fc.string({ unit: "binary", maxLength: 40 }).map((text) => text.replaceAll("\0", ""));
+/** Much of what is special to a shell. */
+const shellSyntax = () => fc.string({ unit: fc.constantFrom(..."'\"\\$`!{}()<>|&;~#*?[]-= \n\t\ra"), maxLength: 30 });
+const anyText = () => fc.oneof(shellText(), shellSyntax());
+
+const stages: Record<string, readonly string[]> = {
+  ...stageFiles,
+  undo: undoFiles("tailnet"),
+  "undo-lan": undoFiles("lan"),
+};
+
+const lastLine = 'main "$1" </dev/null\n';
+
+/** A stage that does nothing but run the given `apply`. */
+function harmlessStage(apply: string, variables: Record<string, string> = {}): string {
+  const text = renderStdin({ node: "node1", stage: "test", files: [], variables });
+  expect(text.endsWith(lastLine)).to.equal(true);
+  return `${text.slice(0, -lastLine.length)}lock_host() { :; }\napply() {\n${apply}\n}\n${lastLine}`;
+}
+
+afterEach(removeTemporaryFolders);
+
+describe("shellQuote", () => {
+  it("gives a word that bash takes for exactly the text", () => {
+    fc.assert(
+      fc.property(fc.array(anyText(), { minLength: 1, maxLength: 50 }), (texts) => {
+        const printed = bashOk(`printf '%s\\0' ${texts.map(shellQuote).join(" ")}`);
+        expect(printed.split("\0").slice(0, -1)).to.deep.equal(texts);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe("renderStdin", () => {
+  it("hands every variable to the stage as it is", () => {
+    fc.assert(
+      fc.property(fc.array(anyText(), { minLength: 1, maxLength: 50 }), (texts) => {
+        const variables = Object.fromEntries(texts.map((text, i) => [`TK_V${i}`, text]));
+        const names = ["TK_NODE", "TK_STAGE", ...Object.keys(variables)];
+        const text = harmlessStage(`printf '%s\\0' ${names.map((name) => `"$${name}"`).join(" ")}`, variables);
+        expect(bashOk(text, "apply").split("\0").slice(0, -1)).to.deep.equal(["node1", "test", ...texts]);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it("refuses a name that is no name of a script's variable", () => {
+    for (const name of ["PATH", "tk_x", "TK_", "TK_a", "TK_A B", "TK_A;id", "TK_A=1\nTK_B", ""]) {
+      expect(() => renderStdin({ node: "n", stage: "s", files: [], variables: { [name]: "" } }), name).to.throw(
+        /^s: .* is no name for a script's variable$/,
+      );
+    }
+  });
+
+  it("has all of a stage's files after the library, in order, and ends with the call", () => {
+    for (const [stage, files] of Object.entries(stages)) {
+      const text = renderStdin({ node: "n", stage, files, variables: {} });
+      const at = ["lib/base.sh", ...files].map((file) => text.indexOf(scriptText(file)));
+      expect([...at].sort((a, b) => a - b)).to.deep.equal(at);
+      expect(at[0]).to.be.greaterThan(0);
+      expect(text.endsWith(`\n${lastLine}`)).to.equal(true);
+      expect(text.split(lastLine)).to.have.lengthOf(2);
+    }
+  });
+
+  it("has nothing but definitions before its last line, in every stage", () => {
+    // The trap sees every command outside of functions, and lets none run that is no plain assignment.
+    const spy = String.raw`
+      spy() {
+          local assignment='^(export )?[A-Za-z_]+='
+          if [[ $BASH_COMMAND =~ $assignment && $BASH_COMMAND != *'$('* ]]; then return 0; fi
+          printf '%s\n' "$BASH_COMMAND" >&2
+          return 1
+      }
+      shopt -s extdebug
+      trap spy DEBUG`;
+    for (const [stage, files] of Object.entries(stages)) {
+      const text = renderStdin({ node: "n", stage, files, variables: {} });
+      const { stderr } = bash(`${spy}\n${text.slice(0, -lastLine.length)}`, "apply");
+      expect(stderr, stage).to.equal("");
+      const called = bash(`${spy}\n${text}`, "apply");
+      expect(called.stderr, stage).to.equal('main "$1" < /dev/null\n');
+    }
+  });
+
+  it("defines apply in every stage, and remove in the undo of them all", () => {
+    for (const [stage, files] of Object.entries(stages)) {
+      const text = renderStdin({ node: "n", stage, files, variables: {} }).slice(0, -lastLine.length);
+      const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
+      const expected = stage === "facts" ? "main " : stage.startsWith("undo") ? "apply remove main " : "apply main ";
+      expect(defined, stage).to.equal(expected);
+    }
+  });
+
+  it("does nothing when it arrives cut short", () => {
+    const folder = temporaryFolder();
+    const started = join(folder, "started");
+    const ended = join(folder, "ended");
+    const text = harmlessStage(': >"$TK_STARTED"\n: >"$TK_ENDED"', {
+      TK_STARTED: started,
+      TK_ENDED: ended,
+      TK_SECRET: "it's\na 'secret'",
+    });
+    const beforeCall = text.length - lastLine.length;
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: beforeCall }), (length) => {
+        bash(text.slice(0, length), "apply");
+        expect(existsSync(started)).to.equal(false);
+      }),
+      { numRuns: 25, examples: [[0], [beforeCall]] },
+    );
+    // Within the call itself: all of it or none.
+    for (let length = beforeCall + 1; length < text.length; length += 3) {
+      bash(text.slice(0, length), "apply");
+      expect(existsSync(ended), text.slice(beforeCall, length)).to.equal(existsSync(started));
+    }
+  });
+
+  it("keeps a stage's commands from reading the script itself", () => {
+    expect(bashOk(harmlessStage("cat; echo end"), "apply")).to.equal("end\n");
+  });
+});
+
+describe("scriptText", () => {
+  it("is the file without its last line break", () => {
+    const file = readFileSync(join(__dirname, "../../../../host/lib/base.sh"), "utf8");
+    expect(`${scriptText("lib/base.sh")}\n`).to.equal(file);
+  });
+});

@@ -1,0 +1,165 @@
+import { expect } from "chai";
+import { stringify } from "yaml";
+import { emptyHostProfile } from "../../../../../model/config";
+import { ciliumValues, contradictions, podMtu } from "../../../../../components/network/cilium/values";
+import { bypasses } from "../../../../../components/network/cilium/user-values";
+import { merge } from "../../../../../model/merge";
+import { expectGolden } from "../../../../golden/golden";
+import { configOf } from "../../../config/fixtures";
+
+const sorted = (values: object) => stringify(values, { sortMapEntries: true });
+
+describe("Cilium's values", () => {
+  it("with pods routed over the tailnet", () => {
+    expectGolden("cilium-native.yaml", sorted(ciliumValues({ config: configOf(), nodeCount: 4 })));
+  });
+
+  it("with pods tunnelled, from a bundle", () => {
+    const config = configOf({ podRouting: "vxlan", tunnelPort: "8223", bundle: "/opt/bundle", endpointPort: "8443" });
+    expectGolden("cilium-vxlan-bundle.yaml", sorted(ciliumValues({ config, nodeCount: 4 })));
+  });
+
+  it("start one operator on one node", () => {
+    expect(ciliumValues({ config: configOf(), nodeCount: 1 }).operator).to.deep.include({ replicas: 1 });
+  });
+
+  it("take effect in the run that changes them, one node at a time, in a tailnet as in a lan", () => {
+    const lan = { nodeNetwork: "lan", nodeCidr: "172.31.77.0/24", endpoint: "172.31.77.11", tailnetAuthKey: undefined };
+    const underlay = { devices: ["eth1"], mtu: 1500 };
+    for (const values of [
+      ciliumValues({ config: configOf(), nodeCount: 3 }),
+      ciliumValues({ config: configOf(lan), nodeCount: 3, underlay }),
+    ]) {
+      const oneNode = { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1 } };
+      expect(values).to.deep.include({ rollOutCiliumPods: true, updateStrategy: oneNode });
+      expect(values.envoy).to.deep.equal({ rollOutPods: true, updateStrategy: oneNode });
+      expect(values.operator).to.deep.include({ rollOutPods: true });
+    }
+    expect(contradictions(configOf(), { rollOutCiliumPods: false })).to.have.lengthOf(1);
+  });
+
+  it("merge the host profile's under the user's", () => {
+    const config = {
+      ...configOf({ ciliumValues: { hubble: { enabled: true }, bpf: { mapDynamicSizeRatio: 0.01 } } }),
+      hostProfile: { ...emptyHostProfile, ciliumValues: { hubble: { enabled: false, relay: { enabled: false } } } },
+    };
+    const values = ciliumValues({ config, nodeCount: 3 });
+    expect(values.hubble).to.deep.equal({ enabled: true, relay: { enabled: false } });
+    expect(values.bpf).to.deep.equal({ masquerade: false, mapDynamicSizeRatio: 0.01 });
+  });
+
+  it("leave pods the whole MTU of the tailnet, or what a tunnel leaves of it", () => {
+    expect(podMtu(configOf())).to.equal(1280);
+    expect(podMtu(configOf({ podRouting: "vxlan", tailnetMtu: "1400" }))).to.equal(1350);
+  });
+
+  it("leave the config as it was", () => {
+    const config = configOf({ ciliumValues: { bpf: { a: 1 } } });
+    const before = structuredClone(config);
+    ciliumValues({ config, nodeCount: 3 });
+    expect(config).to.deep.equal(before);
+  });
+});
+
+describe("contradictions", () => {
+  const config = configOf();
+
+  it("are none in values that say the same or something else", () => {
+    expect(contradictions(config, {})).to.deep.equal([]);
+    expect(
+      contradictions(config, {
+        devices: ["tailscale0"],
+        MTU: 1280,
+        k8sServicePort: "6443",
+        operator: { replicas: 1 },
+        nodePort: { range: "30000,31000" },
+      }),
+    ).to.deep.equal([]);
+  });
+
+  const cases: [string, Record<string, unknown>, RegExp][] = [
+    [
+      "another device",
+      { devices: "eth+" },
+      /^ciliumValues\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*; remove it/,
+    ],
+    ["two devices", { devices: ["tailscale0", "eth0"] }, /^ciliumValues\.devices: \["tailscale0","eth0"\] is refused/],
+    ["another MTU", { MTU: 1500 }, /change tailnetMtu instead\.$/],
+    ["a tunnel", { routingMode: "tunnel" }, /change podRouting instead\.$/],
+    ["kube-proxy", { kubeProxyReplacement: false }, /^ciliumValues\.kubeProxyReplacement: false/],
+    ["no ipam at all", { ipam: null }, /^ciliumValues\.ipam: null is refused\. Allowed: "kubernetes" for ipam\.mode/],
+    ["masquerading in BPF", { bpf: { masquerade: true } }, /^ciliumValues\.bpf\.masquerade: true/],
+    ["another endpoint", { k8sServiceHost: "localhost" }, /change endpoint instead\.$/],
+  ];
+  for (const [what, values, line] of cases) {
+    it(`are found in ${what}`, () => {
+      const found = contradictions(config, values);
+      expect(found).to.have.lengthOf(1);
+      expect(found[0]).to.match(line);
+    });
+  }
+
+  it("depend on the routing: the tunnel's port is free where there is no tunnel", () => {
+    expect(contradictions(config, { tunnelPort: 1 })).to.deep.equal([]);
+    expect(contradictions(configOf({ podRouting: "vxlan" }), { tunnelPort: 1 })).to.have.lengthOf(1);
+  });
+});
+
+describe("merge", () => {
+  it("merges objects and replaces all else, lists too", () => {
+    expect(merge({ a: { b: 1, c: [1, 2] }, d: 1 }, { a: { c: [3] }, d: { e: 1 } })).to.deep.equal({
+      a: { b: 1, c: [3] },
+      d: { e: 1 },
+    });
+    expect(merge({ a: { b: 1 } }, { a: null })).to.deep.equal({ a: null });
+  });
+});
+
+describe("bypasses", () => {
+  it("are none in values that set something else", () => {
+    const values = {
+      extraConfig: { "bpf-lb-acceleration": "disabled" },
+      extraArgs: ["--debug-verbose=flow"],
+      extraEnv: [
+        { name: "GODEBUG", value: "x" },
+        { name: "CILIUM_DEBUG", value: "true" },
+      ],
+      devices: "tailscale0",
+    };
+    expect(bypasses(configOf(), values)).to.deep.equal([]);
+    expect(bypasses(configOf(), {})).to.deep.equal([]);
+    expect(bypasses(configOf(), { extraConfig: null, extraArgs: {}, extraEnv: "x" })).to.deep.equal([]);
+  });
+
+  it("are named with what to change instead, whichever way they take", () => {
+    const values = {
+      extraConfig: { mtu: "1500", ipam: "cluster-pool", "enable-ipv6": "true" },
+      extraArgs: ["--devices=eth0", "-debug", "--auto-direct-node-routes"],
+      extraEnv: [{ name: "CILIUM_ROUTING_MODE", value: "tunnel" }],
+    };
+    expect(bypasses(configOf(), values, "values")).to.deep.equal([
+      "values.extraConfig.mtu: mtu goes around MTU, which the cluster's network depends on. Not allowed here; change tailnetMtu instead.",
+      "values.extraConfig.ipam: ipam goes around ipam.mode, which the cluster's network depends on. Not allowed here; remove it.",
+      "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, for the cluster is IPv4 only. Remove it.",
+      "values.extraArgs[0]: devices goes around devices, which the cluster's network depends on. Not allowed here; remove it.",
+      "values.extraArgs[2]: auto-direct-node-routes goes around autoDirectNodeRoutes, which the cluster's network depends on. Not allowed here; remove it.",
+      "values.extraEnv[0]: routing-mode goes around routingMode, which the cluster's network depends on. Not allowed here; change podRouting instead.",
+    ]);
+  });
+
+  it("cover every pinned value but the chart's own", () => {
+    const names = [
+      ...["devices", "direct-routing-device", "mtu", "kube-proxy-replacement", "k8s-api-server", "ipam"],
+      ...["enable-bpf-masquerade", "routing-mode", "tunnel"],
+    ];
+    const native = [...names, "ipv4-native-routing-cidr", "auto-direct-node-routes"];
+    const vxlan = [...names, "tunnel-protocol", "tunnel-port"];
+    for (const [podRouting, all] of [
+      ["native", native],
+      ["vxlan", vxlan],
+    ] as const) {
+      const extraConfig = Object.fromEntries(all.map((name) => [name, "x"]));
+      expect(bypasses(configOf({ podRouting }), { extraConfig }), podRouting).to.have.lengthOf(all.length);
+    }
+  });
+});
