@@ -1,6 +1,7 @@
 /** From what a stack's config holds to what the program works with. Pure: files are read by the caller's function. */
 import { z } from "zod";
 import { parse } from "yaml";
+import type { ReadFile, ConfigSource } from "./source";
 import { contradictions } from "../components/network/cilium/values";
 import { bypasses } from "../components/network/cilium/user-values";
 import { unfitValues } from "../components/network/cilium/unsupported-values";
@@ -17,22 +18,18 @@ import { exposedSecrets } from "./plaintext-secrets";
 import { lanSelection, nodeNetworkProblems } from "./rules/lan";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules/cluster";
 import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema/stack";
-import { type ClusterConfig, emptyHostProfile, type HostProfile, type NodeConfig, type Secrets } from "../model/config";
-import { credentialsOf, mirrorProblems, type MirrorsConfig, readMirrors } from "./schema/mirrors";
+import {
+  type ClusterConfig,
+  emptyHostProfile,
+  type HostProfile,
+  type MirrorsConfig,
+  type NodeConfig,
+  type Secrets,
+} from "../model/config";
+import { mirrorProblems, readMirrors } from "./schema/mirrors";
+import { credentialsOf } from "../components/kubernetes/registries";
 import { readSecrets } from "./secrets";
 import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./rules/tailnet";
-
-/** Where config comes from. Keys are without the project's namespace. */
-export interface ConfigSource {
-  /** The text of a key; undefined if it is not set. An empty text counts as not set. */
-  get(key: string): string | undefined;
-  /** The parsed value of a structured key; undefined if it is not set. May throw on text that is no JSON. */
-  getObject(key: string): unknown;
-  /** All keys that are set, where the source knows: unknown ones are refused. */
-  keys?(): readonly string[];
-  /** Whether the stack's file has a key's value encrypted, where the source knows: secrets in plain are refused. */
-  isEncrypted?(key: string): boolean;
-}
 
 export interface LoadedConfig {
   config: ClusterConfig;
@@ -41,9 +38,6 @@ export interface LoadedConfig {
   /** What is allowed but unwise, a line each. */
   warnings: string[];
 }
-
-/** Reads a file as text; a relative path is relative to the project, `~` is the operator's home. Throws if it cannot. */
-export type ReadFile = (path: string) => string;
 
 /**
  * Loads and checks the whole config. Throws a ConfigError with every problem that was found: key, value, what is allowed,

@@ -1,8 +1,8 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
 import { looksSecret } from "../model/messages";
 import type { Secrets } from "../model/config";
-import type { ReadFile } from "./load";
-import { credentialsOf } from "./schema/mirrors";
+import type { ReadFile } from "./source";
+import { credentialsOf } from "../components/kubernetes/registries";
 import { makesAuthKeys } from "./rules/tailnet";
 
 /** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */

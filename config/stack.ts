@@ -3,25 +3,14 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import type { StackConfig } from "../model/stack-config";
 import { ConfigError } from "../model/messages";
 import { refusalMarkdown } from "../preview/markdown";
-import { type ConfigSource, loadConfig } from "./load";
+import { loadConfig } from "./load";
+import { type ConfigSource } from "./source";
 import { writePlanFile } from "../preview/plan-file";
 import { reported } from "../model/report";
 import type { ClusterConfig } from "../model/config";
-
-/** The stack's config, with its secrets as secret outputs. */
-export interface StackConfig {
-  config: ClusterConfig;
-  secrets: {
-    sshPrivateKey: pulumi.Output<string>;
-    tailnetAuthKey?: pulumi.Output<string>;
-    tailnetControlPlaneAuthKey?: pulumi.Output<string>;
-    tailnetApiKey?: pulumi.Output<string>;
-    tailnetOauthClientSecret?: pulumi.Output<string>;
-    registryCredentials?: pulumi.Output<string>;
-  };
-}
 
 /**
  * Loads the current stack's config. Throws an error that names all problems and nothing else; warnings go to the run's log.

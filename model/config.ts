@@ -1,7 +1,4 @@
 /** The config as the rest of the program works with it: `config/load.ts` makes it of what a user writes. */
-import type { Ec2Config, Ec2HostConfig } from "../config/schema/ec2";
-import type { MirrorsConfig } from "../config/schema/mirrors";
-import type { SecurityConfig } from "../config/schema/security";
 
 export type Role = "control-plane" | "worker";
 
@@ -162,3 +159,97 @@ export const emptyHostProfile: HostProfile = {
   ciliumValues: {},
   skipHostChecks: [],
 };
+
+export type Architecture = "amd64" | "arm64";
+
+/** `ubuntu` is the newest LTS release, `debian` the stable one. */
+export type Ec2Os = "debian" | "ubuntu" | "ubuntu-24.04";
+
+/** A machine that the program makes. What is here counts when it is made: a machine that is there stays as it is. */
+export interface Ec2HostConfig {
+  kind: "ec2";
+  /** The image's own login user. */
+  user: string;
+  port: number;
+  instanceType: string;
+  architecture: Architecture;
+  os: Ec2Os;
+  /** Size of the root volume in GiB. */
+  rootVolumeGib: number;
+  /** A subnet of the VPC given. Absent: the VPC's subnets take turns. */
+  subnetId?: string;
+  /** Any text; a changed one has the machine made anew. */
+  identity?: string;
+}
+
+export interface Ec2Config {
+  region: string;
+  /** A VPC that is there, with subnets of it. Absent: both are made. */
+  given?: { vpcId: string; subnetIds: string[] };
+  /** IPv4 network of the VPC: of one that is made or, in a lan, of the one that is given. */
+  vpcCidr: string;
+  /** IPv4 networks from which SSH, and the API for Cilium's installation, are allowed. */
+  operatorCidrs: string[];
+  /** Whether the world may send to Tailscale's UDP port: direct paths from hosts elsewhere. */
+  openTailscalePort: boolean;
+  /** By which of its addresses the operator's machine reaches a host. */
+  operatorAddress: "public" | "private";
+}
+
+/** How much of what a plain kubeadm cluster leaves open is closed. docs/security.md says what each one does. */
+export interface SecurityConfig {
+  /** Whether Secrets are encrypted in etcd. Either way every API server can read both kinds. */
+  secretsEncryption: boolean;
+  auditLog: boolean;
+  /** What the API answers without credentials: the health paths alone, or whatever RBAC gives `system:anonymous`. */
+  anonymousRequests: "health" | "all";
+  /** Whether kubelets serve under certificates of the cluster's authority, and API servers insist on them. */
+  kubeletServingCertificates: boolean;
+  /** Whether containers that name no seccomp profile get the runtime's default one. */
+  seccompDefault: boolean;
+  /** Bound on the processes of a pod; 0: none. */
+  podPidsLimit: number;
+  /** Whether a Service may claim external IP addresses for itself. */
+  serviceExternalIPs: boolean;
+  /** The Pod Security Standard that namespaces without labels of their own are held to. */
+  podSecurity: "privileged" | "baseline" | "restricted";
+  /** Whether a flood of events is cut off before it fills etcd. */
+  eventRateLimit: boolean;
+  /** Whether the control plane's processes serve their profiles. */
+  profiling: boolean;
+  /** Whether service accounts' tokens are good for a year instead of the hour they say, for clients that do not renew them. */
+  extendedTokens: boolean;
+}
+
+/** Where apt finds a project's packages. */
+export interface PackageMirror {
+  /** What stands for the official address, without a slash at the end. */
+  url: string;
+  /** URL of the key that signs them. Absent: where the official address has it. */
+  keyUrl?: string;
+}
+
+/** Where containerd pulls a registry's images from, before it asks the registry itself. */
+export interface RegistryMirror {
+  /** The registry as image names have it, such as registry.k8s.io. */
+  name: string;
+  /** URLs, asked in this order. */
+  endpoints: string[];
+  /** PEM text of the authorities that sign the endpoints' certificates. Absent: the host's own. */
+  ca?: string;
+}
+
+export interface MirrorsConfig {
+  packages: Partial<Record<PackageMirrorName, PackageMirror>>;
+  registries: RegistryMirror[];
+  /** A Helm repository with Cilium's chart. */
+  charts?: {
+    url: string;
+    /** Path on the operator's machine. */
+    caFile?: string;
+  };
+  /** What stands for registry.k8s.io in the names of kubeadm's images. */
+  imageRepository?: string;
+}
+
+export type PackageMirrorName = "kubernetes" | "tailscale" | "docker";

@@ -7,7 +7,7 @@ import type { ClusterConfig, NodeConfig } from "../model/config";
 import { ciliumValues } from "../components/network/cilium/values";
 import type { SeenHost } from "../components/kubernetes/compatibility";
 import { declaredMachine, fingerprint } from "../model/machine";
-import type { HostFacts } from "../components/cluster/preflight";
+import type { HostFacts } from "../components/hosts/facts";
 import { type RunningCluster, runningCluster } from "./version-changes";
 
 const text = z.string().optional().catch(undefined);

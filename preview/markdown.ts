@@ -1,7 +1,6 @@
 /** A plan for a pull request: Markdown, with a picture of the cluster for Mermaid. */
 import type { ClusterConfig } from "../model/config";
-import type { Change, NodePlan, Plan } from "./plan";
-import { waves } from "./plan";
+import { type Change, type NodePlan, type Plan, waves } from "./plan";
 import { counted, listed, wordsOf } from "./text";
 
 /** Fill and border of a node by what becomes of it; the first that fits. Dark text on each has a contrast of over 4.5. */

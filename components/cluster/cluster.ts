@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { StackConfig } from "../../config/stack";
+import type { StackConfig } from "../../model/stack-config";
 import { reported } from "../../model/report";
 import type { LastOutputs } from "../../preview/previous-outputs";
 import type { NodeConfig } from "../../model/config";
-import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../kubernetes/authority-files";
+import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../kubernetes/authority-values";
 import { tailnetUnderlay } from "../network/cilium/values";
-import { operatorServer, withServer } from "../kubernetes/kubeconfig";
+import { operatorServer, withServer } from "../../model/kubeconfig";
 import { lanUnderlay } from "../network/lan/address";
 import { controlPlanes, workers } from "../../model/nodes";
 import { preflightReport, preflightWarnings } from "./preflight";

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { labelLines, taintLines } from "../../model/nodes";
-import type { ClusterSecretValues } from "../kubernetes/authorities";
+import type { ClusterSecretValues } from "../kubernetes/authority-values";
 import { HostScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "../kubernetes/member";
 import { encryptionVariables } from "../kubernetes/hardening/variables";

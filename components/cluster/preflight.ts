@@ -1,37 +1,11 @@
 /** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
+import type { NodeFacts } from "../hosts/facts";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { containerdRelease, isOutOfSupport, today } from "../../model/releases";
 import { minorOf } from "../../model/versions";
 import { networkOf, overlap } from "../../model/cidr";
 import { isOwnInterface } from "../hosts/interfaces";
 import { lanProblems } from "../network/lan/address";
-
-/** What the facts script prints as JSON of a host that is fit. */
-export interface HostFacts {
-  /** /etc/machine-id */
-  machineId: string;
-  /** PRETTY_NAME of /etc/os-release */
-  os: string;
-  /** `uname -m` */
-  arch: string;
-  /** `uname -r` */
-  kernel: string;
-  cgroup: 1 | 2;
-  /** The active ones of systemd-networkd, NetworkManager, netplan, ifupdown. */
-  networkManagers: string[];
-  /** Version, or empty where there is none. */
-  containerd: string;
-  /** Addresses with their prefix lengths; MTU in bytes. */
-  interfaces: { name: string; addresses: string[]; mtu: number }[];
-  /** The path that kubelet should hand to pods as resolv.conf. */
-  resolvConf: string;
-}
-
-/** A node and the facts of its host. */
-export interface NodeFacts {
-  node: NodeConfig;
-  facts: HostFacts;
-}
 
 /** Networks of the cluster that a host has a use of its own for, a line each. The cure is in the config. */
 export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfig): string[] {

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { StackConfig } from "../../config/stack";
+import type { StackConfig } from "../../model/stack-config";
 import { reported } from "../../model/report";
 import { sharedAddresses } from "../network/tailnet/addresses";
 import { deviceTags } from "../network/tailnet/policy";

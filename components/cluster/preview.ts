@@ -11,7 +11,7 @@ import { nodeNetworkProblems } from "../../preview/node-network";
 import { controlPlanes } from "../../model/nodes";
 import { planMarkdown, refusalMarkdown } from "../../preview/markdown";
 import { planText } from "../../preview/text";
-import type { HostFacts } from "./preflight";
+import type { HostFacts } from "../hosts/facts";
 import { planOf } from "../../preview/steps";
 import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
 

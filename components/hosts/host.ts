@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { types } from "@pulumi/command";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
-import type { HostFacts } from "../cluster/preflight";
+import type { HostFacts } from "./facts";
 import { requirementsScript } from "./requirements";
 import { HostScript, type ScriptTarget } from "./remote-script";
 

@@ -2,7 +2,7 @@ import { local, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { SshHostConfig } from "../../model/config";
 import { machineName } from "../../model/machine";
-import type { HostFacts } from "../cluster/preflight";
+import type { HostFacts } from "./facts";
 import { shellQuote } from "./script-text";
 import { factsScript, type Host, type HostArgs, patience } from "./host";
 import type { HostScript } from "./remote-script";

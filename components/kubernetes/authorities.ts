@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { ClusterSecretValues } from "./authority-values";
 import type { ClusterConfig } from "../../model/config";
 import { HostScript } from "../hosts/remote-script";
 import type { Member } from "./member";
@@ -7,23 +8,6 @@ export interface ClusterSecretsArgs {
   config: ClusterConfig;
   /** Where they are made: the control plane that founds the cluster. */
   on: Member;
-}
-
-/** What a cluster keeps for as long as it lives. Certificates and keys are PEM. */
-export interface ClusterSecretValues {
-  /** The mark of the control plane that may found the cluster; any other joins it. */
-  founder: string;
-  /** From which each worker's bootstrap token is derived: 64 hex digits. */
-  seed: string;
-  caCrt: string;
-  caKey: string;
-  etcdCaCrt: string;
-  etcdCaKey: string;
-  frontProxyCaCrt: string;
-  frontProxyCaKey: string;
-  /** The keys by which service accounts' tokens are signed. */
-  saPub: string;
-  saKey: string;
 }
 
 /**

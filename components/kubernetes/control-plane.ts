@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { initConfiguration, joinConfiguration } from "./kubeadm";
 import { approverScript, scriptText } from "../hosts/script-text";
-import type { ClusterSecretValues } from "./authorities";
+import type { ClusterSecretValues } from "./authority-values";
 import { HostScript } from "../hosts/remote-script";
 import {
   discoveryKubeconfig,

@@ -3,9 +3,7 @@
  * a changed intent.
  */
 import { Document, parse, visit } from "yaml";
-import type { MirrorsConfig } from "../../config/schema/mirrors";
-import type { HostProfile, Role, Taint } from "../../model/config";
-import type { SecurityConfig } from "../../config/schema/security";
+import type { HostProfile, MirrorsConfig, Role, SecurityConfig, Taint } from "../../model/config";
 import { merge } from "../../model/merge";
 import {
   apiServerHardening,

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { joinToken } from "./bootstrap-token";
 import type { NodeDocumentArgs } from "./kubeadm";
-import type { ClusterSecretValues } from "./authorities";
+import type { ClusterSecretValues } from "./authority-values";
 import type { Host } from "../hosts/host";
 import type { ScriptTarget } from "../hosts/remote-script";
 

@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, Role } from "../../model/config";
-import { credentialsOf, type PackageMirrorName } from "../../config/schema/mirrors";
+import { packageVariables } from "../hosts/packages";
+import { type ClusterConfig, type PackageMirrorName, type Role } from "../../model/config";
+import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
-import { registriesFolder, registryLines } from "./registries";
 import { HostScript, type ScriptTarget } from "../hosts/remote-script";
 
 export interface NodeRuntimeArgs {
@@ -44,19 +44,6 @@ export class NodeRuntime extends pulumi.ComponentResource {
     this.nonce = script.result.apply((r) => r.nonce ?? "");
     this.registerOutputs();
   }
-}
-
-/** Where the scripts find these projects' packages; empty: at the official place. */
-export function packageVariables(
-  { mirrors }: ClusterConfig,
-  ...names: readonly PackageMirrorName[]
-): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => [
-      [`TK_PACKAGES_${name.toUpperCase()}`, mirrors.packages[name]?.url ?? ""],
-      [`TK_PACKAGES_${name.toUpperCase()}_KEY`, mirrors.packages[name]?.keyUrl ?? ""],
-    ]),
-  );
 }
 
 /** What host/lib/registries.sh reads; it is secret where there are credentials. */

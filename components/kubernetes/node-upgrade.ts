@@ -2,10 +2,11 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { upgradeConfiguration } from "./kubeadm";
 import { scriptText } from "../hosts/script-text";
-import type { ClusterSecretValues } from "./authorities";
+import type { ClusterSecretValues } from "./authority-values";
 import { HostScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "./member";
-import { containerdVariables, packageVariables } from "./node-runtime";
+import { containerdVariables } from "./node-runtime";
+import { packageVariables } from "../hosts/packages";
 import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables } from "./hardening/variables";
 
 export interface NodeVersionArgs {

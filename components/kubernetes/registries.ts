@@ -1,5 +1,5 @@
 /** containerd's files for mirrors of registries: https://github.com/containerd/containerd/blob/main/docs/hosts.md */
-import type { MirrorsConfig, RegistryMirror } from "../../config/schema/mirrors";
+import type { MirrorsConfig, RegistryMirror } from "../../model/config";
 
 /** Where containerd looks for them; a folder for each registry. */
 export const registriesFolder = "/etc/containerd/certs.d";
@@ -55,3 +55,17 @@ export function registryLines({ registries }: MirrorsConfig, credentials: Readon
 }
 
 const base64 = (value: string) => Buffer.from(value).toString("base64");
+
+const credentialLine = /^(\S+)\s+([^\s:]+:\S+)$/;
+
+/** `HOST[:PORT] USER:PASSWORD`, one a line, by host; undefined where a line is not like that. */
+export function credentialsOf(lines: string): Map<string, string> | undefined {
+  const found = new Map<string, string>();
+  for (const line of lines.split("\n")) {
+    if (line.trim() === "" || line.startsWith("#")) continue;
+    const parts = credentialLine.exec(line.trim());
+    if (parts === null) return undefined;
+    found.set(parts[1]!, parts[2]!);
+  }
+  return found;
+}

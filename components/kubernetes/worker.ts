@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { joinConfiguration } from "./kubeadm";
-import { joinKubeconfig } from "./kubeconfig";
-import type { ClusterSecretValues } from "./authorities";
+import { joinKubeconfig } from "../../model/kubeconfig";
+import type { ClusterSecretValues } from "./authority-values";
 import { HostScript } from "../hosts/remote-script";
 import {
   discoveryKubeconfig,

@@ -1,9 +1,9 @@
 /** Rules between the keys of hosts of kind ec2: each returns a line for every problem. */
 import { architectureOf, defaultInstanceType } from "../../components/hosts/ec2/image";
 import { authorizedKey } from "../../model/ssh-key";
-import type { Ec2HostConfig, Ec2Values } from "../schema/ec2";
+import type { Ec2Values } from "../schema/ec2";
+import type { ClusterConfig, Ec2HostConfig } from "../../model/config";
 import { refused, valueText } from "../../model/messages";
-import type { ClusterConfig } from "../../model/config";
 
 interface Ec2Machine {
   host: Ec2HostConfig;

@@ -6,7 +6,7 @@ import { controlPlanes } from "../../model/nodes";
 import { neededPorts } from "../../components/hosts/requirements";
 import { tailscalePort } from "../../components/hosts/ec2/security-group-rules";
 import { refused, valueText } from "../../model/messages";
-import type { ReadFile } from "../load";
+import type { ReadFile } from "../source";
 import { clash, ownNetworks } from "./cluster";
 import type { ClusterConfig } from "../../model/config";
 

@@ -2,10 +2,9 @@
 import { isIPv4, overlap, tailnetRange } from "../../model/cidr";
 import { isValues, type Values } from "../../model/merge";
 import { refused, valueText } from "../../model/messages";
-import type { ReadFile } from "../load";
-import { defaultTag, tailscaleLoginServer } from "../schema/stack";
+import type { ReadFile } from "../source";
+import { defaultTag, type StackValues, tailscaleLoginServer } from "../schema/stack";
 import type { ClusterConfig } from "../../model/config";
-import type { StackValues } from "../schema/stack";
 
 /** The config keys that say how the tailnet's API is used, as far as they are known before they are checked. */
 type Raw = Partial<Record<string, unknown>>;

@@ -1,42 +1,8 @@
 /** Hosts of kind ec2: the shape of their config, and what stands in for keys left out. */
 import { z } from "zod";
+import type { Ec2HostConfig, Ec2Config } from "../../model/config";
 import { architectureOf, defaultInstanceType, ec2Images } from "../../components/hosts/ec2/image";
 import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
-
-export type Architecture = "amd64" | "arm64";
-/** `ubuntu` is the newest LTS release, `debian` the stable one. */
-export type Ec2Os = "debian" | "ubuntu" | "ubuntu-24.04";
-
-/** A machine that the program makes. What is here counts when it is made: a machine that is there stays as it is. */
-export interface Ec2HostConfig {
-  kind: "ec2";
-  /** The image's own login user. */
-  user: string;
-  port: number;
-  instanceType: string;
-  architecture: Architecture;
-  os: Ec2Os;
-  /** Size of the root volume in GiB. */
-  rootVolumeGib: number;
-  /** A subnet of the VPC given. Absent: the VPC's subnets take turns. */
-  subnetId?: string;
-  /** Any text; a changed one has the machine made anew. */
-  identity?: string;
-}
-
-export interface Ec2Config {
-  region: string;
-  /** A VPC that is there, with subnets of it. Absent: both are made. */
-  given?: { vpcId: string; subnetIds: string[] };
-  /** IPv4 network of the VPC: of one that is made or, in a lan, of the one that is given. */
-  vpcCidr: string;
-  /** IPv4 networks from which SSH, and the API for Cilium's installation, are allowed. */
-  operatorCidrs: string[];
-  /** Whether the world may send to Tailscale's UDP port: direct paths from hosts elsewhere. */
-  openTailscalePort: boolean;
-  /** By which of its addresses the operator's machine reaches a host. */
-  operatorAddress: "public" | "private";
-}
 
 const gib = () => wholeNumber(10, 16384, "GiB");
 const instanceType = () => text(/^[a-z0-9-]+\.[a-z0-9-]+$/, "an instance type such as t3.medium or t4g.medium");

@@ -1,43 +1,11 @@
 /** The `mirrors` section of a stack's config: where hosts install from instead of the official places. */
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
+import type { MirrorsConfig } from "../../model/config";
 import { hostOf } from "../../components/kubernetes/registries";
 import { refused, valueText } from "../../model/messages";
 import { text } from "./fields";
-import type { ReadFile } from "../load";
-
-/** Where apt finds a project's packages. */
-export interface PackageMirror {
-  /** What stands for the official address, without a slash at the end. */
-  url: string;
-  /** URL of the key that signs them. Absent: where the official address has it. */
-  keyUrl?: string;
-}
-
-/** Where containerd pulls a registry's images from, before it asks the registry itself. */
-export interface RegistryMirror {
-  /** The registry as image names have it, such as registry.k8s.io. */
-  name: string;
-  /** URLs, asked in this order. */
-  endpoints: string[];
-  /** PEM text of the authorities that sign the endpoints' certificates. Absent: the host's own. */
-  ca?: string;
-}
-
-export interface MirrorsConfig {
-  packages: Partial<Record<PackageMirrorName, PackageMirror>>;
-  registries: RegistryMirror[];
-  /** A Helm repository with Cilium's chart. */
-  charts?: {
-    url: string;
-    /** Path on the operator's machine. */
-    caFile?: string;
-  };
-  /** What stands for registry.k8s.io in the names of kubeadm's images. */
-  imageRepository?: string;
-}
-
-export type PackageMirrorName = "kubernetes" | "tailscale" | "docker";
+import type { ReadFile } from "../source";
 
 const url = (example: string) =>
   text(/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~:/+@-]*)?$/, `a URL without a password such as ${example}`);
@@ -207,18 +175,4 @@ export function mirrorProblems(
     }
   }
   return problems;
-}
-
-const credentialLine = /^(\S+)\s+([^\s:]+:\S+)$/;
-
-/** `HOST[:PORT] USER:PASSWORD`, one a line, by host; undefined where a line is not like that. */
-export function credentialsOf(lines: string): Map<string, string> | undefined {
-  const found = new Map<string, string>();
-  for (const line of lines.split("\n")) {
-    if (line.trim() === "" || line.startsWith("#")) continue;
-    const parts = credentialLine.exec(line.trim());
-    if (parts === null) return undefined;
-    found.set(parts[1]!, parts[2]!);
-  }
-  return found;
 }

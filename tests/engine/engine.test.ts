@@ -1,7 +1,7 @@
 /** Programs by the engine of the lab: what tailkube needs of it, and what the stand-ins have to do for it. */
-import { expect } from "chai";
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
+import { expect } from "chai";
 import { killSession, processesOf } from "../lab/processes";
 import { Journal, Stack, until } from "./cli";
 import { TestSshServer } from "./ssh-server";

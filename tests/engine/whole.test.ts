@@ -1,6 +1,6 @@
 /** The whole program by the engine of the lab, as far as that goes without hosts: previews, with the policy pack too. */
-import { expect } from "chai";
 import { join } from "node:path";
+import { expect } from "chai";
 import { authKey, minimal, privateKey } from "../unit/config/fixtures";
 import { root, Stack } from "./cli";
 

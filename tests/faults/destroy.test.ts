@@ -1,6 +1,6 @@
-import { expect } from "chai";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { killHost } from "./faults";

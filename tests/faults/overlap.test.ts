@@ -1,6 +1,6 @@
-import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { controlPlanes } from "./cluster";

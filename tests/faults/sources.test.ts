@@ -1,7 +1,7 @@
-import { expect } from "chai";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { freshNamespace, image, namespace, removeNamespace, settle } from "./cluster";
 import { command, faultSuite } from "./faults";

@@ -1,6 +1,6 @@
-import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { ask, client, controlPlanes, eventually, freshNamespace, get, image, namespace, stopClients } from "./cluster";

@@ -1,5 +1,5 @@
-import { expect } from "chai";
 import { execFileSync, spawn } from "node:child_process";
+import { expect } from "chai";
 import * as lab from "../lab/lab";
 import {
   ask,

@@ -2,10 +2,10 @@
  * The cluster on the lab's real hosts, from nothing to nothing. The tests build on each other, in this order, and the suite
  * stops at the first that fails: after it, nothing said about the rest would mean anything.
  */
-import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "chai";
 import { parse } from "yaml";
 import * as lab from "./lab";
 import { inSteps } from "./steps";

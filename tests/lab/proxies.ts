@@ -1,7 +1,7 @@
 /** What depends on Cilium's proxies and marks over the tailnet, on a cluster that is there. */
-import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { expect } from "chai";
 import { pauseImage } from "../../components/kubernetes/containerd";
 import * as lab from "./lab";
 

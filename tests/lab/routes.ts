@@ -1,7 +1,7 @@
 /** What hosts advertise to the tailnet and accept from it, on a cluster that is there. */
-import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { expect } from "chai";
 import * as lab from "./lab";
 
 /** What a host advertises at the moment, sorted. */

@@ -1,6 +1,6 @@
 /** How the lab's control planes are hardened, by what can be seen of them, and what a plain kubeadm would have left open. */
-import { expect } from "chai";
 import { randomBytes } from "node:crypto";
+import { expect } from "chai";
 import { before as prepare } from "mocha";
 import {
   controllerManagerHardening,

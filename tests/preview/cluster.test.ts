@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
-import { joinKubeconfig } from "../../components/kubernetes/kubeconfig";
+import { joinKubeconfig } from "../../model/kubeconfig";
 import { encryptionConfiguration, encryptionKey } from "../../components/kubernetes/hardening/files";
 import { bash } from "../unit/host/bash";
 import { authKey, minimal, privateKey } from "../unit/config/fixtures";

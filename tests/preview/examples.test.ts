@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { utils } from "ssh2";
 import { parse } from "yaml";
-import type { HostFacts } from "../../components/cluster/preflight";
+import type { HostFacts } from "../../components/hosts/facts";
 import { type Run, runProgram } from "./program";
 
 /** Control planes and workers of each. */

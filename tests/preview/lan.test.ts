@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
-import type { HostFacts } from "../../components/cluster/preflight";
+import type { HostFacts } from "../../components/hosts/facts";
 import { scriptText } from "../../components/hosts/script-text";
 import { bash } from "../unit/host/bash";
 import { minimal } from "../unit/config/fixtures";

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import type { ClusterSecretValues } from "../../components/kubernetes/authorities";
+import type { ClusterSecretValues } from "../../components/kubernetes/authority-values";
 import type { Member } from "../../components/kubernetes/member";
 import { NodeVersion } from "../../components/kubernetes/node-upgrade";
 import { upgradeConfiguration } from "../../components/kubernetes/kubeadm";

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import * as sdkState from "@pulumi/pulumi/runtime/state";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
-import type { HostFacts } from "../../components/cluster/preflight";
+import type { HostFacts } from "../../components/hosts/facts";
 import { goodFacts, minimal, sourceOf } from "../unit/config/fixtures";
 
 /** A resource as the program asked the engine for it. */

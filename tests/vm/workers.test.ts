@@ -1,7 +1,7 @@
-import { expect } from "chai";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "chai";
 import { ensureCluster, eventually, get, settle } from "../faults/cluster";
 import { engineOk, ownNodes, useOwnStack, useStack } from "../faults/stack";
 import * as lab from "../lab/lab";

@@ -1,12 +1,12 @@
 import { Eip, EipAssociation, getAmiOutput, Instance } from "@pulumi/aws/ec2";
 import type { types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { Ec2Config, Ec2HostConfig } from "../../../config/schema/ec2";
+import type { Ec2Config, Ec2HostConfig } from "../../../model/config";
 import { reported } from "../../../model/report";
 import { userData } from "./user-data";
 import { ec2Architecture, ec2Images } from "./image";
 import { fingerprint } from "../../../model/machine";
-import type { HostFacts } from "../../cluster/preflight";
+import type { HostFacts } from "../facts";
 import { derivedHostKey } from "../../../model/ssh-key";
 import type { Ec2Network } from "./network";
 import { factsScript, type Host, type HostArgs, patience } from "../host";

@@ -1,5 +1,5 @@
 /** Images and types of EC2 instances. */
-import type { Architecture, Ec2Os } from "../../../config/schema/ec2";
+import type { Architecture, Ec2Os } from "../../../model/config";
 
 export interface Ec2Image {
   /** The AWS account that publishes it. */

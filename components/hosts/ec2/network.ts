@@ -1,8 +1,7 @@
 import { getAvailabilityZonesOutput } from "@pulumi/aws/getAvailabilityZones";
 import { InternetGateway, KeyPair, Route, RouteTable, RouteTableAssociation, Subnet, Vpc } from "@pulumi/aws/ec2";
 import * as pulumi from "@pulumi/pulumi";
-import type { Ec2Config } from "../../../config/schema/ec2";
-import type { ClusterConfig } from "../../../model/config";
+import type { ClusterConfig, Ec2Config } from "../../../model/config";
 import { securityGroupArgs, securityGroupRules } from "./security-group-rules";
 import { authorizedKey } from "../../../model/ssh-key";
 import { zoneSubnets } from "./zones";

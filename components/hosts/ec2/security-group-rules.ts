@@ -1,7 +1,6 @@
 /** Which packets the hosts on EC2 let in and out, and why: as much as the node network needs. */
 
-import type { Ec2Config } from "../../../config/schema/ec2";
-import type { ClusterConfig } from "../../../model/config";
+import type { ClusterConfig, Ec2Config } from "../../../model/config";
 
 /** The network that the nodes of a cluster talk over. */
 export type NodeNetwork =

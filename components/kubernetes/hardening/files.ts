@@ -1,7 +1,7 @@
 /** The files that API servers read beside their certificates. The same arguments give the same text. */
 import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
-import type { SecurityConfig } from "../../../config/schema/security";
+import type { SecurityConfig } from "../../../model/config";
 
 /** What the hardening is made of. */
 export interface Hardening {

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
-import type { ClusterSecretValues } from "../authorities";
+import type { ClusterSecretValues } from "../authority-values";
 import { HostScript } from "../../hosts/remote-script";
 import type { Member } from "../member";
 import { controlPlaneSecurityVariables } from "./variables";

@@ -10,7 +10,7 @@ import {
   encryptionConfiguration,
   encryptionKey,
 } from "./files";
-import type { ClusterSecretValues } from "../authorities";
+import type { ClusterSecretValues } from "../authority-values";
 import { type Member, nodeDocument } from "../member";
 
 /** A node that was secured by another name is secured anew. Of no secret, and the same on all nodes of a role. */

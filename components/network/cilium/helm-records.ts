@@ -3,7 +3,7 @@
  * record whose install was never finished, and to upgrade over a pending one; the engine knows of neither.
  */
 import { request } from "node:https";
-import { apiAccess } from "../../kubernetes/kubeconfig";
+import { apiAccess } from "../../../model/kubeconfig";
 
 /** Where a release is, and which resource of which stack it belongs to. */
 export interface ReleaseName {

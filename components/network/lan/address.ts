@@ -6,7 +6,7 @@ import type { ClusterConfig, LanSelection } from "../../../model/config";
 import { contains } from "../../../model/cidr";
 import type { Underlay } from "../cilium/values";
 import { type HostAddress, hostAddresses, matches } from "../../hosts/interfaces";
-import type { NodeFacts } from "../../cluster/preflight";
+import type { NodeFacts } from "../../hosts/facts";
 
 /** A node's place in the network of the hosts. */
 export interface LanAddress extends HostAddress {

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { lanAddress } from "./address";
-import type { HostFacts } from "../../cluster/preflight";
+import type { HostFacts } from "../../hosts/facts";
 import { scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
 import { ipv4Result, type ScriptTarget } from "../../hosts/remote-script";

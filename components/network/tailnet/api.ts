@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tailscale from "@pulumi/tailscale";
-import type { StackConfig } from "../../../config/stack";
+import type { StackConfig } from "../../../model/stack-config";
 import { tailnetPolicy } from "./policy";
 
 /**

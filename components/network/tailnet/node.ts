@@ -3,7 +3,7 @@ import type { ClusterConfig } from "../../../model/config";
 import { scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
 import { ipv4Result, type ScriptTarget } from "../../hosts/remote-script";
-import { packageVariables } from "../../kubernetes/node-runtime";
+import { packageVariables } from "../../hosts/packages";
 
 export interface TailnetNodeArgs {
   host: ScriptTarget;

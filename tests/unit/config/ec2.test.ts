@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { type Ec2HostConfig, ec2HostSchema, ec2Schema } from "../../../config/schema/ec2";
+import { ec2HostSchema, ec2Schema } from "../../../config/schema/ec2";
+import { type Ec2HostConfig } from "../../../model/config";
 import { ConfigError } from "../../../model/messages";
 import { configOf } from "./fixtures";
 import { inLan, keyPair, onEc2 } from "../components/hosts/ec2/fixtures";

@@ -1,7 +1,8 @@
-import { type ConfigSource, loadConfig, type LoadedConfig } from "../../../config/load";
+import { loadConfig, type LoadedConfig } from "../../../config/load";
+import { type ConfigSource } from "../../../config/source";
 import type { ClusterConfig } from "../../../model/config";
 import { catalogueDate } from "../../../model/releases";
-import type { HostFacts } from "../../../components/cluster/preflight";
+import type { HostFacts } from "../../../components/hosts/facts";
 
 /** A private key that opens nothing: its body is no key at all. */
 export const privateKey = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----";

@@ -1,10 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { expect } from "chai";
 import { ConfigError } from "../../../model/messages";
-import { credentialsOf } from "../../../config/schema/mirrors";
+import { credentialsOf, hostsToml, registryLines } from "../../../components/kubernetes/registries";
 import { containerdConfig, pauseImage } from "../../../components/kubernetes/containerd";
 import { initConfiguration } from "../../../components/kubernetes/kubeadm";
-import { hostsToml, registryLines } from "../../../components/kubernetes/registries";
 import { planOf } from "../../../preview/steps";
 import { configOf, load } from "./fixtures";
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
-import type { RegistryMirror } from "../../../config/schema/mirrors";
+import type { RegistryMirror } from "../../../model/config";
 import { hostsToml, registryLines } from "../../../components/kubernetes/registries";
 import { scriptText } from "../../../components/hosts/script-text";
 import { assignments, bash, removeTemporaryFolders, snapshot, temporaryFolder, withLibrary, write } from "./bash";

@@ -1,6 +1,6 @@
+import { createRequire } from "node:module";
 import { runtime } from "@pulumi/pulumi";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
-import { createRequire } from "node:module";
 import { expect } from "chai";
 import type { Policies } from "@pulumi/policy";
 import { policies } from "../../../policy/policies";

@@ -1,11 +1,7 @@
 import { expect } from "chai";
 import type { NodeConfig } from "../../../../model/config";
-import {
-  type HostFacts,
-  networkProblems,
-  preflightReport,
-  preflightWarnings,
-} from "../../../../components/cluster/preflight";
+import { networkProblems, preflightReport, preflightWarnings } from "../../../../components/cluster/preflight";
+import { type HostFacts } from "../../../../components/hosts/facts";
 import { configOf, goodFacts } from "../../config/fixtures";
 
 const config = configOf();

@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import { parse, parseAllDocuments } from "yaml";
-import { emptyHostProfile } from "../../../../../model/config";
-import type { SecurityConfig } from "../../../../../config/schema/security";
+import { emptyHostProfile, type SecurityConfig } from "../../../../../model/config";
 import { initConfiguration } from "../../../../../components/kubernetes/kubeadm";
 import { controlPlaneTaint } from "../../../../../model/nodes";
 import { apiServerHardening, kubeletHardening } from "../../../../../components/kubernetes/hardening/arguments";

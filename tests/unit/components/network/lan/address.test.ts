@@ -2,7 +2,7 @@ import { expect } from "chai";
 import * as fc from "fast-check";
 import { hostAddresses, isInterfacePattern, matches } from "../../../../../components/hosts/interfaces";
 import { lanAddress, lanProblems, lanUnderlay } from "../../../../../components/network/lan/address";
-import type { HostFacts } from "../../../../../components/cluster/preflight";
+import type { HostFacts } from "../../../../../components/hosts/facts";
 import { configOf, goodFacts } from "../../../config/fixtures";
 
 type Nics = HostFacts["interfaces"];

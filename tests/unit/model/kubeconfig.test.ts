@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { parse, stringify } from "yaml";
-import { joinKubeconfig, operatorServer, withServer } from "../../../../components/kubernetes/kubeconfig";
-import { caCertificate } from "../../../preview/program";
+import { joinKubeconfig, operatorServer, withServer } from "../../../model/kubeconfig";
+import { caCertificate } from "../../preview/program";
 
 const kubeconfig = stringify({
   apiVersion: "v1",

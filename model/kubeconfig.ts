@@ -1,6 +1,6 @@
 /** kubeconfig files: whom they trust, and by which address they reach the API server. */
 import { parse, stringify } from "yaml";
-import type { ClusterConfig } from "../../model/config";
+import type { ClusterConfig } from "./config";
 
 interface Kubeconfig {
   clusters: { name: string; cluster: { server: string; "certificate-authority-data": string } }[];

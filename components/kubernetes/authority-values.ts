@@ -1,5 +1,22 @@
-/** When the cluster's authorities end. They are made once in its life, for ten years, and nothing renews them. */
+/** What a cluster's authorities are, and when they end. They are made once in its life, for ten years, and nothing renews them. */
 import { X509Certificate } from "node:crypto";
+
+/** What a cluster keeps for as long as it lives. Certificates and keys are PEM. */
+export interface ClusterSecretValues {
+  /** The mark of the control plane that may found the cluster; any other joins it. */
+  founder: string;
+  /** From which each worker's bootstrap token is derived: 64 hex digits. */
+  seed: string;
+  caCrt: string;
+  caKey: string;
+  etcdCaCrt: string;
+  etcdCaKey: string;
+  frontProxyCaCrt: string;
+  frontProxyCaKey: string;
+  /** The keys by which service accounts' tokens are signed. */
+  saPub: string;
+  saKey: string;
+}
 
 /** An authority of the outputs. */
 export interface AuthorityOutput {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { authoritiesOf, authorityWarnings } from "../../../../components/kubernetes/authority-files";
+import { authoritiesOf, authorityWarnings } from "../../../../components/kubernetes/authority-values";
 
 const pem = readFileSync(join(__dirname, "../../../preview/ca.crt"), "utf8");
 const expires = "2126-10-28T10:49:56Z";

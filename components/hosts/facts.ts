@@ -1,0 +1,29 @@
+/** What is known of a host before anything is changed on it. */
+import type { NodeConfig } from "../../model/config";
+
+/** What the facts script prints as JSON of a host that is fit. */
+export interface HostFacts {
+  /** /etc/machine-id */
+  machineId: string;
+  /** PRETTY_NAME of /etc/os-release */
+  os: string;
+  /** `uname -m` */
+  arch: string;
+  /** `uname -r` */
+  kernel: string;
+  cgroup: 1 | 2;
+  /** The active ones of systemd-networkd, NetworkManager, netplan, ifupdown. */
+  networkManagers: string[];
+  /** Version, or empty where there is none. */
+  containerd: string;
+  /** Addresses with their prefix lengths; MTU in bytes. */
+  interfaces: { name: string; addresses: string[]; mtu: number }[];
+  /** The path that kubelet should hand to pods as resolv.conf. */
+  resolvConf: string;
+}
+
+/** A node and the facts of its host. */
+export interface NodeFacts {
+  node: NodeConfig;
+  facts: HostFacts;
+}
