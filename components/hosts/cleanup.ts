@@ -2,8 +2,8 @@ import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig, SshHostConfig } from "../../model/config";
 import { controlPlanes, workers } from "../../model/nodes";
-import { renderStdin, scriptText } from "./script-text";
-import { undoFiles } from "./stages";
+import { scriptText } from "./script-text";
+import { renderStdin } from "./stages";
 import { operatorCommand } from "./guarded-script";
 
 export interface HostUndoArgs {
@@ -42,7 +42,6 @@ export class HostUndo extends local.Command {
     const script = renderStdin({
       node: node.name,
       stage: "undo",
-      files: undoFiles(config.nodeNetwork),
       variables: {
         TK_ROLE: node.role,
         TK_BUNDLE: config.bundle ?? "",

@@ -1,7 +1,7 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { renderStdin, scriptText } from "./script-text";
-import { type Stage, stageFiles } from "./stages";
+import { scriptText } from "./script-text";
+import { renderStdin, type Stage } from "./stages";
 import { asRoot, parseResult, type ScriptTarget } from "./remote-script";
 
 export interface GuardedScriptArgs {
@@ -75,7 +75,6 @@ export class GuardedScript extends local.Command {
       renderStdin({
         node: host.name,
         stage,
-        files: stageFiles[stage],
         variables: { ...variables, TK_HOST_GUARD: scriptText("installed/guard.sh") },
       }),
     );

@@ -1,8 +1,7 @@
 import { isIPv4 } from "node:net";
 import { remote, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { renderStdin } from "./script-text";
-import { type Stage, stageFiles } from "./stages";
+import { renderStdin, type Stage } from "./stages";
 import { reported } from "../../model/report";
 
 /** What a HostScript needs of a host. A component never asks which kind of host it has. */
@@ -73,7 +72,6 @@ export class HostScript extends remote.Command {
       renderStdin({
         node: args.host.name,
         stage: args.stage,
-        files: stageFiles[args.stage],
         variables: { ...variables },
       }),
     );

@@ -1,99 +1,81 @@
-/** Which files make a stage. */
+/** What runs on hosts, a stage at a time, and which files of host/ make it. */
+import { scriptText, shellQuote } from "./script-text";
 
-/** What works on a control plane's etcd, certificates and hardening; after reset.sh and node.sh. */
-export const hardeningFiles = [
-  "lib/etcd.sh",
-  "lib/certificates.sh",
-  "lib/node-security.sh",
-  "lib/cluster-notes.sh",
-  "lib/security.sh",
+/** In the order in which a new node goes through them; each is `host/stages/NAME.sh`. `undo` takes away what all others have left. */
+export const stages = [
+  "first-boot",
+  "host-key",
+  "facts",
+  "tailnet",
+  "lan",
+  "runtime",
+  "secrets",
+  "peers",
+  "control-plane",
+  "departures",
+  "join",
+  "admit",
+  "encryption",
+  "upgrade",
+  "settle",
+  "checks",
+  "undo",
 ] as const;
 
+export type Stage = (typeof stages)[number];
+
+/** What keeps a stage from working beside another one on the same host. */
+export type Lock =
+  /** It waits until no other stage runs there, and others wait for it. */
+  | "host"
+  /** It runs beside others. */
+  | "folder"
+  /** The same, and it leaves nothing on the host, not even our folder in /run. */
+  | "none";
+
+/** What a file declares in its header: `# KEY: WORD…`. */
+function declared(file: string, key: "requires" | "lock"): string[] {
+  const line = new RegExp(`^# ${key}: (.+)$`, "m").exec(scriptText(file));
+  return line === null ? [] : line[1]!.split(" ");
+}
+
+/** A file with all that it requires, each once and before what requires it. Throws where two files require each other. */
+export function withRequired(file: string, within: readonly string[] = []): string[] {
+  if (within.includes(file)) {
+    throw new Error(`host/: ${[...within, file].join(" requires ")}`);
+  }
+  const required = declared(file, "requires").flatMap((name) => withRequired(`${name}.sh`, [...within, file]));
+  return [...new Set([...required, file])];
+}
+
+/** The files of a stage, from lib/base.sh to its own, which defines `apply` or, of the stage undo, `remove`. */
+export function stageFiles(stage: Stage): string[] {
+  return ["lib/base.sh", ...withRequired(`stages/${stage}.sh`)];
+}
+
+export function stageLock(stage: Stage): Lock {
+  return (declared(`stages/${stage}.sh`, "lock")[0] ?? "host") as Lock;
+}
+
+export interface StageScript {
+  /** Node name, for messages. */
+  node: string;
+  stage: Stage;
+  /** TK_… variables of the stage. A value may hold secrets: the text goes over stdin alone. */
+  variables: Readonly<Record<string, string>>;
+}
+
 /**
- * Files below host/ of each stage, after lib/base.sh and in this order; the last one defines `apply` and, if the stage leaves
- * anything, `remove`.
+ * The text for `bash -s -- apply|remove`. Only definitions come before its last line, so that a text that arrives cut short
+ * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+.
  */
-export const stageFiles = {
-  "first-boot": ["lib/sshd.sh", "stages/first-boot.sh"],
-  "host-key": ["lib/sshd.sh", "stages/host-key.sh"],
-  facts: ["stages/facts.sh"],
-  tailnet: ["lib/network.sh", "stages/tailnet.sh"],
-  lan: ["lib/network.sh", "stages/lan.sh"],
-  // reset.sh for what a later stage that failed has left.
-  runtime: ["lib/reset-cilium.sh", "lib/reset.sh", "lib/registries.sh", "stages/runtime.sh"],
-  secrets: ["stages/secrets.sh"],
-  peers: ["stages/peers.sh"],
-  "control-plane": [
-    "lib/reset-cilium.sh",
-    "lib/reset.sh",
-    "lib/node.sh",
-    "lib/etcd-members.sh",
-    "lib/members.sh",
-    "lib/endpoint.sh",
-    ...hardeningFiles,
-    "lib/approver.sh",
-    "lib/founding.sh",
-    "lib/overlap.sh",
-    "stages/control-plane.sh",
-  ],
-  upgrade: [
-    "lib/reset-cilium.sh",
-    "lib/reset.sh",
-    "stages/runtime.sh",
-    "stages/tailnet.sh",
-    "lib/node.sh",
-    "lib/etcd-members.sh",
-    "lib/drain.sh",
-    ...hardeningFiles,
-    "lib/secure.sh",
-    "lib/versions.sh",
-    "lib/upgrade-parts.sh",
-    "stages/upgrade.sh",
-  ],
-  encryption: ["lib/cluster-notes.sh", "lib/security.sh", "stages/encryption.sh"],
-  join: ["lib/reset-cilium.sh", "lib/reset.sh", "lib/node.sh", "lib/node-security.sh", "stages/join.sh"],
-  admit: [
-    "lib/reset-cilium.sh",
-    "lib/reset.sh",
-    "lib/node.sh",
-    "lib/etcd-members.sh",
-    "lib/members.sh",
-    "lib/cluster-notes.sh",
-    "lib/requests.sh",
-    "stages/admit.sh",
-  ],
-  departures: [
-    "lib/reset-cilium.sh",
-    "lib/reset.sh",
-    "lib/node.sh",
-    "lib/etcd-members.sh",
-    "lib/members.sh",
-    "lib/depart.sh",
-    "stages/departures.sh",
-  ],
-  settle: [
-    "lib/reset-cilium.sh",
-    "lib/reset.sh",
-    "lib/node.sh",
-    "lib/etcd-members.sh",
-    "lib/members.sh",
-    "lib/depart.sh",
-    "lib/cluster-notes.sh",
-    "stages/settle.sh",
-  ],
-  checks: ["lib/reset-cilium.sh", "lib/reset.sh", "lib/node.sh", "lib/etcd-members.sh", "stages/checks.sh"],
-} as const;
-
-export type Stage = keyof typeof stageFiles;
-
-/** Files of the stage undo, which takes away what all others have left on a node of that network. */
-export function undoFiles(nodeNetwork: "tailnet" | "lan"): readonly string[] {
-  return [
-    "lib/reset-cilium.sh",
-    "lib/reset.sh",
-    "stages/runtime.sh",
-    "lib/network.sh",
-    `stages/${nodeNetwork}.sh`,
-    "stages/undo.sh",
-  ];
+export function renderStdin({ node, stage, variables }: StageScript): string {
+  const all = { TK_NODE: node, TK_STAGE: stage, TK_LOCK: stageLock(stage), ...variables };
+  const assignments = Object.entries(all).map(([name, value]) => {
+    if (!/^TK_[A-Z0-9_]+$/.test(name)) {
+      throw new Error(`${stage}: ${JSON.stringify(name)} is no name for a script's variable`);
+    }
+    return `${name}=${shellQuote(value)}`;
+  });
+  return [...assignments, ...stageFiles(stage).map(scriptText), 'main "$1" </dev/null', ""].join("\n");
 }

@@ -67,9 +67,13 @@ result() {
 
 # One stage at a time on a host: a run that was killed may have left its script running, and the next run must wait for
 # it rather than work beside it. The kernel frees the lock with the process.
+# A stage that declares `# lock: folder` runs beside others, one with `# lock: none` leaves no trace at all.
 lock_host() {
+    local lock=${TK_LOCK:-host}
+    [ "$lock" != none ] || return 0
     mkdir -p "$TK_RUN"
     chmod 0700 "$TK_RUN"
+    [ "$lock" = host ] || return 0
     exec 9>"$TK_RUN/lock"
     flock -w "${TK_LOCK_SECONDS:-600}" 9 || fail "another tailkube script still runs on this host after ${TK_LOCK_SECONDS:-600} s"
 }
@@ -104,6 +108,22 @@ ask() {
             ANSWER=$(log_tail "$errors" 3)
             rm -f "$errors"
             fail "no answer after $limit s to the question $question${ANSWER:+ (last error: $ANSWER)}"
+        }
+        sleep 1
+    done
+    rm -f "$errors"
+}
+
+# retry SECONDS FAILURE COMMAND...: a change that does no harm when it is made twice, repeated until it succeeds; fails the
+# stage with FAILURE and the last error. COMMAND must not read stdin.
+retry() {
+    local limit=$1 failure=$2 end=$((SECONDS + $1)) errors=$TK_RUN/retry.$BASHPID said
+    shift 2
+    until "$@" >/dev/null 2>"$errors"; do
+        [ "$SECONDS" -lt "$end" ] || {
+            said=$(log_tail "$errors" 3)
+            rm -f "$errors"
+            fail "$failure (tried for $limit s)${said:+: $said}"
         }
         sleep 1
     done

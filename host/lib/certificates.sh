@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Certificates of a control plane. After reset.sh, node.sh and etcd.sh.
+# requires: lib/node lib/etcd
+# Certificates of a control plane.
 
 # Without a kubeconfig kubeadm does not ask the cluster for its configuration: the answer must not wait for an API that
 # may be down because of just these certificates.

@@ -1,8 +1,6 @@
 # shellcheck shell=bash
+# requires: lib/api
 # What the cluster remembers of itself, where no node may change it. On a control plane.
-
-# kubectl's cache of what the API offers would stay in root's home.
-kubectl_security() { KUBECACHEDIR=$TK_RUN/kube-cache kubectl --request-timeout=20s --kubeconfig "${KUBECONFIG_ADMIN:-/etc/kubernetes/admin.conf}" "$@"; }
 
 # cluster_note NAME: ANSWER is that note on the namespace kube-system; nothing if there is none.
 cluster_note() { ask 60 "which $1 the cluster has noted, to the API" kubectl_security get namespace kube-system -o "jsonpath={.metadata.annotations.tailkube\.dev/$1}"; }

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
+# requires: lib/etcd-members lib/members
 # Removed nodes: how a node that is no longer declared leaves the cluster, while its host is still there or after it is gone.
-# On a control plane that stays; after members.sh.
+# On a control plane that stays.
 # Given: TK_NODES (names of the declared nodes), TK_DRAIN_SECONDS.
 
 is_declared() { [[ " $TK_NODES $TK_NODE " == *" $1 "* ]]; }

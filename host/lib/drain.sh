@@ -1,6 +1,7 @@
 # shellcheck shell=bash
+# requires: lib/node
 # A node drains itself by the kubelet's own identity, which may cordon its Node object and evict the pods that are bound
-# to it, and nothing else in the cluster. After reset.sh and node.sh.
+# to it, and nothing else in the cluster.
 # Given (beside node.sh's): TK_DRAIN_SECONDS (bound; 0: pods stay where they are).
 
 # Says on the Node object that it was us who cordoned it: a node that the user has cordoned stays so.

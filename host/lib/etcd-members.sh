@@ -1,30 +1,10 @@
 # shellcheck shell=bash
-# etcd's members, asked through the API from any control plane. After node.sh.
+# requires: lib/api
+# etcd's members, asked through the API from any control plane.
 #
 # Each question has three answers: yes, no, and none. `ask` repeats a question that gets no answer and then fails the stage, so
 # a failed request never counts as "no". What ends on _list or _health prints its answer for `ask` and for polls; everything
 # else sets ANSWER or a variable that it names, for a `fail` in a subshell would end only that.
-
-# A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.
-KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
-
-kubectl_cluster() { kubectl --request-timeout=20s --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
-
-# retry SECONDS FAILURE COMMAND...: a change that does no harm when it is made twice, repeated until it succeeds; fails the
-# stage with FAILURE and the last error. COMMAND must not read stdin.
-retry() {
-    local limit=$1 failure=$2 end=$((SECONDS + $1)) errors=$TK_RUN/retry.$BASHPID said
-    shift 2
-    until "$@" >/dev/null 2>"$errors"; do
-        [ "$SECONDS" -lt "$end" ] || {
-            said=$(log_tail "$errors" 3)
-            rm -f "$errors"
-            fail "$failure (tried for $limit s)${said:+: $said}"
-        }
-        sleep 1
-    done
-    rm -f "$errors"
-}
 
 # etcdctl_on NODE ARGUMENT...: inside that control plane's etcd, which has the tool and the certificates.
 etcdctl_on() {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# etcd of a control plane: its data, snapshots before an upgrade, and the way back from one. After reset.sh and node.sh.
+# requires: lib/reset
+# etcd of a control plane: its data, snapshots before an upgrade, and the way back from one.
 # Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh); for etcd_restore TK_KUBERNETES_VERSION.
 
 SNAPSHOTS=$TK_STATE/snapshots

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
+# requires: lib/node
 # Whether a control plane founds the cluster or joins it. A second cluster beside a living one would split it for good, so
-# silence is never taken for absence. On a control plane; after node.sh.
+# silence is never taken for absence. On a control plane.
 #
 # Only the host that the state names as the founder may found, or one that has a snapshot to restore. It asks every other declared
 # control plane at its own address, and the endpoint, with the cluster's own authority, over and over for a minute:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Cluster membership: what the API knows of a node, and how a node is taken out of it. After node.sh and etcd-members.sh,
-# which says how questions are asked.
+# requires: lib/etcd-members
+# Cluster membership: what the API knows of a node, and how a node is taken out of it.
 # Given: TK_NODE.
 
 # node_field NAME WHAT JSONPATH [SECONDS]: ANSWER is that field; nothing if the field or the Node does not exist.

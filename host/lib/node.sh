@@ -1,17 +1,8 @@
 # shellcheck shell=bash
-# What the stages that make a host a node of the cluster share: kubeadm, and the node's pod route. After reset.sh.
+# requires: lib/api lib/reset
+# What the stages that make a host a node of the cluster share: kubeadm, and the node's pod route.
 # Given: TK_NODE_NETWORK (tailnet or lan), TK_ENDPOINT (in a lan it may be a DNS name), TK_ENDPOINT_PORT, TK_API_PORT (of each
 # API server), TK_NODE_IP, TK_ROLE, TK_POD_ROUTING.
-
-# kubectl's cache of what the API offers would stay in root's home.
-export KUBECACHEDIR=$TK_RUN/kube-cache
-
-kubectl_node() { kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/kubelet.conf "$@"; }
-kubectl_admin() { kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-# api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials (/readyz is open
-# to anybody), for a joiner has none yet; kubectl would ask the terminal for a user name.
-api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
-endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 
 # What the last run of kubeadm calls errors, in one line; its last lines if it names none.
 kubeadm_errors() {
@@ -42,6 +33,13 @@ follow_endpoint() {
         systemctl restart kubelet || fail "cannot restart the kubelet: 'journalctl -u kubelet' on this host says why"
     fi
     wait_for 90 "the kubelet's identity reaches no API server by $config" kubectl_node get node "$TK_NODE"
+}
+
+# cluster_version KUBECTL: as that function asks for it. Nodes may read it, too; it holds the version from the moment on that the first
+# control plane has been upgraded.
+cluster_version() {
+    "$1" -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' |
+        sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
 }
 
 pod_cidr() { kubectl_node get node "$TK_NODE" -o 'jsonpath={.spec.podCIDR}'; }

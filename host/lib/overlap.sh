@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Whether another device of the tailnet already has the networks of a cluster that is about to be founded: two clusters that
-# advertise the same pod networks, or the same endpoint, take each other's traffic. On a control plane; after base.sh.
+# advertise the same pod networks, or the same endpoint, take each other's traffic. On a control plane.
 #
 # Only the founder asks, and only before it founds. Until then no node of the stack advertises anything for the cluster, so every
 # such route belongs to something else. Later the nodes' own routes are there, also when a snapshot is restored: its workers

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/reset-cilium
 # The way out of a cluster, for the stages that made a host its node, and for what is below them when those have failed.
 
 KUBEADM_LOG=/var/log/tailkube-kubeadm.log

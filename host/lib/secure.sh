@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The way of a node that has joined to another hardening, one node at a time, in the stage upgrade. After node.sh,
-# certificates.sh, node-security.sh, cluster-notes.sh and security.sh.
+# requires: lib/versions lib/certificates lib/cluster-notes lib/node-security lib/security
+# The way of a node that has joined to another hardening, one node at a time, in the stage upgrade.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), on control planes TK_CLUSTER_DOCUMENT.
 
 kubeadm_init_phase() { TK_KUBEADM_DOCUMENT=$TK_CLUSTER_DOCUMENT run_kubeadm init phase "$@"; }
@@ -42,7 +42,7 @@ secure_kubelet() {
 }
 
 secure_node() {
-    if is_control_plane; then
+    if on_control_plane; then
         install_safe_security_files
         declare_nodes "$TK_NODE=$TK_NODE_IP"
         kubeadm_init_phase upload-config all

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The parts of an upgrade, in the order in which upgrade.sh goes through them: each looks whether it is done already. After
-# tailnet.sh, etcd.sh, certificates.sh and versions.sh; RESUMED and the notes are upgrade.sh's.
+# requires: lib/endpoint lib/versions lib/certificates lib/etcd-members lib/drain lib/tailnet
+# The parts of an upgrade, in the order in which upgrade.sh goes through them: each looks whether it is done already.
 
 # others_whole: whether all members of etcd but this node's are healthy and are a majority of the voters. They are asked
 # through the API, for etcd on this host does not run.
@@ -25,7 +25,7 @@ others_whole() {
 # API could go away. In an upgrade that is continued, this node's own member may be down, because that upgrade stopped it;
 # nothing else may.
 whole_etcd() {
-    is_control_plane || return 0
+    on_control_plane || return 0
     if etcd_command ctl --command-timeout=8s endpoint health --cluster; then return 0; fi
     [ -n "$RESUMED" ] && ! etcd_healthy && others_whole
 }
@@ -39,7 +39,7 @@ require_etcd() {
 # A kubeadm that was killed between taking a manifest away and putting the new one there has left a copy of the old one.
 mend_manifests() {
     local component copy
-    is_control_plane || return 0
+    on_control_plane || return 0
     for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
         [ ! -e "/etc/kubernetes/manifests/$component.yaml" ] || continue
         # The folders' names sort by time.
@@ -57,7 +57,7 @@ fetch() {
         import_images
         return
     fi
-    if is_control_plane && [ "$TK_IMAGE_PULL_POLICY" != Never ]; then
+    if on_control_plane && [ "$TK_IMAGE_PULL_POLICY" != Never ]; then
         timeout 900 kubeadm config images pull --kubernetes-version "v$TK_KUBERNETES_VERSION" --cri-socket unix:///run/containerd/containerd.sock >"$TK_RUN/pull.log" 2>&1 ||
             fail "cannot pull the images of Kubernetes $TK_KUBERNETES_VERSION: $(log_tail "$TK_RUN/pull.log" 3)"
     fi
@@ -88,10 +88,10 @@ other_api_ready() {
     [ ${#others[@]} -gt 0 ] && poll 10 any_api_ready "${others[@]}"
 }
 
-# withdraw_endpoint: clients go to another control plane before this one's API server stops. EXIT gives it back, however
+# hand_over_endpoint: clients go to another control plane before this one's API server stops. EXIT gives it back, however
 # the stage ends: the unit has it up only while the API server is ready.
-withdraw_endpoint() {
-    is_control_plane && unit_runs tailkube-endpoint.service || return 0
+hand_over_endpoint() {
+    on_control_plane && unit_runs tailkube-endpoint.service || return 0
     other_api_ready || return 0
     systemctl stop tailkube-endpoint.service
     changed "withdrew the endpoint"
@@ -99,9 +99,7 @@ withdraw_endpoint() {
 }
 
 # gives_endpoint: whether this host is one that may have the endpoint.
-gives_endpoint() { is_control_plane && [ -e /etc/systemd/system/tailkube-endpoint.service ]; }
-
-has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
+gives_endpoint() { on_control_plane && [ -e /etc/systemd/system/tailkube-endpoint.service ]; }
 
 return_endpoint() {
     gives_endpoint || return 0
@@ -115,12 +113,12 @@ upgrade_tailscale() {
         # tailscaled makes tailscale0 anew, and Cilium's programs are on the former one.
         note cilium
         # A member that an upgrade stopped before it was killed leads nothing.
-        if is_control_plane && { [ -z "$RESUMED" ] || poll 10 etcd_healthy; }; then yield_etcd_lead; fi
+        if on_control_plane && { [ -z "$RESUMED" ] || poll 10 etcd_healthy; }; then yield_etcd_lead; fi
         TK_STAGE=tailnet install_tailscale
         if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
         changed "tailscaled $(tailscale_version tailscaled)"
     fi
-    wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" address_is_up
+    wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" tailnet_address_is_up
     wait_for 90 "no API server answers at the endpoint, by the tailnet" endpoint_ready
     if noted cilium; then
         restart_cilium
@@ -163,7 +161,7 @@ api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_API_PORT" get
 
 upgrade_kubernetes() {
     local cluster=$1
-    if ! is_control_plane; then
+    if ! on_control_plane; then
         run_kubeadm upgrade node
     elif [ "$cluster" != "$TK_KUBERNETES_VERSION" ] || noted apply; then
         # kubeadm writes the new version to the cluster before it has finished with this node: a killed run has to come back here.
@@ -182,7 +180,7 @@ upgrade_kubernetes() {
 # The node as it has to be before the next one's turn.
 wait_until_healthy() {
     wait_for 300 "the node does not become Ready at $TK_KUBERNETES_VERSION: see 'kubectl describe node $TK_NODE' and 'journalctl -u kubelet' on it" kubelet_ready
-    is_control_plane || return 0
+    on_control_plane || return 0
     wait_for 300 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
     wait_for 60 "the API server of this control plane is not at $TK_KUBERNETES_VERSION" api_at_version
     wait_for 120 "etcd's member on this control plane is not healthy" etcd_healthy

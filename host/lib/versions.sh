@@ -1,18 +1,14 @@
 # shellcheck shell=bash
-# What a node runs, what it is to run, and which ways from the one to the other there are. After runtime.sh and node.sh.
+# requires: lib/runtime lib/node
+# What a node runs, what it is to run, and which ways from the one to the other there are.
 # Given (beside theirs): TK_TAILSCALE_VERSION.
 
-is_control_plane() { [ "$TK_ROLE" = control-plane ]; }
+on_control_plane() { [ "$TK_ROLE" = control-plane ]; }
 
 # older A B: whether version A comes before B; a pre-release comes before its release.
 older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | tr - '~' | sort -V | tr '~' - | head -n 1)" = "$1" ]; }
 minor() { cut -d . -f 2 <<<"$1"; }
 
-# Nodes may read it; it holds the version from the moment on that the first control plane has been upgraded.
-cluster_version() {
-    kubectl_node -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' 2>/dev/null |
-        sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
-}
 kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p' | grep .; }
 kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p' | grep .; }
 kubeadm_binary() { kubeadm version -o short 2>/dev/null | sed -n 's/^v//p' | grep .; }
@@ -33,14 +29,12 @@ outdated() {
     [ "${ANSWER:-0}" != 0 ] && [[ $(readlink "/proc/$ANSWER/exe") == *' (deleted)' ]]
 }
 
-ours() { grep -qsxF "$2" "$TK_STATE/owned.$1"; }
-
 # A bundle replaces only what came from a bundle: the host's own containerd or tailscaled is the host's to upgrade.
 wanted_containerd() {
-    if [ -z "$TK_BUNDLE" ]; then echo "$TK_CONTAINERD_VERSION"; elif ours runtime /usr/local/bin/containerd; then containerd_version "$TK_BUNDLE/bin/containerd"; fi
+    if [ -z "$TK_BUNDLE" ]; then echo "$TK_CONTAINERD_VERSION"; elif owned /usr/local/bin/containerd runtime; then containerd_version "$TK_BUNDLE/bin/containerd"; fi
 }
 wanted_tailscale() {
-    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif ours tailnet /usr/local/sbin/tailscaled; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
+    if [ -z "$TK_BUNDLE" ]; then echo "$TK_TAILSCALE_VERSION"; elif owned /usr/local/sbin/tailscaled tailnet; then tailscale_version "$TK_BUNDLE/bin/tailscaled"; fi
 }
 # has_wanted_version NAME PROGRAM: whether the program is of the version that wanted_NAME prints, as NAME_version reads it; any will
 # do where that prints nothing.
@@ -65,7 +59,7 @@ has_wanted_tailscale() {
 }
 has_wanted_static_pods() {
     local component
-    is_control_plane || return 0
+    on_control_plane || return 0
     for component in kube-apiserver kube-controller-manager kube-scheduler; do
         grep -qsE "^ *image: .*/$component:v${TK_KUBERNETES_VERSION//./\\.}\$" "/etc/kubernetes/manifests/$component.yaml" || return
     done
@@ -76,7 +70,7 @@ has_wanted_binaries() {
 # A lost answer is not another version: the node would be drained for nothing.
 has_wanted_kubernetes() {
     has_wanted_binaries || return
-    ask 60 "which version the cluster has, to the API by the kubelet's identity" cluster_version
+    ask 60 "which version the cluster has, to the API by the kubelet's identity" cluster_version kubectl_node
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || return
     ask 60 "which version of the kubelet runs here, to the API by the kubelet's identity" running_kubelet
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ]
@@ -92,7 +86,7 @@ guard() {
         fail "the kubelet here is of Kubernetes $kubelet, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $kubelet or newer"
     elif [ "$(minor "$TK_KUBERNETES_VERSION")" -gt $(($(minor "$cluster") + 1)) ]; then
         fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetesVersion $TK_KUBERNETES_VERSION skips a minor, which Kubernetes does not support; nothing was changed. Go to a version of 1.$(($(minor "$cluster") + 1)) first"
-    elif ! is_control_plane && older "$cluster" "$TK_KUBERNETES_VERSION"; then
+    elif ! on_control_plane && older "$cluster" "$TK_KUBERNETES_VERSION"; then
         fail "the control planes are at Kubernetes $cluster still, and a worker must not be ahead of them; nothing was changed here. Upgrade them to $TK_KUBERNETES_VERSION first"
     fi
 }

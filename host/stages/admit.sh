@@ -1,8 +1,11 @@
 # shellcheck shell=bash
+# Waiting while other stages work on this host is the point of this one.
+# lock: folder
+# requires: lib/members lib/cluster-notes lib/requests
 # Stage admit, on a control plane that has joined: lets the named workers in, waits until each reports that it has joined, and
 # closes the door again whatever happened. Each worker has a bootstrap token of its own, whose value both sides know
 # beforehand. It is valid only while this script waits for that worker, and gets a certificate for that worker alone: the
-# tokens' group is not one that the controller manager approves for. After requests.sh.
+# tokens' group is not one that the controller manager approves for.
 # Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
 # words; secret), TK_JOIN_SECONDS.
 
@@ -191,12 +194,6 @@ approve_identities() {
         REPORTED[$uid]=1
         logger -p daemon.warning -t tailkube -- "certificate request $name of $user is left alone: $why" || true
     done
-}
-
-# The lock is for what changes this host. Waiting here while other stages work on it is the point of this one.
-lock_host() {
-    mkdir -p "$TK_RUN"
-    chmod 0700 "$TK_RUN"
 }
 
 # Until all have joined or given up. A token ends with the wait for its worker.

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
+# requires: lib/etcd-members
 # Stage checks, on the first control plane: is every address where it was declared, and does every path between every
 # pair of nodes work? The probes need no image but the pause image that every node has: they run the host's own bash,
-# socat, getent and ping, mounted read-only, inside a pod's network. After node.sh and etcd-members.sh.
+# socat, getent and ping, mounted read-only, inside a pod's network.
 #
 # Bounds follow the hosts: how long the slowest one took to start its probe says how slow they are at the moment (with an SD
 # card under load, minutes instead of seconds), and what comes after is given time in proportion.

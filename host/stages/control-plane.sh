@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/members lib/endpoint lib/etcd lib/certificates lib/node-security lib/security lib/approver lib/founding lib/overlap
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it founds the cluster or joins the one that is there.
 #
@@ -148,11 +149,6 @@ forget_former_self() {
     [ "$ANSWER" = "$TK_MARK" ] || forget_node "$TK_NODE"
 }
 
-cluster_version() {
-    kubectl_cluster -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}' |
-        sed -n 's/^kubernetesVersion: *"\{0,1\}v\([^"]*\)"\{0,1\}$/\1/p' | grep .
-}
-
 # endpoint_owner: `cluster` or `foreign`; fails while there is no clear answer.
 endpoint_owner() {
     local answer
@@ -166,7 +162,7 @@ join_cluster() {
     ask 60 "whether the API server at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT is this cluster's" endpoint_owner
     [ "$ANSWER" = cluster ] || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint and another podCidr for this stack (both are advertised to all devices of a tailnet), or destroy the other cluster"
     use_minted_credentials
-    ask 60 "which version of Kubernetes the cluster runs (ConfigMap kube-system/kubeadm-config), to the API" cluster_version
+    ask 60 "which version of Kubernetes the cluster runs (ConfigMap kube-system/kubeadm-config), to the API" cluster_version kubectl_cluster
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes $ANSWER, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
     forget_former_self
     install_safe_security_files

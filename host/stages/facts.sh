@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# lock: none
 # Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
 # does not meet them fails with all of its problems at once.
 # Given: TK_BUNDLE (absolute path or empty), TK_REQUIREMENTS (bash, of components/hosts/requirements.ts, on the variables below).
@@ -22,7 +23,7 @@ os_at_least() {
 
 # A half-finished cluster of our own holds ports, too; the next run finishes or resets it. It is ours only from when the stage
 # runtime has looked at the host and found no other there.
-ours() { [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]; }
+is_ours() { [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]; }
 
 # etcd_content: the first names in etcd's folder that are not this cluster's.
 etcd_content() {
@@ -32,7 +33,7 @@ etcd_content() {
 
 # kubernetes_containers: containers in Kubernetes' namespace of containerd that are not this cluster's. No answer is not none.
 kubernetes_containers() {
-    ours && return 0
+    is_ours && return 0
     foreign_containers 2>/dev/null || foreign_containers 2>/dev/null || printf 'ctr does not answer '
 }
 
@@ -48,7 +49,7 @@ containerd_owner() {
 # another VXLAN's, has no process.
 ports_taken() {
     local port protocol line process
-    ours && return 0
+    is_ours && return 0
     for port in "$@"; do
         case $port in */udp) protocol=-u ;; *) protocol=-t ;; esac
         line=$(ss -Hlnp "$protocol" "sport = :${port%/udp}" 2>/dev/null | head -n 1)
@@ -119,7 +120,7 @@ absent_kernel_options() {
 
 # A cluster that somebody else made is never touched.
 cluster_kind() {
-    if ours; then
+    if is_ours; then
         printf ours
     elif [ -n "$(foreign_kubernetes)" ]; then
         printf foreign
@@ -175,9 +176,10 @@ gather() {
     fi
 }
 
-# Without the lock and its directory of the other stages: this one leaves no trace.
-main() {
-    set -uo pipefail
+apply() {
+    # What a host cannot answer is for the requirements to judge.
+    set +e
+    trap - ERR
     gather
     eval "$TK_REQUIREMENTS"
     if [ ${#PROBLEMS[@]} -gt 0 ]; then

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/node lib/node-security
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
 # Given (beside node.sh's and node-security.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
+# requires: lib/reset lib/runtime lib/tailnet lib/lan
 # Takes everything of ours off a host, all stages at once and newest first, from whole ones as from those that failed or
-# were killed: what a stage has written down is what is undone. After reset.sh, runtime.sh, network.sh,
-# and tailnet.sh or lan.sh.
+# were killed: what a stage has written down is what is undone.
 # Given: TK_BUNDLE, TK_ROLE, TK_HOST_GUARD.
 
 # shellcheck disable=SC2034,SC2153  # TK_STAGE is lib/base.sh's, TK_STATE is not a misspelling of it

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
+# requires: lib/upgrade-parts lib/drain lib/secure
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
-# workers; and how it is hardened. After reset.sh, runtime.sh, tailnet.sh, node.sh, etcd-members.sh, drain.sh, etcd.sh, certificates.sh,
-# node-security.sh, cluster-notes.sh, security.sh, secure.sh, versions.sh and upgrade-parts.sh.
+# workers; and how it is hardened.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
 #
 # A run that is killed leaves its notes behind, and the next one goes through all steps again: each looks first.
@@ -17,11 +17,11 @@ RENEWED=$TK_STATE/certificates-renewed
 # What kubeadm's own working copies in /etc/kubernetes/tmp are good for ends with the upgrade: the snapshot is kept elsewhere.
 forget_kubeadm_copies() { rm -rf /etc/kubernetes/tmp/kubeadm-*; }
 
-has_wanted_renewal() { ! is_control_plane || [ "$(cat "$RENEWED" 2>/dev/null)" = "$TK_CERTIFICATE_RENEWAL" ]; }
+has_wanted_renewal() { ! on_control_plane || [ "$(cat "$RENEWED" 2>/dev/null)" = "$TK_CERTIFICATE_RENEWAL" ]; }
 
 report() {
     local expiry='' encryption=''
-    if is_control_plane; then
+    if on_control_plane; then
         expiry=$(certificate_expiry) || exit
         encryption=$(encryption_state)
     fi
@@ -29,7 +29,7 @@ report() {
 }
 
 remember_renewal() {
-    is_control_plane || return 0
+    on_control_plane || return 0
     own "$RENEWED"
     record "$RENEWED" "$TK_CERTIFICATE_RENEWAL"
 }
@@ -65,7 +65,7 @@ apply() {
         report
         return
     fi
-    ask 180 "which version the cluster has, to the API at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT by the kubelet's identity" cluster_version
+    ask 180 "which version the cluster has, to the API at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT by the kubelet's identity" cluster_version kubectl_node
     cluster=$ANSWER
     RESUMED=
     [ ! -e "$UPGRADING" ] || RESUMED=1
@@ -75,7 +75,7 @@ apply() {
         uncordon
         if ! has_wanted_renewal || ! has_wanted_security; then
             require_etcd "nothing was changed"
-            withdraw_endpoint
+            hand_over_endpoint
             if ! has_wanted_security; then secure_node; fi
             if ! has_wanted_renewal; then
                 require_etcd "the certificates were not renewed"
@@ -94,15 +94,15 @@ apply() {
     to_disk "$UPGRADING"
     TK_STAGE=runtime install_kubernetes kubeadm
     fetch
-    if is_control_plane && [ "$cluster" != "$TK_KUBERNETES_VERSION" ]; then snapshot_etcd "$cluster"; fi
+    if on_control_plane && [ "$cluster" != "$TK_KUBERNETES_VERSION" ]; then snapshot_etcd "$cluster"; fi
     drain
     # A drain may take long enough for another member to fail.
     if ! poll 60 whole_etcd; then give_up_before_the_stop; fi
-    withdraw_endpoint
+    hand_over_endpoint
     upgrade_tailscale
     upgrade_containerd
     # What the cluster's document asks of the new API server has to be there before it starts.
-    if is_control_plane; then install_safe_security_files; fi
+    if on_control_plane; then install_safe_security_files; fi
     if noted apply || ! has_wanted_kubernetes; then
         require_etcd "kubeadm was not run, and the node stays cordoned for the next run"
         upgrade_kubernetes "$cluster"

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { scriptText, shellQuote } from "../../../components/hosts/script-text";
+import { withRequired } from "../../../components/hosts/stages";
 
 export interface Finished {
   stdout: string;
@@ -90,6 +91,11 @@ export function snapshot(folder: string): Record<string, string> {
     }),
   );
 }
+
+/** The files of a stage, or of single files with all that they require, without lib/base.sh, which `withLibrary` has. */
+export const partsOf = (...names: string[]): string[] => [
+  ...new Set(names.flatMap((name) => withRequired(name.includes("/") ? name : `stages/${name}.sh`))),
+];
 
 /** The library of all stages with its folders moved below `root`, and then some more bash, run as the stage `stage`. */
 export function withLibrary(root: string, text: string, stage = "test"): string {

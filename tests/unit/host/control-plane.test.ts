@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText, shellQuote } from "../../../components/hosts/script-text";
-import { stageFiles } from "../../../components/hosts/stages";
 import {
   assignments,
   bash,
   type Finished,
+  partsOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -114,7 +114,7 @@ function tailnetStatus(devices: Device[] | null, BackendState = "Running"): stri
  * everything else is the stage's own. The clock runs as fast as `sleep` is called.
  */
 function stage(root: string, more: Record<string, string>, world: World, text = "apply"): string {
-  const script = stageFiles["control-plane"]
+  const script = partsOf("control-plane")
     .map(scriptText)
     .join("\n")
     .replace(/\/(etc\/kubernetes|var\/lib\/kubelet|var\/lib\/etcd|var\/log)\b/g, `${root}/$1`);

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
-import { type Stage, stageFiles } from "../../../components/hosts/stages";
-import { assignments, bash, removeTemporaryFolders, temporaryFolder, withLibrary } from "./bash";
+import type { Stage } from "../../../components/hosts/stages";
+import { assignments, bash, partsOf, removeTemporaryFolders, temporaryFolder, withLibrary } from "./bash";
 import { isThorough, placesTried, someOf } from "../samples";
 
 afterEach(removeTemporaryFolders);
@@ -93,7 +93,7 @@ function run(cluster: Cluster, text: string, name: Stage = "settle") {
     root,
     [
       assignments({ ROOT: root, ...variables }),
-      stageFiles[name]
+      partsOf(name)
         .map(scriptText)
         .join("\n")
         .replace(/\/etc\/kubernetes/g, `${root}/etc/kubernetes`),

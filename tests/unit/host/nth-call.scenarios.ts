@@ -1,15 +1,14 @@
 /** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
 import { chmodSync } from "node:fs";
 import { scriptText } from "../../../components/hosts/script-text";
-import { type Stage, stageFiles, undoFiles } from "../../../components/hosts/stages";
+import type { Stage } from "../../../components/hosts/stages";
 import { FakeCluster } from "./fake-cluster";
 
 export interface Scenario {
   title: string;
-  stage: Stage | "undo";
+  stage: Stage;
   verb: "apply" | "remove";
   node: { name: string; ip: string; role: "control-plane" | "worker" };
-  files?: readonly string[];
   variables?: Readonly<Record<string, string>>;
   /** Makes the cluster and the host's files as they are before the run. */
   before: (cluster: FakeCluster) => void;
@@ -91,9 +90,6 @@ export const variables: Readonly<Record<string, string>> = {
     ].map((name) => [`TK_${name}`, name]),
   ),
 };
-
-export const filesOf = ({ stage, files }: Scenario): readonly string[] =>
-  files ?? (stage === "undo" ? undoFiles("tailnet") : stageFiles[stage]);
 
 /** Three control planes and a worker, all in and well. */
 function cluster(c: FakeCluster): void {

@@ -1,9 +1,9 @@
 import { rmSync } from "node:fs";
 import { expect } from "chai";
-import { renderStdin } from "../../../components/hosts/script-text";
+import { renderStdin } from "../../../components/hosts/stages";
 import { FakeCluster } from "./fake-cluster";
 import { type Call, FakeServer, type Fault, freshRoot, type Mode, resetRoot, type Run, whyNot } from "./nth-call";
-import { filesOf, mark, type Scenario, scenarios, variables } from "./nth-call.scenarios";
+import { mark, type Scenario, scenarios, variables } from "./nth-call.scenarios";
 
 /** All calls in all modes with TAILKUBE_ALL_CALLS=1; else so many faults of each scenario, spread by the seed. */
 const all = process.env.TAILKUBE_ALL_CALLS === "1";
@@ -133,7 +133,6 @@ describe("The Nth call of a stage fails", function () {
     const text = renderStdin({
       node: scenario.node.name,
       stage: scenario.stage,
-      files: filesOf(scenario),
       variables: {
         ...variables,
         TK_ROLE: scenario.node.role,

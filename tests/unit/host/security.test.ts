@@ -1,8 +1,16 @@
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
-import { hardeningFiles } from "../../../components/hosts/stages";
-import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import {
+  assignments,
+  bash,
+  bashOk,
+  partsOf,
+  removeTemporaryFolders,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 afterEach(removeTemporaryFolders);
 
@@ -28,7 +36,7 @@ const given = {
   TK_ADMISSION: "",
   TK_AUDIT_POLICY: "kind: Policy",
 };
-const files = ["lib/reset.sh", "lib/node.sh", ...hardeningFiles, "lib/secure.sh"];
+const files = partsOf("lib/secure.sh");
 
 /** Scripts with the host's folders moved below `root`, and a cluster whose tools take notes; then some more bash. */
 function node(root: string, text: string, more: Record<string, string> = {}, known = ""): string {
@@ -54,7 +62,7 @@ function node(root: string, text: string, more: Record<string, string> = {}, kno
       script,
       'log() { echo "$*" >>"$ROOT/log"; }',
       "sleep() { :; }",
-      `is_control_plane() { [ "$TK_ROLE" = control-plane ]; }
+      `on_control_plane() { [ "$TK_ROLE" = control-plane ]; }
       kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *patch*|annotate*) log "security \${*: -1}" ;; esac; }
       run_kubeadm() {
           log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"

@@ -2,8 +2,17 @@ import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
 import { scriptText } from "../../../components/hosts/script-text";
-import { type Stage, stageFiles } from "../../../components/hosts/stages";
-import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import type { Stage } from "../../../components/hosts/stages";
+import {
+  assignments,
+  bash,
+  bashOk,
+  partsOf,
+  removeTemporaryFolders,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 afterEach(removeTemporaryFolders);
 
@@ -25,7 +34,7 @@ const variables = {
  * the fakes were asked; then some more bash.
  */
 function stage(root: string, name: Stage, more: Record<string, string>, text: string): string {
-  const script = stageFiles[name]
+  const script = partsOf(name)
     .map(scriptText)
     .join("\n")
     .replace(/\/etc\/kubernetes/g, `${root}/etc/kubernetes`)
@@ -58,7 +67,7 @@ describe("wait_for_cilium", () => {
     const run = bash(
       withLibrary(
         root,
-        `${scriptText("stages/settle.sh")}
+        `${scriptText("lib/readiness.sh")}
         TK_READY_SECONDS=0
         mkdir -p "$TK_RUN"
         sleep() { :; }
@@ -99,7 +108,7 @@ describe("wait_for_cilium", () => {
   });
 });
 
-describe("settle_node", () => {
+describe("set_declared", () => {
   /** Settles one node whose annotation holds `before`, which it has but for `gone`; returns what kubectl was asked to change. */
   function settle(kind: "labels" | "taints", before: string, wanted: string, gone = "") {
     const root = temporaryFolder();
@@ -123,7 +132,7 @@ describe("settle_node", () => {
             *) log "$*" ;;
             esac
         }
-        settle_node w1 ${kind} "$WANTED"
+        set_declared w1 ${kind} "$WANTED"
         result`,
       ),
     );
@@ -420,7 +429,7 @@ esac
         }
         wait_for() { poll 3 "\${@:3}" || fail "$2"; }
         sleep() { command sleep 0.1; }
-        settle_secrets
+        store_secrets
         result`,
       ),
     );
@@ -457,7 +466,7 @@ esac
     for (const encrypts of ["", "1"]) {
       const root = temporaryFolder();
       write(`${root}/usr/local/lib/tailkube/etcd`, "#!/bin/bash\nexit 1\n", 0o755);
-      const text = `cluster_note() { ANSWER=; }\nwrite_cluster_note() { log "note $1 $2"; }\nkubectl_admin() { log "$*"; }\nsettle_secrets`;
+      const text = `cluster_note() { ANSWER=; }\nwrite_cluster_note() { log "note $1 $2"; }\nkubectl_admin() { log "$*"; }\nstore_secrets`;
       const { status, stderr } = bash(
         stage(root, "settle", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
       );

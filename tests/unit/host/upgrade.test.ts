@@ -1,8 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
-import { stageFiles } from "../../../components/hosts/stages";
-import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import {
+  assignments,
+  bash,
+  bashOk,
+  partsOf,
+  removeTemporaryFolders,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 afterEach(removeTemporaryFolders);
 
@@ -81,14 +89,7 @@ esac`,
       0o755,
     );
     const text = 'poll() { shift; "$@" >/dev/null 2>&1; }\nrestart_cilium; result';
-    const run = bash(
-      stage(
-        root,
-        ["lib/reset.sh", "stages/runtime.sh", "stages/tailnet.sh", "lib/node.sh", "lib/upgrade-parts.sh"],
-        { TK_NODE: "w1" },
-        text,
-      ),
-    );
+    const run = bash(stage(root, partsOf("lib/upgrade-parts.sh"), { TK_NODE: "w1" }, text));
     return { log: logOf(root), ...run };
   }
 
@@ -113,7 +114,7 @@ esac`,
 });
 
 describe("lib/versions.sh", () => {
-  const files = ["lib/reset.sh", "stages/runtime.sh", "lib/node.sh", "lib/versions.sh"];
+  const files = partsOf("lib/versions.sh");
   /** Whether the host has what is wanted, where these calls get no answer, once or ever. */
   function wanted(question: string, text: string, times: "once" | "always", more: Record<string, string> = {}) {
     const root = temporaryFolder();
@@ -264,7 +265,7 @@ esac
 });
 
 describe("lib/etcd.sh", () => {
-  const files = ["lib/reset.sh", "lib/node.sh", "lib/etcd.sh"];
+  const files = partsOf("lib/etcd.sh");
 
   it("keeps the newest three of the automatic snapshots, and all others", () => {
     const root = temporaryFolder();
@@ -439,7 +440,7 @@ describe("lib/etcd.sh", () => {
 });
 
 describe("lib/certificates.sh", () => {
-  const files = ["lib/reset.sh", "lib/node.sh", "lib/etcd.sh", "lib/certificates.sh"];
+  const files = partsOf("lib/certificates.sh");
   const kubeadm = (leaf: string, renew = ":") => `
     timeout() { shift; "$@"; }
     kubeadm() {
@@ -527,7 +528,7 @@ END
 });
 
 describe("stage upgrade", () => {
-  const files = stageFiles.upgrade;
+  const files = partsOf("upgrade");
 
   interface Host {
     role?: "control-plane" | "worker";
@@ -598,7 +599,7 @@ describe("stage upgrade", () => {
       drain() { log drain; }
       cordon() { log cordon; }
       uncordon() { log uncordon; }
-      address_is_up() { true; }
+      tailnet_address_is_up() { true; }
       api_ready() { case $1 in 100.64.0.2) ${others} ;; *) true ;; esac; }
       install_tailscale() { log "install $TK_STAGE tailscale"; }
       install_containerd() { log "install $TK_STAGE containerd"; printf '%s\\n' "$(wanted_containerd_config)" >"$ROOT/etc/containerd/config.toml"; }
@@ -1037,10 +1038,12 @@ describe("stage upgrade", () => {
 
   it("cluster_version reads what kubeadm has written, quoted or not", () => {
     for (const line of ["kubernetesVersion: v1.36.3", 'kubernetesVersion: "v1.36.3"']) {
-      const text = `kubectl_node() { printf 'apiServer: {}\\n${line}\\nnetworking: {}\\n'; }\ncluster_version`;
+      const text = `kubectl_node() { printf 'apiServer: {}\\n${line}\\nnetworking: {}\\n'; }\ncluster_version kubectl_node`;
       expect(bashOk(stage(temporaryFolder(), files, {}, text))).to.equal("1.36.3\n");
     }
-    expect(bash(stage(temporaryFolder(), files, {}, "kubectl_node() { :; }\ncluster_version")).status).to.equal(1);
+    expect(
+      bash(stage(temporaryFolder(), files, {}, "kubectl_node() { :; }\ncluster_version kubectl_node")).status,
+    ).to.equal(1);
   });
 });
 
@@ -1054,12 +1057,12 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
       apply`;
     const root = temporaryFolder();
     joined(root);
-    expect(JSON.parse(bashOk(stage(root, ["lib/reset.sh", "stages/runtime.sh"], {}, fakes)))).to.include({
+    expect(JSON.parse(bashOk(stage(root, partsOf("runtime"), {}, fakes)))).to.include({
       kubeadm: "v1.35.4",
     });
     expect(logOf(root)).to.deep.equal(["install_registries", "import_images"]);
     const fresh = temporaryFolder();
-    bashOk(stage(fresh, ["lib/reset.sh", "stages/runtime.sh"], {}, fakes));
+    bashOk(stage(fresh, partsOf("runtime"), {}, fakes));
     expect(logOf(fresh)).to.deep.equal([
       "claim_host",
       "kernel_settings",
@@ -1072,15 +1075,15 @@ describe("the stages runtime and tailnet on a node that has joined", () => {
 
   it("tailnet installs nothing, and looks after the rest", () => {
     const fakes = `
-      for f in remember_kernel guard_network calm_network_managers forward_ipv4 install_tailscale unit_start log_in install_units; do eval "$f() { log $f \\$*; }"; done
-      address_is_up() { true; }; tailnet_address() { echo 100.64.0.1; }; ask_status() { :; }; self() { echo x; }
+      for f in remember_kernel guard_network calm_network_managers forward_ipv4 install_tailscale unit_start log_in install_tailnet_units; do eval "$f() { log $f \\$*; }"; done
+      tailnet_address_is_up() { true; }; tailnet_address() { echo 100.64.0.1; }; ask_status() { :; }; self() { echo x; }
       apply`;
     const root = temporaryFolder();
     joined(root);
-    bashOk(stage(root, ["stages/tailnet.sh"], {}, fakes));
+    bashOk(stage(root, partsOf("tailnet"), {}, fakes));
     expect(logOf(root)).to.include("unit_start tailscaled.service").and.not.include("install_tailscale");
     const fresh = temporaryFolder();
-    bashOk(stage(fresh, ["stages/tailnet.sh"], {}, fakes));
+    bashOk(stage(fresh, partsOf("tailnet"), {}, fakes));
     expect(logOf(fresh)).to.include("install_tailscale");
   });
 });

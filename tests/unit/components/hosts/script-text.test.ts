@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
-import { renderStdin, scriptText, shellQuote } from "../../../../components/hosts/script-text";
-import { stageFiles, undoFiles } from "../../../../components/hosts/stages";
+import { scriptText, shellQuote } from "../../../../components/hosts/script-text";
+import { renderStdin, stageFiles, stages } from "../../../../components/hosts/stages";
 import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "../../host/bash";
 
 /** Any text that a shell's variable can hold: everything but NUL. */
@@ -12,17 +12,11 @@ const shellText = () => fc.string({ unit: "binary", maxLength: 40 }).map((text) 
 const shellSyntax = () => fc.string({ unit: fc.constantFrom(..."'\"\\$`!{}()<>|&;~#*?[]-= \n\t\ra"), maxLength: 30 });
 const anyText = () => fc.oneof(shellText(), shellSyntax());
 
-const stages: Record<string, readonly string[]> = {
-  ...stageFiles,
-  undo: undoFiles("tailnet"),
-  "undo-lan": undoFiles("lan"),
-};
-
 const lastLine = 'main "$1" </dev/null\n';
 
-/** A stage that does nothing but run the given `apply`. */
+/** The shortest stage, with another `apply`, and without its lock. */
 function harmlessStage(apply: string, variables: Record<string, string> = {}): string {
-  const text = renderStdin({ node: "node1", stage: "test", files: [], variables });
+  const text = renderStdin({ node: "node1", stage: "peers", variables });
   expect(text.endsWith(lastLine)).to.equal(true);
   return `${text.slice(0, -lastLine.length)}lock_host() { :; }\napply() {\n${apply}\n}\n${lastLine}`;
 }
@@ -48,7 +42,7 @@ describe("renderStdin", () => {
         const variables = Object.fromEntries(texts.map((text, i) => [`TK_V${i}`, text]));
         const names = ["TK_NODE", "TK_STAGE", ...Object.keys(variables)];
         const text = harmlessStage(`printf '%s\\0' ${names.map((name) => `"$${name}"`).join(" ")}`, variables);
-        expect(bashOk(text, "apply").split("\0").slice(0, -1)).to.deep.equal(["node1", "test", ...texts]);
+        expect(bashOk(text, "apply").split("\0").slice(0, -1)).to.deep.equal(["node1", "peers", ...texts]);
       }),
       { numRuns: 20 },
     );
@@ -56,16 +50,16 @@ describe("renderStdin", () => {
 
   it("refuses a name that is no name of a script's variable", () => {
     for (const name of ["PATH", "tk_x", "TK_", "TK_a", "TK_A B", "TK_A;id", "TK_A=1\nTK_B", ""]) {
-      expect(() => renderStdin({ node: "n", stage: "s", files: [], variables: { [name]: "" } }), name).to.throw(
-        /^s: .* is no name for a script's variable$/,
+      expect(() => renderStdin({ node: "n", stage: "facts", variables: { [name]: "" } }), name).to.throw(
+        /^facts: .* is no name for a script's variable$/,
       );
     }
   });
 
-  it("has all of a stage's files after the library, in order, and ends with the call", () => {
-    for (const [stage, files] of Object.entries(stages)) {
-      const text = renderStdin({ node: "n", stage, files, variables: {} });
-      const at = ["lib/base.sh", ...files].map((file) => text.indexOf(scriptText(file)));
+  it("has each of a stage's files after what it requires, and ends with the call", () => {
+    for (const stage of stages) {
+      const text = renderStdin({ node: "n", stage, variables: {} });
+      const at = stageFiles(stage).map((file) => text.indexOf(scriptText(file)));
       expect([...at].sort((a, b) => a - b)).to.deep.equal(at);
       expect(at[0]).to.be.greaterThan(0);
       expect(text.endsWith(`\n${lastLine}`)).to.equal(true);
@@ -84,8 +78,8 @@ describe("renderStdin", () => {
       }
       shopt -s extdebug
       trap spy DEBUG`;
-    for (const [stage, files] of Object.entries(stages)) {
-      const text = renderStdin({ node: "n", stage, files, variables: {} });
+    for (const stage of stages) {
+      const text = renderStdin({ node: "n", stage, variables: {} });
       const { stderr } = bash(`${spy}\n${text.slice(0, -lastLine.length)}`, "apply");
       expect(stderr, stage).to.equal("");
       const called = bash(`${spy}\n${text}`, "apply");
@@ -93,11 +87,48 @@ describe("renderStdin", () => {
     }
   });
 
-  it("defines apply in every stage, and remove in the undo of them all", () => {
-    for (const [stage, files] of Object.entries(stages)) {
-      const text = renderStdin({ node: "n", stage, files, variables: {} }).slice(0, -lastLine.length);
+  it("defines no function twice", () => {
+    for (const stage of stages) {
+      const text = renderStdin({ node: "n", stage, variables: {} });
+      const names = [...text.matchAll(/^([a-z_0-9]+)\(\) /gm)].map((match) => match[1]!);
+      expect(names.length).to.be.greaterThan(50);
+      const twice = names.filter((name, i) => names.indexOf(name) !== i);
+      expect(twice, stage).to.deep.equal([]);
+    }
+  });
+
+  it("has what each file calls: every function of host/lib and host/stages that a stage names is in it", () => {
+    const files = ["lib", "stages"].flatMap((folder) =>
+      readdirSync(join(__dirname, "../../../../host", folder)).map((file) => `${folder}/${file}`),
+    );
+    const owner = new Map(
+      files.flatMap((file) =>
+        [...scriptText(file).matchAll(/^([a-z_0-9]+)\(\) /gm)].map((match) => [match[1]!, file] as const),
+      ),
+    );
+    for (const stage of stages) {
+      const own = new Set(stageFiles(stage));
+      for (const file of own) {
+        // Words where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
+        const code = scriptText(file).replace(/^\s*#.*$/gm, "");
+        const called = [
+          ...code.matchAll(
+            /(?:^\s*|[;|&(!{] ?|\b(?:if|then|else|elif|while|until|do) )([a-z][a-z_0-9]*_[a-z_0-9]+)\b(?!=)/gm,
+          ),
+        ];
+        const missing = called
+          .map((match) => match[1]!)
+          .filter((name) => owner.has(name) && !own.has(owner.get(name)!));
+        expect([...new Set(missing)], `${stage}: ${file}`).to.deep.equal([]);
+      }
+    }
+  });
+
+  it("defines apply in every stage, and remove alone in the undo of them all", () => {
+    for (const stage of stages) {
+      const text = renderStdin({ node: "n", stage, variables: {} }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const expected = stage === "facts" ? "main " : stage.startsWith("undo") ? "apply remove main " : "apply main ";
+      const expected = stage === "undo" ? "remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

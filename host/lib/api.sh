@@ -1,0 +1,20 @@
+# shellcheck shell=bash
+# Who asks the API: the node by the kubelet's identity, a control plane as the administrator, or nobody, by /readyz.
+# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT (of each API server).
+
+# kubectl's cache of what the API offers would stay in root's home.
+export KUBECACHEDIR=$TK_RUN/kube-cache
+
+kubectl_node() { kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/kubelet.conf "$@"; }
+kubectl_admin() { kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+# api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials (/readyz is open
+# to anybody), for a joiner has none yet; kubectl would ask the terminal for a user name.
+api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
+endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
+
+# A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.
+KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
+
+kubectl_cluster() { kubectl --request-timeout=20s --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
+# What it asks about hardening and what the cluster remembers.
+kubectl_security() { kubectl_cluster "$@"; }

@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# requires: lib/api
+# Whether nodes and workloads are ready, and why they are not.
+# Given: TK_NODES (names), TK_READY_SECONDS.
+
+rolled_out() { kubectl_admin -n kube-system rollout status "$1" --timeout=5s; }
+# Each declared node by its name: another one that is Ready does not stand in for it. NOT_READY names those that are not.
+nodes_ready() {
+    local node
+    NOT_READY=
+    for node in $TK_NODES; do
+        [ "$(kubectl_admin get node "$node" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ] || NOT_READY+=" $node"
+    done
+    [ -z "$NOT_READY" ]
+}
+
+# why SELECTOR: what the operator would look at first when a workload does not become ready.
+why() {
+    kubectl_admin -n kube-system get pods -l "$1" --no-headers 2>/dev/null | awk '$3 != "Running" || $2 !~ /^([0-9]+)\/\1$/ {printf "%s is %s (%s ready, %s restarts); ", $1, $3, $2, $4}' | head -c 600
+}
+
+# Every pod of Cilium is of the release's present values, and ready. They are replaced one node at a time. Envoy and the
+# operator are there as the chart's values say.
+wait_for_cilium() {
+    local workload
+    ask 60 "which workloads kube-system has, to the API" kubectl_admin -n kube-system get daemonsets,deployments -o name
+    for workload in daemonset.apps/cilium $(grep -xE 'daemonset\.apps/cilium-envoy|deployment\.apps/cilium-operator' <<<"$ANSWER"); do
+        poll "$TK_READY_SECONDS" rolled_out "$workload" ||
+            fail "Cilium is not ready after $TK_READY_SECONDS s: $(why 'k8s-app in (cilium, cilium-envoy), io.cilium/app!=operator')$(why io.cilium/app=operator)see 'kubectl -n kube-system logs ${workload/.apps/}'"
+    done
+}
