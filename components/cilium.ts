@@ -54,12 +54,13 @@ export class Cilium extends pulumi.ComponentResource {
         // pending, a state that Helm refuses to go on from.
         skipAwait: true,
       },
-      // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away.
+      // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away. And a release that
+      // leaves the state alone (pulumi destroy --target) must not take the network from a cluster that lives.
       {
         parent: this,
         provider,
         dependsOn: opts?.dependsOn,
-        deletedWith: opts?.deletedWith,
+        retainOnDelete: true,
         hooks: { beforeCreate: [clear("create")], beforeUpdate: [clear("update")] },
       },
     );

@@ -146,8 +146,8 @@ export class Cluster extends pulumi.ComponentResource {
     );
     const clusterSecrets = new ClusterSecrets(
       "cluster",
-      { config, on: steward.member },
-      { parent: this, dependsOn: steward.needs },
+      { config, on: steward.member, ready: steward.ready },
+      { parent: this },
     );
     // Of the certificates alone, which are no secret.
     this.authorities = pulumi.unsecret(
@@ -239,7 +239,7 @@ export class Cluster extends pulumi.ComponentResource {
     const cilium = new Cilium(
       "cilium",
       { config, underlay, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: founded, deletedWith: clusterSecrets.script },
+      { parent: this, dependsOn: founded },
     );
     const members = prepared.map(({ member }) => member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);

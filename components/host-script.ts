@@ -103,6 +103,25 @@ export class HostScript extends remote.Command {
   }
 }
 
+/**
+ * The same value, known to the engine as nobody's: a resource that is made from it does not go when those go that the value came
+ * from (`pulumi destroy --target … --target-dependents`). It is waited for all the same.
+ */
+export function unlinked<T>(value: pulumi.Output<T>): pulumi.Output<T> {
+  // What outputs of all versions of the SDK have in common; only the types leave it out.
+  interface Parts {
+    promise: (withUnknowns: boolean) => Promise<T>;
+    isKnown: Promise<boolean>;
+    isSecret: Promise<boolean>;
+  }
+  type Constructor = new (
+    resources: [],
+    ...parts: [Promise<T>, Promise<boolean>, Promise<boolean>]
+  ) => pulumi.Output<T>;
+  const { isKnown, isSecret, promise } = value as unknown as Parts;
+  return new (pulumi.Output as unknown as Constructor)([], promise(true), isKnown, isSecret);
+}
+
 /** A command with root's rights for a login user. `optional`: without them where there is no way to them. */
 export function asRoot(user: string, command: string, optional = false): string {
   if (user === "root") return command;

@@ -1138,6 +1138,26 @@ describe("stages control-plane and join", () => {
     }
   });
 
+  it("a control plane that is in refuses other authorities than its cluster's, and changes nothing", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "control-plane", plane, fakes()));
+    const [calls, ca] = [logOf(root), `${root}/etc/kubernetes/pki/ca.crt`];
+    const other = { ...plane, TK_CA_CRT: pem("OTHER"), TK_ENCRYPTION: "encrypts: another-key" };
+    const { status, stderr } = bash(stage(root, "control-plane", other, fakes({ answers: true })));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /control-plane: the stack's state has other authorities than the cluster that this host is in/,
+    );
+    expect(logOf(root)).to.deep.equal(calls);
+    expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(
+      `${plane.TK_ENCRYPTION}\n`,
+    );
+    expect(readFileSync(ca, "utf8")).to.equal(`${plane.TK_CA_CRT}\n`);
+    // One that somebody has put beside it does no harm.
+    write(ca, `${plane.TK_CA_CRT}\n${pem("NEXT")}\n`);
+    bashOk(stage(root, "control-plane", plane, fakes({ answers: true })));
+  });
+
   it("refuses to join a cluster of another version, or of another authority", () => {
     const joining = { ...plane, TK_FOUNDER: "mark0" };
     const other = bash(stage(temporaryFolder(), "control-plane", joining, fakes({ answers: true, version: "1.35.9" })));
