@@ -21,7 +21,7 @@ import { ClusterSecrets } from "./cluster-secrets";
 import { ClusterSettle } from "./cluster-settle";
 import { ControlPlane } from "./control-plane";
 import { NodeVersion } from "./node-version";
-import { doneSince, scriptsSoFar } from "./host-script";
+import { doneSince, stepsSoFar } from "./done";
 import { makeHosts } from "./hosts";
 import { prepareNodes } from "./prepared-nodes";
 import { SecretsEncryption } from "./secrets-encryption";
@@ -89,7 +89,7 @@ export class Cluster extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
-    const scriptsBefore = scriptsSoFar();
+    const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = permitted(config, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
@@ -248,11 +248,11 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
-    const isDone = doneSince(scriptsBefore);
+    const isDone = doneSince(stepsBefore);
     isDone.apply((done) => {
       if (done) return;
       void pulumi.log.warn(
-        "this run left some of the cluster's scripts out (--target?), so the outputs stay as they were. Run pulumi up without --target",
+        "this run left some of the cluster's steps out (--target?), so the outputs stay as they were. Run pulumi up without --target",
         this,
       );
     });

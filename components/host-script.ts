@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { renderStdin } from "../scripts/render";
 import { type Stage, stageFiles } from "../scripts/stages";
 import { reported } from "../config/report";
+import { noteStep } from "./done";
 
 /** What a HostScript needs of a host. A component never asks which kind of host it has. */
 export interface ScriptTarget {
@@ -36,20 +37,6 @@ export interface HostScriptArgs {
   updateOnly?: pulumi.Input<boolean>;
   /** Run without root's rights if there is no way to them, for a script that reports just that. */
   rootOptional?: boolean;
-}
-
-/** Of each script of this program, in their order, whether the state has it as it is declared. */
-const declared: pulumi.Output<boolean>[] = [];
-
-/** How many scripts there are so far: for `doneSince`. */
-export const scriptsSoFar = () => declared.length;
-
-/**
- * Whether all scripts since then are done as they are declared. An engine that was told to leave some out (`pulumi up --target`)
- * answers with what their last runs have left.
- */
-export function doneSince(count: number): pulumi.Output<boolean> {
-  return pulumi.all(declared.slice(count)).apply((all) => all.every((isDone) => isDone));
 }
 
 /**
@@ -96,8 +83,7 @@ export class HostScript extends remote.Command {
       },
     );
     if (opts.ignoreChanges?.includes("stdin") !== true) {
-      // No secret: whether two texts are the same.
-      declared.push(pulumi.unsecret(pulumi.all([this.stdin, stdin]).apply(([done, wanted]) => done === wanted)));
+      noteStep(this.stdin, stdin);
     }
     this.result = this.stdout.apply((text) => (hasUpdate && !text ? {} : parseResult(name, text)));
   }
