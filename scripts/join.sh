@@ -7,11 +7,14 @@
 # Named in TK_KUBEADM_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
 
+# Sets TOKEN_ID, which is no secret: what stands before the token's dot.
+token_id() { [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]] && TOKEN_ID=${BASH_REMATCH[1]}; }
+
 # The admission waits for who has a token: one that cannot join gives its own back. It may have to wait until it is made valid.
 give_up() {
     local end=$((SECONDS + 30))
-    if [ -e "$DISCOVERY" ] && [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]]; then
-        until kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-${BASH_REMATCH[1]}" >/dev/null 2>&1; do
+    if [ -e "$DISCOVERY" ] && token_id; then
+        until kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-$TOKEN_ID" >/dev/null 2>&1; do
             [ "$SECONDS" -lt "$end" ] || break
             sleep 1
         done
@@ -21,27 +24,60 @@ give_up() {
 
 admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
 
+# A host that was cleaned may have left a Node with its mark, which the admission would take for a member. This host is none: it
+# says so where the admission asks (admit.sh), and waits until that Node is gone.
+deny_membership() {
+    local said
+    said=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p '{"data":{"member":"no"}}' 2>&1) || [[ $said == *"(NotFound)"* ]]
+}
+is_forgotten() {
+    local mark
+    mark=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
+}
+
+# A run that was killed between the mark and the sentinel has left a member, which needs nothing else. By the identity that the
+# kubelet got in that run; where that is no good, the host is reset as after any other attempt.
+own_mark() { MARKED=$(kubectl_node get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined} {.metadata.annotations.tailkube\.dev/token}'); }
+had_joined() {
+    local MARKED
+    owned "$SENTINEL" && [ -s /etc/kubernetes/kubelet.conf ] && poll 60 own_mark && [ "$MARKED" = "$TK_MARK $TOKEN_ID" ]
+}
+
+join_as_worker() {
+    reset_failed_attempt
+    own "$SENTINEL"
+    wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
+    wait_for 60 "the API does not take the word that this host is no member of the cluster" deny_membership
+    wait_for 180 "the cluster still has the Node $TK_NODE that this host left when it was cleaned. The admission on the first control plane removes it: its error says why it did not" is_forgotten
+    run_kubeadm join
+    changed "kubeadm join"
+    tighten_modes
+    advertise_pod_cidr
+    obtain_serving_certificate
+    remember_security
+    mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
+}
+
 apply() {
     # What a run has left that was killed in the middle of kubeadm.
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap give_up EXIT
-    [ -e "$SENTINEL" ] || (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
+    (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
+    token_id || fail "no token was made for this worker"
     refuse_other_stack
     if [ ! -e "$SENTINEL" ]; then
-        reset_failed_attempt
-        own "$SENTINEL"
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
-        wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
-        run_kubeadm join
-        changed "kubeadm join"
-        tighten_modes
-        advertise_pod_cidr
-        obtain_serving_certificate
-        remember_security
-        mark_joined "$TK_MARK"
+        if had_joined; then
+            changed "went on after the join"
+        else
+            join_as_worker
+        fi
         write_sentinel "$TK_MARK"
-        rm -f "$DISCOVERY"
+    else
+        # The admission waits for this word where the token is another than the one that let this host in.
+        mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
     fi
+    rm -f "$DISCOVERY"
     ask_pod_cidr
     result podCidr "$ANSWER"
 }

@@ -494,14 +494,15 @@ describe("stage admit", () => {
     fails = "none",
     { address = "100.64.0.21", recorded = "" } = {},
   ) => `
+    said() { echo unknown; }
     fails() { case "$*" in ${fails}) echo "etcdserver: request timed out" >&2; return 0 ;; *) return 1 ;; esac; }
     kubectl_cluster() {
         if fails "$@"; then return 1; fi
         case "$*" in
         "get node w1 "*joined*)
             echo x >>"$ROOT/asked"
-            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf mark1; else printf '%s' "${former}"; fi ;;
-        "get node w2 "*joined*) printf mark2 ;;
+            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf 'mark1 abcdef'; else printf '%s' "${former} "; fi | if [[ "$*" == *token* ]]; then cat; else cut -d' ' -f1 | tr -d '\\n'; fi ;;
+        "get node w2 "*joined*) printf 'mark2 ghijkl' ;;
         "get node w1 "*Ready*) printf '%s' "${ready}" ;;
         "get node w1 "*"-o name") echo node/w1 ;;
         "get node w2 "*"-o name") echo node/w2 ;;
@@ -516,12 +517,14 @@ describe("stage admit", () => {
         case "$*" in
         "apply "*" -f -") log apply; cat >>"$ROOT/applied" ;;
         "get --raw /apis/certificates.k8s.io/"*) ;;
+        *"get configmap --selector tailkube.dev/admission "*) echo x >>"$ROOT/words"; printf 'tailkube-member-abcdef=%s ' "$(said)" ;;
         *"get secret --selector tailkube.dev/admission "*) printf '%s' "\${tokens:-bootstrap-token-abcdef bootstrap-token-ghijkl }" ;;
         *) log "$*" ;;
         esac
     }`;
   const declared = 'declare {"data":{"w1":"100.64.0.21","w2":"100.64.0.22"}}';
-  const closed = "-n kube-system delete secret,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
+  const closed =
+    "-n kube-system delete secret,configmap,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
   const closedW1 = closed.replace("admission", "admission=w1");
 
   it("opens the door for those that have not joined, waits for their own marks, and closes it", () => {
@@ -569,6 +572,13 @@ describe("stage admit", () => {
       },
       // Its own token, which it gives back if it cannot join.
       { apiGroups: [""], resources: ["secrets"], resourceNames: ["bootstrap-token-abcdef"], verbs: ["delete"] },
+      // Where it is asked whether it is a member.
+      {
+        apiGroups: [""],
+        resources: ["configmaps"],
+        resourceNames: ["tailkube-member-abcdef"],
+        verbs: ["get", "patch"],
+      },
     ]);
     expect(applied.flatMap(({ roleRef }) => roleRef?.name ?? [])).to.deep.equal([
       "tailkube:join",
@@ -615,6 +625,66 @@ describe("stage admit", () => {
       expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("removed the Node w1");
     });
   }
+
+  describe("a Node with its machine's mark, which another token let in", () => {
+    const forget = `forget_node() { log "forget $1"; : >"$ROOT/gone"; }`;
+    // The mark and the former token; with today's when the worker has noted it, and nothing when the Node is gone.
+    const answers = (how: string) =>
+      kubectl(99999).replace(
+        /if \[ "\$\(wc[^\n]*fi ;;/,
+        `if [ -e "$ROOT/back" ]; then printf 'mark1 abcdef'; elif [ -e "$ROOT/gone" ]; then printf ' '; else printf 'mark1 ${how}'; fi ;;`,
+      );
+    const question = (root: string) =>
+      parseAllDocuments(readFileSync(`${root}/applied`, "utf8"))
+        .map((document) => document.toJS() as { kind: string; metadata: object; data?: object })
+        .filter(({ kind }) => kind === "ConfigMap");
+
+    for (const former of ["zyxwvu", ""]) {
+      it(`is removed when the worker says that it is no member (former token: ${former || "not noted"})`, () => {
+        const root = temporaryFolder();
+        const said = `said() { if [ "$(wc -l <"$ROOT/words")" -gt 2 ]; then echo no; else echo unknown; fi; }`;
+        const comes = `sleep() { SECONDS=$((SECONDS + 1)); if [ -e "$ROOT/gone" ]; then : >"$ROOT/back"; fi; }`;
+        bashOk(stage(root, "admit", joiners, `${answers(former)}\n${said}\n${comes}\n${forget}\napply`));
+        const again = declared.replace(',"w2":"100.64.0.22"', "");
+        expect(logOf(root)).to.deep.equal([declared, "apply", "forget w1", again, closedW1, closed]);
+        expect(question(root)).to.deep.equal([
+          {
+            apiVersion: "v1",
+            kind: "ConfigMap",
+            metadata: {
+              name: "tailkube-member-abcdef",
+              namespace: "kube-system",
+              labels: { "tailkube.dev/admission": "w1" },
+            },
+            data: { member: "unknown" },
+          },
+        ]);
+      });
+    }
+
+    it("stays when the worker is a member, and notes its token", () => {
+      const root = temporaryFolder();
+      const notes = `sleep() { SECONDS=$((SECONDS + 1)); [ "$(wc -l <"$ROOT/words")" -lt 3 ] || : >"$ROOT/back"; }`;
+      bashOk(stage(root, "admit", joiners, `${answers("zyxwvu")}\n${notes}\n${forget}\napply`));
+      expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+    });
+
+    for (const [what, said] of [
+      ["says nothing", "said() { echo unknown; }"],
+      [
+        "cannot be asked",
+        `said() { :; }\neval "answered_$(declare -f kubectl_admin)"\nkubectl_admin() { case "$*" in *"get configmap --selector"*) return 1 ;; esac; answered_kubectl_admin "$@"; }`,
+      ],
+      ["was asked where the question is gone", "said() { :; }"],
+    ] as const) {
+      it(`stays when the worker ${what}, and the run fails`, () => {
+        const root = temporaryFolder();
+        const text = `${answers("zyxwvu")}\n${said}\nsleep() { SECONDS=$((SECONDS + 10)); }\n${forget}\napply`;
+        expect(bash(stage(root, "admit", joiners, text)).status).to.equal(1);
+        expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
+      });
+    }
+  });
 
   it("leaves a Node alone that is neither another machine's nor Ready", () => {
     const root = temporaryFolder();
@@ -966,6 +1036,8 @@ describe("stages control-plane and join", () => {
   } = {}) => `
     kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *) log "security $*" ;; esac; }
     admitted() { [ "$(head -n 1 "$DISCOVERY")" = "kind: Config" ]; }
+    deny_membership() { :; }
+    is_forgotten() { :; }
     tighten_modes() { log tighten_modes; }
     obtain_serving_certificate() { log obtain_serving_certificate; }
     install_approver() { :; }
@@ -1188,9 +1260,62 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1",
+      "mark_joined mark1 tailkube.dev/token=abcdef",
     ]);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
+  });
+
+  it("a worker says that it is no member before it joins, and waits until the Node that it left is gone", () => {
+    const asked = `patch configmap tailkube-member-abcdef --type merge -p {"data":{"member":"no"}}`;
+    /** The patch is refused twice, as long as the API does not know the worker's rights yet; then it is answered so. */
+    const run = (patched: string, marks: string) => {
+      const root = temporaryFolder();
+      const kubectl = `
+        SECONDS=0
+        sleep() { SECONDS=$((SECONDS + 20)); }
+        count() { echo x >>"$ROOT/$1"; wc -l <"$ROOT/$1"; }
+        kubectl() {
+            case "$*" in
+            *" patch configmap "*) log "\${*:6}"; if [ "$(count patches)" -lt 3 ]; then echo "(Forbidden)" >&2; return 1; fi; ${patched} ;;
+            *" get node node1 "*) n=$(count marks); set -- ${marks}; [ "\${!n}" != ? ] || return 1; printf '%s' "\${!n}" ;;
+            *) return 1 ;;
+            esac
+        }`;
+      const text = fakes({ answers: true }).replace(/ *(deny_membership|is_forgotten)\(\) .*\n/g, "");
+      const { status, stderr } = bash(stage(root, "join", { ...of, TK_ROLE: "worker" }, `${kubectl}\n${text}`));
+      return { status, stderr, log: logOf(root).filter((line) => !line.startsWith("mark_")) };
+    };
+    const joins = ["kubeadm join < JoinConfiguration", "token: abcdef.0123456789abcdef"];
+    const good = run(":", 'mark1 ? mark1 ""');
+    expect(good, good.stderr).to.deep.include({ status: 0 });
+    expect(good.log.slice(0, 5)).to.deep.equal([asked, asked, asked, ...joins]);
+    const none = run("echo '(NotFound)' >&2; return 1", '""');
+    expect(none.log.slice(0, 5), none.stderr).to.deep.equal([asked, asked, asked, ...joins]);
+    const stays = run(":", "mark1 ".repeat(999));
+    expect(stays.status).to.equal(1);
+    expect(stays.stderr).to.match(/the cluster still has the Node node1 that this host left when it was cleaned/);
+    expect(stays.log).to.not.include(joins[0]);
+    const refused = run("return 1", '""');
+    expect(refused.stderr).to.match(/the API does not take the word that this host is no member/);
+  });
+
+  it("a worker that a run left with its mark, but without the sentinel, is a member and is not reset", () => {
+    for (const [mark, calls] of [
+      ["mark1 abcdef", []],
+      ["mark1 zyxwvu", ["reset_node"]],
+      [" ", ["reset_node"]],
+    ] as const) {
+      const root = temporaryFolder();
+      write(`${root}/etc/kubernetes/kubelet.conf`, "kind: Config\n");
+      write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
+      const text = fakes({ answers: true }).replace(
+        /kubectl_node\(\) .*/,
+        `kubectl_node() { case "$*" in *joined*) printf '${mark}' ;; *) printf 10.50.1.0/24 ;; esac; }`,
+      );
+      bashOk(stage(root, "join", { ...of, TK_ROLE: "worker" }, text));
+      expect(logOf(root).slice(0, 1), mark).to.deep.equal(calls);
+      expect(readFileSync(`${root}/var/lib/tailkube/joined`, "utf8")).to.equal("mark1\n");
+    }
   });
 
   it("a worker that cannot ask for its pod CIDR fails with the question, also in a second run", () => {
@@ -1289,7 +1414,10 @@ describe("stages control-plane and join", () => {
         ...first,
         changed: [],
       });
-      expect(logOf(root)).to.deep.equal(name === "join" ? asked : [...asked, "install_endpoint"]);
+      expect(logOf(root)).to.deep.equal([
+        ...asked,
+        name === "join" ? "mark_joined mark1 tailkube.dev/token=abcdef" : "install_endpoint",
+      ]);
     });
 
     // A control plane that kubeadm has finished goes on: scripts.control-plane.test.ts.
