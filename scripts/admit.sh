@@ -16,10 +16,14 @@
 TOKEN_LABEL=tailkube.dev/admission
 CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 
-# Those of TK_JOINERS that have not joined; those of them that may have, for their Nodes have their marks; those that have given up.
+# Those of TK_JOINERS that have not joined; those of them that may have, for their Nodes have their marks; those that have given up;
+# those of which nothing is heard any more.
 WAITING=()
 UNSURE=()
 GAVE_UP=()
+SILENT=()
+# A joiner that has begun says so every ten seconds; its API server may be on its way to another control plane meanwhile.
+SILENT_SECONDS=120
 
 # has_joined NAME: whether this joiner's Node carries its mark, and its token. Sets MARK.
 has_joined() {
@@ -105,15 +109,18 @@ who_gave_up() {
     WAITING=("${waiting[@]}")
 }
 
+# hear_joiners: WORDS has "NAME=MEMBER,BEAT" of each ConfigMap in which a joiner answers.
+hear_joiners() {
+    ask 60 "what the joiners say, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name}={.data.member},{.data.beat} {end}'
+    WORDS=" $ANSWER "
+}
+
 # serve_former_members: removes the Nodes of those of UNSURE that say that they are no members, so that they join.
 serve_former_members() {
-    local name words unsure=() TOKEN
-    [ ${#UNSURE[@]} -gt 0 ] || return 0
-    ask 60 "which joiners say that they are no members, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name}={.data.member} {end}'
-    words=$ANSWER
+    local name unsure=() TOKEN
     for name in "${UNSURE[@]}"; do
         token_of "$name"
-        if [[ " $words " == *" tailkube-member-${TOKEN%%.*}=no "* ]]; then
+        if [[ $WORDS == *" tailkube-member-${TOKEN%%.*}=no,"* ]]; then
             forget_node "$name"
             # The record of it went with it.
             declare_nodes "$name=$(joiner_address "$name")"
@@ -122,6 +129,23 @@ serve_former_members() {
         fi
     done
     UNSURE=("${unsure[@]}")
+}
+
+# who_is_silent: moves the joiners that had begun, and have not been heard for a while, from WAITING to SILENT: a stage that was killed, or
+# whose host is down, cannot give up.
+who_is_silent() {
+    local name beat waiting=() TOKEN
+    for name in "${WAITING[@]}"; do
+        token_of "$name"
+        beat=
+        if [[ $WORDS =~ " tailkube-member-${TOKEN%%.*}="[a-z]*,([0-9]+)" " ]]; then beat=${BASH_REMATCH[1]}; fi
+        if [ "$beat" != "${BEATS[$name]:-}" ]; then
+            BEATS[$name]=$beat
+            HEARD[$name]=$SECONDS
+        fi
+        if [ -n "$beat" ] && [ $((SECONDS - HEARD[$name])) -ge "$SILENT_SECONDS" ]; then SILENT+=("$name"); else waiting+=("$name"); fi
+    done
+    WAITING=("${waiting[@]}")
 }
 
 # What a token lets a joiner do: read what kubeadm needs, see whether its name is taken, and request certificates, which are
@@ -190,9 +214,6 @@ kind: RoleBinding
 metadata: {name: "tailkube:give-up-${TOKEN%%.*}", namespace: kube-system, labels: {$TOKEN_LABEL: "$name"}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "tailkube:give-up-${TOKEN%%.*}"}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:bootstrap:${TOKEN%%.*}"}]
-EOF
-        [[ " ${UNSURE[*]} " == *" $name "* ]] || continue
-        cat <<EOF
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -244,9 +265,11 @@ lock_host() {
 # Until all have joined or given up. A token ends with the wait for its worker.
 admit_waiting() {
     local end=$((SECONDS + TK_JOIN_SECONDS)) name before
-    local -A REPORTED=()
+    local WORDS
+    local -A REPORTED=() BEATS=() HEARD=()
     while [ ${#WAITING[@]} -gt 0 ]; do
         [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
+        hear_joiners
         serve_former_members
         approve_identities
         # A joiner reports that it has joined when its kubelet has its serving certificate.
@@ -259,7 +282,9 @@ admit_waiting() {
             [[ " ${WAITING[*]} " == *" $name "* ]] || close_admission "$name" || true
         done
         who_gave_up
+        who_is_silent
     done
+    [ ${#SILENT[@]} -eq 0 ] || fail "${SILENT[*]} began to join and was not heard for $SILENT_SECONDS s: its stage was killed, or its host is down or offline. When the host is up, run again"
     [ ${#GAVE_UP[@]} -eq 0 ] || fail "${GAVE_UP[*]} did not join; why is in the error of the join, and in $KUBEADM_LOG on that host"
 }
 

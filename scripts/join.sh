@@ -2,7 +2,7 @@
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
 # Given (beside node.sh's and node-security.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
-# TK_MARK, TK_ENDPOINT_ADVICE.
+# TK_MARK, TK_ENDPOINT_ADVICE, TK_BEAT_SECONDS (how often the admission hears of a join; 0: never).
 
 # Named in TK_KUBEADM_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
@@ -43,12 +43,22 @@ had_joined() {
     owned "$SENTINEL" && [ -s /etc/kubernetes/kubelet.conf ] && poll 60 own_mark && [ "$MARKED" = "$TK_MARK $TOKEN_ID" ]
 }
 
+# keep_saying PID: as long as that process joins this host, the admission hears of it; a process that is killed cannot give up.
+keep_saying() {
+    while [ -e "$DISCOVERY" ] && kill -0 "$1"; do
+        kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p "{\"data\":{\"beat\":\"$EPOCHSECONDS\"}}" || true
+        sleep "$TK_BEAT_SECONDS"
+    done
+}
+
 join_as_worker() {
     reset_failed_attempt
     own "$SENTINEL"
     wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
     wait_for 60 "the API does not take the word that this host is no member of the cluster" deny_membership
     wait_for 180 "the cluster still has the Node $TK_NODE that this host left when it was cleaned. The admission on the first control plane removes it: its error says why it did not" is_forgotten
+    # With nothing open that anybody waits for: neither the connection's output nor the host's lock.
+    if [ "$TK_BEAT_SECONDS" != 0 ]; then keep_saying "$$" </dev/null >/dev/null 2>&1 9>&- & fi
     run_kubeadm join
     changed "kubeadm join"
     tighten_modes

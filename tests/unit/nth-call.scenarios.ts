@@ -49,6 +49,8 @@ export const variables: Readonly<Record<string, string>> = {
   TK_DRAIN_SECONDS: "60",
   TK_READY_SECONDS: "60",
   TK_JOIN_SECONDS: "100",
+  // Its calls would come between the others at any time.
+  TK_BEAT_SECONDS: "0",
   TK_ENDPOINT_ADVICE: "Is the route approved?",
   TK_BUNDLE: "",
   TK_CONTAINERD_VERSION: "",

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
@@ -494,7 +495,7 @@ describe("stage admit", () => {
     fails = "none",
     { address = "100.64.0.21", recorded = "" } = {},
   ) => `
-    said() { echo unknown; }
+    said() { echo unknown,; }
     fails() { case "$*" in ${fails}) echo "etcdserver: request timed out" >&2; return 0 ;; *) return 1 ;; esac; }
     kubectl_cluster() {
         if fails "$@"; then return 1; fi
@@ -517,7 +518,7 @@ describe("stage admit", () => {
         case "$*" in
         "apply "*" -f -") log apply; cat >>"$ROOT/applied" ;;
         "get --raw /apis/certificates.k8s.io/"*) ;;
-        *"get configmap --selector tailkube.dev/admission "*) echo x >>"$ROOT/words"; printf 'tailkube-member-abcdef=%s ' "$(said)" ;;
+        *"get configmap --selector tailkube.dev/admission "*) echo x >>"$ROOT/words"; printf 'tailkube-member-abcdef=%s tailkube-member-ghijkl=unknown, ' "$(said)" ;;
         *"get secret --selector tailkube.dev/admission "*) printf '%s' "\${tokens:-bootstrap-token-abcdef bootstrap-token-ghijkl }" ;;
         *) log "$*" ;;
         esac
@@ -642,7 +643,7 @@ describe("stage admit", () => {
     for (const former of ["zyxwvu", ""]) {
       it(`is removed when the worker says that it is no member (former token: ${former || "not noted"})`, () => {
         const root = temporaryFolder();
-        const said = `said() { if [ "$(wc -l <"$ROOT/words")" -gt 2 ]; then echo no; else echo unknown; fi; }`;
+        const said = `said() { if [ "$(wc -l <"$ROOT/words")" -gt 2 ]; then echo no,; else echo unknown,; fi; }`;
         const comes = `sleep() { SECONDS=$((SECONDS + 1)); if [ -e "$ROOT/gone" ]; then : >"$ROOT/back"; fi; }`;
         bashOk(stage(root, "admit", joiners, `${answers(former)}\n${said}\n${comes}\n${forget}\napply`));
         const again = declared.replace(',"w2":"100.64.0.22"', "");
@@ -670,7 +671,7 @@ describe("stage admit", () => {
     });
 
     for (const [what, said] of [
-      ["says nothing", "said() { echo unknown; }"],
+      ["says nothing", "said() { echo unknown,; }"],
       [
         "cannot be asked",
         `said() { :; }\neval "answered_$(declare -f kubectl_admin)"\nkubectl_admin() { case "$*" in *"get configmap --selector"*) return 1 ;; esac; answered_kubectl_admin "$@"; }`,
@@ -793,6 +794,21 @@ describe("stage admit", () => {
     expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join within 1 s;/);
     expect(stderr).to.not.include("0123456789abcdef");
     expect(log.at(-1)).to.equal(closed);
+  });
+
+  it("waits no longer for a joiner that had begun and is not heard any more, and says which", () => {
+    const beats = (until: number) => `
+      said() { local beats; beats=$(wc -l <"$ROOT/words"); echo "no,$((beats < ${until} ? beats : ${until}))"; }
+      sleep() { SECONDS=$((SECONDS + 10)); }`;
+    const long = { ...joiners, TK_JOIN_SECONDS: "900" };
+    const { stderr, log } = failure(`${kubectl(99999)}${beats(3)}`, long);
+    expect(stderr).to.match(/^tailkube: node1: admit: w1 began to join and was not heard for 120 s/);
+    expect(log).to.deep.equal([declared, "apply", closed]);
+    // One that is heard, and one that has not begun, have all the time.
+    for (const said of [beats(999), "\nsaid() { echo unknown,; }\nsleep() { SECONDS=$((SECONDS + 10)); }"]) {
+      const brief = { ...joiners, TK_JOIN_SECONDS: "250" };
+      expect(failure(`${kubectl(99999)}${said}`, brief).stderr).to.match(/w1 did not join within 250 s/);
+    }
   });
 
   it("waits no longer for a joiner that has given its token back, and says which", () => {
@@ -1075,7 +1091,12 @@ describe("stages control-plane and join", () => {
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
     mark_joined() { log "mark_joined $*"; }
     apply`;
-  const of = { TK_MARK: "mark1", TK_SECURITY: "secured", TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef" };
+  const of = {
+    TK_BEAT_SECONDS: "0",
+    TK_MARK: "mark1",
+    TK_SECURITY: "secured",
+    TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef",
+  };
   const pem = (name: string) => `-----BEGIN ${name}-----\nbase64\n-----END ${name}-----`;
   const plane = {
     ...of,
@@ -1297,6 +1318,28 @@ describe("stages control-plane and join", () => {
     expect(stays.log).to.not.include(joins[0]);
     const refused = run("return 1", '""');
     expect(refused.stderr).to.match(/the API does not take the word that this host is no member/);
+  });
+
+  it("a worker is heard as long as it joins, and no longer: not when its stage was killed", () => {
+    const root = temporaryFolder();
+    // In a shell of its own, which is killed in kubeadm.
+    const text = fakes({ answers: true }).replace(
+      /run_kubeadm\(\) .*/,
+      () => 'run_kubeadm() { until [ -s "$ROOT/beats" ]; do command sleep 0.05; done; kill -9 $$; }',
+    );
+    const beats = `
+      sleep() { command sleep 0.1; }
+      kubectl() { case "$*" in *'{"data":{"beat":"'*) echo x >>"$ROOT/beats" ;; *) return 1 ;; esac; }`;
+    const { status } = bash(
+      stage(root, "join", { ...of, TK_BEAT_SECONDS: "10", TK_ROLE: "worker" }, `${beats}\n${text}`),
+    );
+    expect(status, "a signal has ended it").to.equal(undefined);
+    const heard = readFileSync(`${root}/beats`, "utf8");
+    expect(heard.length).to.be.greaterThan(0);
+    spawnSync("sleep", ["1"]);
+    const after = readFileSync(`${root}/beats`, "utf8");
+    spawnSync("sleep", ["1"]);
+    expect(readFileSync(`${root}/beats`, "utf8")).to.equal(after);
   });
 
   it("a worker that a run left with its mark, but without the sentinel, is a member and is not reset", () => {
