@@ -35,12 +35,25 @@ is_forgotten() {
     mark=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
 }
 
-# A run that was killed between the mark and the sentinel has left a member, which needs nothing else. By the identity that the
-# kubelet got in that run; where that is no good, the host is reset as after any other attempt.
-own_mark() { MARKED=$(kubectl_node get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined} {.metadata.annotations.tailkube\.dev/token}'); }
-had_joined() {
-    local MARKED
-    owned "$SENTINEL" && [ -s /etc/kubernetes/kubelet.conf ] && poll 60 own_mark && [ "$MARKED" = "$TK_MARK $TOKEN_ID" ]
+# own_mark: prints the mark that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
+# earlier attempt has left, or that kubelet has no identity. Any other failure is no answer.
+own_mark() {
+    local mark said=$TK_RUN/own-mark
+    if mark=$(kubectl_node get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>"$said"); then
+        printf %s "$mark"
+    elif ! grep -qE 'Unauthorized|unknown authority|unable to read client-(cert|key)|failed to find any PEM data|private key does not match' "$said"; then
+        cat "$said" >&2
+        return 1
+    fi
+    rm -f "$said"
+}
+
+# joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
+# worker as joined from then on, and lets it in no more.
+joined_before() {
+    owned "$SENTINEL" && [ -e /etc/kubernetes/kubelet.conf ] || return 1
+    ask 90 "whether this host's earlier join came to its end, to the API" own_mark
+    [ "$ANSWER" = "$TK_MARK" ]
 }
 
 # keep_saying PID: as long as that process joins this host, the admission hears of it; a process that is killed cannot give up.
@@ -61,11 +74,6 @@ join_as_worker() {
     if [ "$TK_BEAT_SECONDS" != 0 ]; then keep_saying "$$" </dev/null >/dev/null 2>&1 9>&- & fi
     run_kubeadm join
     changed "kubeadm join"
-    tighten_modes
-    advertise_pod_cidr
-    obtain_serving_certificate
-    remember_security
-    mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
 }
 
 apply() {
@@ -77,16 +85,15 @@ apply() {
     refuse_other_stack
     if [ ! -e "$SENTINEL" ]; then
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
-        if had_joined; then
-            changed "went on after the join"
-        else
-            join_as_worker
-        fi
-        write_sentinel "$TK_MARK"
-    else
-        # The admission waits for this word where the token is another than the one that let this host in.
-        mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
+        if ! joined_before; then join_as_worker; fi
+        tighten_modes
+        advertise_pod_cidr
+        obtain_serving_certificate
+        remember_security
     fi
+    # Also from one that is in: the admission waits for this word where the token is another than the one that let it in.
+    mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
+    [ -e "$SENTINEL" ] || write_sentinel "$TK_MARK"
     rm -f "$DISCOVERY"
     ask_pod_cidr
     result podCidr "$ANSWER"
