@@ -142,7 +142,7 @@ describe("the workflows", () => {
       for (const line of step.run!.trim().split("\n")) {
         const [command, ...words] = line.split(" ");
         if (command === "make") {
-          expect(targets.has(words[0]!), `${name}: ${line}`).to.equal(true);
+          expect(targets.has(words[0]), `${name}: ${line}`).to.equal(true);
         } else if (line === "npm ci") {
           expect(existsSync(join(root, "package-lock.json"))).to.equal(true);
         } else if (command === "npm") {
