@@ -14,9 +14,12 @@ version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = 
 # unstable have no number, and are newer than any that has.
 os_at_least() {
     local id=$os_id
-    if [ "$id" = armbian ]; then case $os_like in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac; fi
+    if [ "$id" = armbian ]; then case $os_like in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac fi
     [ "$id" = "$1" ] || return 1
-    [ -n "$os_version" ] || { [ "$id" = debian ]; return; }
+    [ -n "$os_version" ] || {
+        [ "$id" = debian ]
+        return
+    }
     version_at_least "$os_version" "$2"
 }
 

@@ -165,7 +165,7 @@ make_parents() {
 # install_text PATH MODE TEXT: writes the file if it differs. Returns 0 if it changed, 1 if not.
 install_text() {
     local path=$1 mode=$2 text=$3
-    if [ -f "$path" ] && [ "$(cat -- "$path"; printf x)" = "$text"$'\n'x ] && [ "$(stat -c %a "$path")" = "${mode#0}" ]; then
+    if [ -f "$path" ] && [ "$(cat -- "$path" && printf x)" = "$text"$'\n'x ] && [ "$(stat -c %a "$path")" = "${mode#0}" ]; then
         return 1
     fi
     if [ -e "$path" ] && ! owned "$path"; then

@@ -93,7 +93,7 @@ reset_plugins() {
 
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.
 reset_cilium() {
-    local link device family variant rules rule
+    local link device side filters family variant rules rule
     pkill -KILL -x cilium-agent 2>/dev/null || true
     for _ in 1 2 3; do
         # A pair goes with either of its ends.
@@ -104,7 +104,8 @@ reset_cilium() {
     [ -z "$(cilium_links)" ] || fail "Cilium's interface $(cilium_links | head -n 1) cannot be removed; reboot this host, then run again"
     # Programs on the host's own devices: the tc ones go with the clsact queue that Cilium made.
     for device in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}'); do
-        if [[ $(tc filter show dev "$device" ingress 2>/dev/null; tc filter show dev "$device" egress 2>/dev/null) == *cil_* ]]; then
+        filters=$(for side in ingress egress; do tc filter show dev "$device" "$side" 2>/dev/null || true; done)
+        if [[ $filters == *cil_* ]]; then
             tc qdisc del dev "$device" clsact 2>/dev/null || true
         fi
     done

@@ -247,7 +247,10 @@ in_force() {
     dump=$(dump_containerd "$1" | toml_settings) || return
     while IFS= read -r setting; do
         case $setting in *' default_runtime_name = '*) continue ;; esac
-        grep -qxF -- "$setting" <<<"$dump" || { echo "$setting"; return 1; }
+        grep -qxF -- "$setting" <<<"$dump" || {
+            echo "$setting"
+            return 1
+        }
     done < <(own_containerd_settings | toml_settings)
 }
 

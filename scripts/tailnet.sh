@@ -37,9 +37,12 @@ self() { sed -n '/^  "Self": {/,/^  }/p' <<<"$STATUS" | member '    ' "$1"; }
 
 backend_state() { timeout 10 tailscale status --json --peers=false 2>/dev/null | member '  ' BackendState; }
 logged_out() { [ "$(backend_state)" = NeedsLogin ]; }
-backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac; }
+backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac }
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
-address_is_up() { local a; a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .; }
+address_is_up() {
+    local a
+    a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .
+}
 
 tailscaled_unit() {
     cat <<'EOF'

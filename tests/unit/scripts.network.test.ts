@@ -20,7 +20,7 @@ function inNamespace(text: string) {
     ip link set eth0 up; ip link set peer0 up
     ip route add default via 192.168.1.1 dev eth0\n`;
   const [command, ...args] = [...namespace, "bash", "-s"];
-  const run = spawnSync(command!, args, {
+  const run = spawnSync(command, args, {
     input: prelude + text,
     encoding: "utf8",
     timeout: 60_000,

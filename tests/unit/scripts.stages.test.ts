@@ -85,16 +85,16 @@ describe("wait_for_cilium", () => {
 
   it("waits for the agents, the operator and Envoy, where it is installed", () => {
     const others = ["deployment.apps/coredns", "daemonset.apps/cilium-x"];
-    expect(waited([agents!, envoy!, operator!, ...others]).log).to.deep.equal([agents, envoy, operator]);
-    expect(waited([agents!, operator!, ...others]).log).to.deep.equal([agents, operator]);
+    expect(waited([agents, envoy, operator, ...others]).log).to.deep.equal([agents, envoy, operator]);
+    expect(waited([agents, operator, ...others]).log).to.deep.equal([agents, operator]);
   });
 
   it("asks again where the API does not answer, and takes no answer for none", () => {
-    expect(waited([agents!, operator!], { answers: 3 }).log).to.deep.equal([agents, operator]);
+    expect(waited([agents, operator], { answers: 3 }).log).to.deep.equal([agents, operator]);
   });
 
   it("fails with what is not ready", () => {
-    const { status, stderr } = waited([agents!, operator!], { stuck: agents });
+    const { status, stderr } = waited([agents, operator], { stuck: agents });
     expect(status).to.equal(1);
     expect(stderr).to.match(/Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff .*logs daemonset\/cilium'/);
   });
