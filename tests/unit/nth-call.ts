@@ -96,7 +96,7 @@ export function isChange(command: string, text: string): boolean {
 }
 
 const environment = (port: number, run: string, present: readonly string[]) => `
-TK_FAKE_PORT=${port} TK_FAKE_RUN=${run}
+TK_FAKE_PORT=${port} TK_FAKE_RUN=\${TK_FAKE_QUIET:-}${run}
 tk_fake() (
     set +eux
     IFS=$' \\t\\n'
@@ -171,7 +171,7 @@ mount -t proc proc ${root}/proc 2>/dev/null || mount --rbind /proc ${root}/proc
 mount --bind ${root}/run/sys ${root}/proc/sys
 for file in null zero urandom; do mount --bind /dev/$file ${root}/dev/$file; done
 exec chroot ${root} setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill \\
-    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL 150 bash -s -- "$1"
+    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL 150 bash -c "$3" bash "$1"
 `;
 
 const kernelSettings = [
@@ -183,6 +183,12 @@ const kernelSettings = [
   "fs/inotify/max_user_instances",
   "fs/inotify/max_user_watches",
 ];
+
+/** What the operator's machine tells the host's guard after a stage, whatever its calls: they are none of the stage's. */
+const confirmed = `bash -s -- "$1"; status=$?
+guard=/var/lib/tailkube/guard/guard
+if [ -e "$guard" ]; then TK_FAKE_QUIET=quiet- bash "$guard" confirm >/dev/null; fi
+exit "$status"`;
 
 /** A root folder as a fresh host has it. */
 export function freshRoot(): string {
@@ -259,8 +265,8 @@ export class FakeServer {
     this.server?.close();
   }
 
-  /** Runs a stage's text against a cluster, with at most one fault. */
-  async stage(cluster: FakeCluster, text: string, verb: string, fault?: Fault): Promise<Run> {
+  /** Runs a stage's text against a cluster, with at most one fault; and the guard's confirmation after it, if asked for. */
+  async stage(cluster: FakeCluster, text: string, verb: string, fault?: Fault, { confirm = false } = {}): Promise<Run> {
     const id = `r${(this.count += 1)}`;
     const calls: Call[] = [];
     const seen = new Map<string, number>();
@@ -287,12 +293,22 @@ export class FakeServer {
       }
       return hit ? { ...timedOut(argv), seconds: boundOf(argv) } : { ...answer, seconds: 0 };
     });
+    this.runs.set(`quiet-${id}`, (argv, stdin) => ({ ...cluster.run(argv[0]!, argv.slice(1), stdin), seconds: 0 }));
     const present = commands.filter((name) => name === "approve" || cluster.host.has(name));
     write(`${cluster.root}/run/fakes`, environment((this.server!.address() as AddressInfo).port, id, present));
     const { status, stdout, stderr } = await finished(
       spawn(
         namespaces[0]!,
-        [...namespaces.slice(1), "bash", "-c", enter(cluster.root), "enter", verb, [...cluster.host.missing].join(" ")],
+        [
+          ...namespaces.slice(1),
+          "bash",
+          "-c",
+          enter(cluster.root),
+          "enter",
+          verb,
+          [...cluster.host.missing].join(" "),
+          confirm ? confirmed : 'exec bash -s -- "$1"',
+        ],
         {
           stdio: ["pipe", "pipe", "pipe"],
         },
@@ -300,6 +316,7 @@ export class FakeServer {
       text,
     );
     this.runs.delete(id);
+    this.runs.delete(`quiet-${id}`);
     if (broken.length > 0) throw new Error(`the fakes lack an answer: ${broken.join("; ")}`);
     return { calls, status, stdout, stderr, end: endOf(cluster) };
   }
