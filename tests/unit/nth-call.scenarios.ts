@@ -458,6 +458,7 @@ export const scenarios: readonly Scenario[] = [
       c.put("/var/lib/tailkube/joined", `${mark("w1")}\n`);
     },
     mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
   },
   {
     title: "checksum offload is turned off",
@@ -494,6 +495,7 @@ export const scenarios: readonly Scenario[] = [
       );
     },
     mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
   },
   {
     title: "a host without containerd",
