@@ -199,6 +199,11 @@ export class FakeHost {
         : ok(`containerd github.com/containerd/containerd v${this.host.binaries.containerd}~ds1 x\n`),
   };
 
+  /** Whether apt has this repository's list: now, or when a package of it was installed. */
+  private knows(list: string): boolean {
+    return this.lists.has(list) || Object.keys(this.packages).some((name) => packages[name]?.list === list);
+  }
+
   private aptGet(args: string[]): Answer {
     if (args.includes("update")) {
       const folder = `${this.host.root}/etc/apt/sources.list.d`;
@@ -212,8 +217,7 @@ export class FakeHost {
     });
     for (const { name, version } of wanted) {
       const list = packages[name]?.list;
-      if (list !== undefined && this.packages[name] === undefined && !this.lists.has(list))
-        return no(`E: Unable to locate package ${name}`, 100);
+      if (list !== undefined && !this.knows(list)) return no(`E: Unable to locate package ${name}`, 100);
       if (this.holds.has(name) && this.packages[name] !== version && !args.includes("--allow-change-held-packages"))
         return no("E: Held packages were changed and -y was used without --allow-change-held-packages.", 100);
     }
