@@ -41,10 +41,11 @@ kubernetes_containers() {
 
 # containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that this program installed.
 containerd_owner() {
-    local path
+    local path owner
     path=$(command -v containerd) || return 0
     if owned "$path" runtime || package_is_ours containerd.io runtime; then return 0; fi
-    package_of "$path" || printf 'no package'
+    owner=$(package_of "$path") || owner=$(package_of "$path") || owner='of no known package: dpkg-query does not answer'
+    printf '%s' "${owner:-no package}"
 }
 
 # ports_taken PORT[/udp]...: "10250 (kubelet) …" of those that something listens on. A port of the kernel's own, such as

@@ -1828,7 +1828,18 @@ esac
 `,
       0o755,
     );
-    write(`${root}/bin/nft`, `#!/bin/bash\necho "nft $*" >>${root}/log\n`, 0o755);
+    write(
+      `${root}/bin/nft`,
+      `#!/bin/bash
+case "$*" in
+"list tables") [ ! -e ${root}/table ] || echo "table inet tailkube_masquerade"; exit ;;
+"-f "*) : >${root}/table ;;
+"delete "*) rm -f ${root}/table ;;
+esac
+echo "nft $*" >>${root}/log
+`,
+      0o755,
+    );
     write(
       `${root}/usr/local/lib/tailkube/routes`,
       `#!/bin/bash\necho "routes $*" >>${root}/log\n[ ! -e ${root}/stuck ]\n`,
