@@ -19,6 +19,27 @@ give_up() {
     rm -f "$DISCOVERY"
 }
 
+# own_mark: prints the mark that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
+# earlier attempt has left, or that kubelet has no identity. Any other failure is no answer.
+own_mark() {
+    local mark said=$TK_RUN/own-mark
+    if mark=$(kubectl_node get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>"$said"); then
+        printf %s "$mark"
+    elif ! grep -qE 'Unauthorized|unknown authority|unable to read client-(cert|key)|failed to find any PEM data|private key does not match' "$said"; then
+        cat "$said" >&2
+        return 1
+    fi
+    rm -f "$said"
+}
+
+# joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
+# worker as joined from then on, and lets it in no more.
+joined_before() {
+    owned "$SENTINEL" && [ -e /etc/kubernetes/kubelet.conf ] || return 1
+    ask 90 "whether this host's earlier join came to its end, to the API" own_mark
+    [ "$ANSWER" = "$TK_MARK" ]
+}
+
 admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
 
 apply() {
@@ -28,12 +49,14 @@ apply() {
     [ -e "$SENTINEL" ] || (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
     refuse_other_stack
     if [ ! -e "$SENTINEL" ]; then
-        reset_failed_attempt
-        own "$SENTINEL"
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
-        wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
-        run_kubeadm join
-        changed "kubeadm join"
+        if ! joined_before; then
+            reset_failed_attempt
+            own "$SENTINEL"
+            wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
+            run_kubeadm join
+            changed "kubeadm join"
+        fi
         tighten_modes
         advertise_pod_cidr
         obtain_serving_certificate

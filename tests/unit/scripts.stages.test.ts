@@ -1218,6 +1218,39 @@ describe("stages control-plane and join", () => {
     }
   });
 
+  it("a worker that was killed after its mark, before its record, goes on without a token; any other attempt is reset", () => {
+    const attempt = (root: string) => {
+      write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
+      write(`${root}/etc/kubernetes/kubelet.conf`, "kind: Config\n");
+    };
+    const run = (said: string) => {
+      const root = temporaryFolder();
+      attempt(root);
+      const kubectl = `sleep() { SECONDS=$((SECONDS + 30)); }
+        kubectl_node() { case "$*" in *tailkube*) ${said} ;; *) echo 10.50.3.0/24 ;; esac; }`;
+      const text = fakes({ answers: true }).replace(/kubectl_node\(\) .*/, "");
+      const { status, stderr } = bash(stage(root, "join", { ...of, TK_ROLE: "worker" }, `${kubectl}\n${text}`));
+      return { status, stderr, calls: logOf(root), joined: existsSync(`${root}/var/lib/tailkube/joined`) };
+    };
+    const after = ["tighten_modes", "advertise_pod_cidr", "obtain_serving_certificate", "mark_joined mark1"];
+    expect(run("echo mark1")).to.deep.include({ status: 0, calls: after, joined: true });
+    for (const none of [
+      "echo mark-of-a-former-machine",
+      ":",
+      "echo 'error: You must be logged in to the server (Unauthorized)' >&2; return 1",
+      "echo 'tls: failed to verify certificate: x509: certificate signed by unknown authority' >&2; return 1",
+      "echo 'error: unable to read client-cert /var/lib/kubelet/pki/kubelet-client-current.pem' >&2; return 1",
+    ]) {
+      const { status, calls, joined } = run(none);
+      expect({ status, first: calls[0], joined }, none).to.deep.equal({ status: 0, first: "reset_node", joined: true });
+    }
+    const silent = run("echo 'dial tcp: i/o timeout' >&2; return 1");
+    expect(silent).to.deep.include({ status: 1, calls: [], joined: false });
+    expect(silent.stderr).to.match(
+      /no answer after 90 s to the question whether this host's earlier join came to its end/,
+    );
+  });
+
   it("the founder encrypts Secrets from the first; its key is for root alone", () => {
     const root = temporaryFolder();
     const stdout = bashOk(stage(root, "control-plane", plane, fakes()));
