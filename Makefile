@@ -1,11 +1,12 @@
 # The commands that the project promises. Each installs what it needs and can be interrupted and repeated.
-.PHONY: up down test lint types unit preview test-lab test-faults test-vm test-conformance bench clean-cache
+.PHONY: up down test format test-lab test-faults test-vm test-conformance bench clean-cache
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make up         a cluster of three control planes and a worker on this machine (Debian 12, root; the first time some 40 minutes)'
 	@echo 'make down       all of it away'
 	@echo 'make test       lint, types, unit and preview tests'
+	@echo 'make format     files as `make test` wants them'
 	@echo 'make test-lab   the tests on real hosts'
 	@echo 'make test-faults  faults of the cluster of `make up`: some 75 minutes, with figures'
 	@echo 'make test-vm    workers with a kernel of their own, amd64 and arm64, in QEMU: hours, with figures'
@@ -21,6 +22,9 @@ down:
 
 test: node_modules
 	@tests/run test
+
+format: node_modules
+	@tests/run format
 
 test-lab: node_modules
 	@tests/run lab

@@ -2,6 +2,7 @@ import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { renderStdin, scriptText } from "../scripts/render";
 import { type Stage, stageFiles } from "../scripts/stages";
+import { noteStep } from "./done";
 import { asRoot, parseResult, type ScriptTarget } from "./host-script";
 
 export interface GuardedScriptArgs {
@@ -99,6 +100,7 @@ export class GuardedScript extends local.Command {
       { ...inputs, create: command, logging: local.Logging.None, triggers: [host.identity] },
       { deletedWith: host.deletedWith, ...opts },
     );
+    noteStep(this.stdin, inputs.stdin);
     // What is read is secret, what is printed is not.
     this.result = pulumi.unsecret(this.stdout).apply((text) => parseResult(name, text));
   }
