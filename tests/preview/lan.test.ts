@@ -1,9 +1,9 @@
 /** The whole program with nodeNetwork lan: nothing of a tailnet is left, and everything follows the hosts' own network. */
 import { expect } from "chai";
+import { scriptText } from "../../components/hosts/script-text";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
-import { scriptText } from "../../components/hosts/script-text";
 import { bash } from "../unit/host/bash";
 import { minimal } from "../unit/config/fixtures";
 import { isScript, type Registered, type Run, runProgram, unknown, variablesOf } from "./program";
@@ -48,9 +48,9 @@ describe("a cluster in a lan", () => {
     for (const name of names) {
       expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:local:Command ${name}-lan`]);
     }
-    for (const { name, inputs } of [...scripts(run), ...names.map((one) => find(run, `${one}-undo`))]) {
+    for (const { name, inputs } of scripts(run)) {
       if (name.endsWith("-upgrade")) continue;
-      // The scripts that all stages share speak of it, and do it in a tailnet alone.
+      // The scripts that all stages share speak of it, and do it in a tailnet alone; so does the undo.
       // The guard gives back what it finds on a host of the user's.
       expect(
         (inputs.stdin as string).replaceAll(scriptText("installed/guard.sh").replaceAll("'", "'\\''"), ""),
@@ -121,7 +121,7 @@ describe("a cluster in a lan", () => {
   it("gives each script, which is bash, every variable that it reads", () => {
     const never = ["TK_LOCK_SECONDS", "TK_ENDPOINT"];
     // Of functions that other stages call.
-    const shared = ["TK_KUBEADM_DOCUMENT", "TK_MARK"];
+    const shared = ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_API_PORT", "TK_ENDPOINT_PORT"];
     const ofTailnet = [
       "LOGIN_SERVER",
       "AUTH_KEY",
@@ -131,6 +131,8 @@ describe("a cluster in a lan", () => {
       "HOST_NETWORK",
       "HOST_CILIUM",
       "POD_CIDR",
+      "HOST_GUARD",
+      "HOST_ENDPOINT",
     ];
     for (const script of scripts(run)) {
       const text = stdinOf(script);

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { bash, bashOk, removeTemporaryFolders, temporaryFolder, write } from "./bash";
+import { bash, bashOk, removeTemporaryFolders, temporaryFolder, write } from "../host/bash";
 
-const lab = join(__dirname, "../../lab");
+const lab = join(__dirname, "../../../lab");
 
 describe("lab/conformance", () => {
   afterEach(removeTemporaryFolders);
