@@ -1,4 +1,4 @@
-/** `npm run docs`: writes docs/config.md (of the schema, Pulumi.yaml's descriptions, docs/fields.yaml) and docs/versions.md. */
+/** `npm run docs`: writes two pages of docs/reference: config.md (from the schema, Pulumi.yaml and docs/fields.yaml) and versions.md. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { format } from "prettier";
@@ -9,8 +9,8 @@ import { referenceTables, sectionsOf } from "./reference";
 import { releaseTables } from "./releases";
 
 const root = join(__dirname, "..");
-export const referencePath = join(root, "docs/config.md");
-export const versionsPath = join(root, "docs/versions.md");
+export const referencePath = join(root, "docs/reference/config.md");
+export const versionsPath = join(root, "docs/reference/versions.md");
 
 const head = `# Config reference
 
@@ -21,7 +21,7 @@ in every stack; in a tailnet also \`tailnetAuthKey\` (or its file), or what lets
 \`nodeCidr\` or \`nodeInterface\`. An empty text means "not set". Relative paths are relative to the project's folder.
 
 "Allowed" is what the program itself says when it refuses a value. How keys go together (overlapping networks, versions that exclude each
-other and so on) is tested before any host is talked to, and the preview says all of it at once. [examples/](../examples) has whole
+other and so on) is tested before any host is talked to, and the preview says all of it at once. [examples/](../../examples) has whole
 stacks.
 `;
 

@@ -158,7 +158,7 @@ endpoint_owner() {
 
 join_cluster() {
     withdraw_endpoint
-    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/disaster.md" endpoint_ready
+    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/operate/disaster.md" endpoint_ready
     ask 60 "whether the API server at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT is this cluster's" endpoint_owner
     [ "$ANSWER" = cluster ] || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint and another podCidr for this stack (both are advertised to all devices of a tailnet), or destroy the other cluster"
     use_minted_credentials
