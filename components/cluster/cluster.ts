@@ -21,7 +21,7 @@ import { ClusterSecrets } from "../kubernetes/authorities";
 import { ClusterSettle } from "./finalize";
 import { ControlPlane } from "../kubernetes/control-plane";
 import { NodeVersion } from "../kubernetes/node-upgrade";
-import { doneSince, scriptsSoFar } from "../hosts/remote-script";
+import { doneSince, stepsSoFar } from "../hosts/done";
 import { makeHosts } from "../hosts/hosts";
 import { prepareNodes } from "./prepared-nodes";
 import { SecretsEncryption } from "../kubernetes/hardening/secrets-encryption";
@@ -89,7 +89,7 @@ export class Cluster extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
-    const scriptsBefore = scriptsSoFar();
+    const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = permitted(config, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
@@ -146,8 +146,8 @@ export class Cluster extends pulumi.ComponentResource {
     );
     const clusterSecrets = new ClusterSecrets(
       "cluster",
-      { config, on: steward.member },
-      { parent: this, dependsOn: steward.needs },
+      { config, on: steward.member, ready: steward.ready },
+      { parent: this },
     );
     // Of the certificates alone, which are no secret.
     this.authorities = pulumi.unsecret(
@@ -239,7 +239,7 @@ export class Cluster extends pulumi.ComponentResource {
     const cilium = new Cilium(
       "cilium",
       { config, underlay, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: founded, deletedWith: clusterSecrets.script },
+      { parent: this, dependsOn: founded },
     );
     const members = prepared.map(({ member }) => member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
@@ -248,11 +248,11 @@ export class Cluster extends pulumi.ComponentResource {
       { config, on: steward.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
-    const isDone = doneSince(scriptsBefore);
+    const isDone = doneSince(stepsBefore);
     isDone.apply((done) => {
       if (done) return;
       void pulumi.log.warn(
-        "this run left some of the cluster's scripts out (--target?), so the outputs stay as they were. Run pulumi up without --target",
+        "this run left some of the cluster's steps out (--target?), so the outputs stay as they were. Run pulumi up without --target",
         this,
       );
     });

@@ -20,6 +20,8 @@ export interface PreparedNode {
   runtime: NodeRuntime;
   /** What has to be done before it becomes a member. */
   needs: pulumi.Input<pulumi.Resource>[];
+  /** Known when all of that is done. */
+  ready: pulumi.Output<boolean>;
 }
 
 export interface PreparedNodesArgs extends StackConfig {
@@ -82,8 +84,9 @@ export function prepareNodes(
     if (problem !== undefined) throw reported(problem);
     return prepared[0]!.device as pulumi.Resource;
   });
-  return prepared.map((one) => ({
-    ...one,
-    needs: [one.device, one.runtime, ...(config.nodeNetwork === "tailnet" ? [distinct] : [])],
-  }));
+  const inTailnet = config.nodeNetwork === "tailnet" ? [distinct] : [];
+  return prepared.map((one) => {
+    const done: pulumi.Input<unknown>[] = [one.runtime.kubernetesVersion, ...inTailnet];
+    return { ...one, needs: [one.device, one.runtime, ...inTailnet], ready: pulumi.all(done).apply(() => true) };
+  });
 }

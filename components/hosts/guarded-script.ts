@@ -1,6 +1,7 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { scriptText } from "./script-text";
+import { noteStep } from "./done";
 import { renderStdin, type Stage } from "./stages";
 import { asRoot, parseResult, type ScriptTarget } from "./remote-script";
 
@@ -98,6 +99,7 @@ export class GuardedScript extends local.Command {
       { ...inputs, create: command, logging: local.Logging.None, triggers: [host.identity] },
       { deletedWith: host.deletedWith, ...opts },
     );
+    noteStep(this.stdin, inputs.stdin);
     // What is read is secret, what is printed is not.
     this.result = pulumi.unsecret(this.stdout).apply((text) => parseResult(name, text));
   }

@@ -1,6 +1,7 @@
 import { isIPv4 } from "node:net";
 import { remote, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { noteStep } from "./done";
 import { renderStdin, type Stage } from "./stages";
 import { reported } from "../../model/report";
 
@@ -35,20 +36,6 @@ export interface HostScriptArgs {
   updateOnly?: pulumi.Input<boolean>;
   /** Run without root's rights if there is no way to them, for a script that reports just that. */
   rootOptional?: boolean;
-}
-
-/** Of each script of this program, in their order, whether the state has it as it is declared. */
-const declared: pulumi.Output<boolean>[] = [];
-
-/** How many scripts there are so far: for `doneSince`. */
-export const scriptsSoFar = () => declared.length;
-
-/**
- * Whether all scripts since then are done as they are declared. An engine that was told to leave some out (`pulumi up --target`)
- * answers with what their last runs have left.
- */
-export function doneSince(count: number): pulumi.Output<boolean> {
-  return pulumi.all(declared.slice(count)).apply((all) => all.every((isDone) => isDone));
 }
 
 /**
@@ -94,11 +81,29 @@ export class HostScript extends remote.Command {
       },
     );
     if (opts.ignoreChanges?.includes("stdin") !== true) {
-      // No secret: whether two texts are the same.
-      declared.push(pulumi.unsecret(pulumi.all([this.stdin, stdin]).apply(([done, wanted]) => done === wanted)));
+      noteStep(this.stdin, stdin);
     }
     this.result = this.stdout.apply((text) => (hasUpdate && !text ? {} : parseResult(name, text)));
   }
+}
+
+/**
+ * The same value, known to the engine as nobody's: a resource that is made from it does not go when those go that the value came
+ * from (`pulumi destroy --target … --target-dependents`). It is waited for all the same.
+ */
+export function unlinked<T>(value: pulumi.Output<T>): pulumi.Output<T> {
+  // What outputs of all versions of the SDK have in common; only the types leave it out.
+  interface Parts {
+    promise: (withUnknowns: boolean) => Promise<T>;
+    isKnown: Promise<boolean>;
+    isSecret: Promise<boolean>;
+  }
+  type Constructor = new (
+    resources: [],
+    ...parts: [Promise<T>, Promise<boolean>, Promise<boolean>]
+  ) => pulumi.Output<T>;
+  const { isKnown, isSecret, promise } = value as unknown as Parts;
+  return new (pulumi.Output as unknown as Constructor)([], promise(true), isKnown, isSecret);
 }
 
 /** A command with root's rights for a login user. `optional`: without them where there is no way to them. */

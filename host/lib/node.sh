@@ -56,8 +56,9 @@ advertise_pod_cidr() {
     "$TK_LIB/routes" set pod-cidr "$ANSWER" || fail "tailscale would not advertise the node's pod CIDR"
 }
 
-# The node answers for itself that it has joined: admission waits for this mark before it takes the credentials back.
-mark_joined() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1"; }
+# mark_joined MARK [ANNOTATION]: the node answers for itself that it has joined: admission waits for this before it takes the
+# credentials back.
+mark_joined() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" "${@:2}"; }
 
 write_sentinel() { record "$SENTINEL" "$1"; }
 

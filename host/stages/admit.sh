@@ -6,6 +6,12 @@
 # closes the door again whatever happened. Each worker has a bootstrap token of its own, whose value both sides know
 # beforehand. It is valid only while this script waits for that worker, and gets a certificate for that worker alone: the
 # tokens' group is not one that the controller manager approves for.
+#
+# A Node with a worker's mark is that worker's, but the machine may have been cleaned since (pulumi destroy --target, a removal that
+# was killed). It then gets another token. So a Node that has the mark, and not the token, says nothing: the worker's own stage
+# runs with its new token, and has the word. If it is a member, it notes the token on its Node. If it is none, it says so in the ConfigMap
+# tailkube-member-ID, which is there for that, and only then its Node is removed.
+#
 # Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
 # words; secret), TK_JOIN_SECONDS.
 
@@ -13,16 +19,24 @@
 TOKEN_LABEL=tailkube.dev/admission
 CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 
-# Those of TK_JOINERS that have not joined, and those that have given up.
+# Those of TK_JOINERS that have not joined; those of them that may have, for their Nodes have their marks; those that have given up;
+# those of which nothing is heard any more.
 WAITING=()
+UNSURE=()
 GAVE_UP=()
+SILENT=()
+# A joiner that has begun says so every ten seconds; its API server may be on its way to another control plane meanwhile.
+SILENT_SECONDS=120
 
-# has_joined NAME: whether this joiner's Node carries its mark. Sets MARK.
+# has_joined NAME: whether this joiner's Node carries its mark, and its token. Sets MARK.
 has_joined() {
-    mark_of "$1"
-    MARK=$ANSWER
-    [[ " $TK_JOINERS " == *" $1=$MARK "* ]]
+    local TOKEN
+    node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined} {.metadata.annotations.tailkube\.dev/token}' "$BOOT_SECONDS"
+    MARK=${ANSWER%% *}
+    token_of "$1"
+    is_own_mark "$1" && [ "${ANSWER#* }" = "${TOKEN%%.*}" ]
 }
+is_own_mark() { [[ " $TK_JOINERS " == *" $1=$MARK "* ]]; }
 
 # look_who_waits NAME...: which of these joiners have not joined: sets WAITING.
 look_who_waits() {
@@ -58,6 +72,10 @@ forget_former_machines() {
     for name in "${WAITING[@]}"; do
         # It may have joined since.
         ! has_joined "$name" || continue
+        if is_own_mark "$name"; then
+            UNSURE+=("$name")
+            continue
+        fi
         refuse_stranger "$name" "$(joiner_address "$name")"
         ready_of "$name"
         if [ -n "$MARK" ] || [ "$ANSWER" = True ]; then
@@ -80,7 +98,7 @@ token_of() {
 # close_admission [NAME]: fails if the API does not answer, for then the tokens may still be there. Without NAME all of them,
 # also those of a run that was killed and had others to admit.
 close_admission() {
-    kubectl_admin -n kube-system delete secret,role,rolebinding --selector "$TOKEN_LABEL${1:+=$1}" --ignore-not-found >/dev/null 2>&1
+    kubectl_admin -n kube-system delete secret,configmap,role,rolebinding --selector "$TOKEN_LABEL${1:+=$1}" --ignore-not-found >/dev/null 2>&1
 }
 
 # who_gave_up: moves the joiners whose tokens are gone from WAITING to GAVE_UP: only they and this stage remove tokens.
@@ -94,8 +112,47 @@ who_gave_up() {
     WAITING=("${waiting[@]}")
 }
 
+# hear_joiners: WORDS has "NAME=MEMBER,BEAT" of each ConfigMap in which a joiner answers.
+hear_joiners() {
+    ask 60 "what the joiners say, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name}={.data.member},{.data.beat} {end}'
+    WORDS=" $ANSWER "
+}
+
+# serve_former_members: removes the Nodes of those of UNSURE that say that they are no members, so that they join.
+serve_former_members() {
+    local name unsure=() TOKEN
+    for name in "${UNSURE[@]}"; do
+        token_of "$name"
+        if [[ $WORDS == *" tailkube-member-${TOKEN%%.*}=no,"* ]]; then
+            forget_node "$name"
+            # The record of it went with it.
+            declare_nodes "$name=$(joiner_address "$name")"
+        else
+            unsure+=("$name")
+        fi
+    done
+    UNSURE=("${unsure[@]}")
+}
+
+# who_is_silent: moves the joiners that had begun, and have not been heard for a while, from WAITING to SILENT: a stage that was killed, or
+# whose host is down, cannot give up.
+who_is_silent() {
+    local name beat waiting=() TOKEN
+    for name in "${WAITING[@]}"; do
+        token_of "$name"
+        beat=
+        if [[ $WORDS =~ " tailkube-member-${TOKEN%%.*}="[a-z]*,([0-9]+)" " ]]; then beat=${BASH_REMATCH[1]}; fi
+        if [ "$beat" != "${BEATS[$name]:-}" ]; then
+            BEATS[$name]=$beat
+            HEARD[$name]=$SECONDS
+        fi
+        if [ -n "$beat" ] && [ $((SECONDS - HEARD[$name])) -ge "$SILENT_SECONDS" ]; then SILENT+=("$name"); else waiting+=("$name"); fi
+    done
+    WAITING=("${waiting[@]}")
+}
+
 # What a token lets a joiner do: read what kubeadm needs, see whether its name is taken, and request certificates, which are
-# approved by their content alone. admission_tokens lets each joiner delete its own token, and no other.
+# approved by their content alone. admission_tokens lets each joiner delete its own token, and answer whether it is a member.
 admission_rights() {
     cat <<'EOF'
 apiVersion: rbac.authorization.k8s.io/v1
@@ -153,12 +210,18 @@ kind: Role
 metadata: {name: "tailkube:give-up-${TOKEN%%.*}", namespace: kube-system, labels: {$TOKEN_LABEL: "$name"}}
 rules:
   - {apiGroups: [""], resources: [secrets], resourceNames: ["bootstrap-token-${TOKEN%%.*}"], verbs: [delete]}
+  - {apiGroups: [""], resources: [configmaps], resourceNames: ["tailkube-member-${TOKEN%%.*}"], verbs: [get, patch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: "tailkube:give-up-${TOKEN%%.*}", namespace: kube-system, labels: {$TOKEN_LABEL: "$name"}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "tailkube:give-up-${TOKEN%%.*}"}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:bootstrap:${TOKEN%%.*}"}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "tailkube-member-${TOKEN%%.*}", namespace: kube-system, labels: {$TOKEN_LABEL: "$name"}}
+data: {member: unknown}
 EOF
     done
 }
@@ -199,9 +262,12 @@ approve_identities() {
 # Until all have joined or given up. A token ends with the wait for its worker.
 admit_waiting() {
     local end=$((SECONDS + TK_JOIN_SECONDS)) name before
-    local -A REPORTED=()
+    local WORDS
+    local -A REPORTED=() BEATS=() HEARD=()
     while [ ${#WAITING[@]} -gt 0 ]; do
         [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
+        hear_joiners
+        serve_former_members
         approve_identities
         # A joiner reports that it has joined when its kubelet has its serving certificate.
         if [ -x "$TK_LIB/approve" ]; then "$TK_LIB/approve" >/dev/null 2>&1 || true; fi
@@ -213,7 +279,9 @@ admit_waiting() {
             [[ " ${WAITING[*]} " == *" $name "* ]] || close_admission "$name" || true
         done
         who_gave_up
+        who_is_silent
     done
+    [ ${#SILENT[@]} -eq 0 ] || fail "${SILENT[*]} began to join and was not heard for $SILENT_SECONDS s: its stage was killed, or its host is down or offline. When the host is up, run again"
     [ ${#GAVE_UP[@]} -eq 0 ] || fail "${GAVE_UP[*]} did not join; why is in the error of the join, and in $KUBEADM_LOG on that host"
 }
 

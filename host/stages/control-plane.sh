@@ -4,7 +4,8 @@
 # state, so it needs no other host's help: it founds the cluster or joins the one that is there.
 #
 # What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
-#   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver
+#   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver; fails where the
+#                                   state has other authorities than the cluster
 #   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh and overlap.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
 #   an unfinished `kubeadm init`    when its API server has stored something: goes on with it, and nothing is reset; when etcd on this
@@ -51,6 +52,12 @@ check_kubernetes_folder() {
     local found
     found=$(find /etc/kubernetes -mindepth 1 \( -path '/etc/kubernetes/*.conf' -o -path '/etc/kubernetes/pki/*' -o -path '/etc/kubernetes/manifests/*' \) ! -type d ! -name .kubelet-keep -printf '%p\n' 2>/dev/null | sort | awk 'NR <= 3' | paste -sd' ' -) || true
     [ -z "$found" ] || fail "/etc/kubernetes on this host has files of another cluster ($found). A control plane needs a host without them. Move them away if that cluster is gone, and run again"
+}
+
+# The seed is made with the authorities: where they are not the cluster's, the key for its Secrets is not, either.
+refuse_other_authority() {
+    [ ! -e "$SENTINEL" ] || [[ "$(cat "$PKI/ca.crt" 2>/dev/null)" == *"$TK_CA_CRT"* ]] ||
+        fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-secrets has left the state and was made again. Import a copy of the state from before (docs/operate/pulumi.md), or destroy the stack"
 }
 
 note_attempt() {
@@ -312,6 +319,7 @@ apply() {
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap 'rm -f "$DISCOVERY"' EXIT
     refuse_other_stack
+    refuse_other_authority
     if [ ! -e "$SENTINEL" ]; then
         become_control_plane
         tighten_modes

@@ -1,9 +1,9 @@
 /** Programs by the engine of the lab: what tailkube needs of it, and what the stand-ins have to do for it. */
 import { join } from "node:path";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { killSession, processesOf } from "../lab/processes";
-import { Journal, Stack, until } from "./cli";
+import { Journal, Stack, temporaryFolder, until } from "./cli";
 import { TestSshServer } from "./ssh-server";
 
 describe("the engine", function () {
@@ -153,6 +153,57 @@ describe("the engine", function () {
       expect(second.code, second.output).to.equal(0);
       expect(server.connections).to.equal(connections);
     } finally {
+      await server.close();
+    }
+  });
+
+  it("takes the authorities out of the state with the whole stack alone", async () => {
+    const stack = await Stack.create({ program: "kept", project: "kept" });
+    const server = new TestSshServer();
+    await server.listen();
+    // In the place of what bounds the stage: other authorities each time that they are made.
+    const bin = temporaryFolder();
+    const stand = `#!/bin/sh\ncat >/dev/null\necho made >> '${journal.file}'\nprintf '{"seed": "%s"}' "$(date +%N)"\n`;
+    writeFileSync(join(bin, "timeout"), stand, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${bin}:${PATH}`;
+    const key = { HOST_PORT: String(server.port), HOST_KEY: server.hostPublicKey, USER_KEY: server.userKey.private };
+    const run = async (runtime: string, ...args: string[]) => {
+      const { code, output } = await stack.run(args, { ...key, RUNTIME: runtime });
+      return { code, output, resources: (stack.deployment.resources ?? []).map(({ urn }) => urn.split("::").pop()!) };
+    };
+    try {
+      const failed = await run("echo alas >&2; exit 9", "up");
+      expect(failed.code).to.not.equal(0);
+      expect(failed.output).to.contain("alas").and.to.not.contain("Promise");
+      expect(failed.resources).to.not.include("cluster-secrets");
+
+      const first = await run("echo ready", "up");
+      expect(first.code, first.output).to.equal(0);
+      expect(journal.take()).to.deep.equal(["made"]);
+      const { seed } = await stack.outputs();
+      expect(seed).to.match(/^\d+$/);
+
+      const host = ["--target", stack.find("w1-facts")!.urn, "--target-dependents"];
+      const targeted = await run("", "destroy", ...host);
+      expect(targeted.code, targeted.output).to.equal(0);
+      expect(targeted.resources).to.include("cluster-secrets").and.to.not.include.members(["cp1-runtime"]);
+      expect(targeted.resources).to.not.include("cp1-control-plane");
+      const own = ["--target", stack.find("cp1-host-key")!.urn, "--target-dependents"];
+      const founder = await run("", "destroy", ...own);
+      expect(founder.code, founder.output).to.equal(0);
+      expect(founder.resources).to.include("cluster-secrets");
+
+      const second = await run("echo ready", "up");
+      expect(second.code, second.output).to.equal(0);
+      expect(journal.take(), "they are not made again").to.deep.equal([]);
+      expect((await stack.outputs()).seed).to.equal(seed);
+
+      const destroyed = await run("", "destroy");
+      expect(destroyed.code, destroyed.output).to.equal(0);
+      expect(destroyed.resources).to.deep.equal([]);
+    } finally {
+      process.env.PATH = PATH;
       await server.close();
     }
   });

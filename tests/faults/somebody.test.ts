@@ -134,6 +134,9 @@ describe("hosts that are somebody's", function () {
 
   it("after a destroy the disk, the network and the login are as they were", async () => {
     await engineOk(["destroy"], 900);
+    // Its tailscaled has a route for each peer until the server has told it that they are gone.
+    const peers = () => Object.keys((JSON.parse(on("cp2", "tailscale status --json")) as { Peer?: object }).Peer ?? {});
+    await lab.until("no peers of the tailnet's other device", () => peers().length === 0, 120);
     for (const host of lab.hosts) {
       const { files, network } = before.get(host)!;
       const now = stateOf(host);

@@ -77,7 +77,10 @@ export function engineBy(command: string, args: readonly string[], seconds: numb
 /** A run that has to end well. Resolves to the seconds it took. */
 export async function engineOk(args: readonly string[], seconds: number): Promise<number> {
   const run = await engine(args, seconds);
-  if (run.code !== 0) throw new Error(`engine ${args.join(" ")} ended with ${run.code}: ${run.text.slice(-1500)}`);
+  if (run.code !== 0) {
+    const [, why = run.text] = /Diagnostics: (.*?)(?: Outputs: | Resources: |$)/.exec(run.text) ?? [];
+    throw new Error(`engine ${args.join(" ")} ended with ${run.code}: ${why.slice(-3000)}`);
+  }
   return run.seconds;
 }
 

@@ -141,14 +141,14 @@ describe("the last run leaves to the next", () => {
   it("what it was, where the engine was told to leave scripts out, and says so", async () => {
     const last = outputsOf(configOf({ kubernetesVersion: "1.37.1" })) as unknown as Record<string, unknown>;
     const { versions, nodes: former, applied } = last;
-    for (const name of ["cluster-settle", "w1-join", "cp2-upgrade"]) {
+    for (const name of ["cluster-settle", "w1-join", "cp2-upgrade", "w1-tailnet", "cilium-release"]) {
       const warned: string[] = [];
       const { warn } = pulumi.log;
       const log = pulumi.log as { warn: typeof warn };
       log.warn = (message) => Promise.resolve(void warned.push(message));
       const { outputs } = await runProgram({ last, leftOut: [name] }).finally(() => (log.warn = warn));
       expect(outputs, name).to.deep.include({ versions, nodes: former, applied });
-      expect(warned.join(), name).to.contain("left some of the cluster's scripts out");
+      expect(warned.join(), name).to.contain("left some of the cluster's steps out");
     }
     const whole = await runProgram({ last });
     expect(whole.outputs.versions).to.deep.equal({ kubernetes: "1.37.2", cilium: "1.20.2" });

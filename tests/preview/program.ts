@@ -155,7 +155,7 @@ export interface RunArgs {
   last?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
   plain?: string[];
-  /** Scripts that the engine was told to leave out: it answers with their former inputs. */
+  /** Scripts, or the release, that the engine was told to leave out: it answers with their former inputs. */
   leftOut?: string[];
 }
 
@@ -292,7 +292,8 @@ export async function runProgram({
           const former = leftOut.includes(name) ? { stdin: "of the last run" } : {};
           return { id, state: { ...inputs, ...former, stdout: isSecret ? pulumi.secret(stdout) : stdout, stderr: "" } };
         }
-        return { id, state: inputs };
+        const former = leftOut.includes(name) ? { description: "of the last run" } : {};
+        return { id, state: { ...inputs, ...former } };
       },
     },
     "tailkube",

@@ -34,7 +34,7 @@ interface PartialObjectList {
 const ASK_MS = 240_000;
 
 /**
- * Makes the way free for Helm's next step, if what is in it was begun by this stack: the record of an install that the state
+ * Makes the way free for Helm's next step, if what is in it was begun by this stack: the records of a release that the state
  * does not know, or the record of an upgrade that was not finished. Helm then takes the release's objects over. Before
  * the step the revision that it will make is noted in the cluster, in the ConfigMap tailkube-release-NAME.
  *
@@ -55,15 +55,14 @@ export async function clearKilledRevision(
   );
   const noted = await ask("GET", `/api/v1/namespaces/${namespace}/configmaps/${mark}`);
   const begun = (noted.body as { data?: { urn?: string; revision?: string } }).data;
-  const isOurs = ({ revision }: HelmRecord) => begun?.urn === urn && begun.revision === `${revision}`;
-
   const newest = records.at(-1);
   const inTheWay =
     step === "create" ? records : records.filter((record) => record === newest && record.status.startsWith("pending-"));
-  const foreign = inTheWay.find((record) => !isOurs(record));
-  if (foreign !== undefined) {
+  // Older ones are the newest one's history: of a release that has left the state (pulumi destroy --target).
+  const isOurs = begun?.urn === urn && begun.revision === `${newest?.revision}`;
+  if (newest !== undefined && inTheWay.length > 0 && !isOurs) {
     throw new Error(
-      `the cluster has a Helm release ${namespace}/${name}, revision ${foreign.revision}, ${foreign.status}, that this stack did not begin, ` +
+      `the cluster has a Helm release ${namespace}/${name}, revision ${newest.revision}, ${newest.status}, that this stack did not begin, ` +
         `so it was left alone. See it: helm -n ${namespace} history ${name}. ` +
         (step === "create"
           ? `If it is not needed: helm -n ${namespace} uninstall ${name}, then run again`
@@ -81,7 +80,7 @@ export async function clearKilledRevision(
   const cleared = inTheWay.at(-1);
   return (
     cleared &&
-    `an earlier run was killed in Helm's ${step === "create" ? "install" : "upgrade"} of ${name} (revision ${cleared.revision}, ${cleared.status}): its record was removed, and Helm does it again`
+    `an earlier run was killed in Helm's ${step === "create" ? `install of ${name}, or the release has left the state` : `upgrade of ${name}`} (revision ${cleared.revision}, ${cleared.status}): its record was removed, and Helm does it again`
   );
 }
 

@@ -1,6 +1,8 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
+import { fingerprint } from "../../../model/machine";
+import { noteStep } from "../../hosts/done";
 import { ciliumValues, type Underlay } from "./values";
 import { clearKilledRevision } from "./helm-records";
 
@@ -33,36 +35,46 @@ export class Cilium extends pulumi.ComponentResource {
       const done = await clearKilledRevision(kubeconfig, step, { ...release, urn: hook.urn });
       if (done !== undefined) await pulumi.log.warn(done, this);
     };
+    const chart = config.cilium.chart ?? "cilium";
+    const repo = config.mirrors.charts?.url ?? "https://helm.cilium.io";
+    const values = pulumi
+      .output(args.underlay)
+      .apply((underlay) => ciliumValues({ config, nodeCount: config.nodes.length, underlay }));
+    // Shown by `helm history`. The provider answers with other values than it was given; this text it leaves as it is.
+    const description = pulumi
+      .jsonStringify([chart, repo, config.cilium.version, values])
+      .apply((text) => `tailkube: ${fingerprint([text])}`);
     this.release = new kubernetes.helm.v3.Release(
       `${name}-release`,
       {
         ...release,
-        chart: config.cilium.chart ?? "cilium",
+        chart,
+        description,
         version: config.cilium.version,
         ...(config.cilium.chart === undefined
           ? {
               repositoryOpts: {
-                repo: config.mirrors.charts?.url ?? "https://helm.cilium.io",
+                repo,
                 ...(config.mirrors.charts?.caFile !== undefined && { caFile: config.mirrors.charts.caFile }),
               },
             }
           : {}),
-        values: pulumi
-          .output(args.underlay)
-          .apply((underlay) => ciliumValues({ config, nodeCount: config.nodes.length, underlay })),
+        values,
         // Waited for by name, with what is wrong, by the next stage; and an interrupted wait would leave the release
         // pending, a state that Helm refuses to go on from.
         skipAwait: true,
       },
-      // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away.
+      // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away. And a release that
+      // leaves the state alone (pulumi destroy --target) must not take the network from a cluster that lives.
       {
         parent: this,
         provider,
         dependsOn: opts?.dependsOn,
-        deletedWith: opts?.deletedWith,
+        retainOnDelete: true,
         hooks: { beforeCreate: [clear("create")], beforeUpdate: [clear("update")] },
       },
     );
+    noteStep(this.release.description, description);
     this.registerOutputs();
   }
 }

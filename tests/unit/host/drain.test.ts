@@ -1,7 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
-import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import {
+  assignments,
+  bash,
+  bashOk,
+  partsOf,
+  removeTemporaryFolders,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 afterEach(removeTemporaryFolders);
 
@@ -38,7 +47,7 @@ function node(cluster: Cluster, text: string) {
     root,
     [
       assignments({ ROOT: root, ...names, TK_DRAIN_SECONDS: cluster.seconds ?? "30" }),
-      ...["lib/reset.sh", "lib/node.sh", "lib/drain.sh"].map(scriptText),
+      ...partsOf("lib/drain.sh").map(scriptText),
       'mkdir -p "$TK_RUN"',
       'log() { echo "$*" >>"$ROOT/log"; }',
       "sleep() { SECONDS=$((SECONDS + 1)); }",
@@ -256,7 +265,7 @@ describe("answer_message", () => {
     };
     for (const [answer, message] of Object.entries(answers)) {
       write(`${root}/run/tailkube/answer`, answer);
-      const text = ["lib/reset.sh", "lib/node.sh", "lib/drain.sh"].map(scriptText).join("\n");
+      const text = partsOf("lib/drain.sh").map(scriptText).join("\n");
       expect(bashOk(withLibrary(root, `${assignments(names)}\n${text}\nanswer_message`)).trimEnd()).to.equal(message);
     }
   });

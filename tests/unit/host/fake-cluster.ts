@@ -107,6 +107,8 @@ export class FakeCluster {
   tailscale = { state: "Running", routes: "", prefs: {} as Record<string, string> };
   /** Whether workers join by themselves as soon as a token lets them: their names and marks. */
   joiners: Record<string, string> = {};
+  /** Joiners that say that they are no members where they are asked; then they wait until their Nodes are gone. */
+  cleaned = new Set<string>();
   /** What Cilium's pod of this node is called after its next restart. */
   private made = 0;
 
@@ -488,10 +490,16 @@ export class FakeCluster {
     if (name !== undefined) {
       // A joiner comes in once somebody waits for it.
       const mark = this.joiners[name];
-      if (kind === "Node" && mark !== undefined && this.isAdmitted(name)) {
-        if (this.find(kind, name))
-          merge(this.find(kind, name)!, { metadata: { annotations: { "tailkube.dev/joined": mark } } });
-        else this.addNode(name, "100.64.0.9", "worker", mark);
+      const token = this.tokenOf(name);
+      if (kind === "Node" && mark !== undefined && token !== undefined) {
+        const annotations = { "tailkube.dev/joined": mark, "tailkube.dev/token": token };
+        const node = this.find(kind, name);
+        if (node && this.cleaned.has(name)) {
+          const question = this.find("ConfigMap", `tailkube-member-${token}`);
+          if (question) merge(question, { data: { member: "no" } });
+        } else if (node) merge(node, { metadata: { annotations } });
+        else if (!this.cleaned.has(name))
+          this.addNode(name, "100.64.0.9", "worker", mark, { metadata: { annotations } });
       }
       const object = this.find(kind, name, namespace);
       if (!object) return "--ignore-not-found" in flags ? ok() : this.notFound(["", resource!, name]);
@@ -519,18 +527,19 @@ export class FakeCluster {
     );
   }
 
-  private isAdmitted(name: string): boolean {
-    return this.objects.some(
+  /** The ID of the token that lets a joiner in; undefined if none does. */
+  private tokenOf(name: string): string | undefined {
+    const secret = this.objects.find(
       ({ kind, metadata }) =>
-        kind === "Secret" &&
-        (metadata.name === "bootstrap-token-abcdef" ||
-          (metadata.labels as Record<string, Json> | undefined)?.["tailkube.dev/admission"] === name),
+        kind === "Secret" && (metadata.labels as Record<string, Json> | undefined)?.["tailkube.dev/admission"] === name,
     );
+    return secret?.metadata.name.replace("bootstrap-token-", "");
   }
 
   /** Only what fetches one field, such as {{index .data "x"}} or {{.spec.username}}. */
   private goTemplate(template: string, root: Json): string {
-    // No node has a request that waits.
+    // No node has a request that waits. But a cleaned joiner would have one, which lets it in.
+    for (const name of this.cleaned) if (!this.find("Node", name)) this.cleaned.delete(name);
     if (template.includes("certificatesigningrequest") || template.includes('define "request"')) return "";
     const each = /^\{\{range \$name, \$address := \.data\}\}\{\{\$name\}\}=\{\{\$address\}\} \{\{end\}\}$/.exec(
       template,

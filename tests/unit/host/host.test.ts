@@ -303,7 +303,7 @@ describe("installed/endpoint.sh", () => {
       esac\n`,
       0o755,
     );
-    const text = relocated("lib/endpoint.sh", root);
+    const text = relocated("endpoint.sh", root);
     return { root, text, run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
   }
 

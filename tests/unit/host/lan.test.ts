@@ -1,7 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
-import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import {
+  assignments,
+  bash,
+  bashOk,
+  partsOf,
+  removeTemporaryFolders,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 import { isThorough, placesTried, someOf } from "../samples";
 
 afterEach(removeTemporaryFolders);
@@ -17,7 +26,7 @@ const variables = {
 
 /** The stage on a host that takes notes of what systemd is asked; `more` bash at the end. */
 function stage(root: string, changes: Record<string, string>, more: string): string {
-  const script = ["lib/network.sh", "stages/lan.sh"]
+  const script = partsOf("lan")
     .map(scriptText)
     .join("\n")
     .replace(/\/etc\/systemd/g, `${root}/etc/systemd`);

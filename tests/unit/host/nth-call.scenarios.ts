@@ -48,6 +48,8 @@ export const variables: Readonly<Record<string, string>> = {
   TK_DRAIN_SECONDS: "60",
   TK_READY_SECONDS: "60",
   TK_JOIN_SECONDS: "100",
+  // Its calls would come between the others at any time.
+  TK_BEAT_SECONDS: "0",
   TK_ENDPOINT_ADVICE: "Is the route approved?",
   TK_BUNDLE: "",
   TK_CONTAINERD_VERSION: "",
@@ -102,7 +104,9 @@ function cluster(c: FakeCluster): void {
   ] as const) {
     c.addNode(name, ip, "control-plane", mark(name));
   }
-  c.addNode("w1", "100.64.0.11", "worker", mark("w1"));
+  c.addNode("w1", "100.64.0.11", "worker", mark("w1"), {
+    metadata: { annotations: { "tailkube.dev/token": "aaaaa1" } },
+  });
   c.addPod("kube-system", "coredns-1", "w1", { labels: { "k8s-app": "kube-dns" } });
   c.addPod("web", "shop", "w1");
   const ips = c.objects.flatMap(({ kind, metadata, status }) =>
@@ -263,7 +267,34 @@ export const scenarios: readonly Scenario[] = [
     },
     putsBack: [
       [
-        /^kubectl .* delete secret,role,rolebinding --selector tailkube\.dev\/admission/,
+        /^kubectl .* delete secret,configmap,role,rolebinding --selector tailkube\.dev\/admission/,
+        "the token is revoked however the admission ends",
+      ],
+    ],
+  },
+  {
+    title: "one worker was cleaned while its Node stayed, and one has a new token",
+    stage: "admit",
+    verb: "apply",
+    node: cp1,
+    variables: {
+      TK_JOINERS: `w1=${mark("w1")} w2=${mark("w2")}`,
+      TK_JOINER_ADDRESSES: "w1=100.64.0.11 w2=100.64.0.12",
+      TK_TOKENS: "w1=aaaaa3.0123456789abcdef w2=aaaaa2.0123456789abcdef",
+    },
+    before: (c) => {
+      cluster(c);
+      c.addNode("w2", "100.64.0.12", "worker", mark("w2"), {
+        metadata: { annotations: { "tailkube.dev/token": "aaaaa0" } },
+      });
+      c.addPod("web", "cart", "w2");
+      c.joiners = { w1: mark("w1"), w2: mark("w2") };
+      c.cleaned.add("w2");
+      joined(c);
+    },
+    putsBack: [
+      [
+        /^kubectl .* delete secret,configmap,role,rolebinding --selector tailkube\.dev\/admission/,
         "the token is revoked however the admission ends",
       ],
     ],

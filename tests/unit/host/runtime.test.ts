@@ -28,7 +28,7 @@ const dumpOf = (major: 1 | 2) => readFileSync(join(__dirname, `../../golden/cont
  * `# theirs` is the one above; of a dump it is the same again.
  */
 function host(root: string, text: string, { major = 2, bundle = "", version = "" } = {}): string {
-  const scripts = ["lib/base.sh", "lib/reset.sh", "stages/runtime.sh"]
+  const scripts = ["lib/base.sh", "lib/reset.sh", "lib/runtime.sh", "stages/runtime.sh"]
     .map(scriptText)
     .join("\n")
     .replace(

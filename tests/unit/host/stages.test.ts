@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
@@ -503,14 +504,15 @@ describe("stage admit", () => {
     fails = "none",
     { address = "100.64.0.21", recorded = "" } = {},
   ) => `
+    said() { echo unknown,; }
     fails() { case "$*" in ${fails}) echo "etcdserver: request timed out" >&2; return 0 ;; *) return 1 ;; esac; }
     kubectl_cluster() {
         if fails "$@"; then return 1; fi
         case "$*" in
         "get node w1 "*joined*)
             echo x >>"$ROOT/asked"
-            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf mark1; else printf '%s' "${former}"; fi ;;
-        "get node w2 "*joined*) printf mark2 ;;
+            if [ "$(wc -l <"$ROOT/asked")" -gt ${after} ]; then printf 'mark1 abcdef'; else printf '%s' "${former} "; fi | if [[ "$*" == *token* ]]; then cat; else cut -d' ' -f1 | tr -d '\\n'; fi ;;
+        "get node w2 "*joined*) printf 'mark2 ghijkl' ;;
         "get node w1 "*Ready*) printf '%s' "${ready}" ;;
         "get node w1 "*"-o name") echo node/w1 ;;
         "get node w2 "*"-o name") echo node/w2 ;;
@@ -525,12 +527,14 @@ describe("stage admit", () => {
         case "$*" in
         "apply "*" -f -") log apply; cat >>"$ROOT/applied" ;;
         "get --raw /apis/certificates.k8s.io/"*) ;;
+        *"get configmap --selector tailkube.dev/admission "*) echo x >>"$ROOT/words"; printf 'tailkube-member-abcdef=%s tailkube-member-ghijkl=unknown, ' "$(said)" ;;
         *"get secret --selector tailkube.dev/admission "*) printf '%s' "\${tokens:-bootstrap-token-abcdef bootstrap-token-ghijkl }" ;;
         *) log "$*" ;;
         esac
     }`;
   const declared = 'declare {"data":{"w1":"100.64.0.21","w2":"100.64.0.22"}}';
-  const closed = "-n kube-system delete secret,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
+  const closed =
+    "-n kube-system delete secret,configmap,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
   const closedW1 = closed.replace("admission", "admission=w1");
 
   it("opens the door for those that have not joined, waits for their own marks, and closes it", () => {
@@ -578,6 +582,13 @@ describe("stage admit", () => {
       },
       // Its own token, which it gives back if it cannot join.
       { apiGroups: [""], resources: ["secrets"], resourceNames: ["bootstrap-token-abcdef"], verbs: ["delete"] },
+      // Where it is asked whether it is a member.
+      {
+        apiGroups: [""],
+        resources: ["configmaps"],
+        resourceNames: ["tailkube-member-abcdef"],
+        verbs: ["get", "patch"],
+      },
     ]);
     expect(applied.flatMap(({ roleRef }) => roleRef?.name ?? [])).to.deep.equal([
       "tailkube:join",
@@ -624,6 +635,66 @@ describe("stage admit", () => {
       expect((JSON.parse(stdout) as { changed: string[] }).changed).to.include("removed the Node w1");
     });
   }
+
+  describe("a Node with its machine's mark, which another token let in", () => {
+    const forget = `forget_node() { log "forget $1"; : >"$ROOT/gone"; }`;
+    // The mark and the former token; with today's when the worker has noted it, and nothing when the Node is gone.
+    const answers = (how: string) =>
+      kubectl(99999).replace(
+        /if \[ "\$\(wc[^\n]*fi ;;/,
+        `if [ -e "$ROOT/back" ]; then printf 'mark1 abcdef'; elif [ -e "$ROOT/gone" ]; then printf ' '; else printf 'mark1 ${how}'; fi ;;`,
+      );
+    const question = (root: string) =>
+      parseAllDocuments(readFileSync(`${root}/applied`, "utf8"))
+        .map((document) => document.toJS() as { kind: string; metadata: object; data?: object })
+        .filter(({ kind }) => kind === "ConfigMap");
+
+    for (const former of ["zyxwvu", ""]) {
+      it(`is removed when the worker says that it is no member (former token: ${former || "not noted"})`, () => {
+        const root = temporaryFolder();
+        const said = `said() { if [ "$(wc -l <"$ROOT/words")" -gt 2 ]; then echo no,; else echo unknown,; fi; }`;
+        const comes = `sleep() { SECONDS=$((SECONDS + 1)); if [ -e "$ROOT/gone" ]; then : >"$ROOT/back"; fi; }`;
+        bashOk(stage(root, "admit", joiners, `${answers(former)}\n${said}\n${comes}\n${forget}\napply`));
+        const again = declared.replace(',"w2":"100.64.0.22"', "");
+        expect(logOf(root)).to.deep.equal([declared, "apply", "forget w1", again, closedW1, closed]);
+        expect(question(root)).to.deep.equal([
+          {
+            apiVersion: "v1",
+            kind: "ConfigMap",
+            metadata: {
+              name: "tailkube-member-abcdef",
+              namespace: "kube-system",
+              labels: { "tailkube.dev/admission": "w1" },
+            },
+            data: { member: "unknown" },
+          },
+        ]);
+      });
+    }
+
+    it("stays when the worker is a member, and notes its token", () => {
+      const root = temporaryFolder();
+      const notes = `sleep() { SECONDS=$((SECONDS + 1)); [ "$(wc -l <"$ROOT/words")" -lt 3 ] || : >"$ROOT/back"; }`;
+      bashOk(stage(root, "admit", joiners, `${answers("zyxwvu")}\n${notes}\n${forget}\napply`));
+      expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+    });
+
+    for (const [what, said] of [
+      ["says nothing", "said() { echo unknown,; }"],
+      [
+        "cannot be asked",
+        `said() { :; }\neval "answered_$(declare -f kubectl_admin)"\nkubectl_admin() { case "$*" in *"get configmap --selector"*) return 1 ;; esac; answered_kubectl_admin "$@"; }`,
+      ],
+      ["was asked where the question is gone", "said() { :; }"],
+    ] as const) {
+      it(`stays when the worker ${what}, and the run fails`, () => {
+        const root = temporaryFolder();
+        const text = `${answers("zyxwvu")}\n${said}\nsleep() { SECONDS=$((SECONDS + 10)); }\n${forget}\napply`;
+        expect(bash(stage(root, "admit", joiners, text)).status).to.equal(1);
+        expect(logOf(root)).to.deep.equal([declared, "apply", closed]);
+      });
+    }
+  });
 
   it("leaves a Node alone that is neither another machine's nor Ready", () => {
     const root = temporaryFolder();
@@ -732,6 +803,21 @@ describe("stage admit", () => {
     expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join within 1 s;/);
     expect(stderr).to.not.include("0123456789abcdef");
     expect(log.at(-1)).to.equal(closed);
+  });
+
+  it("waits no longer for a joiner that had begun and is not heard any more, and says which", () => {
+    const beats = (until: number) => `
+      said() { local beats; beats=$(wc -l <"$ROOT/words"); echo "no,$((beats < ${until} ? beats : ${until}))"; }
+      sleep() { SECONDS=$((SECONDS + 10)); }`;
+    const long = { ...joiners, TK_JOIN_SECONDS: "900" };
+    const { stderr, log } = failure(`${kubectl(99999)}${beats(3)}`, long);
+    expect(stderr).to.match(/^tailkube: node1: admit: w1 began to join and was not heard for 120 s/);
+    expect(log).to.deep.equal([declared, "apply", closed]);
+    // One that is heard, and one that has not begun, have all the time.
+    for (const said of [beats(999), "\nsaid() { echo unknown,; }\nsleep() { SECONDS=$((SECONDS + 10)); }"]) {
+      const brief = { ...joiners, TK_JOIN_SECONDS: "250" };
+      expect(failure(`${kubectl(99999)}${said}`, brief).stderr).to.match(/w1 did not join within 250 s/);
+    }
   });
 
   it("waits no longer for a joiner that has given its token back, and says which", () => {
@@ -975,6 +1061,8 @@ describe("stages control-plane and join", () => {
   } = {}) => `
     kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *) log "security $*" ;; esac; }
     admitted() { [ "$(head -n 1 "$DISCOVERY")" = "kind: Config" ]; }
+    deny_membership() { :; }
+    is_forgotten() { :; }
     tighten_modes() { log tighten_modes; }
     obtain_serving_certificate() { log obtain_serving_certificate; }
     install_approver() { :; }
@@ -1012,7 +1100,12 @@ describe("stages control-plane and join", () => {
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
     mark_joined() { log "mark_joined $*"; }
     apply`;
-  const of = { TK_MARK: "mark1", TK_SECURITY: "secured", TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef" };
+  const of = {
+    TK_BEAT_SECONDS: "0",
+    TK_MARK: "mark1",
+    TK_SECURITY: "secured",
+    TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef",
+  };
   const pem = (name: string) => `-----BEGIN ${name}-----\nbase64\n-----END ${name}-----`;
   const plane = {
     ...of,
@@ -1147,6 +1240,26 @@ describe("stages control-plane and join", () => {
     }
   });
 
+  it("a control plane that is in refuses other authorities than its cluster's, and changes nothing", () => {
+    const root = temporaryFolder();
+    bashOk(stage(root, "control-plane", plane, fakes()));
+    const [calls, ca] = [logOf(root), `${root}/etc/kubernetes/pki/ca.crt`];
+    const other = { ...plane, TK_CA_CRT: pem("OTHER"), TK_ENCRYPTION: "encrypts: another-key" };
+    const { status, stderr } = bash(stage(root, "control-plane", other, fakes({ answers: true })));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /control-plane: the stack's state has other authorities than the cluster that this host is in/,
+    );
+    expect(logOf(root)).to.deep.equal(calls);
+    expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(
+      `${plane.TK_ENCRYPTION}\n`,
+    );
+    expect(readFileSync(ca, "utf8")).to.equal(`${plane.TK_CA_CRT}\n`);
+    // One that somebody has put beside it does no harm.
+    write(ca, `${plane.TK_CA_CRT}\n${pem("NEXT")}\n`);
+    bashOk(stage(root, "control-plane", plane, fakes({ answers: true })));
+  });
+
   it("refuses to join a cluster of another version, or of another authority", () => {
     const joining = { ...plane, TK_FOUNDER: "mark0" };
     const other = bash(stage(temporaryFolder(), "control-plane", joining, fakes({ answers: true, version: "1.35.9" })));
@@ -1177,9 +1290,65 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1",
+      "mark_joined mark1 tailkube.dev/token=abcdef",
     ]);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
+  });
+
+  it("a worker says that it is no member before it joins, and waits until the Node that it left is gone", () => {
+    const asked = `patch configmap tailkube-member-abcdef --type merge -p {"data":{"member":"no"}}`;
+    /** The patch is refused twice, as long as the API does not know the worker's rights yet; then it is answered so. */
+    const run = (patched: string, marks: string) => {
+      const root = temporaryFolder();
+      const kubectl = `
+        SECONDS=0
+        sleep() { SECONDS=$((SECONDS + 20)); }
+        count() { echo x >>"$ROOT/$1"; wc -l <"$ROOT/$1"; }
+        kubectl() {
+            case "$*" in
+            *" patch configmap "*) log "\${*:6}"; if [ "$(count patches)" -lt 3 ]; then echo "(Forbidden)" >&2; return 1; fi; ${patched} ;;
+            *" get node node1 "*) n=$(count marks); set -- ${marks}; [ "\${!n}" != ? ] || return 1; printf '%s' "\${!n}" ;;
+            *) return 1 ;;
+            esac
+        }`;
+      const text = fakes({ answers: true }).replace(/ *(deny_membership|is_forgotten)\(\) .*\n/g, "");
+      const { status, stderr } = bash(stage(root, "join", { ...of, TK_ROLE: "worker" }, `${kubectl}\n${text}`));
+      return { status, stderr, log: logOf(root).filter((line) => !line.startsWith("mark_")) };
+    };
+    const joins = ["kubeadm join < JoinConfiguration", "token: abcdef.0123456789abcdef"];
+    const good = run(":", 'mark1 ? mark1 ""');
+    expect(good, good.stderr).to.deep.include({ status: 0 });
+    expect(good.log.slice(0, 5)).to.deep.equal([asked, asked, asked, ...joins]);
+    const none = run("echo '(NotFound)' >&2; return 1", '""');
+    expect(none.log.slice(0, 5), none.stderr).to.deep.equal([asked, asked, asked, ...joins]);
+    const stays = run(":", "mark1 ".repeat(999));
+    expect(stays.status).to.equal(1);
+    expect(stays.stderr).to.match(/the cluster still has the Node node1 that this host left when it was cleaned/);
+    expect(stays.log).to.not.include(joins[0]);
+    const refused = run("return 1", '""');
+    expect(refused.stderr).to.match(/the API does not take the word that this host is no member/);
+  });
+
+  it("a worker is heard as long as it joins, and no longer: not when its stage was killed", () => {
+    const root = temporaryFolder();
+    // In a shell of its own, which is killed in kubeadm.
+    const text = fakes({ answers: true }).replace(
+      /run_kubeadm\(\) .*/,
+      () => 'run_kubeadm() { until [ -s "$ROOT/beats" ]; do command sleep 0.05; done; kill -9 $$; }',
+    );
+    const beats = `
+      sleep() { command sleep 0.1; }
+      kubectl() { case "$*" in *'{"data":{"beat":"'*) echo x >>"$ROOT/beats" ;; *) return 1 ;; esac; }`;
+    const { status } = bash(
+      stage(root, "join", { ...of, TK_BEAT_SECONDS: "10", TK_ROLE: "worker" }, `${beats}\n${text}`),
+    );
+    expect(status, "a signal has ended it").to.equal(undefined);
+    const heard = readFileSync(`${root}/beats`, "utf8");
+    expect(heard.length).to.be.greaterThan(0);
+    spawnSync("sleep", ["1"]);
+    const after = readFileSync(`${root}/beats`, "utf8");
+    spawnSync("sleep", ["1"]);
+    expect(readFileSync(`${root}/beats`, "utf8")).to.equal(after);
   });
 
   it("a worker that cannot ask for its pod CIDR fails with the question, also in a second run", () => {
@@ -1225,6 +1394,44 @@ describe("stages control-plane and join", () => {
       ).to.deep.equal(calls);
       expect(existsSync(`${root}/run/tailkube/discovery.conf`), failing).to.equal(false);
     }
+  });
+
+  it("a worker that was killed after its mark, before its record, goes on without a token; any other attempt is reset", () => {
+    const attempt = (root: string) => {
+      write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
+      write(`${root}/etc/kubernetes/kubelet.conf`, "kind: Config\n");
+    };
+    const run = (said: string) => {
+      const root = temporaryFolder();
+      attempt(root);
+      const kubectl = `sleep() { SECONDS=$((SECONDS + 30)); }
+        kubectl_node() { case "$*" in *tailkube*) ${said} ;; *) echo 10.50.3.0/24 ;; esac; }`;
+      const text = fakes({ answers: true }).replace(/kubectl_node\(\) .*/, "");
+      const { status, stderr } = bash(stage(root, "join", { ...of, TK_ROLE: "worker" }, `${kubectl}\n${text}`));
+      return { status, stderr, calls: logOf(root), joined: existsSync(`${root}/var/lib/tailkube/joined`) };
+    };
+    const after = [
+      "tighten_modes",
+      "advertise_pod_cidr",
+      "obtain_serving_certificate",
+      "mark_joined mark1 tailkube.dev/token=abcdef",
+    ];
+    expect(run("echo mark1")).to.deep.include({ status: 0, calls: after, joined: true });
+    for (const none of [
+      "echo mark-of-a-former-machine",
+      ":",
+      "echo 'error: You must be logged in to the server (Unauthorized)' >&2; return 1",
+      "echo 'tls: failed to verify certificate: x509: certificate signed by unknown authority' >&2; return 1",
+      "echo 'error: unable to read client-cert /var/lib/kubelet/pki/kubelet-client-current.pem' >&2; return 1",
+    ]) {
+      const { status, calls, joined } = run(none);
+      expect({ status, first: calls[0], joined }, none).to.deep.equal({ status: 0, first: "reset_node", joined: true });
+    }
+    const silent = run("echo 'dial tcp: i/o timeout' >&2; return 1");
+    expect(silent).to.deep.include({ status: 1, calls: [], joined: false });
+    expect(silent.stderr).to.match(
+      /no answer after 90 s to the question whether this host's earlier join came to its end/,
+    );
   });
 
   it("the founder encrypts Secrets from the first; its key is for root alone", () => {
@@ -1278,7 +1485,10 @@ describe("stages control-plane and join", () => {
         ...first,
         changed: [],
       });
-      expect(logOf(root)).to.deep.equal(name === "join" ? asked : [...asked, "install_endpoint"]);
+      expect(logOf(root)).to.deep.equal([
+        ...asked,
+        name === "join" ? "mark_joined mark1 tailkube.dev/token=abcdef" : "install_endpoint",
+      ]);
     });
 
     // A control plane that kubeadm has finished goes on: scripts.control-plane.test.ts.

@@ -124,6 +124,18 @@ describe("Helm's records before a step of a release", function () {
     expect(changes).to.deep.equal([]);
   });
 
+  it("are removed with their history if the release left the state after upgrades", async () => {
+    [records, noted] = [
+      { 1: "superseded", 2: "superseded", 3: "deployed" },
+      { urn, revision: "3" },
+    ];
+    expect(await clearKilledRevision(kubeconfig, "create", release)).to.contain("revision 3, deployed");
+    expect(changes).to.deep.equal([
+      ...[1, 2, 3].map((n) => `DELETE sh.helm.release.v1.cilium.v${n} uid-${n}`),
+      "PATCH tailkube-release-cilium 1",
+    ]);
+  });
+
   it("are kept by an update, but for the newest if a run was killed in it", async () => {
     [records, noted] = [
       { 1: "superseded", 2: "deployed", 10: "pending-upgrade" },

@@ -1,0 +1,33 @@
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { ClusterSecrets, type ClusterSecretsArgs } from "../../../../components/kubernetes/authorities";
+
+const { HOST_PORT, HOST_KEY, USER_KEY, RUNTIME } = process.env;
+const cluster = new pulumi.ComponentResource("test:index:Cluster", "cluster");
+const command = (name: string, create: string, dependsOn?: pulumi.Input<pulumi.Resource>[]) =>
+  new local.Command(name, { create, logging: "none" }, { parent: cluster, dependsOn });
+
+const key = command("cp1-host-key", `echo '${HOST_KEY}'`);
+const facts = ["cp1", "w1"].map((name) => command(`${name}-facts`, "echo fit"));
+const checked = pulumi.all(facts.map(({ stdout }) => stdout)).apply(() => facts[0]!);
+const runtime = command("cp1-runtime", RUNTIME!, [checked]);
+const connection = {
+  host: "127.0.0.1",
+  port: Number(HOST_PORT),
+  privateKey: USER_KEY!,
+  hostKey: key.stdout,
+  dialErrorLimit: 3,
+  perDialTimeout: 5,
+};
+const on = { host: { name: "cp1", user: "root", identity: "", connection }, mark: key.stdout };
+const secrets = new ClusterSecrets(
+  "cluster",
+  { config: { kubernetesVersion: "1.37.2" }, on, ready: runtime.stdout } as unknown as ClusterSecretsArgs,
+  { parent: cluster },
+);
+const plane = new local.Command(
+  "cp1-control-plane",
+  { create: "cat", stdin: secrets.values.apply(({ seed }) => seed), logging: "none" },
+  { parent: cluster, dependsOn: [runtime, secrets] },
+);
+export const seed = plane.stdout;
