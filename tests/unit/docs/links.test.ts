@@ -63,6 +63,12 @@ describe("links between the pages", () => {
   });
 });
 
+describe("README.md", () => {
+  it("is read in five minutes", () => {
+    expect(readFileSync(join(root, "README.md"), "utf8").split("\n").length).to.be.at.most(131);
+  });
+});
+
 describe("docs/develop/architecture.md", () => {
   const text = prose(join(root, "docs/develop/architecture.md"));
 
