@@ -8,7 +8,10 @@
 # cilium-values.yaml, kubeadm/NAME.yaml.
 set -euo pipefail
 # A job that fails is seen by who waits for it.
-[ $# -ge 2 ] || { sed -n '5,6s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || {
+    sed -n '5,6s/^# *//p' "$0" >&2
+    exit 2
+}
 verb=$1 dir=$2
 # shellcheck source=/dev/null
 . "$dir/settings"
@@ -251,5 +254,8 @@ EOF
 case $verb in
 cluster) make_cluster ;;
 worker) make_worker "$3" ;;
-*) echo "plain.sh: unknown verb $verb" >&2; exit 2 ;;
+*)
+    echo "plain.sh: unknown verb $verb" >&2
+    exit 2
+    ;;
 esac

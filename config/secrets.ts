@@ -1,5 +1,5 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
-import { looksSecret } from "../model/messages";
+import { looksSecret, plainText } from "../model/messages";
 import type { Secrets } from "../model/config";
 import type { ReadFile } from "./source";
 import { credentialsOf } from "../components/kubernetes/registries";
@@ -148,7 +148,7 @@ function readSecret(
     }
   }
   const trimmed = typeof value === "string" ? value.trim() : "";
-  const at = file === undefined ? key : `${key}File (${String(file)})`;
+  const at = file === undefined ? key : `${key}File (${plainText(file)})`;
   const problem = trimmed === "" ? `it is empty. Give ${kind.wanted}.` : kind.problem(trimmed);
   if (problem !== undefined) {
     problems.push(`${at}: ${problem}`);

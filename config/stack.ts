@@ -67,7 +67,7 @@ function stackSource(): ConfigSource {
     get: (key) => all.get(key),
     getObject: (key) => {
       const text = all.get(key);
-      return text === undefined || text === "" ? undefined : JSON.parse(text);
+      return text === undefined || text === "" ? undefined : (JSON.parse(text) as unknown);
     },
     keys: () => [...all.keys()],
     isEncrypted: (key) => isConfigSecret?.(`${prefix}${key}`) ?? true,

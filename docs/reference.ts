@@ -36,11 +36,11 @@ export function sectionsOf(schema: z.ZodType, path = ""): Section[] {
       });
     },
   });
-  return sections(json as Annotated, path);
+  return sections(json, path);
 }
 
 function sections(json: Annotated, path: string): Section[] {
-  const kinds = json.oneOf as Annotated[] | undefined;
+  const kinds = json.oneOf;
   if (kinds !== undefined) {
     return kinds.flatMap((one) => sections(one, `${path}[${String((one.properties!.kind as Annotated).const)}]`));
   }

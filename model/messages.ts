@@ -32,9 +32,15 @@ export function looksSecret(text: string): boolean {
   return secretTexts.some((pattern) => pattern.test(text));
 }
 
+/** A value as it is written in a config: texts without quotes, all else as JSON. */
+export function plainText(value: unknown): string {
+  // What JSON has no words for is in no config.
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? typeof value);
+}
+
 /** A value for a message, cut where it is long. One that looks like a secret is not shown. */
 export function valueText(value: unknown): string {
-  const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
+  const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? typeof value);
   if (looksSecret(text)) {
     return "a secret, not shown here,";
   }

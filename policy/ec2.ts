@@ -43,6 +43,9 @@ function isWorld(cidr: unknown): boolean {
   return prefix < (cidr.includes(":") ? shortestPrefix.ipv6 : shortestPrefix.ipv4);
 }
 
+// Engines give numbers, and nothing where the protocol has no ports.
+const portText = (port: unknown) => (typeof port === "number" ? port : "all");
+
 export const ec2NotPublic: Rule = {
   name: "ec2-not-public",
   description: "Nothing but Tailscale's UDP port is open to the world, SSH least of all.",
@@ -53,7 +56,7 @@ export const ec2NotPublic: Rule = {
       .filter(({ protocol, from, to }) => !(protocol === "udp" && from === tailscalePort && to === tailscalePort))
       .map(
         ({ protocol, from, to }) =>
-          `${String(protocol)} ${String(from ?? "all")}-${String(to ?? "all")} is open to the world. Allowed: udp ${tailscalePort}. ` +
+          `${String(protocol)} ${portText(from)}-${portText(to)} is open to the world. Allowed: udp ${tailscalePort}. ` +
           "Name the networks that need it.",
       );
   },

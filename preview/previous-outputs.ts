@@ -35,7 +35,7 @@ export function lastOutputs(opts?: pulumi.CustomResourceOptions): LastOutputs {
           isSecret: (secrets as string[] | undefined)?.includes(output) ?? isAnySecret,
         })),
       );
-      return found.apply(({ value, isSecret }) => (isSecret ? pulumi.secret(value) : value)) as pulumi.Output<unknown>;
+      return found.apply<unknown>(({ value, isSecret }) => (isSecret ? pulumi.secret(value) : value));
     },
   };
 }

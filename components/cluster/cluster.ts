@@ -102,7 +102,7 @@ export class Cluster extends pulumi.ComponentResource {
       const report = preflightReport(all, config);
       if (report !== undefined) throw reported(report);
       for (const warning of preflightWarnings(all, config)) void pulumi.log.warn(warning, this);
-      return hosts[0]!.factsScript as pulumi.Resource;
+      return hosts[0]!.factsScript;
     });
 
     const isLan = config.nodeNetwork === "lan";

@@ -82,7 +82,7 @@ export function prepareNodes(
   const distinct = pulumi.all(prepared.map(({ device }) => device.address)).apply((addresses) => {
     const problem = sharedAddresses(addresses.map((address, i) => ({ node: config.nodes[i]!.name, address })));
     if (problem !== undefined) throw reported(problem);
-    return prepared[0]!.device as pulumi.Resource;
+    return prepared[0]!.device;
   });
   const inTailnet = config.nodeNetwork === "tailnet" ? [distinct] : [];
   return prepared.map((one) => {

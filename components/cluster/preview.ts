@@ -50,7 +50,7 @@ function previous(last: LastOutputs) {
     .all([last.get("versions"), last.get("nodes"), last.get("applied")])
     .apply(([versions, nodes, applied]) => ({
       before: lastRun({ versions, nodes, applied }),
-      nodes: nodes as unknown,
+      nodes: nodes,
     }));
 }
 

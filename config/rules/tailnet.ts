@@ -1,7 +1,7 @@
 /** Rules of the tailnet's API: who makes auth keys, and who approves routes. */
 import { isIPv4, overlap, tailnetRange } from "../../model/cidr";
 import { isValues, type Values } from "../../model/merge";
-import { refused, valueText } from "../../model/messages";
+import { plainText, refused, valueText } from "../../model/messages";
 import type { ReadFile } from "../source";
 import { defaultTag, type StackValues, tailscaleLoginServer } from "../schema/stack";
 import type { ClusterConfig } from "../../model/config";
@@ -97,8 +97,8 @@ function controlPlaneProblems(raw: Raw): string[] {
       : []),
     ...(tag !== undefined && !isMade && !hasKey
       ? [
-          `tailnetControlPlaneAuthKey: not set. Wanted: with tailnetControlPlaneTag, an auth key with both tags, ${String(common)} and ` +
-            `${String(tag)}, for the control planes. Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its ` +
+          `tailnetControlPlaneAuthKey: not set. Wanted: with tailnetControlPlaneTag, an auth key with both tags, ${plainText(common)} and ` +
+            `${plainText(tag)}, for the control planes. Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its ` +
             "file in tailnetControlPlaneAuthKeyFile.",
         ]
       : []),
@@ -116,7 +116,7 @@ export function tailnetWarnings(raw: Raw): string[] {
   if (raw.nodeNetwork === "lan") {
     return [];
   }
-  const api = String(raw.tailnetApi ?? "");
+  const api = plainText(raw.tailnetApi ?? "");
   return [
     ...(hasTailnetApi(raw) && api.startsWith("http://") && !isPrivate(hostOf(api))
       ? [

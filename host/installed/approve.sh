@@ -52,7 +52,10 @@ report_refusals() {
 mkdir -p "$RUN"
 # A stage that waits for a certificate runs it, too.
 exec 8>"$RUN/approve.lock"
-flock -w 40 8 || { echo "another approval has been running for 40 s" >&2; exit 1; }
+flock -w 40 8 || {
+    echo "another approval has been running for 40 s" >&2
+    exit 1
+}
 
 requests=$(waiting_requests kubernetes.io/kubelet-serving 2>"$RUN/approve.errors") || no_answer "which certificate requests wait"
 declared=

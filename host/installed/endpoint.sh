@@ -104,7 +104,10 @@ renew_servers() {
         /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes 2>/dev/null) || return 0
     list=$(grep -oE '"addresses":\["[0-9.]+"\]' <<<"$list" | grep -oE '[0-9]+(\.[0-9]+){3}') || return 0
     mkdir -p "$(dirname "$servers")"
-    { cat "$servers" 2>/dev/null || true; printf '%s\n' "$list"; } | sort -u >"$servers.new"
+    {
+        cat "$servers" 2>/dev/null || true
+        printf '%s\n' "$list"
+    } | sort -u >"$servers.new"
     mv -f "$servers.new" "$servers"
 }
 
@@ -202,5 +205,8 @@ watch() {
 
 case ${1:-} in
 watch | up | down) "$1" ;;
-*) echo "usage: endpoint watch|up|down" >&2; exit 2 ;;
+*)
+    echo "usage: endpoint watch|up|down" >&2
+    exit 2
+    ;;
 esac

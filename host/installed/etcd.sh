@@ -58,8 +58,17 @@ snapshot() {
 }
 
 case ${1:-} in
-snapshot) if [ $# = 2 ]; then snapshot "$2"; exit; fi ;;
-ctl) shift; inside etcdctl "${connection[@]}" "$@"; exit ;;
+snapshot)
+    if [ $# = 2 ]; then
+        snapshot "$2"
+        exit
+    fi
+    ;;
+ctl)
+    shift
+    inside etcdctl "${connection[@]}" "$@"
+    exit
+    ;;
 esac
 echo "usage: etcd snapshot FILE | etcd ctl ARGUMENT..." >&2
 exit 2

@@ -50,7 +50,10 @@ lasting() {
     case $1 in
     addresses)
         read -r endpoint 2>/dev/null <"$state/endpoint"
-        [ -n "$endpoint" ] || { cat; return; }
+        [ -n "$endpoint" ] || {
+            cat
+            return
+        }
         { grep -vxF "lo $endpoint/32" || true; }
         return
         ;;
@@ -104,9 +107,15 @@ settings() {
 # save_tailscale MODE: what Tailscale did before. Only a stage changes it, so that a clean-up does without an answer.
 save_tailscale() {
     local prefs='' tailscaled
-    tailscaled=$(runs tailscaled.service) || { [ "$1" = remove ]; return; }
+    tailscaled=$(runs tailscaled.service) || {
+        [ "$1" = remove ]
+        return
+    }
     if [ "$tailscaled" = yes ]; then
-        prefs=$(answered timeout 10 tailscale debug prefs) || { [ "$1" = remove ]; return; }
+        prefs=$(answered timeout 10 tailscale debug prefs) || {
+            [ "$1" = remove ]
+            return
+        }
     fi
     if [[ $prefs != *'"WantRunning": true'* ]]; then
         : >"$state/tailscale-down"
@@ -182,7 +191,10 @@ end_stage() {
     group=$(ps -o pgid= -p "$process" | tr -d ' ')
     [ -n "$group" ] || return 0
     kill -TERM -- "-$group" 2>/dev/null
-    for seconds in 1 2 3; do kill -0 -- "-$group" 2>/dev/null || return 0; sleep 1; done
+    for seconds in 1 2 3; do
+        kill -0 -- "-$group" 2>/dev/null || return 0
+        sleep 1
+    done
     kill -KILL -- "-$group" 2>/dev/null
     echo "the stage had to be killed after $seconds s"
 }
@@ -287,7 +299,10 @@ back() {
 }
 
 alive() {
-    if [ -e "$state/restored" ]; then echo restored; return; fi
+    if [ -e "$state/restored" ]; then
+        echo restored
+        return
+    fi
     [ ! -e "$state/saved" ] || systemctl restart "$timer"
     echo counting
 }
@@ -295,7 +310,10 @@ alive() {
 confirm() {
     lock
     # Said until the next stage begins: the answer may get lost.
-    if [ -e "$state/restored" ]; then echo restored; return; fi
+    if [ -e "$state/restored" ]; then
+        echo restored
+        return
+    fi
     echo kept
     remove_units
     rm -rf "$state"
@@ -308,5 +326,8 @@ save) lock && save "${2:-apply}" "${3:-}" ;;
 begin) rm -f "$state/restored" && alive ;;
 alive) alive ;;
 confirm | back) "$1" ;;
-*) echo "usage: guard save apply|remove [PID] | begin | alive | confirm | back" >&2; exit 2 ;;
+*)
+    echo "usage: guard save apply|remove [PID] | begin | alive | confirm | back" >&2
+    exit 2
+    ;;
 esac

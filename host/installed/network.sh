@@ -138,5 +138,8 @@ down() {
 
 case ${1:-} in
 up | watch | down) "$1" ;;
-*) echo "usage: network up|watch|down" >&2; exit 2 ;;
+*)
+    echo "usage: network up|watch|down" >&2
+    exit 2
+    ;;
 esac

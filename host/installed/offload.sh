@@ -12,7 +12,10 @@ before=/run/tailkube-offload
 
 # By the address, for another boot may have other names.
 interface=$(ip -o -4 address show to "$TAILKUBE_ADDRESS/32" | awk 'NR == 1 {print $2}')
-[ -n "$interface" ] || { echo "offload: no interface has $TAILKUBE_ADDRESS" >&2; exit 1; }
+[ -n "$interface" ] || {
+    echo "offload: no interface has $TAILKUBE_ADDRESS" >&2
+    exit 1
+}
 
 # checksumming rx|tx: on or off.
 checksumming() { ethtool -k "$interface" | awk -v key="$1-checksumming:" '$1 == key {print $2}'; }
@@ -25,7 +28,10 @@ off)
     done
     # Some NICs always look at what they receive; it is what they send that is broken.
     [ "$(checksumming rx)" != on ] || echo "offload: $interface cannot turn rx checksums off; tx counts"
-    [ "$(checksumming tx)" != on ] || { echo "offload: $interface cannot turn tx checksums off" >&2; exit 1; }
+    [ "$(checksumming tx)" != on ] || {
+        echo "offload: $interface cannot turn tx checksums off" >&2
+        exit 1
+    }
     ;;
 on)
     [ -e "$before" ] || exit 0
@@ -34,5 +40,8 @@ on)
     done <"$before"
     rm -f "$before"
     ;;
-*) echo "usage: offload off|on" >&2; exit 2 ;;
+*)
+    echo "usage: offload off|on" >&2
+    exit 2
+    ;;
 esac

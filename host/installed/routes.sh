@@ -23,7 +23,10 @@ read_advertised() {
     local prefs
     prefs=$(timeout 10 tailscale debug prefs) || return
     prefs=$(tr -d ' \n\t' <<<"$prefs")
-    [[ $prefs =~ \"AdvertiseRoutes\":(null|\[([^]]*)\]) ]] || { echo "tailscale debug prefs names no AdvertiseRoutes" >&2; return 1; }
+    [[ $prefs =~ \"AdvertiseRoutes\":(null|\[([^]]*)\]) ]] || {
+        echo "tailscale debug prefs names no AdvertiseRoutes" >&2
+        return 1
+    }
     advertised=$(tr -d '"' <<<"${BASH_REMATCH[2]}" | tr ',' '\n' | sed '/^$/d' | sort -u)
 }
 
@@ -109,7 +112,10 @@ watch() {
 case ${1:-} in
 set | unset) ;;
 watch) watch ;;
-*) echo "usage: routes set NAME CIDR | unset NAME | watch" >&2; exit 2 ;;
+*)
+    echo "usage: routes set NAME CIDR | unset NAME | watch" >&2
+    exit 2
+    ;;
 esac
 exec 8>/run/tailkube-routes.lock
 flock -w 60 8

@@ -34,11 +34,9 @@ UNIT
 }
 
 install_approver() {
-    local reload=
     [ -n "$TK_HOST_APPROVE" ] || return 0
     install_text "$TK_LIB/approve" 0755 "$TK_HOST_APPROVE" || true
-    if install_text /etc/systemd/system/tailkube-approve.service 0644 "$(approver_unit)"; then reload=1; fi
-    if install_text /etc/systemd/system/tailkube-approve.timer 0644 "$(approver_timer)"; then reload=1; fi
-    [ -z "$reload" ] || systemctl daemon-reload
+    install_text /etc/systemd/system/tailkube-approve.service 0644 "$(approver_unit)" || true
+    install_text /etc/systemd/system/tailkube-approve.timer 0644 "$(approver_timer)" || true
     unit_start tailkube-approve.timer
 }

@@ -130,6 +130,21 @@ retry() {
     rm -f "$errors"
 }
 
+# until_none SECONDS WHAT QUESTION LIST REMOVE: removes what LIST prints, a line each, and asks again until it prints nothing: a
+# removal counts when it is seen, not when it was tried. Both are functions; LIST answers as `ask` has it, REMOVE gets a line.
+# Fails the stage with WHAT and the first line that stays.
+until_none() {
+    local end=$((SECONDS + $1)) what=$2 question=$3 list=$4 remove=$5 item items=
+    while true; do
+        ask "$1" "$question" "$list"
+        [ -n "$ANSWER" ] || return 0
+        [ "$SECONDS" -lt "$end" ] || fail "$what: ${ANSWER%%$'\n'*}"
+        [ "$ANSWER" != "$items" ] || sleep 1
+        items=$ANSWER
+        while IFS= read -r item; do "$remove" "$item" >/dev/null 2>&1 </dev/null || true; done <<<"$items"
+    done
+}
+
 # to_disk PATH...: files and folders survive a power cut from here on, with the entries of the folders they are in.
 to_disk() {
     local path
@@ -182,10 +197,37 @@ make_parents() {
     done
 }
 
+# Units that read the file which is installed: `TK_READERS=UNIT install_text …`. unit_start, or read_again, then restarts them. The
+# mark is there before the file is changed and goes with the restart: whatever ends a run in between, the next one does it. A
+# boot takes the marks, and starts everything with the new files.
+TK_READERS=
+mark_readers() {
+    local unit
+    for unit in $TK_READERS; do
+        { mkdir -p "$TK_RUN/restart" && : >"$TK_RUN/restart/$unit"; } || fail "cannot write below $TK_RUN: is it full or read-only?"
+    done
+    [[ $1 != */etc/systemd/system/* ]] || : >"$TK_RUN/reload" || fail "cannot write below $TK_RUN: is it full or read-only?"
+}
+
+# reload_units: systemd reads its units again if any of ours has changed since it did.
+reload_units() {
+    [ -e "$TK_RUN/reload" ] || return 0
+    systemctl daemon-reload || fail "systemd does not read its units again ('systemctl daemon-reload' on this host says why), so what was changed is not in force"
+    rm -f -- "$TK_RUN/reload"
+}
+
+# read_again UNIT restart|reload: a unit that runs, if what it reads has changed since it did.
+read_again() {
+    [ -e "$TK_RUN/restart/$1" ] || return 0
+    systemctl "$2" "$1" || fail "systemctl cannot $2 $1, so what was written for it is not in force; see 'systemctl status $1'"
+    rm -f -- "$TK_RUN/restart/$1"
+    changed "${2}ed $1"
+}
+
 # install_text PATH MODE TEXT: writes the file if it differs. Returns 0 if it changed, 1 if not.
 install_text() {
     local path=$1 mode=$2 text=$3
-    if [ -f "$path" ] && [ "$(cat -- "$path"; printf x)" = "$text"$'\n'x ] && [ "$(stat -c %a "$path")" = "${mode#0}" ]; then
+    if [ -f "$path" ] && [ "$(cat -- "$path" && printf x)" = "$text"$'\n'x ] && [ "$(stat -c %a "$path")" = "${mode#0}" ]; then
         return 1
     fi
     if [ -e "$path" ] && ! owned "$path"; then
@@ -193,6 +235,7 @@ install_text() {
     fi
     make_parents "$path"
     own "$path"
+    mark_readers "$path"
     # Callers ask `if install_text`, where the shell does not stop at an error by itself.
     # It may hold a secret, which must not lie open until its mode is set.
     { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
@@ -208,6 +251,7 @@ install_binary() {
     fi
     make_parents "$2"
     own "$2"
+    mark_readers "$2"
     { install -m 0755 -- "$1" "$2.tailkube" && mv -f -- "$2.tailkube" "$2"; } || fail "cannot write $2: is the disk full or read-only?"
     changed "installed $2"
 }
@@ -367,8 +411,24 @@ distribution() (
 # shellcheck source=/dev/null
 codename() (. /etc/os-release && echo "$VERSION_CODENAME")
 
-# package_of PATH: the installed package that a file is of; fails if of none.
-package_of() { dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | sed -n '/^diversion /!{s/[:,].*//p;q}' | grep .; }
+# dpkg_answer NO ARGUMENT...: what dpkg-query prints; nothing where it says NO. Fails without an answer.
+dpkg_answer() {
+    local text no=$1
+    shift
+    text=$(dpkg-query "$@" 2>&1) || {
+        [[ $text != *"$no"* ]] || return 0
+        printf '%s\n' "$text" >&2
+        return 1
+    }
+    printf '%s\n' "$text"
+}
+
+# package_of PATH: the installed package that a file is of; nothing if of none. Fails without an answer.
+package_of() {
+    local text
+    text=$(dpkg_answer 'no path found matching' -S "$(readlink -f -- "$1")") || return
+    sed -n '/^diversion /!{s/[:,].*//p;q}' <<<"$text"
+}
 
 # unit_answer UNIT: prints whether it runs, yes or no; no for a unit that does not exist. Fails if systemd does not answer:
 # `systemctl is-active` then looks as if the answer were "no".
@@ -384,14 +444,15 @@ unit_runs() {
     [ "$ANSWER" = yes ]
 }
 
-# unit_start UNIT [restart]: enabled and running; restarted only when asked.
+# unit_start UNIT [restart]: enabled and running; restarted when asked, and when what it reads has changed since it started.
 unit_start() {
+    reload_units
     systemctl is-enabled --quiet "$1" 2>/dev/null || {
         systemctl enable --quiet "$1" || fail "systemctl cannot enable $1, so it would not start with the host"
         changed "enabled $1"
     }
-    if [ "${2:-}" = restart ]; then
-        systemctl restart "$1" && changed "restarted $1"
+    if [ "${2:-}" = restart ] || [ -e "$TK_RUN/restart/$1" ]; then
+        systemctl restart "$1" && rm -f -- "$TK_RUN/restart/$1" && changed "restarted $1"
     elif ! unit_runs "$1"; then
         systemctl start "$1" && changed "started $1"
     fi
@@ -445,7 +506,8 @@ record_packages() {
     local package record=$TK_STATE/packages.$TK_STAGE
     for package in "$@"; do
         package=${package%%=*}
-        if [ -n "$(installed_version "$package")" ] || package_is_ours "$package"; then continue; fi
+        ask_version "$package"
+        if [ -n "$ANSWER" ] || package_is_ours "$package"; then continue; fi
         own "$record"
         record_line "$record" "$package"
     done
@@ -477,15 +539,20 @@ apt_version() {
         END {exit !found}'
 }
 
-# installed_version PACKAGE: the upstream version of an installed package, or nothing.
+# installed_version PACKAGE: the upstream version of an installed package, or nothing. Fails without an answer.
 installed_version() {
-    dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null | awk '$1 == "installed" {v = $2; sub(/^[0-9]+:/, "", v); sub(/[~+-].*/, "", v); print v}'
+    local text
+    # shellcheck disable=SC2016  # dpkg's own variables
+    text=$(dpkg_answer 'no packages found matching' -W -f '${db:Status-Status} ${Version}' "$1") || return
+    awk '$1 == "installed" {v = $2; sub(/^[0-9]+:/, "", v); sub(/[~+-].*/, "", v); print v}' <<<"$text"
 }
+ask_version() { ask 30 "which version of the package $1 is installed (dpkg-query -W $1)" installed_version "$1"; }
 
 # apt_install_version PACKAGE VERSION: that upstream version of a package, if it is not installed already.
 apt_install_version() {
     local exact
-    [ "$(installed_version "$1")" != "$2" ] || return 0
+    ask_version "$1"
+    [ "$ANSWER" != "$2" ] || return 0
     exact=$(apt_version "$1" "$2") || { apt_refresh && exact=$(apt_version "$1" "$2"); } ||
         fail "this host's package repositories have no $1 $2; 'apt-cache madison $1' lists theirs"
     apt_install "$1=$exact"

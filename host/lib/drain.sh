@@ -81,7 +81,10 @@ drain() {
     cordon
     # Those of now and no later ones: a pod that tolerates the cordon may come back to this node as often as it is evicted.
     until before=$(evictable_pods); do
-        [ "$SECONDS" -lt "$end" ] || { uncordon; fail "no answer after $TK_DRAIN_SECONDS s to the question which pods are on this node, to the API by the kubelet's identity; the node is uncordoned again"; }
+        [ "$SECONDS" -lt "$end" ] || {
+            uncordon
+            fail "no answer after $TK_DRAIN_SECONDS s to the question which pods are on this node, to the API by the kubelet's identity; the node is uncordoned again"
+        }
         sleep 1
     done
     left=$before

@@ -28,15 +28,11 @@ UNIT
 has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
 
 install_endpoint() {
-    local restart=
     [ "$TK_NODE_NETWORK" = tailnet ] || return 0
-    if install_text "$TK_LIB/endpoint" 0755 "$TK_HOST_ENDPOINT"; then restart=restart; fi
-    if install_text "$TK_ETC/endpoint.env" 0644 "$(printf 'TAILKUBE_ENDPOINT=%s\nTAILKUBE_ENDPOINT_PORT=%s' "$TK_ENDPOINT" "$TK_ENDPOINT_PORT")"; then restart=restart; fi
-    if install_text /etc/systemd/system/tailkube-endpoint.service 0644 "$(endpoint_unit)"; then
-        systemctl daemon-reload || fail "cannot make systemd read /etc/systemd/system/tailkube-endpoint.service: 'systemctl daemon-reload' on this host says why"
-        restart=restart
-    fi
-    unit_start tailkube-endpoint.service $restart
+    TK_READERS=tailkube-endpoint.service install_text "$TK_LIB/endpoint" 0755 "$TK_HOST_ENDPOINT" || true
+    TK_READERS=tailkube-endpoint.service install_text "$TK_ETC/endpoint.env" 0644 "$(printf 'TAILKUBE_ENDPOINT=%s\nTAILKUBE_ENDPOINT_PORT=%s' "$TK_ENDPOINT" "$TK_ENDPOINT_PORT")" || true
+    TK_READERS=tailkube-endpoint.service install_text /etc/systemd/system/tailkube-endpoint.service 0644 "$(endpoint_unit)" || true
+    unit_start tailkube-endpoint.service
     wait_for 60 "$TK_ENDPOINT does not appear on lo (journalctl -u tailkube-endpoint)" has_endpoint
 }
 

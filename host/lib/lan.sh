@@ -28,30 +28,32 @@ EOF
 install_lan_units() {
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
     install_node_env "$TK_ADDRESS" || true
-    if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit network.target)"; then systemctl daemon-reload; fi
+    install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit network.target)" || true
     unit_start tailkube-address.service
 }
 
 # The unit is what makes it last over a reboot. Without it the offload is as it was found.
 set_offload() {
-    local restart=
     if [ "$TK_CHECKSUM_OFFLOAD" = on ]; then
         if [ -e /etc/systemd/system/tailkube-offload.service ]; then
             unit_stop tailkube-offload.service
+            mark_readers /etc/systemd/system/tailkube-offload.service
             rm -f /etc/systemd/system/tailkube-offload.service "$TK_LIB/offload"
-            systemctl daemon-reload
             changed "checksum offload as it was"
         fi
+        reload_units
         return
     fi
     command -v ethtool >/dev/null || apt_install ethtool
-    if install_text "$TK_LIB/offload" 0755 "$TK_HOST_OFFLOAD"; then restart=restart; fi
-    if install_text /etc/systemd/system/tailkube-offload.service 0644 "$(offload_unit)"; then
-        systemctl daemon-reload
-        restart=restart
-    fi
-    unit_start tailkube-offload.service $restart || fail "the checksum offload cannot be turned off (journalctl -u tailkube-offload)"
+    TK_READERS=tailkube-offload.service install_text "$TK_LIB/offload" 0755 "$TK_HOST_OFFLOAD" || true
+    TK_READERS=tailkube-offload.service install_text /etc/systemd/system/tailkube-offload.service 0644 "$(offload_unit)" || true
+    unit_start tailkube-offload.service || fail "the checksum offload cannot be turned off (journalctl -u tailkube-offload)"
 }
+
+# shellcheck disable=SC2317  # of until_none, in remove_lan, whose cidr they know
+pod_routes() { ip -4 route show root "$cidr"; }
+# shellcheck disable=SC2317
+flush_pods() { ip -4 route flush root "$cidr"; }
 
 # Away with what this stage has made.
 remove_lan() {
@@ -60,6 +62,6 @@ remove_lan() {
     unit_stop tailkube-address.service
     # Cilium's routes to other nodes' pods stand on the host's own interface.
     cidr=$(sed -n 's/^TAILKUBE_POD_CIDR=//p' "$TK_ETC/node.env" 2>/dev/null) || true
-    [ -z "$cidr" ] || ip -4 route flush root "$cidr" 2>/dev/null || true
+    [ -z "$cidr" ] || until_none 10 "the route to another node's pods cannot be removed (ip -4 route flush root $cidr)" "which routes this host has (ip -4 route show root $cidr)" pod_routes flush_pods
     undo_network
 }

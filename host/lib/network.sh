@@ -15,14 +15,12 @@ guard_network() {
 # NetworkManager would take over the interfaces of both. Cilium's are lxc and twelve hexadecimal digits; lxcbr0 is LXC's.
 calm_network_managers() {
     if unit_runs systemd-networkd.service; then
-        if install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no'; then
-            systemctl restart systemd-networkd && changed "restarted systemd-networkd"
-        fi
+        TK_READERS=systemd-networkd.service install_text /etc/systemd/networkd.conf.d/50-tailkube.conf 0644 $'[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no' || true
+        read_again systemd-networkd.service restart
     fi
     if unit_runs NetworkManager.service; then
-        if install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc_health;interface-name:lxc????????????'; then
-            systemctl reload NetworkManager && changed "reloaded NetworkManager"
-        fi
+        TK_READERS=NetworkManager.service install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc_health;interface-name:lxc????????????' || true
+        read_again NetworkManager.service reload
     fi
 }
 
@@ -169,45 +167,63 @@ restore_kernel_rules() {
     [ -z "$missing" ] || fail "the kernel's policy rule '$missing' cannot be put back (see 'ip ${missing%% rule*} rule show'). Reboot the host, then run again."
 }
 
-restore_sysctls() {
-    local setting
-    [ -e "$TK_STATE/sysctls" ] || return 0
+# changed_sysctls: the remembered settings, KEY=VALUE, that the kernel has not got any more and lets us write: in a container some
+# may not be written at all, and interfaces come and go.
+changed_sysctls() {
+    local setting key path value
     while IFS= read -r setting; do
-        # Only what differs: in a container some may not be written at all.
-        [ "$(sysctl -n "${setting%%=*}")" = "${setting#*=}" ] || sysctl -qw "$setting" 2>/dev/null || true
+        key=${setting%%=*}
+        path=$key
+        [[ $path == */* ]] || path=${path//./\/}
+        [ -w "/proc/sys/$path" ] || continue
+        value=$(sysctl -n "$key") || return
+        [ "$value" = "${setting#*=}" ] || printf '%s\n' "$setting"
     done <"$TK_STATE/sysctls"
+}
+write_sysctl() { sysctl -qw "$1"; }
+
+restore_sysctls() {
+    [ -e "$TK_STATE/sysctls" ] || return 0
+    until_none 10 "this setting of the kernel cannot be put back (sysctl -w)" "which of the kernel's settings are other ones than before (sysctl -n)" changed_sysctls write_sysctl
 }
 
 # is_empty LISTING: whether nft has listed no more than iptables makes by itself: its base chains, without a rule, which accept. A
 # rule, another chain or a policy that drops is the user's.
 is_empty() { ! grep -vE '^\s*(table|type .* policy accept;|chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) |}|$|#)' <<<"$1" >/dev/null; }
 
-# What Kubernetes, Cilium and Tailscale have left in tables that were not there before.
-forget_tables() {
-    local table tables
-    command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
-    ask 30 "which tables nftables has (nft list tables)" nft_tables
-    tables=$(sed -nE '/^table ip6? (filter|nat|mangle|raw|security)$/p' <<<"$ANSWER")
+nft_delete() { nft "delete $1"; }
+
+# empty_tables: "table FAMILY NAME" of iptables' that were not there before and have nothing in them.
+empty_tables() {
+    local table tables text
+    text=$(nft_tables) || return
+    tables=$(sed -nE '/^table ip6? (filter|nat|mangle|raw|security)$/p' <<<"$text")
     while IFS= read -r table; do
         if [ -z "$table" ] || grep -qxF -- "$table" "$TK_STATE/nft-tables"; then continue; fi
-        ask 30 "what is in the $table (nft list $table)" nft "list $table"
-        ! is_empty "$ANSWER" || nft "delete $table" 2>/dev/null || true
+        text=$(nft "list $table") || return
+        ! is_empty "$text" || printf '%s\n' "$table"
     done <<<"$tables"
-    forget_chains
 }
 
-# forget_chains: in the tables that stay, the empty chains of iptables that were not there before.
-forget_chains() {
-    local chain chains
-    [ -e "$TK_STATE/nft-chains" ] || return 0
-    ask 30 "which chains nftables has (nft list chains)" base_chains
-    chains=$ANSWER
+# empty_chains: "chain FAMILY TABLE CHAIN" of iptables' in the tables that stay, which were not there before and have nothing in
+# them.
+empty_chains() {
+    local chain chains text
+    chains=$(base_chains) || return
     while IFS= read -r chain; do
         if [ -z "$chain" ] || grep -qxF -- "$chain" "$TK_STATE/nft-chains"; then continue; fi
-        ask 30 "what is in the chain $chain (nft list chain $chain)" nft "list chain $chain"
+        text=$(nft "list chain $chain") || return
         # A chain without a hook has no policy, and is the user's.
-        if [[ $ANSWER == *"policy accept;"* ]] && is_empty "$ANSWER"; then nft "delete chain $chain" 2>/dev/null || true; fi
+        if [[ $text == *"policy accept;"* ]] && is_empty "$text"; then printf 'chain %s\n' "$chain"; fi
     done <<<"$chains"
+}
+
+# What Kubernetes, Cilium and Tailscale have left in tables that were not there before.
+forget_tables() {
+    command -v nft >/dev/null && [ -e "$TK_STATE/nft-tables" ] || return 0
+    until_none 10 "nft cannot delete what iptables has left empty" "which tables nftables has (nft list tables), and what is in them" empty_tables nft_delete
+    [ -e "$TK_STATE/nft-chains" ] || return 0
+    until_none 10 "nft cannot delete what iptables has left empty" "which chains nftables has (nft list chains), and what is in them" empty_chains nft_delete
 }
 
 # undo_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so
@@ -219,6 +235,6 @@ undo_network() {
     restore_files
     systemctl daemon-reload
     ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
-    ! unit_runs NetworkManager.service || systemctl reload NetworkManager || true
+    ! unit_runs NetworkManager.service || wait_for 30 "systemctl cannot reload NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl reload NetworkManager
     forget_files
 }

@@ -17,7 +17,10 @@
 tailnet_status() {
     local status
     status=$(timeout 10 tailscale status --json) || return
-    grep -qE '^ *"BackendState": "Running",?$' <<<"$status" || { echo "tailscaled is not connected" >&2; return 1; }
+    grep -qE '^ *"BackendState": "Running",?$' <<<"$status" || {
+        echo "tailscaled is not connected" >&2
+        return 1
+    }
     printf '%s\n' "$status"
 }
 

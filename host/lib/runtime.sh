@@ -248,14 +248,17 @@ in_force() {
     dump=$(dump_containerd "$1" | toml_settings) || return
     while IFS= read -r setting; do
         case $setting in *' default_runtime_name = '*) continue ;; esac
-        grep -qxF -- "$setting" <<<"$dump" || { echo "$setting"; return 1; }
+        grep -qxF -- "$setting" <<<"$dump" || {
+            echo "$setting"
+            return 1
+        }
     done < <(own_containerd_settings | toml_settings)
 }
 
-# configure_containerd: its configuration, and a restart if it changed or if `restart` is given. What it had before comes back
+# configure_containerd: its configuration, and a restart if that or what it is made of has changed. What it had before comes back
 # if it does not start with ours.
 configure_containerd() {
-    local restart=${1:-} config=/etc/containerd/config.toml text missing mode=644 state
+    local restart='' config=/etc/containerd/config.toml text missing mode=644 state
     if ! owned "$config"; then back_up "$config"; fi
     make_parents "$config"
     # Before the text is computed, for which a file beside it is needed.
@@ -273,6 +276,7 @@ configure_containerd() {
     # A run may have been killed between the file and the restart.
     state="$(containerd --version) $(sha256sum <<<"$text")"
     [ "$(cat "$TK_STATE/containerd-runs" 2>/dev/null)" = "$state" ] || restart=restart
+    [ ! -e "$TK_RUN/restart/containerd.service" ] || restart=restart
     unit_start containerd.service "$restart" || true
     if poll 60 containerd_answers; then
         [ -z "$restart" ] || remember containerd-runs "$state"
@@ -293,7 +297,9 @@ containerd_is_ours() { owned /usr/local/bin/containerd runtime; }
 # containerd_package: prints the package that this host's containerd belongs to; nothing if it has none, or the bundle's.
 containerd_package() {
     command -v containerd >/dev/null && ! containerd_is_ours || return 0
-    package_of "$(command -v containerd)" || echo "no package"
+    local package
+    package=$(package_of "$(command -v containerd)") || return
+    echo "${package:-no package}"
 }
 
 # Docker's repository is the one that has containerd 2.x for each distribution: Debian 12 itself has 1.6, 13 and Ubuntu 24.04 have 1.7.
@@ -314,7 +320,8 @@ refuse_containerd() {
 # ours. The distribution's gives way where it has not got the wanted version, which takes its runc along.
 install_containerd_package() {
     local package wanted=$TK_CONTAINERD_VERSION exact removed
-    package=$(containerd_package)
+    ask 30 "which package this host's containerd is of (dpkg-query -S)" containerd_package
+    package=$ANSWER
     if [ -n "$package" ] && { [ -z "$wanted" ] || [ "$(containerd_version containerd)" = "$wanted" ]; }; then return; fi
     case $package in
     containerd)
@@ -339,7 +346,7 @@ install_containerd_package() {
 }
 
 install_containerd() {
-    local directory restart=
+    local directory
     if ! command -v containerd >/dev/null || containerd_is_ours; then
         if [ -n "$TK_BUNDLE" ]; then
             # What containerd keeps is removed with it only if there was nothing before.
@@ -349,12 +356,9 @@ install_containerd() {
                 own /var/lib/containerd/.tailkube
             fi
             for binary in containerd containerd-shim-runc-v2 ctr; do
-                if install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary"; then restart=restart; fi
+                TK_READERS=containerd.service install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary" || true
             done
-            if install_text /etc/systemd/system/containerd.service 0644 "$(containerd_unit)"; then
-                systemctl daemon-reload
-                restart=restart
-            fi
+            TK_READERS=containerd.service install_text /etc/systemd/system/containerd.service 0644 "$(containerd_unit)" || true
         fi
     fi
     if [ -z "$TK_BUNDLE" ]; then
@@ -369,24 +373,26 @@ install_containerd() {
     done
     # A shutdown waits for every container that does not heed SIGTERM: 90 s by systemd's default, and as long as the kubelet
     # gives a pod by this.
-    if install_text /etc/systemd/system/cri-containerd-.scope.d/50-tailkube.conf 0644 $'[Scope]\nTimeoutStopSec=30'; then systemctl daemon-reload; fi
-    configure_containerd $restart
+    install_text /etc/systemd/system/cri-containerd-.scope.d/50-tailkube.conf 0644 $'[Scope]\nTimeoutStopSec=30' || true
+    reload_units
+    configure_containerd
 }
 
 # install_kubernetes [BINARY...]: of the wanted version; all of kubelet, kubeadm and kubectl if none is named.
 install_kubernetes() {
     local base=${TK_PACKAGES_KUBERNETES:-https://pkgs.k8s.io}/core:/stable:/v${TK_KUBERNETES_VERSION%.*}/deb
-    local key=/etc/apt/keyrings/kubernetes-apt-keyring.gpg reload='' binary older=()
+    local key=/etc/apt/keyrings/kubernetes-apt-keyring.gpg binary older=()
     [ $# -gt 0 ] || set -- kubelet kubeadm kubectl
     if [ -n "$TK_BUNDLE" ]; then
         for binary in "$@"; do
             install_binary "$TK_BUNDLE/bin/$binary" "/usr/local/bin/$binary" || true
         done
-        if install_text /etc/systemd/system/kubelet.service 0600 "$(kubelet_unit)"; then reload=1; fi
-        if install_text /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 0600 "$(kubelet_kubeadm_dropin)"; then reload=1; fi
+        install_text /etc/systemd/system/kubelet.service 0600 "$(kubelet_unit)" || true
+        install_text /etc/systemd/system/kubelet.service.d/10-kubeadm.conf 0600 "$(kubelet_kubeadm_dropin)" || true
     else
         for binary in "$@"; do
-            [ "$(installed_version "$binary")" = "$TK_KUBERNETES_VERSION" ] || older+=("$binary")
+            ask_version "$binary"
+            [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || older+=("$binary")
         done
         if [ ${#older[@]} -gt 0 ]; then
             # As kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm has it.
@@ -399,8 +405,8 @@ install_kubernetes() {
         # Also where a killed run has installed them and no more.
         apt-mark hold "$@" >/dev/null
     fi
-    if install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0600 "$(kubelet_address_dropin)"; then reload=1; fi
-    [ -z "$reload" ] || systemctl daemon-reload
+    install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0600 "$(kubelet_address_dropin)" || true
+    reload_units
     # Not started: it has nothing to run before kubeadm has written its configuration.
     systemctl is-enabled --quiet kubelet || { systemctl enable --quiet kubelet && changed "enabled kubelet"; }
     [ "$(kubeadm version -o short)" = "v$TK_KUBERNETES_VERSION" ] ||
@@ -410,7 +416,8 @@ install_kubernetes() {
 import_images() {
     local ref path roles present log=$TK_RUN/import.log
     [ -n "$TK_BUNDLE" ] || return 0
-    present=$(ctr -n k8s.io images ls -q)
+    ask 60 "which images containerd has (ctr -n k8s.io images ls)" timeout 30 ctr -n k8s.io images ls -q
+    present=$ANSWER
     [ -e "$TK_STATE/images-before" ] || remember images-before "$present"
     while read -r ref path roles; do
         [[ ,$roles, == *,"$TK_ROLE",* ]] || continue
@@ -434,17 +441,33 @@ join_nonce() {
     [[ $NONCE =~ ^[0-9a-f]{32}$ ]] || fail "$path does not hold 32 hexadecimal digits. Remove the file and run again"
 }
 
-# restore_holds: of the packages that we hold; those that the user held stay held.
-restore_holds() {
-    local package
+# other_holds: "hold PACKAGE" or "unhold PACKAGE" for each of those that we hold, where it is not as it was.
+other_holds() {
+    local package held
+    held=$(apt-mark showhold) || return
     for package in kubelet kubeadm kubectl containerd.io; do
         if grep -qsxF -- "$package" "$TK_STATE/holds-before"; then
-            apt-mark hold "$package" >/dev/null 2>&1 || true
+            grep -qxF -- "$package" <<<"$held" || echo "hold $package"
         else
-            apt-mark unhold "$package" >/dev/null 2>&1 || true
+            ! grep -qxF -- "$package" <<<"$held" || echo "unhold $package"
         fi
     done
 }
+mark_package() { apt-mark "${1% *}" "${1#* }"; }
+
+# restore_holds: of the packages that we hold; those that the user held stay held. Before the record there is none of ours.
+restore_holds() {
+    if [ ! -e "$TK_STATE/holds-before" ] && [ ! -e "$TK_STATE/checked" ]; then return 0; fi
+    until_none 20 "a package's hold is not as it was before, and apt-mark cannot change it" "which packages are held (apt-mark showhold)" other_holds mark_package
+}
+
+# images_of_cluster: those that came with it, of a containerd that was here before.
+images_of_cluster() {
+    local all
+    all=$(timeout 30 ctr -n k8s.io images ls -q) || return
+    grep -vxFf "$TK_STATE/images-before" <<<"$all" || true
+}
+remove_image() { timeout 60 ctr -n k8s.io images rm --sync "$1"; }
 
 # empty_ours FOLDER: of a containerd that came with us alone.
 empty_ours() {
@@ -462,7 +485,7 @@ remove_runtime() {
     containerd_is_ours && ours=1
     # Of a containerd that was here before us, all images that came with the cluster, under each of their names.
     if [ -z "$fresh" ] && [ -f "$TK_STATE/images-before" ] && unit_runs containerd.service; then
-        ctr -n k8s.io images ls -q | { grep -vxFf "$TK_STATE/images-before" || true; } | xargs -r ctr -n k8s.io images rm --sync >/dev/null 2>&1 || true
+        until_none 60 "containerd cannot remove an image that came with the cluster" "which images containerd has (ctr -n k8s.io images ls)" images_of_cluster remove_image
     fi
     if [ -n "$ours" ]; then
         unit_stop containerd.service

@@ -38,9 +38,12 @@ self() { sed -n '/^  "Self": {/,/^  }/p' <<<"$STATUS" | member '    ' "$1"; }
 
 backend_state() { timeout 10 tailscale status --json --peers=false 2>/dev/null | member '  ' BackendState; }
 logged_out() { [ "$(backend_state)" = NeedsLogin ]; }
-backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac; }
+backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | NeedsMachineAuth) true ;; *) false ;; esac }
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
-tailnet_address_is_up() { local a; a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .; }
+tailnet_address_is_up() {
+    local a
+    a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .
+}
 
 tailscaled_unit() {
     cat <<'EOF'
@@ -67,27 +70,20 @@ EOF
 
 # VXLAN over Tailscale corrupts packets on kernels up to 6.8.4 unless this is off (tailscale/tailscale#11026).
 disable_udp_gro() {
-    if install_text /etc/systemd/system/tailscaled.service.d/50-tailkube.conf 0644 $'[Service]\nEnvironment=TS_TUN_DISABLE_UDP_GRO=true'; then
-        systemctl daemon-reload
-        systemctl try-restart tailscaled.service
-    fi
+    TK_READERS=tailscaled.service install_text /etc/systemd/system/tailscaled.service.d/50-tailkube.conf 0644 $'[Service]\nEnvironment=TS_TUN_DISABLE_UDP_GRO=true' || true
 }
 
 install_tailscale() {
-    local restart=
     [ "$TK_POD_ROUTING" != vxlan ] || disable_udp_gro
     if [ -n "$TK_BUNDLE" ]; then
         if command -v tailscaled >/dev/null && ! grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
             unit_start tailscaled.service
             return
         fi
-        if install_binary "$TK_BUNDLE/bin/tailscaled" /usr/local/sbin/tailscaled; then restart=restart; fi
+        TK_READERS=tailscaled.service install_binary "$TK_BUNDLE/bin/tailscaled" /usr/local/sbin/tailscaled || true
         install_binary "$TK_BUNDLE/bin/tailscale" /usr/local/bin/tailscale || true
-        if install_text /etc/systemd/system/tailscaled.service 0644 "$(tailscaled_unit)"; then
-            systemctl daemon-reload
-            restart=restart
-        fi
-        unit_start tailscaled.service $restart
+        TK_READERS=tailscaled.service install_text /etc/systemd/system/tailscaled.service 0644 "$(tailscaled_unit)" || true
+        unit_start tailscaled.service
         return
     fi
     if ! command -v tailscaled >/dev/null || [ -n "$TK_TAILSCALE_VERSION" ]; then
@@ -365,22 +361,21 @@ EOF
 }
 
 install_tailnet_units() {
-    local address=$1 reload='' restart='' restart_routes=''
-    if install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES"; then restart_routes=restart; fi
+    local address=$1
+    TK_READERS=tailkube-routes.service install_text "$TK_LIB/routes" 0755 "$TK_HOST_ROUTES" || true
     install_text "$TK_LIB/wait-address" 0755 "$TK_HOST_WAIT_ADDRESS" || true
     install_text "$TK_LIB/cilium" 0755 "$TK_HOST_CILIUM" || true
-    if install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK"; then restart=restart; fi
-    if install_node_env "$address"; then restart=restart; fi
-    if install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit tailscaled.service)"; then reload=1; fi
-    if install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)"; then reload=1; fi
-    if install_text /etc/systemd/system/tailkube-cilium.service 0644 "$(cilium_unit)"; then reload=1; fi
-    if install_text /etc/systemd/system/tailkube-routes.service 0644 "$(routes_unit)"; then reload=1 restart_routes=restart; fi
-    [ -z "$reload" ] || systemctl daemon-reload
+    TK_READERS=tailkube-network.service install_text "$TK_LIB/network" 0755 "$TK_HOST_NETWORK" || true
+    TK_READERS=tailkube-network.service install_node_env "$address" || true
+    install_text /etc/systemd/system/tailkube-address.service 0644 "$(address_unit tailscaled.service)" || true
+    install_text /etc/systemd/system/tailkube-network.service 0644 "$(network_unit)" || true
+    install_text /etc/systemd/system/tailkube-cilium.service 0644 "$(cilium_unit)" || true
+    TK_READERS=tailkube-routes.service install_text /etc/systemd/system/tailkube-routes.service 0644 "$(routes_unit)" || true
     command -v nft >/dev/null || apt_install nftables
-    unit_start tailkube-network.service $restart
+    unit_start tailkube-network.service
     unit_start tailkube-address.service
     unit_start tailkube-cilium.service
-    unit_start tailkube-routes.service $restart_routes
+    unit_start tailkube-routes.service
 }
 
 # withdraw_routes: of ours; the user's stay.
@@ -417,6 +412,13 @@ leave_tailnet() {
     fi
 }
 
+masquerade_tables() {
+    local tables
+    command -v nft >/dev/null || return 0
+    tables=$(nft_tables) || return
+    grep -xF 'table inet tailkube_masquerade' <<<"$tables" || true
+}
+
 # Away with what this stage has made, the device in the tailnet included.
 remove_tailnet() {
     local fresh=''
@@ -426,7 +428,9 @@ remove_tailnet() {
     unit_stop tailkube-address.service
     unit_stop tailkube-cilium.service
     leave_tailnet
-    if [ -e "$TK_ETC/masquerade.nft" ]; then nft delete table inet tailkube_masquerade 2>/dev/null || true; fi
+    if [ -e "$TK_ETC/masquerade.nft" ]; then
+        until_none 10 "nft cannot delete it" "which tables nftables has (nft list tables)" masquerade_tables nft_delete
+    fi
     rm -rf "$TK_ETC/routes.d" "$TK_STATE/advertised"
     # Of a run that was killed while it wrote.
     rm -f "$TK_STATE/.advertised" "$TK_STATE/tailscale-prefs.new" "$TK_STATE/found-logged-in.new" "$TK_STATE/logged-in.new"

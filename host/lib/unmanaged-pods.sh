@@ -12,7 +12,10 @@ unmanaged_pods() {
     awk -v managed="$managed" 'BEGIN {n = split(managed, lines, "\n"); for (i = 1; i <= n; i++) {split(lines[i], f, " "); seen[f[1] " " f[2]] = 1}} NF && $3 != "true" && $4 == "<none>" && !(($1 " " $2) in seen) {print $1, $2, $5 ~ /true/ ? "controlled" : "alone"}' <<<"$pods"
 }
 
-no_unmanaged_pods() { local pods; pods=$(unmanaged_pods) && [ -z "$pods" ]; }
+no_unmanaged_pods() {
+    local pods
+    pods=$(unmanaged_pods) && [ -z "$pods" ]
+}
 
 # A pod that got its network before Cilium cannot reach other nodes until it is replaced.
 restart_unmanaged_pods() {

@@ -62,7 +62,8 @@ fetch() {
             fail "cannot pull the images of Kubernetes $TK_KUBERNETES_VERSION: $(log_tail "$TK_RUN/pull.log" 3)"
     fi
     for package in kubelet kubectl; do
-        [ "$(installed_version "$package")" = "$TK_KUBERNETES_VERSION" ] || packages+=("$package=$TK_KUBERNETES_VERSION-*")
+        ask_version "$package"
+        [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || packages+=("$package=$TK_KUBERNETES_VERSION-*")
     done
     [ ${#packages[@]} = 0 ] || apt_download "${packages[@]}"
 }

@@ -14,7 +14,10 @@ answers() {
 shows_key() {
     local name=${1%:*} port=${1##*:} known status=0
     [ "$port" = 22 ] || name="[$name]:$port"
-    known=$(mktemp) || { SAID="no temporary file can be made on this machine"; return 1; }
+    known=$(mktemp) || {
+        SAID="no temporary file can be made on this machine"
+        return 1
+    }
     printf '%s %s %s\n' "$name" "$2" "$3" >"$known"
     SAID=$(ssh -F /dev/null -p "$port" -l tailkube -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$known" \
         -o GlobalKnownHostsFile=/dev/null -o HostKeyAlgorithms="$2" -o PubkeyAuthentication=no -o PreferredAuthentications=none \

@@ -21,7 +21,10 @@ exec 3<&0
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 # By stdin: the key is never in a file. The options keep the operator's own settings, keys and known hosts out of it.
-printf '%s' "$key" | ssh-add -q - 2>/dev/null || { say "the private SSH key is refused by ssh-add: is it whole, and without a passphrase?"; exit 1; }
+printf '%s' "$key" | ssh-add -q - 2>/dev/null || {
+    say "the private SSH key is refused by ssh-add: is it whole, and without a passphrase?"
+    exit 1
+}
 key=
 if [ "$TAILKUBE_PORT" = 22 ]; then name=$TAILKUBE_HOST; else name="[$TAILKUBE_HOST]:$TAILKUBE_PORT"; fi
 printf '%s %s\n' "$name" "$TAILKUBE_HOST_KEY" >"$directory/known_hosts"

@@ -15,9 +15,12 @@ version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = 
 # unstable have no number, and are newer than any that has.
 os_at_least() {
     local id=$os_id
-    if [ "$id" = armbian ]; then case $os_like in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac; fi
+    if [ "$id" = armbian ]; then case $os_like in *ubuntu*) id=ubuntu ;; *) id=debian ;; esac fi
     [ "$id" = "$1" ] || return 1
-    [ -n "$os_version" ] || { [ "$id" = debian ]; return; }
+    [ -n "$os_version" ] || {
+        [ "$id" = debian ]
+        return
+    }
     version_at_least "$os_version" "$2"
 }
 
@@ -39,10 +42,11 @@ kubernetes_containers() {
 
 # containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that this program installed.
 containerd_owner() {
-    local path
+    local path owner
     path=$(command -v containerd) || return 0
     if owned "$path" runtime || package_is_ours containerd.io runtime; then return 0; fi
-    package_of "$path" || printf 'no package'
+    owner=$(package_of "$path") || owner=$(package_of "$path") || owner='of no known package: dpkg-query does not answer'
+    printf '%s' "${owner:-no package}"
 }
 
 # ports_taken PORT[/udp]...: "10250 (kubelet) …" of those that something listens on. A port of the kernel's own, such as

@@ -105,7 +105,7 @@ export class Stack {
 
   begin([verb, ...args]: readonly string[], environment: Record<string, string> = {}): CliRun {
     const [preview, ...common] = ["--skip-preview", "--yes", "--config-file", this.configFile, "--stack", "test"];
-    const options = verb === "preview" ? common.slice(1) : [preview!, ...common];
+    const options = verb === "preview" ? common.slice(1) : [preview, ...common];
     const quiet = ["--non-interactive", "--color", "never"];
     return this.start([verb!, ...options, ...quiet, "--cwd", this.program, ...args], environment);
   }

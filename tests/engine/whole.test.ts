@@ -1,8 +1,9 @@
 /** The whole program by the engine of the lab, as far as that goes without hosts: previews, with the policy pack too. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { authKey, minimal, privateKey } from "../unit/config/fixtures";
-import { root, Stack } from "./cli";
+import { root, Stack, temporaryFolder } from "./cli";
 
 const { nodes } = minimal as { nodes: object[] };
 const policies = ["--policy-pack", join(root, "policy")];
@@ -38,6 +39,38 @@ describe("the whole program by the engine", function () {
     expect(code).to.not.equal(0);
     expect(output).to.contain("podCidr").and.to.contain("kubernetesVersion");
     expect(output).to.not.contain("command:remote:Command");
+  });
+
+  it("has the engine ask for the plugins of what it declares, and for no other that is installed", async () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+      dependencies: Record<string, string>;
+    };
+    const plugins = Object.entries(dependencies).filter(([name]) => /^@pulumi\/(?!pulumi$)/.test(name));
+    expect(plugins).to.have.lengthOf(4);
+    const stack = await tailkube({ nodes });
+    const { code, output } = await stack.run(["preview", "--logtostderr", "--logflow", "-v=7"]);
+    expect(code, output.slice(-3000)).to.equal(0);
+    const asked = plugins.filter(([name, version]) =>
+      ["-", "-v", " ", ", "].some((between) => output.includes(name.slice("@pulumi/".length) + between + version)),
+    );
+    expect(asked.map(([name]) => name)).to.have.members(["@pulumi/command", "@pulumi/kubernetes"]);
+  });
+
+  it("shows an error of its own with the line of its source", async () => {
+    const broken = join(temporaryFolder(), "broken.cjs");
+    const module = JSON.stringify(join(root, "node_modules/ipaddr.js"));
+    writeFileSync(
+      broken,
+      `require(${module}).IPv4.isValidCIDRFourPartDecimal = () => { throw new Error("broken"); };\n`,
+    );
+    const stack = await tailkube({ nodes });
+    const { code, output } = await stack.run(["preview"], { NODE_OPTIONS: `--require ${broken}` });
+    expect(code).to.not.equal(0);
+    const lines = readFileSync(join(root, "plan/cidr.ts"), "utf8").split("\n");
+    const line = lines.findIndex((text) => text.includes("isValidCIDRFourPartDecimal(")) + 1;
+    expect(output)
+      .to.contain("Error: broken")
+      .and.to.match(new RegExp(`plan/cidr\\.ts:${line}:\\d+`));
   });
 
   it("is what the policy pack looks at: an unpinned host is refused", async () => {

@@ -24,7 +24,7 @@ describe("only the API server of the primary stops", function () {
     const { renewed } = await lease(healthy, "kube-node-lease", sick);
     for (const one of clients) await one.stop();
     await stopped.undo();
-    const [fromWorker, fromItself] = clients.map(({ samples }) => outage(samples(), stopped.at, end));
+    const [fromWorker, fromItself] = clients.map((one) => outage(one.samples(), stopped.at, end));
     const figures = {
       what,
       sick,

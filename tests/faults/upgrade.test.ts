@@ -192,7 +192,7 @@ END
 
   /** An upgrade with requests to the service and to the API all the time, and what failed of them. */
   async function upgraded(what: string, upgrade: () => Promise<void>): Promise<void> {
-    const [service, api] = [await requests("w1" as lab.HostName), await client("w1", "read")];
+    const [service, api] = [await requests("w1"), await client("w1", "read")];
     const fromControlPlane = await requests("cp3");
     const start = Date.now();
     await upgrade();

@@ -26,7 +26,7 @@ export interface Item {
   /** What is asked for. */
   what: string;
   /** What is wrong; undefined if nothing is. */
-  fails(o: Observed): string | undefined;
+  fails: (o: Observed) => string | undefined;
 }
 
 const apiServer = "kube-apiserver";

@@ -166,9 +166,12 @@ describe("three control planes and a worker", () => {
             "TK_HOST_WAIT_ADDRESS",
             "TK_HOST_NETWORK",
             "TK_HOST_CILIUM",
+            "TK_HOST_ENDPOINT",
+            "TK_HOST_GUARD",
           ],
           ...["TK_POD_CIDR", "TK_MARK"],
         ],
+        encryption: ["TK_API_PORT", "TK_ENDPOINT", "TK_ENDPOINT_PORT"],
         settle: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         checks: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
       };

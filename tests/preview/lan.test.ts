@@ -87,7 +87,7 @@ describe("a cluster in a lan", () => {
       k8sServiceHost: "172.31.77.11",
       rollOutCiliumPods: true,
     });
-    expect(values(run).nodePort as object).to.deep.equal({ directRoutingDevice: "eth1" });
+    expect(values(run).nodePort).to.deep.equal({ directRoutingDevice: "eth1" });
     expect(variables(run, "cluster-checks")).to.include({
       TK_POD_MTU: "1450",
       TK_UNDERLAY_MTU: "1500",

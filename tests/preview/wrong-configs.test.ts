@@ -11,6 +11,7 @@ const head = "there is a problem in the stack's config:\n  - ";
 
 describe("a wrong config: one line, no host contacted, nothing created:", () => {
   const home = process.cwd();
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- put back as it is, and called by nobody here
   const connect = Socket.prototype.connect;
   let folder: string;
 

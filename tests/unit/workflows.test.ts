@@ -1,12 +1,13 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
 import { temporaryFolder } from "./host/bash";
 
 const root = join(__dirname, "../..");
-const folder = join(root, ".github/workflows");
+/** The project's own, and those that users copy to bring a stack of theirs to its hosts. */
+const folders = { own: ".github/workflows", users: "examples/github/workflows" };
 
 interface Step {
   name?: string;
@@ -26,24 +27,30 @@ interface Job {
 }
 interface Workflow {
   name: string;
-  on: Record<string, unknown>;
+  on: Record<string, unknown> & { push?: { branches?: string[]; tags?: string[] } };
   permissions?: Record<string, string>;
   concurrency?: { group: string; "cancel-in-progress": boolean };
   jobs: Record<string, Job>;
 }
 
-const files = readdirSync(folder).filter((file) => file.endsWith(".yml"));
-const textOf = (file: string) => readFileSync(join(folder, file), "utf8");
-const workflow = (name: string) => parse(textOf(`${name}.yml`)) as Workflow;
+const filesIn = (folder: string) => readdirSync(join(root, folder)).map((file) => join(folder, file));
+const files = Object.values(folders).flatMap(filesIn);
+const textOf = (file: string) => readFileSync(join(root, file), "utf8");
+const workflow = (name: string) => all.find((one) => one.name === name)!;
 const all = files.map((file) => parse(textOf(file)) as Workflow);
 const steps = all.flatMap(({ name, jobs }) =>
   Object.values(jobs).flatMap((job) => job.steps.map((step) => ({ workflow: name, job, step }))),
 );
 
 describe("the workflows", () => {
-  it("are these, each called as its file", () => {
-    expect(files).to.have.members(["drift.yml", "lab.yml", "preview.yml", "test.yml", "up.yml"]);
-    expect(all.map(({ name }) => `${name}.yml`)).to.deep.equal(files);
+  it("are these, each called as its file: the project's own use no stack, the users' nothing else", () => {
+    const namesIn = (folder: string) => filesIn(folder).map((file) => basename(file));
+    expect(namesIn(folders.own)).to.have.members(["lab.yml", "release.yml", "test.yml"]);
+    expect(namesIn(folders.users)).to.have.members(["drift.yml", "preview.yml", "up.yml"]);
+    expect(all.map(({ name }) => `${name}.yml`)).to.deep.equal(files.map((file) => basename(file)));
+    for (const file of files) {
+      expect(textOf(file).includes("vars.TAILKUBE_STACK"), file).to.equal(file.startsWith(folders.users));
+    }
   });
 
   it("use actions of one commit each, with the version beside it", () => {
@@ -67,12 +74,16 @@ describe("the workflows", () => {
     }
   });
 
-  it("may read the code, and the preview write its comment, and no more", () => {
+  it("may read the code, the preview write its comment, a release publish, and no more", () => {
+    const further: Record<string, Record<string, string>> = {
+      "preview preview": { "pull-requests": "write" },
+      "release release": { contents: "write", "id-token": "write" },
+    };
     for (const { name, permissions, jobs } of all) {
       expect(permissions, name).to.be.an("object");
-      for (const granted of [permissions!, ...Object.values(jobs).map((job) => job.permissions ?? {})]) {
-        const allowed = name === "preview" ? { contents: "read", "pull-requests": "write" } : { contents: "read" };
-        expect(allowed, name).to.include(granted);
+      expect({ contents: "read" }, name).to.include(permissions!);
+      for (const [job, { permissions: granted = {} }] of Object.entries(jobs)) {
+        expect({ contents: "read", ...further[`${name} ${job}`] }, `${name} ${job}`).to.include(granted);
       }
     }
     for (const { step } of steps.filter((one) => one.step.uses?.startsWith("actions/checkout@"))) {
@@ -92,12 +103,16 @@ describe("the workflows", () => {
         if ("pull_request" in on) {
           expect(name).to.equal("preview");
           expect(guard).to.include("github.event.pull_request.head.repo.full_name == github.repository");
+        } else if (name === "release") {
+          expect(on).to.deep.equal({ push: { tags: ["v*"] } });
+          expect(job.environment).to.equal("release");
         } else {
           expect(guard, file).to.include("github.ref == 'refs/heads/main'");
         }
       }
     }
     expect(JSON.stringify(workflow("test"))).to.not.include("secrets.");
+    expect(JSON.stringify(workflow("release").jobs.test)).to.not.include("secrets.");
     // Its runner works as root.
     expect(workflow("lab").on).to.not.have.any.keys("pull_request", "push");
   });
@@ -127,14 +142,17 @@ describe("the workflows", () => {
       for (const line of step.run!.trim().split("\n")) {
         const [command, ...words] = line.split(" ");
         if (command === "make") {
-          expect(targets.has(words[0]!), `${name}: ${line}`).to.equal(true);
+          expect(targets.has(words[0]), `${name}: ${line}`).to.equal(true);
         } else if (line === "npm ci") {
           expect(existsSync(join(root, "package-lock.json"))).to.equal(true);
         } else if (command === "npm") {
           expect(words[0]).to.equal("run");
           expect(scripts, `${name}: ${line}`).to.have.property(words[1]!);
         } else {
-          expect(statSync(join(root, command!)).mode & 0o111, `${name}: ${line}`).to.not.equal(0);
+          // Users copy theirs to .github.
+          const home = existsSync(join(root, command!)) ? "" : "examples/github";
+          const path = join(root, home, home === "" ? command! : command!.replace(/^\.github\//, ""));
+          expect(statSync(path).mode & 0o111, `${name}: ${line}`).to.not.equal(0);
         }
       }
     }
@@ -201,7 +219,7 @@ esac
 `,
     );
     chmodSync(join(at, "gh"), 0o755);
-    const { status, stderr } = spawnSync(join(root, ".github/scripts/comment-plan.sh"), {
+    const { status, stderr } = spawnSync(join(root, "examples/github/scripts/comment-plan.sh"), {
       encoding: "utf8",
       env: {
         ...process.env,

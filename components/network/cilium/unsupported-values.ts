@@ -48,8 +48,7 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
       ? [
           {
             path: ["encryption"],
-            is: (v: unknown) =>
-              isOn((v as Values | null)?.enabled) && String((v as Values).type ?? "ipsec") === "ipsec",
+            is: (v: unknown) => isOn((v as Values | null)?.enabled) && ((v as Values).type ?? "ipsec") === "ipsec",
             allowed: "no IPsec, which does not go with kubeProxyReplacement; the tailnet encrypts already",
             todo: "Remove it, or set its type to wireguard.",
           },

@@ -1,6 +1,7 @@
 /** Values of the Cilium chart: what holds pods, services and the endpoint on the node network. */
 import type { ClusterConfig } from "../../../model/config";
 import { isValues, merge, type Values } from "../../../model/merge";
+import { plainText } from "../../../model/messages";
 
 /** Bytes that VXLAN puts around a pod's packet: Ethernet, IPv4, UDP and its own header. */
 const vxlanOverhead = 50;
@@ -98,6 +99,9 @@ export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; unde
   return [defaults, bundled, config.hostProfile.ciliumValues, config.cilium.values].reduce(merge, pinned);
 }
 
+/** A value in words: a list of one is that one, and true the text "true". */
+const texts = (value: unknown) => [value].flat().map(plainText).join(",");
+
 /**
  * One line for each of the given values that contradicts a pinned one; none if all go together.
  *
@@ -107,7 +111,7 @@ export function contradictions(config: PinnedArgs, values: Values, key = "cilium
   const underlay = config.nodeNetwork === "lan" ? undefined : tailnetUnderlay(config);
   return pins(config, underlay).flatMap(({ path, value, instead }) => {
     const found = lookUp(values, path);
-    if (found === undefined || (value !== undefined && String(found.value) === String(value))) {
+    if (found === undefined || (value !== undefined && texts(found.value) === texts(value))) {
       return [];
     }
     const at = [key, ...found.path].join(".");

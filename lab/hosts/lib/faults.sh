@@ -143,5 +143,8 @@ faults_of() {
   [[ -z $other ]] || faults+=("cut off from $other")
   [[ -z $(loss_percent) ]] || faults+=("loss $(loss_percent) %")
   mapfile -t -O "${#faults[@]}" faults < <(delay_of "$1")
-  (IFS=,; echo "${faults[*]}")
+  (
+    IFS=,
+    echo "${faults[*]}"
+  )
 }

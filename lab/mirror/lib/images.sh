@@ -54,20 +54,22 @@ push_image() {
 }
 push_manifest() { curl -fsS -o /dev/null -X PUT -H "Content-Type: $(jq -r .mediaType "$2")" --data-binary "@$2" "$1"; }
 
-# The images of all bundles; what was pushed is in STATE/pushed, by the checksum of its file. Another set of architectures has
-# other manifests.
-push_images() {
-  local name bundle ref path sum arch entry
+# push_listed LIST — the images of a bundle.json, or of another list of that form, whose paths are relative to it. What was pushed is
+# in STATE/pushed, by the checksum of its file. Another set of architectures has other manifests.
+push_listed() {
+  local ref path sum arch entry
   touch "$state/pushed"
-  for name in "${bundles[@]}"; do
-    bundle=$(bundle_path "$name")
-    while read -r ref path sum arch; do
-      entry="$ref $arch of $(architectures)"
-      if grep -qxF "$sum $entry" "$state/pushed"; then continue; fi
-      say "pushing $ref"
-      push_image "$ref" "$bundle/$path"
-      sed -i "\\# $ref $arch of #d" "$state/pushed"
-      echo "$sum $entry" >>"$state/pushed"
-    done < <(jq -r '.arch as $arch | .images[] | [.ref, .path, .sha256, $arch] | @tsv' "$bundle/bundle.json")
-  done
+  while read -r ref path sum arch; do
+    entry="$ref $arch of $(architectures)"
+    if grep -qxF "$sum $entry" "$state/pushed"; then continue; fi
+    say "pushing $ref"
+    push_image "$ref" "$(dirname "$1")/$path"
+    sed -i "\\# $ref $arch of #d" "$state/pushed"
+    echo "$sum $entry" >>"$state/pushed"
+  done < <(jq -r '.arch as $arch | .images[] | [.ref, .path, .sha256, $arch] | @tsv' "$1")
+}
+
+push_images() {
+  local name
+  for name in "${bundles[@]}"; do push_listed "$(bundle_path "$name")/bundle.json"; done
 }

@@ -2,8 +2,8 @@
 // module. It runs programs and policy packs as that does: by @pulumi/pulumi/cmd/run and cmd/run-policy-pack of their own node_modules.
 //
 // It lacks what tailkube does not use: `pulumi install`, code generation, templates, bun, debuggers, providers in TypeScript, the
-// option tsconfig, and what a policy pack may ask of the stack's config. It looks for packages with plugins in node_modules and its
-// scopes, where the original also looks into the packages.
+// option tsconfig, and what a policy pack may ask of the stack's config. It looks for packages with plugins in the program's node_modules
+// and its scopes, where the original also looks into the packages and into every other folder below the program's.
 //
 // How it was compared with the original: with that one's published source, call by call. tests/engine/ runs programs by whichever CLI
 // is chosen, so that it says the same of a released one where there is one.
@@ -175,16 +175,12 @@ func find(from, name string) (string, error) {
 	}
 }
 
-// GetRequiredPackages names the plugins of all installed packages.
+// GetRequiredPackages names the plugins of all packages that are installed in the program's own folder, and not in those above it.
 func (h *host) GetRequiredPackages(
 	_ context.Context, req *pulumirpc.GetRequiredPackagesRequest,
 ) (*pulumirpc.GetRequiredPackagesResponse, error) {
 	response := &pulumirpc.GetRequiredPackagesResponse{}
-	sdk, err := find(req.GetInfo().GetProgramDirectory(), "@pulumi/pulumi")
-	if err != nil {
-		return response, nil
-	}
-	modules := filepath.Dir(filepath.Dir(sdk))
+	modules := filepath.Join(req.GetInfo().GetProgramDirectory(), "node_modules")
 	folders, _ := filepath.Glob(filepath.Join(modules, "*", "package.json"))
 	scoped, _ := filepath.Glob(filepath.Join(modules, "@*", "*", "package.json"))
 	for _, path := range append(folders, scoped...) {

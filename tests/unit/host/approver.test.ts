@@ -168,11 +168,11 @@ describe("installed/approve.sh", function () {
       [{}, { w1: "100.64.0.99" }, "it does not ask for exactly w1 and 100.64.0.99"],
       [{}, { w1: "fd7a::1" }, "its user is not a declared node"],
       [{ usages: ["digital signature", "client auth"] }, { w1: address }, "its usages are not those of a kubelet"],
-      [{ body: `${w1!.body}${" ".repeat(4000)}` }, { w1: address }, "it is too large"],
+      [{ body: `${w1.body}${" ".repeat(4000)}` }, { w1: address }, "it is too large"],
       [{ name: "a b" }, { w1: address }, "certificate request (hex) 612062 of system:node:w1 is left alone: its name is not one that a kubelet gives"],
     ]; // prettier-ignore
     for (const [change, declared, why] of wrong) {
-      const api = cluster([{ ...w1!, ...change }], declared ?? undefined);
+      const api = cluster([{ ...w1, ...change }], declared ?? undefined);
       if (declared === undefined) rmSync(`${api.root}/api/declared.json`);
       expect(api.run()).to.deep.equal(well);
       expect(api.approved()).to.deep.equal([]);

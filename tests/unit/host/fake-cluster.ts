@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:f
 import { dirname } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { write } from "./bash";
+import { FakeHost } from "./fake-host";
 import { customColumns, type Json, jsonPath, query } from "./fake-query";
 
 export interface Answer {
@@ -99,12 +100,18 @@ export class FakeCluster {
   rules: string[] = [...kernelRules];
   rules6: string[] = [...kernelRules];
   sysctls: Record<string, string> = {};
-  packages: Record<string, string> = {};
   binaries: Record<string, string> = { kubelet: "1.36.3", kubeadm: "1.36.3", kubectl: "1.36.3", containerd: "1.7.24" };
   clusterVersion = "1.36.3";
   generations: Record<string, number> = {};
   storedSecrets: Record<string, string> = {};
-  tailscale = { state: "Running", routes: "", prefs: {} as Record<string, string> };
+  /** Of the host's main table, as `ip route show` has them. */
+  routes: string[] = [];
+  /** Of Cilium's tables. */
+  routesOf: Record<string, string[]> = {};
+  programs = new Set<string>();
+  /** Rules of iptables and ip6tables. */
+  iptables: Record<string, string> = {};
+  readonly host: FakeHost;
   /** Whether workers join by themselves as soon as a token lets them: their names and marks. */
   joiners: Record<string, string> = {};
   /** Joiners that say that they are no members where they are asked; then they wait until their Nodes are gone. */
@@ -117,7 +124,16 @@ export class FakeCluster {
     readonly root: string,
     readonly node: { name: string; ip: string; role: "control-plane" | "worker" },
     readonly endpoint = "10.200.0.1",
-  ) {}
+  ) {
+    this.host = new FakeHost(this);
+    Object.assign(this.host.tailscale.prefs, {
+      RouteAll: true,
+      CorpDNS: false,
+      Hostname: node.name,
+      NoSNAT: true,
+      WantRunning: true,
+    });
+  }
 
   // What scenarios put together.
 
@@ -221,17 +237,24 @@ export class FakeCluster {
         members: [...this.members].sort((a, b) => a.name.localeCompare(b.name)),
         lost: this.lost,
         ownApi: this.ownApi,
-        units: Object.fromEntries(Object.entries(this.units).sort()),
+        units: Object.fromEntries(
+          Object.entries(this.units)
+            .filter(([, { enabled, active }]) => enabled || active)
+            .sort(),
+        ),
         addresses: [...this.addresses].sort(),
         links: this.links,
         rules: [...this.rules].sort(),
         rules6: [...this.rules6].sort(),
         sysctls: this.sysctls,
-        packages: this.packages,
+        routes: [...this.routes].sort(),
+        routesOf: this.routesOf,
+        programs: [...this.programs].sort(),
+        iptables: this.iptables,
         binaries: this.binaries,
         clusterVersion: this.clusterVersion,
         storedSecrets: this.storedSecrets,
-        tailscale: this.tailscale,
+        ...this.host.state(),
       }),
     ) as Json;
   }
@@ -239,6 +262,8 @@ export class FakeCluster {
   // The commands.
 
   run(command: string, args: string[], stdin: string): Answer {
+    const own = this.host.commands[command];
+    if (own !== undefined) return own(args);
     const method = this.commands[command];
     return method === undefined ? ok() : method(args, stdin);
   }
@@ -254,8 +279,24 @@ export class FakeCluster {
     systemctl: (args) => this.systemctl(args),
     curl: (args) => this.curl(args),
     ip: (args) => this.ip(args),
-    tailscale: (args) => this.tailscaleCommand(args),
-    tailscaled: (args) => (args[0] === "--version" ? ok("1.102.5\n") : ok()),
+    // Programs of Cilium's on the host's own devices.
+    tc: (args) => {
+      const device = args[args.indexOf("dev") + 1]!;
+      if (args[0] === "filter") return ok(this.programs.has(device) ? "filter protocol all bpf cil_from_netdev\n" : "");
+      return this.programs.delete(device) ? ok() : no("Error: Invalid handle.", 2);
+    },
+    ...Object.fromEntries(
+      ["iptables", "ip6tables"].flatMap((name) => [
+        [`${name}-nft-save`, () => ok(`*filter\n${this.iptables[name] ?? ""}COMMIT\n`)],
+        [
+          `${name}-nft-restore`,
+          (_: string[], stdin: string) => {
+            this.iptables[name] = stdin.replace(/^(\*filter|COMMIT)\n/gm, "");
+            return ok();
+          },
+        ],
+      ]),
+    ),
     sysctl: (args) => {
       const last = args[args.length - 1]!;
       if (args[0] === "-n") return ok(`${this.sysctls[last] ?? "0"}\n`);
@@ -264,27 +305,7 @@ export class FakeCluster {
       return ok();
     },
     kubelet: () => ok(`Kubernetes v${this.binaries.kubelet}\n`),
-    containerd: () => ok(`containerd github.com/containerd/containerd v${this.binaries.containerd}~ds1 x\n`),
-    "apt-get": (args) => {
-      if (!args.includes("install") || args.includes("--download-only")) return ok();
-      for (const word of args.slice(args.indexOf("install") + 1)) {
-        const found = /^([a-z][a-z0-9-]*)(?:=(\d+\.\d+\.\d+).*)?$/.exec(word);
-        if (found === null || args.includes("--simulate")) continue;
-        const name = found[1]!;
-        const version = found[2] ?? this.packages[name] ?? "1.0.0";
-        this.packages[name] = version;
-        if (this.binaries[name] !== undefined) this.binaries[name] = version;
-      }
-      return ok();
-    },
-    "apt-cache": (args) => ok(`${args[1]} | 9.9.9 | x\n`),
-    "apt-mark": () => ok(),
     gpg: (args) => (args.includes("--show-keys") ? ok("pub:-:4096:1:ABC:1600000000:::-:::scESC::::::23::0:\n") : ok()),
-    "dpkg-query": (args) => {
-      const version = this.packages[args[args.length - 1]!];
-      return version === undefined ? no() : ok(`installed ${version}-1.1`);
-    },
-    dpkg: (args) => (args[0] === "-S" || args[0] === "--search" ? no("no path found") : ok()),
     approve: () => ok(),
   };
 
@@ -730,6 +751,8 @@ export class FakeCluster {
     const running = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"].flatMap(
       (name) => this.containerId(name) ?? [],
     );
+    if (this.units["containerd.service"]?.active !== true)
+      return no("ctr: cannot access socket /run/containerd/containerd.sock");
     if (words[0] === "version") return ok("Client:\n");
     if (text.startsWith("containers ls")) {
       const name = /name"?==([a-z-]+)/.exec(text)?.[1];
@@ -748,7 +771,16 @@ export class FakeCluster {
       return ok();
     }
     if (text.startsWith("tasks exec")) return this.etcd(words.slice(words.indexOf("--exec-id") + 3));
+    if (text === "images ls -q") return ok(this.host.images.map((image) => `${image}\n`).join("")); // prettier-ignore
     if (text.startsWith("images ls")) return ok();
+    if (text.startsWith("images import ")) {
+      this.host.addImage(`registry.k8s.io/${words[2]!.replace(/^.*\/|\.tar$/g, "")}`);
+      return ok();
+    }
+    if (text.startsWith("images rm ")) {
+      for (const image of words.slice(2)) this.host.removeImage(image);
+      return ok();
+    }
     if (words[0] === "run")
       return this.etcd(words.slice(words.findIndex((word) => word === "etcdutl" || word === "etcdctl")));
     return ok();
@@ -765,10 +797,14 @@ export class FakeCluster {
       if (args.includes("--property=ActiveState")) return ok(active ? "active\n" : "inactive\n");
       return ok(args.includes("MainPID") ? "0\n" : "\n");
     }
-    if (verb === "daemon-reload") return ok();
+    if (verb === "daemon-reload") {
+      this.host.reloaded();
+      return ok();
+    }
     const unit = (this.units[full] ??= { enabled: false, active: false });
     const started = () => {
       unit.active = true;
+      this.host.started(full);
       if (
         name.startsWith("tailkube-endpoint") &&
         (this.ownApi || !existsSync(`${this.root}/var/lib/tailkube/joined`))
@@ -786,6 +822,7 @@ export class FakeCluster {
     };
     const stopped = () => {
       unit.active = false;
+      this.host.stopped(full);
       if (name.startsWith("tailkube-endpoint")) this.addresses.delete(`${this.endpoint}/32 lo`);
     };
     switch (verb) {
@@ -802,6 +839,7 @@ export class FakeCluster {
         started();
         return ok();
       case "try-restart":
+      case "reload":
         if (unit.active) started();
         return ok();
       case "stop":
@@ -885,6 +923,23 @@ export class FakeCluster {
       this.links = this.links.filter((link) => link !== args[args.length - 1]);
       return ok();
     }
+    if (/^route show table main$/.test(text) && !args.includes("-6")) return ok(this.routes.map((route) => `${route}\n`).join("")); // prettier-ignore
+    const table = /^route (show|flush) table (\d+)$/.exec(text);
+    if (table !== null) {
+      const of = `${args.includes("-6") ? "-6" : "-4"} ${table[2]}`;
+      if (this.routesOf[of] === undefined) return no("Error: ipv4: FIB table does not exist.\nDump terminated", 2);
+      if (table[1] === "show") return ok(this.routesOf[of].map((route) => `${route}\n`).join("")); // prettier-ignore
+      delete this.routesOf[of];
+      return ok();
+    }
+    const shown = /^route show root (\d+\.\d+)\./.exec(text)?.[1];
+    if (shown !== undefined)
+      return ok(this.routes.filter((route) => route.startsWith(`${shown}.`)).map((route) => `${route}\n`).join("")); // prettier-ignore
+    const flushed = /^route flush root (\d+\.\d+)\./.exec(text)?.[1];
+    if (flushed !== undefined) {
+      this.routes = this.routes.filter((route) => !route.startsWith(`${flushed}.`));
+      return ok();
+    }
     const rules = args.includes("-6") ? this.rules6 : this.rules;
     if (/^rule (show|list)/.test(text)) {
       const pref = / pref (\d+)/.exec(text)?.[1];
@@ -911,44 +966,6 @@ export class FakeCluster {
         if (at < 0) return no("RTNETLINK answers: No such file or directory", 2);
         rules.splice(at, 1);
       }
-      return ok();
-    }
-    return ok();
-  }
-
-  private tailscaleCommand(args: string[]): Answer {
-    const text = args.join(" ");
-    const { state, routes, prefs } = this.tailscale;
-    if (text.startsWith("status")) {
-      return ok(
-        `{\n  "BackendState": "${state}",\n  "Self": {"ID": "n1", "DNSName": "${this.node.name}.example.ts.net.", "Online": true}\n}\n`,
-      );
-    }
-    if (text.startsWith("ip")) return ok(`${this.node.ip}\n`);
-    if (text === "debug prefs") {
-      const list =
-        routes === ""
-          ? "null"
-          : `[${routes
-              .split(",")
-              .map((route) => `"${route}"`)
-              .join(", ")}]`;
-      return ok(
-        `{\n\t"ControlURL": "https://login.example.com",\n\t"AdvertiseRoutes": ${list},\n\t"Hostname": "${this.node.name}"\n}\n`,
-      );
-    }
-    if (args[0] === "--version" || args[0] === "version") return ok("1.102.5\n");
-    if (args[0] === "set" || args[0] === "up") {
-      if (args[0] === "up") this.tailscale.state = "Running";
-      for (const word of args.slice(1)) {
-        const [, name, value] = /^--([a-z-]+)=?(.*)$/.exec(word) ?? [];
-        if (name === "advertise-routes") this.tailscale.routes = value!;
-        else if (name !== undefined) prefs[name] = value!;
-      }
-      return ok();
-    }
-    if (args[0] === "logout") {
-      this.tailscale.state = "NeedsLogin";
       return ok();
     }
     return ok();

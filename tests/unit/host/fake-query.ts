@@ -17,9 +17,9 @@ function stepsOf(path: string): Step[] {
     const found = all ?? name ?? index ?? quoted ?? where;
     if (found === null) throw new Error(`JSONPath ${path}: ${rest}`);
     if (found === all) steps.push({ all: true });
-    else if (found === name) steps.push({ name: name![1]!.replace(/\\(.)/g, "$1") });
-    else if (found === index) steps.push({ index: Number(index![1]) });
-    else if (found === quoted) steps.push({ name: quoted![1]!.replace(/\\(.)/g, "$1") });
+    else if (found === name) steps.push({ name: name[1]!.replace(/\\(.)/g, "$1") });
+    else if (found === index) steps.push({ index: Number(index[1]) });
+    else if (found === quoted) steps.push({ name: quoted[1]!.replace(/\\(.)/g, "$1") });
     else steps.push({ where: stepsOf(where![1]!), equals: where![2] });
     rest = rest.slice(found[0].length);
   }

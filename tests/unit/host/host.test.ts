@@ -321,7 +321,7 @@ describe("installed/endpoint.sh", () => {
       /** How often the stopping host has to ask until another has the route. */
       elsewhere = 1,
       /** Commands between two looks, by the number of the first. */
-      meanwhile = {} as Record<number, string>,
+      meanwhile = {},
     } = {},
   ) {
     const { root, text } = host(routes);

@@ -42,7 +42,7 @@ function stage(root: string, changes: Record<string, string>, more: string): str
       'systemctl() { case "$*" in show*) echo inactive ;; *) log "$*" ;; esac; }',
       "remember_kernel() { log remember; }",
       "calm_network_managers() { log calm; }",
-      'ip() { case "$*" in *"172.31.77.21/32") echo "3: eth1    inet 172.31.77.21/24 scope global eth1" ;; *" flush "*) log "ip $*" ;; esac; }',
+      'ip() { case "$*" in *"172.31.77.21/32") echo "3: eth1    inet 172.31.77.21/24 scope global eth1" ;; *" show root "*) [ -e "$ROOT/flushed" ] || echo "10.50.8.0/24 via 172.31.77.22 dev eth1" ;; *" flush "*) log "ip $*"; : >"$ROOT/flushed" ;; esac; }',
       "ethtool() { :; }",
       more,
     ].join("\n"),

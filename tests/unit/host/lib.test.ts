@@ -386,6 +386,34 @@ systemctl() {
     expect(run({ enabled: true, active: true }, "unit_start u.service")).to.deep.equal(['{"changed":[]}']);
   });
 
+  it("restarts what reads a file that has changed, also after a run that ended in between, and once", () => {
+    const root = hostRoot();
+    const unit = `${root}/etc/systemd/system/u.service`;
+    const install = `TK_READERS=u.service install_text ${unit} 0644`;
+    const all = (text: string) =>
+      bashOk(withLibrary(root, `mkdir -p "$TK_RUN"\n${systemctl({ enabled: true, active: true })}\n${text}`))
+        .trim()
+        .split("\n");
+    all(`${install} one || true`);
+    expect(all(`${install} one || true; unit_start u.service`)).to.deep.equal([
+      "systemctl daemon-reload",
+      "systemctl restart u.service",
+    ]);
+    expect(all(`${install} one || true; unit_start u.service; unit_start other.service`)).to.deep.equal([""]);
+    // Neither a reload nor a restart that fails counts.
+    for (const verb of ["daemon-reload", "restart"]) {
+      const text = `${install} ${verb} || true; eval "real_$(declare -f systemctl)"; systemctl() { [ "$1" != ${verb} ] && real_systemctl "$@"; }; unit_start u.service`;
+      expect(
+        bash(withLibrary(root, `mkdir -p "$TK_RUN"\n${systemctl({ enabled: true, active: true })}\n${text}`)).status,
+      ).to.equal(1);
+      expect(all("unit_start u.service")).to.include("systemctl restart u.service");
+    }
+    all(`TK_READERS=u.service install_text ${root}/etc/u.conf 0644 text || true`);
+    expect(all("read_again u.service reload; read_again u.service reload")).to.deep.equal([
+      "systemctl reload u.service",
+    ]);
+  });
+
   it("restarts only when asked", () => {
     expect(run({ enabled: true, active: true }, "unit_start u.service restart")).to.deep.equal([
       "systemctl restart u.service",
@@ -446,6 +474,73 @@ describe("ask", () => {
     expect(done.stderr).to.equal(
       "tailkube: node1: test: no answer after 1 s to the question which nodes there are (last error: etcdserver: request timed out )\n",
     );
+  });
+});
+
+describe("until_none", () => {
+  const run = (remove: string, list = 'cat "$TK_RUN/there"') =>
+    bash(
+      withLibrary(
+        temporaryFolder(),
+        `mkdir -p "$TK_RUN"; printf 'one 1\\ntwo 2\\n' >"$TK_RUN/there"
+        sleep() { SECONDS=$((SECONDS + 5)); }
+        list() { ${list}; }
+        remove() { echo "$1" >>"$TK_RUN/removed"; ${remove}; }
+        trap 'cat "$TK_RUN/removed"' EXIT
+        until_none 20 "it cannot be removed" "what there is (ls)" list remove`,
+      ),
+    );
+  const takes = 'sed -i "/^$1$/d" "$TK_RUN/there"';
+
+  it("removes each line, and asks again until there is none", () => {
+    expect(run(takes)).to.include({ status: 0, stderr: "", stdout: "one 1\ntwo 2\n" });
+    const second = `[ "$(grep -c . "$TK_RUN/removed")" -lt 3 ] || ${takes}`;
+    expect(run(second)).to.include({ status: 0, stdout: "one 1\ntwo 2\none 1\ntwo 2\n" });
+  });
+
+  it("believes what it sees, not what a removal says", () => {
+    expect(run(`${takes}; false`)).to.include({ status: 0, stderr: "" });
+    const { status, stderr } = run("true");
+    expect(status).to.equal(1);
+    expect(stderr).to.include("it cannot be removed: one 1\n");
+  });
+
+  it("takes no answer for none", () => {
+    const { status, stderr } = run("true", "return 1");
+    expect(status).to.equal(1);
+    expect(stderr).to.include("no answer after 20 s to the question what there is (ls)");
+  });
+});
+
+describe("what dpkg says of a package", () => {
+  const ask = (answer: string, text: string) =>
+    bash(
+      withLibrary(
+        temporaryFolder(),
+        `mkdir -p "$TK_RUN"; sleep() { SECONDS=$((SECONDS + 15)); }; dpkg-query() { ${answer}; }; ${text}`,
+      ),
+    );
+
+  it("is a version, none, or no answer, after which nothing is taken for ours", () => {
+    const version = 'ask_version kubelet; echo "<$ANSWER>"';
+    expect(ask('echo "installed 1:1.36.3-1.1"', version).stdout).to.equal("<1.36.3>\n");
+    expect(ask('echo "config-files 1.36.3-1.1"', version).stdout).to.equal("<>\n");
+    const none = 'echo "dpkg-query: no packages found matching kubelet" >&2; return 1';
+    expect(ask(none, version).stdout).to.equal("<>\n");
+    const broken = 'echo "dpkg-query: error: failed to open package info file" >&2; return 2';
+    for (const text of [version, "record_packages kubelet; echo recorded"]) {
+      const { status, stdout, stderr } = ask(broken, text);
+      expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
+      expect(stderr).to.include("which version of the package kubelet is installed").and.to.include("failed to open");
+    }
+  });
+
+  it("is a file's package, none, or no answer", () => {
+    const of = "package_of /usr/bin/containerd && echo done";
+    expect(ask('echo "containerd.io: /usr/bin/containerd"', of).stdout).to.equal("containerd.io\ndone\n");
+    const none = 'echo "dpkg-query: no path found matching pattern /usr/bin/containerd" >&2; return 1';
+    expect(ask(none, of).stdout).to.match(/^\n?done\n$/);
+    expect(ask("return 2", of)).to.include({ stdout: "" });
   });
 });
 

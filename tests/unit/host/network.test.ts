@@ -20,7 +20,7 @@ function inNamespace(text: string) {
     ip link set eth0 up; ip link set peer0 up
     ip route add default via 192.168.1.1 dev eth0\n`;
   const [command, ...args] = [...namespace, "bash", "-s"];
-  const run = spawnSync(command!, args, {
+  const run = spawnSync(command, args, {
     input: prelude + text,
     encoding: "utf8",
     timeout: 60_000,
@@ -247,7 +247,7 @@ describe("with the real ip", () => {
     const kernels = ["0: from all lookup local proto kernel", "32766: from all lookup main proto kernel"];
     const rules = (family: string) => `ip -d ${family} rule show | grep -v ' lookup default'`;
     const reset = (root: string, text: string) =>
-      withLibrary(root, [scriptText("lib/reset-cilium.sh"), text].join("\n"), "undo");
+      withLibrary(root, [scriptText("lib/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "undo");
 
     for (const family of ["-4", "-6"]) {
       it(`come back as the kernel's (${family})`, () => {
@@ -626,7 +626,7 @@ describe("lib/network.sh", () => {
         ${answers}
         "ip -d "*" rule show") echo "0: from all lookup local proto kernel" ;;
         "sysctl -n "*) echo 0 ;;
-        "nft list tables") echo "table ip filter" ;;
+        "nft list tables") grep -qs '^nft delete' ${root}/calls || echo "table ip filter" ;;
         esac
       }
       for name in ip sysctl nft iptables-nft-save ip6tables-nft-save sync; do eval "$name() { answer $name \"\\$@\"; }"; done
@@ -712,6 +712,14 @@ describe("lib/network.sh", () => {
     it("and none of which nft does not say what is in it", () => {
       expect(forget('"nft list table ip filter") return 1 ;;')).to.include({ status: 1, deleted: false });
       expect(forget('"nft list tables") return 1 ;;')).to.include({ status: 1, deleted: false });
+    });
+
+    it("or fails, with what is left", () => {
+      const run = forget(
+        `"nft list table ip filter") ${empty} ;; "nft delete "*) return 1 ;; "nft list tables") echo "table ip filter" ;;`,
+      );
+      expect(run.status).to.equal(1);
+      expect(run.stderr).to.include("nft cannot delete what iptables has left empty: table ip filter");
     });
   });
 });

@@ -1,8 +1,10 @@
 /** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
-import { chmodSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
+import { containerdConfig } from "../../../components/kubernetes/containerd";
 import { scriptText } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
 import { FakeCluster } from "./fake-cluster";
+import { stub, untouchedPrefs } from "./fake-host";
 
 export interface Scenario {
   title: string;
@@ -23,6 +25,11 @@ export interface Scenario {
   mayDiffer?: readonly [RegExp, string][];
   /** As `mayDiffer`, of a run after one that failed. */
   nextMayDiffer?: readonly [RegExp, string][];
+  /**
+   * The stage changes the host's network or packages: however it ends, an undo after it leaves the host as it was before, but
+   * for these, each for the reason that is given.
+   */
+  undoLeaves?: readonly [RegExp, string][];
 }
 
 const cp1 = { name: "cp1", ip: "100.64.0.1", role: "control-plane" } as const;
@@ -78,6 +85,14 @@ export const variables: Readonly<Record<string, string>> = {
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),
   TK_HOST_ROUTES: scriptText("installed/routes.sh"),
   TK_HOST_GUARD: scriptText("installed/guard.sh"),
+  TK_HOST_NETWORK: scriptText("installed/network.sh"),
+  TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
+  TK_HOST_CILIUM: scriptText("installed/cilium.sh"),
+  TK_HOST_OFFLOAD: scriptText("installed/offload.sh"),
+  TK_AUTH_KEY: "tskey-auth-1",
+  TK_LOGIN_SERVER: "https://login.example.com",
+  TK_TAGS: "tag:k8s",
+  TK_CHECKSUM_OFFLOAD: "on",
   TK_HOST_APPROVE: "#!/bin/bash\napprove",
   ...Object.fromEntries(
     [
@@ -92,6 +107,13 @@ export const variables: Readonly<Record<string, string>> = {
     ].map((name) => [`TK_${name}`, name]),
   ),
 };
+
+/** The undo of a node on which only this stage has run, or has failed. */
+export const undoOf = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  stage: "undo",
+  verb: "remove",
+});
 
 /** Three control planes and a worker, all in and well. */
 function cluster(c: FakeCluster): void {
@@ -188,7 +210,350 @@ const givesUp: Scenario["putsBack"] = [
   [/^kubectl .* delete --raw \S+\/bootstrap-token-abcdef$/, "the admission is not to wait for who has failed"],
 ];
 
+/** A host on which nothing of ours has run, with a network and services of its own. */
+function bare(c: FakeCluster, manager: "systemd-networkd" | "NetworkManager" = "systemd-networkd"): void {
+  c.addresses = new Set(["127.0.0.1/8 lo", "192.0.2.11/24 eth0"]);
+  c.links = ["lo", "eth0"];
+  c.routes = ["default via 192.0.2.1 dev eth0", "192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.11"];
+  c.rules.push("7000 from all lookup 7000");
+  c.sysctls = {
+    "net.ipv4.ip_forward": "0",
+    "net/ipv4/conf/eth0/rp_filter": "2",
+    "fs.inotify.max_user_instances": "128",
+    "fs.inotify.max_user_watches": "8192",
+  };
+  for (const unit of [manager, "ssh"]) runs(c, `${unit}.service`);
+  c.put("/etc/apt/sources.list.d/debian.sources", "Types: deb\nURIs: http://deb.debian.org\nSuites: bookworm\n", 0o644);
+  c.put("/etc/sysctl.d/50-theirs.conf", "net.ipv4.conf.all.log_martians = 1\n", 0o644);
+  c.put("/usr/share/keyrings/theirs.gpg", "key\n", 0o644);
+  c.put("/etc/systemd/system/theirs.service", "[Unit]\n", 0o644);
+  c.put("/var/lib/other/data", "theirs\n");
+  c.host.tables["inet theirs"] =
+    "\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 22 accept\n\t}\n";
+  for (const name of ["curl", "gnupg", "iptables"]) c.host.packages[name] = "1.0.0";
+  loggedOut(c);
+}
+
+function loggedOut(c: FakeCluster): void {
+  Object.assign(c.host.tailscale, { state: "NeedsLogin", key: false, prefs: { ...untouchedPrefs } });
+}
+
+/** A login of the user's, to which this host is a subnet router. */
+function theirLogin(c: FakeCluster): void {
+  runs(c, "tailscaled.service");
+  c.host.packages.tailscale = "1.90.0";
+  Object.assign(c.host.tailscale, {
+    state: "Running",
+    key: true,
+    routes: ["192.0.2.0/24"],
+    prefs: { ...untouchedPrefs, Hostname: "theirs", WantRunning: true },
+  });
+  c.addresses.add(`${c.node.ip}/32 tailscale0`);
+  c.put("/var/lib/tailscale/tailscaled.state", "{}\n");
+}
+
+/** The stages before runtime have run. */
+function inTailnet(c: FakeCluster): void {
+  runs(c, "tailscaled.service");
+  c.addresses.add(`${c.node.ip}/32 tailscale0`);
+  Object.assign(c.host.tailscale, {
+    state: "Running",
+    key: true,
+    prefs: {
+      ...untouchedPrefs,
+      RouteAll: true,
+      CorpDNS: false,
+      Hostname: c.node.name,
+      NoSNAT: true,
+      WantRunning: true,
+    },
+  });
+  c.put("/var/lib/tailkube/logged-in", "https://login.example.com\n");
+  c.put("/var/lib/tailkube/owned.tailnet", "/var/lib/tailkube/logged-in\n");
+}
+
+/** Programs without a network, as docs/bundle.md has them. */
+function bundle(c: FakeCluster): void {
+  for (const name of [
+    "tailscale",
+    "tailscaled",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "kubelet",
+    "kubeadm",
+    "kubectl",
+  ])
+    c.put(`/srv/bundle/bin/${name}`, stub(name), 0o755);
+  c.put(
+    "/srv/bundle/images.list",
+    "registry.k8s.io/pause images/pause.tar control-plane,worker\nregistry.k8s.io/etcd images/etcd.tar control-plane\n",
+  );
+}
+
+/** A unit of ours that runs, by the name of what made it. */
+function ours(c: FakeCluster, unit: string): void {
+  c.units[unit] = { enabled: true, active: true };
+  c.put(`/etc/systemd/system/${unit}`, "[Unit]\n", 0o644);
+}
+
+/** A worker that has joined, with what the kubelet, Cilium and the stages have left on it. */
+function worker(c: FakeCluster, network: "tailnet" | "lan"): void {
+  joined(c);
+  for (const name of ["tailkube-address.service", "tailkube-network.service"]) delete c.units[name];
+  if (network === "lan") {
+    delete c.units["tailscaled.service"];
+    c.addresses.delete(`${c.node.ip}/32 tailscale0`);
+  }
+  c.put("/etc/tailkube/node.env", "TAILKUBE_ADDRESS=x\nTAILKUBE_POD_CIDR=10.50.0.0/16\n", 0o644);
+  c.links.push("cilium_host", "lxc0a1b2c3d4e5f", "lxcbr0");
+  c.rules[0] = "100 from all lookup local";
+  c.rules6[0] = "100 from all lookup local";
+  c.rules.push("9 from all fwmark 0x200/0xf00 lookup 2004");
+  c.routesOf = { "-4 2004": ["local default dev lo"], "-6 2005": ["default via fe80::1 dev cilium_host"] };
+  c.programs.add("eth0");
+  c.iptables = {
+    iptables: "-A INPUT -p tcp --dport 22 -j ACCEPT\n:KUBE-FORWARD - [0:0]\n-A FORWARD -j CILIUM_FORWARD\n",
+  };
+  const chain = (name: string) => `\tchain ${name} {\n\t\ttype filter hook x priority filter; policy accept;\n\t}\n`;
+  c.host.tables["ip mangle"] = chain("PREROUTING");
+  c.host.tables["ip filter"] =
+    `${chain("INPUT")}\tchain FORWARD {\n\t\ttype filter hook x priority filter; policy drop;\n\t}\n`;
+  c.sysctls["net.ipv4.ip_forward"] = "1";
+  const units = network === "tailnet" ? ["address", "network", "cilium", "routes"] : ["address", "offload"];
+  const state = (name: string) => `/var/lib/tailkube/${name}`;
+  const owned = [
+    ...["ip-rules", "sysctls", "nft-tables", "nft-chains"].map(state),
+    "/etc/systemd/networkd.conf.d",
+    "/etc/systemd/networkd.conf.d/50-tailkube.conf",
+    "/etc/tailkube",
+    "/etc/tailkube/node.env",
+    "/usr/local/lib/tailkube",
+    "/usr/local/lib/tailkube/routes",
+    ...units.map((name) => `/etc/systemd/system/tailkube-${name}.service`),
+    ...(network === "tailnet" ? [state("logged-in")] : []),
+  ];
+  c.put("/etc/systemd/networkd.conf.d/50-tailkube.conf", "[Network]\nManageForeignRoutes=no\n", 0o644);
+  c.put(state(`owned.${network}`), `${owned.join("\n")}\n`);
+  if (network === "lan") rmSync(`${c.root}${state("owned.tailnet")}`);
+  c.put(
+    state("ip-rules"),
+    "-4 0: from all lookup local\n-4 32766: from all lookup main\n-4 32767: from all lookup default\n-6 0: from all lookup local\n-6 32766: from all lookup main\n",
+  );
+  c.put(state("sysctls"), "net.ipv4.ip_forward=0\nfs.inotify.max_user_instances=128\n");
+  c.put(state("nft-tables"), "table inet theirs\ntable ip filter\n");
+  c.put(state("nft-chains"), "ip filter FORWARD\n");
+  c.put(
+    state("owned.runtime"),
+    `/etc/containerd/config.toml\n${["containerd-config", "holds-before", "checked", "join-nonce"].map(state).join("\n")}\n`,
+  );
+  c.put(state("containerd-config"), "ours\n");
+  c.put(state("holds-before"), "\n");
+  c.put(state("checked"), "then\n");
+  c.put(state("join-nonce"), "0123\n");
+  c.put("/etc/cni/net.d/05-cilium.conflist", "{}\n", 0o644);
+  c.put("/opt/cni/bin/cilium-cni", "binary\n", 0o755);
+}
+
+const packagesStay: [RegExp, string][] = [
+  [/^cluster (packages|binaries)$/, "packages stay: others may need them by now"],
+];
+const tailscaleStays: [RegExp, string][] = [
+  ...packagesStay,
+  [/^cluster (units|running)$/, "tailscaled's package starts it"],
+];
+/** What the stage before runtime has written down of the kernel's settings. */
+function rememberedSettings(c: FakeCluster): void {
+  c.put(
+    "/var/lib/tailkube/sysctls",
+    "net.ipv4.ip_forward=0\nfs.inotify.max_user_instances=128\nfs.inotify.max_user_watches=8192\n",
+  );
+  c.put("/var/lib/tailkube/owned.tailnet", "/var/lib/tailkube/sysctls\n");
+}
+
+const nextGuarded: [RegExp, string][] = [
+  [/tailkube\/guard\/(endpoint|pods)$/, "the next one knows them when it begins"],
+];
+const guarded: [RegExp, string][] = [[/tailkube\/guard\/process$/, "it is the number of a process"]];
+
+const containerd1 = containerdConfig(1, { pauseImage: "registry.k8s.io/pause:3.10.2", restrictOomScoreAdj: false });
+const runtimeVariables = { TK_CONTAINERD_V1: containerd1.replace(/\n$/, ""), TK_REGISTRIES: "" };
+const joins3 = { name: "w3", ip: "100.64.0.13", role: "worker" } as const;
+
 export const scenarios: readonly Scenario[] = [
+  {
+    title: "a host with nothing of Tailscale's logs in",
+    stage: "tailnet",
+    verb: "apply",
+    node: joins3,
+    before: (c) => {
+      bare(c);
+      c.host.without("tailscale", "tailscaled");
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+    undoLeaves: tailscaleStays,
+  },
+  {
+    title: "from a bundle, with pods tunnelled",
+    stage: "tailnet",
+    verb: "apply",
+    node: joins3,
+    variables: { TK_BUNDLE: "/srv/bundle", TK_POD_ROUTING: "vxlan" },
+    before: (c) => {
+      bare(c, "NetworkManager");
+      bundle(c);
+      c.host.without("tailscale", "tailscaled");
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+    undoLeaves: [],
+  },
+  {
+    title: "a subnet router of the user's",
+    stage: "tailnet",
+    verb: "apply",
+    node: joins3,
+    before: (c) => {
+      bare(c);
+      theirLogin(c);
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+    undoLeaves: [],
+  },
+  {
+    title: "a node that an earlier version of this program has made",
+    stage: "tailnet",
+    verb: "apply",
+    node: w1,
+    before: (c) => {
+      bare(c);
+      inTailnet(c);
+      for (const name of ["routes", "network", "wait-address", "cilium"])
+        c.put(`/usr/local/lib/tailkube/${name}`, `#!/bin/bash\n# earlier ${name}\n`, 0o755);
+      for (const name of ["address", "network", "cilium", "routes"]) {
+        const unit = `tailkube-${name}.service`;
+        c.units[unit] = { enabled: true, active: true };
+        c.put(
+          `/etc/systemd/system/${unit}`,
+          `[Service]\nExecStart=/usr/local/lib/tailkube/${name.replace("address", "wait-address")}\n`,
+          0o644,
+        );
+      }
+      c.put("/etc/tailkube/node.env", "TAILKUBE_ADDRESS=100.64.0.11\n", 0o644);
+      c.put("/etc/systemd/networkd.conf.d/50-tailkube.conf", "[Network]\nManageForeignRoutes=no\n", 0o644);
+      const files = [
+        "/usr/local/lib/tailkube",
+        ...["routes", "network", "wait-address", "cilium"].map((name) => `/usr/local/lib/tailkube/${name}`),
+        ...["address", "network", "cilium", "routes"].map((name) => `/etc/systemd/system/tailkube-${name}.service`),
+        "/etc/tailkube",
+        "/etc/tailkube/node.env",
+        "/etc/systemd/networkd.conf.d",
+        "/etc/systemd/networkd.conf.d/50-tailkube.conf",
+        "/var/lib/tailkube/logged-in",
+      ];
+      c.put("/var/lib/tailkube/owned.tailnet", `${files.join("\n")}\n`);
+      c.put("/var/lib/tailkube/joined", `${mark("w1")}\n`);
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+  },
+  {
+    title: "checksum offload is turned off",
+    stage: "lan",
+    verb: "apply",
+    node: { ...joins3, ip: "192.0.2.11" },
+    variables: { TK_NODE_NETWORK: "lan", TK_ADDRESS: "192.0.2.11", TK_CHECKSUM_OFFLOAD: "off" },
+    before: (c) => {
+      bare(c);
+      c.host.without("ethtool", "tailscale", "tailscaled");
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+    undoLeaves: packagesStay,
+  },
+  {
+    title: "checksum offload is as it was again",
+    stage: "lan",
+    verb: "apply",
+    node: { ...w1, ip: "192.0.2.11" },
+    variables: { TK_NODE_NETWORK: "lan", TK_ADDRESS: "192.0.2.11" },
+    before: (c) => {
+      bare(c, "NetworkManager");
+      c.put("/usr/local/lib/tailkube/offload", "#!/bin/bash\n", 0o755);
+      c.units["tailkube-offload.service"] = { enabled: true, active: true };
+      c.put(
+        "/etc/systemd/system/tailkube-offload.service",
+        "[Service]\nExecStart=/usr/local/lib/tailkube/offload off\n",
+        0o644,
+      );
+      c.put(
+        "/var/lib/tailkube/owned.lan",
+        "/usr/local/lib/tailkube\n/usr/local/lib/tailkube/offload\n/etc/systemd/system/tailkube-offload.service\n",
+      );
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+  },
+  {
+    title: "a host without containerd",
+    stage: "runtime",
+    verb: "apply",
+    node: joins3,
+    variables: runtimeVariables,
+    before: (c) => {
+      bare(c);
+      rememberedSettings(c);
+      c.host.without("containerd", "ctr", "kubelet", "kubeadm", "kubectl");
+      // A hold of the user's, of a package that is not there yet.
+      c.host.holds.add("linux-image-amd64");
+    },
+    undoLeaves: [
+      ...packagesStay,
+      [/^cluster (units|running)$/, "containerd's package starts it"],
+      [/^\/etc\/containerd/, "containerd's package brings it"],
+    ],
+  },
+  {
+    title: "a host with a containerd and holds of its own",
+    stage: "runtime",
+    verb: "apply",
+    node: joins3,
+    variables: runtimeVariables,
+    before: (c) => {
+      bare(c);
+      rememberedSettings(c);
+      runs(c, "containerd.service");
+      Object.assign(c.host.packages, { "containerd.io": "1.7.24", kubectl: "1.30.0" });
+      c.binaries.kubectl = "1.30.0";
+      c.host.holds = new Set(["containerd.io", "kubectl"]);
+      c.host.addImage("docker.io/library/theirs");
+      c.put(
+        "/etc/containerd/config.toml",
+        'version = 2\nroot = "/data/containerd"\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "theirs"\n',
+        0o640,
+      );
+      c.put("/etc/cni/net.d/87-podman.conflist", "{}\n", 0o644);
+      c.put("/var/lib/containerd/theirs", "data\n");
+      c.host.without("kubelet", "kubeadm");
+    },
+    undoLeaves: packagesStay,
+  },
+  {
+    title: "from a bundle",
+    stage: "runtime",
+    verb: "apply",
+    node: joins3,
+    variables: { ...runtimeVariables, TK_BUNDLE: "/srv/bundle" },
+    before: (c) => {
+      bare(c);
+      rememberedSettings(c);
+      bundle(c);
+      c.host.without("containerd", "ctr", "kubelet", "kubeadm", "kubectl");
+    },
+    undoLeaves: [],
+  },
   {
     title: "a worker and a control plane leave, labels change, a pod is older than the network",
     stage: "settle",
@@ -448,7 +813,7 @@ export const scenarios: readonly Scenario[] = [
       joined(c);
       note(c, "encryption-key", "key-1");
       c.binaries.kubeadm = "1.36.4";
-      c.packages.kubeadm = "1.36.4";
+      c.host.packages.kubeadm = "1.36.4";
       c.put("/var/lib/tailkube/upgrading/apply", "");
       (c.find("Node", "cp1")!.metadata.annotations as Record<string, string>)["tailkube.dev/cordoned"] =
         "2026-01-01T00:00:00Z";
@@ -510,6 +875,76 @@ export const scenarios: readonly Scenario[] = [
       c.links = ["lo", "eth0", "cilium_host", "lxc0a1b2c3d4e5f"];
       c.rules[0] = "100 from all lookup local";
     },
-    mayDiffer: [[/tailkube\/guard\/process$/, "it is the number of a process"]],
+    mayDiffer: guarded,
+  },
+  {
+    title: "a worker is taken off its host",
+    stage: "undo",
+    verb: "remove",
+    node: w1,
+    before: (c) => {
+      bare(c);
+      c.otherApis = true;
+      inTailnet(c);
+      runs(c, "containerd.service");
+      worker(c, "tailnet");
+      for (const name of ["address", "network", "cilium", "routes"]) ours(c, `tailkube-${name}.service`);
+      c.host.tailscale.routes = ["10.50.7.0/24", "192.0.2.0/24"];
+      c.put("/etc/tailkube/routes.d/pod-cidr", "10.50.7.0/24\n", 0o644);
+      c.put("/var/lib/tailkube/advertised", "10.50.7.0/24\n", 0o644);
+    },
+    mayDiffer: guarded,
+  },
+  {
+    title: "a worker is taken off its host, whose login and containerd were there before",
+    stage: "undo",
+    verb: "remove",
+    node: w1,
+    before: (c) => {
+      bare(c, "NetworkManager");
+      c.otherApis = true;
+      theirLogin(c);
+      c.put(
+        "/var/lib/tailkube/tailscale-prefs",
+        `${JSON.stringify({ ...c.host.tailscale.prefs, Config: { NodeID: "n1" } }, undefined, "\t")}\n`,
+      );
+      Object.assign(c.host.tailscale.prefs, { RouteAll: true, CorpDNS: false, Hostname: "w1", NoSNAT: true });
+      c.put("/var/lib/tailkube/found-logged-in", "https://login.example.com\n");
+      runs(c, "containerd.service");
+      worker(c, "tailnet");
+      for (const name of ["address", "network", "cilium", "routes"]) ours(c, `tailkube-${name}.service`);
+      c.put("/etc/tailkube/masquerade.nft", "table inet tailkube_masquerade {\n}\n", 0o644);
+      c.put(
+        "/var/lib/tailkube/owned.tailnet",
+        `${c.file("/var/lib/tailkube/owned.tailnet")}/etc/tailkube/masquerade.nft\n/var/lib/tailkube/tailscale-prefs\n/var/lib/tailkube/found-logged-in\n`,
+      );
+      c.host.tables["inet tailkube_masquerade"] = "";
+      c.host.tailscale.routes = ["10.50.7.0/24", "192.0.2.0/24"];
+      c.put("/etc/tailkube/routes.d/pod-cidr", "10.50.7.0/24\n", 0o644);
+      c.put("/var/lib/tailkube/advertised", "10.50.7.0/24\n", 0o644);
+      Object.assign(c.host.packages, { containerd: "1.7.24", kubelet: "1.36.3", kubeadm: "1.36.3", kubectl: "1.36.3" });
+      c.host.holds = new Set(["kubelet", "kubeadm", "kubectl", "containerd"]);
+      c.put("/var/lib/tailkube/holds-before", "containerd\nkubectl\n");
+      for (const image of ["docker.io/library/theirs", "registry.k8s.io/pause"]) c.host.addImage(image);
+      c.put("/var/lib/tailkube/images-before", "docker.io/library/theirs\n");
+      c.put("/var/lib/tailkube/backup.runtime/etc/containerd/config.toml", "version = 2\n# theirs\n");
+    },
+    mayDiffer: guarded,
+  },
+  {
+    title: "a worker in a lan is taken off its host",
+    stage: "undo",
+    verb: "remove",
+    node: { ...w1, ip: "192.0.2.11" },
+    variables: { TK_NODE_NETWORK: "lan" },
+    before: (c) => {
+      bare(c);
+      c.otherApis = true;
+      runs(c, "containerd.service");
+      worker(c, "lan");
+      for (const name of ["address", "offload"]) ours(c, `tailkube-${name}.service`);
+      c.routes.push("10.50.8.0/24 via 192.0.2.12 dev eth0");
+    },
+    mayDiffer: guarded,
   },
 ];

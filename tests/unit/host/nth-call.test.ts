@@ -2,12 +2,22 @@ import { rmSync } from "node:fs";
 import { expect } from "chai";
 import { renderStdin } from "../../../components/hosts/stages";
 import { FakeCluster } from "./fake-cluster";
-import { type Call, FakeServer, type Fault, freshRoot, type Mode, resetRoot, type Run, whyNot } from "./nth-call";
-import { mark, type Scenario, scenarios, variables } from "./nth-call.scenarios";
+import {
+  type Call,
+  endOf,
+  FakeServer,
+  type Fault,
+  freshRoot,
+  type Mode,
+  resetRoot,
+  type Run,
+  whyNot,
+} from "./nth-call";
+import { mark, type Scenario, scenarios, undoOf, variables } from "./nth-call.scenarios";
 
 /** All calls in all modes with TAILKUBE_ALL_CALLS=1; else so many faults of each scenario, spread by the seed. */
 const all = process.env.TAILKUBE_ALL_CALLS === "1";
-const sampled = Number(process.env.TAILKUBE_FAULTS ?? 8);
+const sampled = Number(process.env.TAILKUBE_FAULTS ?? 3);
 const seed = Number(process.env.TAILKUBE_SEED ?? 1);
 const modes: readonly Mode[] = ["once", "always", "lost"];
 
@@ -104,7 +114,7 @@ function wrongs(scenario: Scenario, good: Run, run: Run, fault: Fault): string[]
 }
 
 describe("The Nth call of a stage fails", function () {
-  this.timeout(all ? 3_600_000 : 240_000);
+  this.timeout(all ? 10_800_000 : 60_000 + sampled * 60_000);
   const server = new FakeServer();
   const roots: string[] = [];
   const cannot = whyNot();
@@ -123,14 +133,11 @@ describe("The Nth call of a stage fails", function () {
   after(() => {
     server.stop();
     for (const root of roots) rmSync(root, { recursive: true, force: true });
+    if (all) for (const line of tried) console.log(`      ${line}`);
   });
 
-  /** A run with a fault; and what the next one without it makes of what that has left, if it failed. */
-  async function runs(scenario: Scenario, root: string, fault?: Fault): Promise<{ run: Run; next: Run | undefined }> {
-    resetRoot(root);
-    const cluster = new FakeCluster(root, scenario.node);
-    scenario.before(cluster);
-    const text = renderStdin({
+  const textOf = (scenario: Scenario) =>
+    renderStdin({
       node: scenario.node.name,
       stage: scenario.stage,
       variables: {
@@ -141,51 +148,108 @@ describe("The Nth call of a stage fails", function () {
         ...scenario.variables,
       },
     });
+
+  /** A host and its cluster, in that root folder. */
+  function madeIn(root: string, scenario: Scenario): FakeCluster {
+    resetRoot(root);
+    const cluster = new FakeCluster(root, scenario.node);
+    scenario.before(cluster);
+    cluster.host.booted();
+    return cluster;
+  }
+
+  /** A run with a fault; and what the next one without it makes of what that has left, if it failed. */
+  async function runs(scenario: Scenario, root: string, fault?: Fault): Promise<{ run: Run; next: Run | undefined }> {
+    const cluster = madeIn(root, scenario);
+    const text = textOf(scenario);
     const run = await server.stage(cluster, text, scenario.verb, fault);
     if (fault === undefined || run.status === 0) return { run, next: undefined };
     return { run, next: await server.stage(cluster, text, scenario.verb) };
   }
 
+  /** What differs from the host as it was, after a run that may have a fault and an undo that has none. */
+  async function undone(scenario: Scenario, root: string, fault?: Fault): Promise<{ run: Run; wrong: string[] }> {
+    const cluster = madeIn(root, scenario);
+    // Records of ours, which earlier stages have made, go with the undo.
+    const before = Object.fromEntries(
+      Object.entries(endOf(cluster)).filter(([key]) => !/^\/var\/lib\/tailkube/.test(key)),
+    );
+    const run = await server.stage(cluster, textOf(scenario), scenario.verb, fault, { confirm: true });
+    const undo = await server.stage(cluster, textOf(undoOf(scenario)), "remove", undefined, { confirm: true });
+    if (undo.status !== 0) return { run, wrong: [`the undo fails: ${JSON.stringify(undo.stderr)}`] };
+    const good: Run = { ...run, end: before };
+    const left = differences({ ...scenario, mayDiffer: scenario.undoLeaves! }, good, { ...run, end: endOf(cluster) });
+    return { run, wrong: left.map((what) => `an undo does not make up for it: ${what}`) };
+  }
+
+  interface Found {
+    call: number;
+    text: string;
+    mode: Mode;
+    what: string;
+  }
+
+  /** Tries each fault, in one root folder or the other. Throws if any is not borne. */
+  async function tryAll(
+    calls: readonly Call[],
+    title: string,
+    wrongOf: (fault: Fault, root: string) => Promise<string[]>,
+  ) {
+    const faults = faultsOf(calls, title);
+    const found: Found[] = [];
+    let next = 0;
+    const work = async (root: string) => {
+      for (let fault = faults[next++]; fault !== undefined; fault = faults[next++]) {
+        const { text, occurrence, mode } = fault;
+        const call = calls.findIndex((c) => c.text === text && c.occurrence === occurrence) + 1;
+        for (const what of await wrongOf(fault, root)) {
+          found.push({ call, text, mode, what });
+          if (all) console.log(`      call ${call}, ${mode}: ${text}: ${what}`);
+        }
+      }
+    };
+    // A harness that fails ends the test only when no run is left in a root that the next test uses.
+    const ended = await Promise.allSettled(roots.map(work));
+    for (const one of ended) if (one.status === "rejected") throw one.reason;
+    found.sort((a, b) => a.call - b.call);
+    tried.push(`${title}: ${calls.length} calls, ${faults.length} faults`);
+    if (found.length > 0) {
+      const lines = found.map(
+        ({ call, text, mode, what }) => `call ${call} of ${calls.length}, ${mode}: ${text}\n          ${what}`,
+      );
+      throw new Error(`${found.length} faults are not borne:\n      ${lines.join("\n      ")}`);
+    }
+  }
+  const tried: string[] = [];
+
+  /** Of a run that has to end well. */
+  const callsOf = ({ status, stderr, calls }: Run) => {
+    expect({ status, stderr }, JSON.stringify(calls.slice(-3))).to.deep.equal({ status: 0, stderr: "" });
+    return calls;
+  };
+
   for (const scenario of scenarios) {
     it(`${scenario.stage}: ${scenario.title}`, async () => {
       const good = (await runs(scenario, roots[0]!)).run;
-      expect({ status: good.status, stderr: good.stderr }, JSON.stringify(good.calls.slice(-3))).to.deep.equal({
-        status: 0,
-        stderr: "",
-      });
-      const faults = faultsOf(good.calls, scenario.title);
-      const found: { call: number; text: string; mode: Mode; what: string }[] = [];
-      let next = 0;
-      const work = async (root: string) => {
-        for (let fault = faults[next++]; fault !== undefined; fault = faults[next++]) {
-          const { text, occurrence, mode } = fault;
-          const call = good.calls.findIndex((c) => c.text === text && c.occurrence === occurrence) + 1;
-          const { run, next: again } = await runs(scenario, root, fault);
-          const wrong = wrongs(scenario, good, run, fault);
-          if (again !== undefined) {
-            const left =
-              again.status === 0
-                ? differences(
-                    { ...scenario, mayDiffer: [...(scenario.mayDiffer ?? []), ...(scenario.nextMayDiffer ?? [])] },
-                    good,
-                    again,
-                  )
-                : [JSON.stringify(again.stderr)];
-            if (left.length > 0) wrong.push(`the next run does not make up for it: ${left.join("; ")}`);
-          }
-          for (const what of wrong) found.push({ call, text, mode, what });
+      const later = { ...scenario, mayDiffer: [...(scenario.mayDiffer ?? []), ...(scenario.nextMayDiffer ?? [])] };
+      await tryAll(callsOf(good), `${scenario.stage}: ${scenario.title}`, async (fault, root) => {
+        const { run, next } = await runs(scenario, root, fault);
+        const wrong = wrongs(scenario, good, run, fault);
+        if (next !== undefined) {
+          const left = next.status === 0 ? differences(later, good, next) : [JSON.stringify(next.stderr)];
+          if (left.length > 0) wrong.push(`the next run does not make up for it: ${left.join("; ")}`);
         }
-      };
-      // A harness that fails ends the test only when no run is left in a root that the next test uses.
-      const ended = await Promise.allSettled(roots.map(work));
-      for (const one of ended) if (one.status === "rejected") throw one.reason;
-      found.sort((a, b) => a.call - b.call);
-      if (found.length > 0) {
-        const lines = found.map(
-          ({ call, text, mode, what }) => `call ${call} of ${good.calls.length}, ${mode}: ${text}\n          ${what}`,
-        );
-        throw new Error(`${found.length} faults are not borne:\n      ${lines.join("\n      ")}`);
-      }
+        return wrong;
+      });
+    });
+
+    if (scenario.undoLeaves === undefined) continue;
+    it(`${scenario.stage}: ${scenario.title}; then its undo`, async () => {
+      const good = await undone(scenario, roots[0]!);
+      expect(good.wrong).to.deep.equal([]);
+      await tryAll(callsOf(good.run), `${scenario.stage}: ${scenario.title}; then its undo`, async (fault, root) => {
+        return (await undone(scenario, root, fault)).wrong;
+      });
     });
   }
 });

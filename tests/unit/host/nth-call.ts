@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { snapshot, write } from "./bash";
 import type { Answer, FakeCluster } from "./fake-cluster";
+import { stub } from "./fake-host";
 
 /** Commands that are fakes on a host of the harness. `approve` stands for a script of ours that has tests of its own. */
 const commands = [
@@ -60,6 +61,7 @@ const plain = (text: string) =>
   text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)/g, "TIME")
     .replace(/\d{8}T\d{6}Z/g, "TIME")
+    .replace(/^(\d+ )[0-9a-f]{32}$/gm, "$1NONCE")
     .replace(/--exec-id \S+/g, "--exec-id ID")
     .replace(/\bquestion\.\d+/g, "question.PID")
     .replace(/(bootstrap-token-)(?!abcdef|123456)[a-z0-9]{6}\b/g, "$1ID");
@@ -93,13 +95,13 @@ export function isChange(command: string, text: string): boolean {
   return !questions.some(([of, pattern]) => of === command && pattern.test(bare));
 }
 
-const environment = (port: number, run: string) => `
-TK_FAKE_PORT=${port} TK_FAKE_RUN=${run}
+const environment = (port: number, run: string, present: readonly string[]) => `
+TK_FAKE_PORT=${port} TK_FAKE_RUN=\${TK_FAKE_QUIET:-}${run}
 tk_fake() (
     set +eux
     IFS=$' \\t\\n'
     input=
-    case "$1 $*" in "kubectl "*" -f -"* | "kubectl "*"--patch-file"* | "nft "*" -f -"* | *" /dev/stdin"*) IFS= read -r -d '' input ;; esac
+    case "$1 $*" in *"-nft-restore "*) IFS= read -r -d '' input ;; "kubectl "*" -f -"* | "kubectl "*"--patch-file"* | "nft "*" -f -"* | *" /dev/stdin"*) IFS= read -r -d '' input ;; esac
     exec {connection}<>"/dev/tcp/127.0.0.1/$TK_FAKE_PORT" || exit 97
     printf '%s\\0' "$TK_FAKE_RUN" "$#" "$input" "$@" >&"$connection"
     IFS= read -r -d '' status <&"$connection" && IFS= read -r -d '' seconds <&"$connection" &&
@@ -109,7 +111,7 @@ tk_fake() (
     [ -z "$err" ] || printf '%s\\n' "$err" >&2
     exit "$status"
 )
-${commands.map((name) => `${name}() { tk_fake ${name} "$@"; }`).join("\n")}
+${present.map((name) => `${name}() { tk_fake ${name} "$@"; }`).join("\n")}
 # Time passes ten times as fast, and what a call has taken passes with the next pause. A real second is as good as none.
 sleep() {
     local tk_seconds=\${1%%[!0-9]*} tk_more
@@ -161,11 +163,32 @@ for folder in bin sbin lib lib64; do
     mount --bind /usr/$folder ${root}/usr/$folder
     mount -o remount,bind,ro ${root}/usr/$folder
 done
+# The machine's own of these would be found.
+for name in $2; do
+    for file in ${root}/usr/bin/$name ${root}/usr/sbin/$name; do [ ! -e "$file" ] || mount --bind ${root}/run/none "$file"; done
+done
 mount -t proc proc ${root}/proc 2>/dev/null || mount --rbind /proc ${root}/proc
+mount --bind ${root}/run/sys ${root}/proc/sys
 for file in null zero urandom; do mount --bind /dev/$file ${root}/dev/$file; done
 exec chroot ${root} setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill \\
-    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL 40 bash -s -- "$1"
+    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL 150 bash -c "$3" bash "$1"
 `;
+
+const kernelSettings = [
+  "net/ipv4/ip_forward",
+  "net/ipv4/conf/all/rp_filter",
+  "net/ipv4/conf/default/rp_filter",
+  "net/ipv4/conf/all/src_valid_mark",
+  "net/ipv4/conf/eth0/rp_filter",
+  "fs/inotify/max_user_instances",
+  "fs/inotify/max_user_watches",
+];
+
+/** What the operator's machine tells the host's guard after a stage, whatever its calls: they are none of the stage's. */
+const confirmed = `bash -s -- "$1"; status=$?
+guard=/var/lib/tailkube/guard/guard
+if [ -e "$guard" ]; then TK_FAKE_QUIET=quiet- bash "$guard" confirm >/dev/null; fi
+exit "$status"`;
 
 /** A root folder as a fresh host has it. */
 export function freshRoot(): string {
@@ -203,8 +226,11 @@ function layOut(root: string): void {
   write(join(root, "etc/group"), "root:x:0:\n");
   write(join(root, "etc/os-release"), 'ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian"\n');
   for (const name of commands.filter((command) => command !== "approve")) {
-    write(join(root, "usr/local/sbin", name), `#!/bin/bash\ntk_fake ${name} "$@"\n`, 0o755);
+    write(join(root, "usr/local/sbin", name), stub(name), 0o755);
   }
+  write(join(root, "run/none"), "");
+  // Settings that this kernel has: those of the machine come and go with its interfaces.
+  for (const key of kernelSettings) write(join(root, "run/sys", key), "");
 }
 
 /** Answers the fakes of all runs. */
@@ -239,8 +265,8 @@ export class FakeServer {
     this.server?.close();
   }
 
-  /** Runs a stage's text against a cluster, with at most one fault. */
-  async stage(cluster: FakeCluster, text: string, verb: string, fault?: Fault): Promise<Run> {
+  /** Runs a stage's text against a cluster, with at most one fault; and the guard's confirmation after it, if asked for. */
+  async stage(cluster: FakeCluster, text: string, verb: string, fault?: Fault, { confirm = false } = {}): Promise<Run> {
     const id = `r${(this.count += 1)}`;
     const calls: Call[] = [];
     const seen = new Map<string, number>();
@@ -267,14 +293,30 @@ export class FakeServer {
       }
       return hit ? { ...timedOut(argv), seconds: boundOf(argv) } : { ...answer, seconds: 0 };
     });
-    write(`${cluster.root}/run/fakes`, environment((this.server!.address() as AddressInfo).port, id));
+    this.runs.set(`quiet-${id}`, (argv, stdin) => ({ ...cluster.run(argv[0]!, argv.slice(1), stdin), seconds: 0 }));
+    const present = commands.filter((name) => name === "approve" || cluster.host.has(name));
+    write(`${cluster.root}/run/fakes`, environment((this.server!.address() as AddressInfo).port, id, present));
     const { status, stdout, stderr } = await finished(
-      spawn(namespaces[0]!, [...namespaces.slice(1), "bash", "-c", enter(cluster.root), "enter", verb], {
-        stdio: ["pipe", "pipe", "pipe"],
-      }),
+      spawn(
+        namespaces[0]!,
+        [
+          ...namespaces.slice(1),
+          "bash",
+          "-c",
+          enter(cluster.root),
+          "enter",
+          verb,
+          [...cluster.host.missing].join(" "),
+          confirm ? confirmed : 'exec bash -s -- "$1"',
+        ],
+        {
+          stdio: ["pipe", "pipe", "pipe"],
+        },
+      ),
       text,
     );
     this.runs.delete(id);
+    this.runs.delete(`quiet-${id}`);
     if (broken.length > 0) throw new Error(`the fakes lack an answer: ${broken.join("; ")}`);
     return { calls, status, stdout, stderr, end: endOf(cluster) };
   }
@@ -322,12 +364,14 @@ function boundOf(argv: string[]): number {
 }
 
 /** The host's files of account, and the cluster. */
-function endOf(cluster: FakeCluster): Record<string, string> {
+export function endOf(cluster: FakeCluster): Record<string, string> {
   const files: Record<string, string> = {};
-  for (const folder of ["etc", "var/lib", "opt", "usr/local", "usr/libexec", "lib/modules"]) {
+  for (const folder of ["etc", "var/lib", "opt", "usr/local", "usr/libexec", "usr/share", "lib/modules"]) {
     if (!existsSync(join(cluster.root, folder))) continue;
     for (const [path, content] of Object.entries(snapshot(join(cluster.root, folder)))) {
-      if (/^sbin\//.test(path) || /^(alternatives|ld\.so)/.test(path)) continue;
+      const command = /^sbin\/(.*)$/.exec(path)?.[1];
+      if ((command !== undefined && !cluster.host.missing.has(command)) || /^(alternatives|ld\.so)/.test(path))
+        continue;
       files[plain(`/${folder}/${path}`)] = plain(content);
     }
   }

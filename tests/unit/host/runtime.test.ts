@@ -285,13 +285,33 @@ describe("packages on a host", () => {
   it("the user's holds are kept when ours go", () => {
     const root = temporaryFolder();
     write(`${root}/holds`, "nginx\nkubectl\n");
-    bashOk(host(root, "claim_host; : >$ROOT/log; restore_holds"));
-    expect(logOf(root)).to.deep.equal([
-      "apt-mark unhold kubelet",
-      "apt-mark unhold kubeadm",
-      "apt-mark hold kubectl",
-      "apt-mark unhold containerd.io",
-    ]);
+    const marks = `apt-mark() {
+      case $1 in
+      showhold) cat "$ROOT/holds"; return ;;
+      hold) printf '%s\\n' "\${@:2}" >>"$ROOT/holds" ;;
+      unhold) sed -i "/^$2$/d" "$ROOT/holds" ;;
+      esac
+      log "$*"
+    }`;
+    bashOk(
+      host(
+        root,
+        `${marks}\nclaim_host; apt-mark unhold kubectl; apt-mark hold kubelet kubeadm; : >$ROOT/log; restore_holds`,
+      ),
+    );
+    expect(logOf(root)).to.deep.equal(["unhold kubelet", "unhold kubeadm", "hold kubectl"]);
+    expect(read(root, "holds").trim().split("\n").sort()).to.deep.equal(["kubectl", "nginx"]);
+  });
+
+  it("the user's holds are kept by the clean-up of a stage that could not ask which there are", () => {
+    const root = temporaryFolder();
+    write(`${root}/holds`, "kubectl\n");
+    const silent = 'apt-mark() { [ "$1" != showhold ] || return 1; log "apt-mark $*"; }';
+    const { status, stderr } = bash(host(root, `${silent}\nclaim_host`));
+    expect({ status, stderr }).to.have.property("status", 1);
+    expect(stderr).to.include("which packages are held (apt-mark showhold)");
+    bashOk(host(root, "restore_holds"));
+    expect(logOf(root)).to.deep.equal([]);
   });
 });
 

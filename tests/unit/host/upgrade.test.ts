@@ -1124,7 +1124,12 @@ describe("packages of a version", () => {
     );
     expect(logOf(same)).to.deep.equal([]);
     const { status, stderr } = bash(
-      stage(temporaryFolder(), [], {}, `${madison}\ndpkg-query() { false; }\napt_install_version containerd 2.0.0`),
+      stage(
+        temporaryFolder(),
+        [],
+        {},
+        `${madison}\ndpkg-query() { echo "dpkg-query: no packages found matching containerd" >&2; return 1; }\napt_install_version containerd 2.0.0`,
+      ),
     );
     expect(status).to.equal(1);
     expect(stderr).to.match(

@@ -26,7 +26,7 @@ class Greeter extends pulumi.ComponentResource {
 }
 
 const greeters = Array.from({ length: config.requireNumber("count") }, (_, i) => new Greeter(`greeter${i}`));
-pulumi.log.info("the program has begun");
+void pulumi.log.info("the program has begun");
 export const texts = greeters.map((greeter) => greeter.text);
 export const plain = `${greeters.length} greeters`;
 export const password = config.requireSecret("password");

@@ -153,7 +153,7 @@ describe("the security group", () => {
   it("says of each rule why, in EC2's characters, and has no two of a name or of one meaning", () => {
     fc.assert(
       fc.property(anyArgs, (args) => {
-        const rules = securityGroupRules(args as SecurityGroupArgs);
+        const rules = securityGroupRules(args);
         for (const { name, description } of rules) {
           // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
           expect(description, name).to.match(/^[a-zA-Z0-9. _\-:/()#,@[\]+=&;{}!$*]{20,255}$/);
