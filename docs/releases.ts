@@ -31,14 +31,14 @@ export function releaseTables(): string {
       ]),
     ),
     "",
-    "Cilium and containerd are the lab's beside that minor. pause, etcd and CoreDNS are the images that its kubeadm names.",
+    "Cilium and containerd are the versions that the lab tests with that minor version. pause, etcd and CoreDNS are the images that its kubeadm uses.",
     "",
     "## Cilium",
     "",
-    "Its makers support the last three minors.",
+    "The Cilium project supports the last three minor versions.",
     "",
     ...table(
-      ["Minor", "Newest", "Support ended", "Kubernetes, tested by Cilium", "Kubernetes, tried here beyond that"],
+      ["Minor", "Newest", "Support ended", "Kubernetes, tested by Cilium", "Kubernetes, also tested here"],
       ciliumReleases.map((one) => [
         `[${one.minor}](${one.source})`,
         one.newest,
@@ -50,7 +50,7 @@ export function releaseTables(): string {
     "",
     "## containerd",
     "",
-    "By its [RELEASES.md](https://github.com/containerd/containerd/blob/v2.4.2/RELEASES.md).",
+    "From its [RELEASES.md](https://github.com/containerd/containerd/blob/v2.4.2/RELEASES.md).",
     "",
     ...table(
       ["Minor", "Newest", "Supported until"],

@@ -196,7 +196,7 @@ export interface Ec2Config {
   operatorAddress: "public" | "private";
 }
 
-/** How much of what a plain kubeadm cluster leaves open is closed. docs/security.md says what each one does. */
+/** How much of what a plain kubeadm cluster leaves open is closed. docs/reference/security.md says what each one does. */
 export interface SecurityConfig {
   /** Whether Secrets are encrypted in etcd. Either way every API server can read both kinds. */
   secretsEncryption: boolean;

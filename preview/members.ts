@@ -131,7 +131,7 @@ function lostProblems(config: ClusterConfig, last: LastRun): string[] {
     ? []
     : [
         `nodes: every control plane (${before.join(", ")}) would be replaced by another machine, and the cluster with them. Allowed: ` +
-          "at least one that stays. Replace fewer in one run; if they are lost already, set restoreSnapshot (docs/disaster.md).",
+          "at least one that stays. Replace fewer in one run; if they are lost already, set restoreSnapshot (docs/operate/disaster.md).",
       ];
 }
 
@@ -145,7 +145,7 @@ function restoreProblems(config: ClusterConfig, last: LastRun): string[] {
           "restoreSnapshot",
           config.restoreSnapshot,
           `no value while a control plane of the cluster stays (${stay.join(", ")})`,
-          "Remove it: pulumi config rm tailkube:restoreSnapshot. If they are all lost, give each node's host a new identity first (docs/disaster.md).",
+          "Remove it: pulumi config rm tailkube:restoreSnapshot. If they are all lost, give each node's host a new identity first (docs/operate/disaster.md).",
         ),
       ];
 }
@@ -189,7 +189,7 @@ function quorumProblems(config: ClusterConfig, last: LastRun): string[] {
       : `${verb[0]!.toUpperCase()}${verb.slice(1)} ${lost[0]!} and run pulumi up, then ${lost.slice(1).join(", then ")}, each in a run of its own.`;
   return [
     `nodes: ${why}. Allowed: one control plane replaced in a run, and fewer than ${majority} replaced or removed. ${todo} ` +
-      "If they are lost already, see docs/disaster.md.",
+      "If they are lost already, see docs/operate/disaster.md.",
   ];
 }
 

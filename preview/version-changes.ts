@@ -114,7 +114,7 @@ export function changeWarnings(running: RunningCluster | undefined, controlPlane
     : [
         `nodes: of the control planes ${before.join(", ")} ${stay.length === 0 ? "none" : `only ${stay.join(", ")}`} would stay, and ` +
           `etcd needs ${majority} of them to let the others go. Remove or replace fewer in one run; if they are lost already, ` +
-          "docs/disaster.md says how to go on.",
+          "docs/operate/disaster.md says how to go on.",
       ];
 }
 

@@ -1,6 +1,6 @@
 /** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
 import type { NodeFacts } from "../hosts/facts";
-import type { ClusterConfig, NodeConfig } from "../../model/config";
+import type { ClusterConfig } from "../../model/config";
 import { containerdRelease, isOutOfSupport, today } from "../../model/releases";
 import { minorOf } from "../../model/versions";
 import { networkOf, overlap } from "../../model/cidr";

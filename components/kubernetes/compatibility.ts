@@ -76,7 +76,7 @@ export function outOfSupport(
     .map(
       ({ key, version, release }) =>
         `${key}: support of ${release!.minor} ended on ${release!.endOfSupport}, so ${version} gets no more security fixes. ` +
-        "Upgrade to a newer minor; docs/versions.md lists them.",
+        "Upgrade to a newer minor; docs/reference/versions.md lists them.",
     );
 }
 

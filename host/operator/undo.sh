@@ -13,7 +13,7 @@ pass_over() {
     printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$TAILKUBE_NODE" "$*" >>tailkube-not-cleaned.log || say "this could not be written to $PWD/tailkube-not-cleaned.log"
     exit 0
 }
-left="If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (README, A machine that is gone)."
+left="If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (docs/operate/nodes.md, Unreachable machines)."
 forget="If the machine does not exist any more, run again with TAILKUBE_FORGET=$TAILKUBE_NODE in the environment."
 
 another_answers() {

@@ -57,7 +57,7 @@ check_kubernetes_folder() {
 # The seed is made with the authorities: where they are not the cluster's, the key for its Secrets is not, either.
 refuse_other_authority() {
     [ ! -e "$SENTINEL" ] || [[ "$(cat "$PKI/ca.crt" 2>/dev/null)" == *"$TK_CA_CRT"* ]] ||
-        fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-secrets has left the state and was made again. Import a copy of the state from before (docs/pulumi.md), or destroy the stack"
+        fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-secrets has left the state and was made again. Import a copy of the state from before (docs/operate/pulumi.md), or destroy the stack"
 }
 
 note_attempt() {
@@ -165,7 +165,7 @@ endpoint_owner() {
 
 join_cluster() {
     withdraw_endpoint
-    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/disaster.md" endpoint_ready
+    wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/operate/disaster.md" endpoint_ready
     ask 60 "whether the API server at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT is this cluster's" endpoint_owner
     [ "$ANSWER" = cluster ] || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint and another podCidr for this stack (both are advertised to all devices of a tailnet), or destroy the other cluster"
     use_minted_credentials

@@ -14,7 +14,7 @@ import { type Marked, observe } from "./observe";
 import { plain } from "./plain";
 
 const planes = ["cp1", "cp2", "cp3"] as const;
-/** What stays as kubeadm has it; docs/security.md says why. */
+/** What stays as kubeadm has it; docs/reference/security.md says why. */
 const left = ["1.1.12", "1.2.11"];
 
 describe("the security of the lab's cluster", function () {

@@ -85,8 +85,8 @@ describe("hosts of kind ec2", () => {
     expect(hostsOf({ ...stack, nodes: [...nodes, w2] }).map(({ kind }) => kind)).to.include.members(["ssh", "ec2"]);
   });
 
-  it("are told of in docs/ec2.md, key by key", () => {
-    const page = readFileSync(join(__dirname, "../../../docs/ec2.md"), "utf8");
+  it("are told of in docs/install/ec2.md, key by key", () => {
+    const page = readFileSync(join(__dirname, "../../../docs/install/ec2.md"), "utf8");
     const rows = [...page.matchAll(/^\| (`[^|]*`) *\|/gm)].flatMap(([, keys]) => keys!.replaceAll("`", "").split(","));
     const keys = [ec2Schema, ec2HostSchema].flatMap(({ shape }) => Object.keys(shape));
     expect(rows).to.have.members([...new Set(keys)].filter((key) => key !== "kind"));

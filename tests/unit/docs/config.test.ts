@@ -9,7 +9,7 @@ import { type Field, referenceTables, sectionsOf } from "../../../docs/reference
 
 const fields = (): Field[] => allSections().flatMap((section) => section.fields);
 
-describe("docs/config.md", () => {
+describe("docs/reference/config.md", () => {
   it("is what the schema makes it: npm run docs writes it anew", async () => {
     expect(readFileSync(referencePath, "utf8")).to.equal(await reference());
   });

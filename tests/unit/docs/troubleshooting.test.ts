@@ -1,10 +1,10 @@
-/** docs/troubleshooting.md quotes what the program really says, and names units and files that are really there. */
+/** docs/operate/troubleshooting.md quotes what the program really says, and names units and files that are really there. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 
 const root = join(__dirname, "../../..");
-const page = readFileSync(join(root, "docs/troubleshooting.md"), "utf8");
+const page = readFileSync(join(root, "docs/operate/troubleshooting.md"), "utf8");
 /** The cells of each row of the tables, without headings. */
 const rows = page
   .split("\n")
@@ -38,7 +38,7 @@ const quoted = rows.flatMap(([seen]) => [...seen!.matchAll(/`([^`]+)`/g)].map((m
 /** Names of tools that stand in the first column as such. */
 const tools = ["kubectl", "pulumi up", "tailscaled"];
 
-describe("docs/troubleshooting.md", () => {
+describe("docs/operate/troubleshooting.md", () => {
   it("has, for each symptom, what shows it and the cure", () => {
     expect(rows.length).to.be.greaterThan(40);
     for (const cells of rows) {

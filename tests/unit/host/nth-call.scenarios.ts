@@ -272,7 +272,7 @@ function inTailnet(c: FakeCluster): void {
   c.put("/var/lib/tailkube/owned.tailnet", "/var/lib/tailkube/logged-in\n");
 }
 
-/** Programs without a network, as docs/bundle.md has them. */
+/** Programs without a network, as docs/install/offline.md has them. */
 function bundle(c: FakeCluster): void {
   for (const name of [
     "tailscale",

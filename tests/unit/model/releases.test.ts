@@ -67,18 +67,18 @@ describe("the catalogue of releases", () => {
     expect(on("2027-10-28")).to.deep.equal([]);
     expect(on("2027-10-29")).to.deep.equal([
       "kubernetesVersion: support of 1.37 ended on 2027-10-28, so 1.37.2 gets no more security fixes. Upgrade to a newer minor; " +
-        "docs/versions.md lists them.",
+        "docs/reference/versions.md lists them.",
     ]);
     expect(on("2026-11-28", { kubernetesVersion: "1.36.3", ciliumVersion: "1.17.3" })).to.deep.equal([
       "ciliumVersion: support of 1.17 ended on 2026-07-29, so 1.17.3 gets no more security fixes. Upgrade to a newer minor; " +
-        "docs/versions.md lists them.",
+        "docs/reference/versions.md lists them.",
     ]);
     expect(on("2026-11-28", { kubernetesVersion: "1.35.4", containerdVersion: "1.7.28" })[0]).to.match(
       /^containerdVersion: support of 1\.7 ended on 2026-09-30/,
     );
   });
 
-  it("is all that docs/versions.md is made of: npm run docs writes it anew", async () => {
+  it("is all that docs/reference/versions.md is made of: npm run docs writes it anew", async () => {
     expect(readFileSync(versionsPath, "utf8")).to.equal(await versions());
   });
 });

@@ -91,7 +91,7 @@ describe("changes of the control planes", () => {
   });
 
   it("that are refused come with an order that works", () => {
-    const rest = "If they are lost already, see docs/disaster.md.";
+    const rest = "If they are lost already, see docs/operate/disaster.md.";
     expect(problemsOf(["replaced", "replaced", "stays"])).to.deep.equal([
       "nodes: this run would replace cp1 and cp2, and etcd needs 2 of its 3 members (cp1, cp2 and cp3) at any time. Allowed: one control " +
         "plane replaced in a run, and fewer than 2 replaced or removed. Replace cp1 and run pulumi up, then cp2, each in a run of its own. " +
