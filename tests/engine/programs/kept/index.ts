@@ -9,7 +9,7 @@ const command = (name: string, create: string, dependsOn?: pulumi.Input<pulumi.R
 
 const key = command("cp1-host-key", `echo '${HOST_KEY}'`);
 const facts = ["cp1", "w1"].map((name) => command(`${name}-facts`, "echo fit"));
-const checked = pulumi.all(facts.map(({ stdout }) => stdout)).apply(() => facts[0]!);
+const checked = pulumi.all(facts.map(({ stdout }) => stdout)).apply(() => facts[0]);
 const runtime = command("cp1-runtime", RUNTIME!, [checked]);
 const connection = {
   host: "127.0.0.1",
