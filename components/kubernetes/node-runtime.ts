@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { packageVariables } from "../hosts/packages";
-import { type ClusterConfig, type PackageMirrorName, type Role } from "../../model/config";
+import type { ClusterConfig, Role } from "../../model/config";
 import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
 import { HostScript, type ScriptTarget } from "../hosts/remote-script";

@@ -8,7 +8,7 @@ const command = (name: string, create: string, dependsOn?: pulumi.Input<pulumi.R
   new local.Command(name, { create, logging: "none" }, { parent: cluster, dependsOn });
 
 const key = command("cp1-host-key", `echo '${HOST_KEY}'`);
-const facts = ["cp1", "w1"].map((name) => command(`${name}-facts`, "echo fit"));
+const facts = [command("cp1-facts", "echo fit"), command("w1-facts", "echo fit")] as const;
 const checked = pulumi.all(facts.map(({ stdout }) => stdout)).apply(() => facts[0]);
 const runtime = command("cp1-runtime", RUNTIME!, [checked]);
 const connection = {
