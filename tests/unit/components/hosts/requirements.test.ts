@@ -83,7 +83,7 @@ function examine(node: NodeConfig, { listening = {}, ...found }: Host, on = conf
       factsScript({ TK_REQUIREMENTS: requirementsScript(node, on) }),
       `gather() {\n${assignments({ ...goodHost, ...found })}\n}`,
       // The machine that runs the tests may be a node itself.
-      'ours() { [ "$kubernetes" = ours ]; }',
+      'is_ours() { [ "$kubernetes" = ours ]; }',
       fakeSs(listening),
       "interfaces_json() { printf '[]'; }",
       "main apply",
