@@ -10,7 +10,6 @@ import { loadConfig } from "./load";
 import { type ConfigSource } from "./source";
 import { writePlanFile } from "../preview/plan-file";
 import { reported } from "../model/report";
-import type { ClusterConfig } from "../model/config";
 
 /**
  * Loads the current stack's config. Throws an error that names all problems and nothing else; warnings go to the run's log.
