@@ -1,5 +1,4 @@
 /** From what a stack's config holds to what the program works with. Pure: files are read by the caller's function. */
-import { z } from "zod";
 import { parse } from "yaml";
 import type { ReadFile, ConfigSource } from "./source";
 import { contradictions } from "../components/network/cilium/values";
@@ -13,10 +12,15 @@ import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./
 import { ec2Config, ec2Host } from "./schema/ec2";
 import { ec2LanProblems } from "./rules/ec2-lan";
 import { ec2Problems } from "./rules/ec2";
-import { ConfigError, keyText, nearest, refused, unknownKey, valueText } from "../model/messages";
+import { keyText } from "../model/messages";
+import { nearest, pathOf, type Problem, unknownKey } from "../model/problem";
 import { exposedSecrets } from "./plaintext-secrets";
+import { Findings } from "./findings";
 import { lanSelection, nodeNetworkProblems } from "./rules/lan";
+import { mirrorProblems } from "./rules/mirrors";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules/cluster";
+import { meantKey, parseSound } from "./parse";
+import type { Given, Rule } from "./rules/rule";
 import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema/stack";
 import {
   type ClusterConfig,
@@ -26,8 +30,7 @@ import {
   type NodeConfig,
   type Secrets,
 } from "../model/config";
-import { mirrorProblems, readMirrors } from "./schema/mirrors";
-import { credentialsOf } from "../components/kubernetes/registries";
+import { readMirrors } from "./schema/mirrors";
 import { readSecrets } from "./secrets";
 import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./rules/tailnet";
 
@@ -39,6 +42,22 @@ export interface LoadedConfig {
   warnings: string[];
 }
 
+/** What holds between keys that are right by themselves. */
+const rules: readonly Rule[] = [
+  tailnetApiProblems,
+  nodeNetworkProblems,
+  ec2Problems,
+  ec2LanProblems,
+  mirrorProblems,
+  nodeProblems,
+  networkProblems,
+  serverProblems,
+  portProblems,
+  versionProblems,
+  chartProblems,
+  ciliumProblems,
+];
+
 /**
  * Loads and checks the whole config. Throws a ConfigError with every problem that was found: key, value, what is allowed,
  * what to do. Secrets are never quoted.
@@ -46,50 +65,30 @@ export interface LoadedConfig {
  * @param day YYYY-MM-DD, for the warnings of what is out of support.
  */
 export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today()): LoadedConfig {
-  const problems: string[] = [];
-  const unreadable = new Set<string>();
-  const raw = readSource(source, problems, unreadable);
+  const findings = new Findings();
+  const raw = readSource(source, findings);
   const exposed = exposedSecrets(raw, (key) => source.isEncrypted?.(key) ?? true);
-  problems.push(...exposed.values());
-  const secrets = readSecrets(raw, readFile, problems);
-  const hostProfile = readHostProfile(raw.hostProfile, readFile, problems);
-  const policy = readPolicy(raw, readFile, problems);
-  const parsed = stackSchema.safeParse(raw);
-  const issues = parsed.success ? [] : parsed.error.issues;
-  problems.push(
-    ...issues
-      .filter(({ path }) => !exposed.has(keyText(path)) && !unreadable.has(String(path[0])))
-      .flatMap((issue) => issueLines(issue, raw, "")),
+  findings.add([...exposed.values()]);
+  const { values, problems, wrong } = parseSound(stackSchema, raw);
+  findings.addWrong(
+    problems.filter(({ path }) => !exposed.has(keyText(pathOf(path)))),
+    wrong,
   );
-  // What is wrong by itself is left out, so that the rest can be held against each other all the same.
-  const wrong = new Set(issues.map(({ path }) => String(path[0])));
-  const sound = Object.fromEntries(Object.entries(raw).filter(([key]) => !wrong.has(key)));
-  const rest = parsed.success ? parsed : stackSchema.safeParse({ ...sound, nodes: sound.nodes ?? [] });
-  if (!rest.success) {
-    throw new ConfigError(problems);
-  }
-  const mirrors = readMirrors(rest.data.mirrors, readFile, problems);
-  const config = clusterConfig(rest.data, hostProfile, policy, mirrors);
-  const credentials = credentialsOf(secrets.registryCredentials ?? "") ?? new Map<string, string>();
-  problems.push(
-    ...[
-      ...tailnetApiProblems(raw),
-      ...nodeNetworkProblems(rest.data),
-      ...ec2Problems(config, rest.data.ec2, secrets.sshPrivateKey),
-      ...ec2LanProblems(rest.data),
-      ...mirrorProblems(mirrors, { bundle: config.bundle, chart: config.cilium.chart, credentials }),
-      ...ruleProblems(config, readFile, raw.hostProfile),
-    ].filter((line) => ![...wrong].some((key) => new RegExp(`\\b${key}\\b`).test(line))),
-  );
-  if (problems.length > 0) {
-    throw new ConfigError(problems);
-  }
+  const ofFiles: Problem[] = [];
+  const secrets = readSecrets(values, readFile, ofFiles);
+  const policy = readPolicy(values, readFile, ofFiles);
+  const mirrors = readMirrors(values.mirrors, readFile, ofFiles);
+  findings.addWrong(ofFiles);
+  const hostProfile = readHostProfile(values.hostProfile, readFile, findings);
+  const config = clusterConfig(values, hostProfile, policy, mirrors);
+  findings.add(rules.flatMap((rule) => rule({ config, values, secrets, readFile })));
+  findings.throwAny();
   return {
     config,
     secrets,
     warnings: [
       ...warnings(config),
-      ...tailnetWarnings(raw),
+      ...tailnetWarnings(values),
       ...hostKeyWarnings(config),
       ...untested(config),
       ...outOfSupport(config, day),
@@ -97,77 +96,64 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today
   };
 }
 
-/** The problems between keys that are right by themselves. */
-function ruleProblems(config: ClusterConfig, readFile: ReadFile, profile: unknown): string[] {
+function ciliumProblems({ config, values }: Given): Problem[] {
+  const ofProfile = { path: ["hostProfile", "ciliumValues"], file: values.hostProfile };
   return [
-    ...nodeProblems(config),
-    ...networkProblems(config),
-    ...serverProblems(config),
-    ...portProblems(config),
-    ...versionProblems(config),
-    ...chartProblems(config, readFile),
-    ...ciliumProblems(config, config.cilium.values),
-    ...ciliumProblems(config, config.hostProfile.ciliumValues, `hostProfile (${String(profile)}): ciliumValues`),
-  ];
+    { values: config.cilium.values, path: ["ciliumValues"] },
+    { values: config.hostProfile.ciliumValues, ...ofProfile },
+  ].flatMap((given) => [...contradictions(config, given), ...bypasses(config, given), ...unfitValues(config, given)]);
 }
 
-function ciliumProblems(config: ClusterConfig, values: Record<string, unknown>, key = "ciliumValues"): string[] {
-  return [
-    ...contradictions(config, values, key),
-    ...bypasses(config, values, key),
-    ...unfitValues(config, values, key),
-  ];
-}
-
-function readSource(source: ConfigSource, problems: string[], unreadable: Set<string>): Record<string, unknown> {
+function readSource(source: ConfigSource, findings: Findings): Record<string, unknown> {
   const known = Object.keys(stackSchema.shape);
-  for (const key of source.keys?.() ?? []) {
-    if (!known.includes(key)) {
-      problems.push(unknownKey("", key, known));
-    }
-  }
   const raw: Record<string, unknown> = {};
   for (const key of known) {
     try {
       const value = structuredKeys.has(key) ? source.getObject(key) : source.get(key);
       raw[key] = value === "" || value === null ? undefined : value;
     } catch {
-      unreadable.add(key);
       // The source's own error may quote the value.
-      problems.push(`${key}: it is no JSON. Wanted: structure, as YAML in the stack's file. Correct it there.`);
+      const allowed = "structure, as YAML in the stack's file";
+      findings.addWrong([{ path: [key], wrong: "it is no JSON", allowed, fix: "Correct it there." }]);
     }
   }
+  const unknown = (source.keys?.() ?? []).filter((key) => !known.includes(key));
+  findings.addWrong(
+    unknown.map((key) => unknownKey([key], known)),
+    unknown.map((key) => meantKey([key], known, raw)).filter((path) => path !== undefined),
+  );
   return raw;
 }
 
-function readHostProfile(path: unknown, readFile: ReadFile, problems: string[]): HostProfile {
-  if (typeof path !== "string") {
+function readHostProfile(path: string | undefined, readFile: ReadFile, findings: Findings): HostProfile {
+  if (path === undefined) {
     return emptyHostProfile;
   }
-  const at = `hostProfile (${path})`;
   let content: unknown;
   try {
     content = parse(readFile(path)) ?? {};
   } catch (error) {
-    problems.push(
-      `hostProfile: ${valueText(path)} cannot be read (${firstLine(error)}). ` +
-        "Wanted: the path of a YAML file, relative to the project. Correct the path or the file.",
-    );
+    findings.addWrong([
+      {
+        path: "hostProfile",
+        got: path,
+        wrong: `cannot be read (${firstLine(error)})`,
+        allowed: "the path of a YAML file, relative to the project",
+        fix: "Correct the path or the file.",
+      },
+    ]);
     return emptyHostProfile;
   }
-  const parsed = hostProfileSchema.safeParse(content);
-  if (!parsed.success) {
-    problems.push(...parsed.error.issues.flatMap((issue) => issueLines(issue, content, at)));
-    return emptyHostProfile;
-  }
-  parsed.data.skipHostChecks.forEach((id, i) => {
-    if (!requirementIds.includes(id)) {
-      const near = nearest(id, requirementIds);
-      const todo = near === undefined ? "Remove it." : `Did you mean ${near}?`;
-      problems.push(refused(`${at}: skipHostChecks[${i}]`, id, requirementIds.join(", "), todo));
-    }
+  const { values, problems, wrong } = parseSound(hostProfileSchema, content, { key: "hostProfile", path });
+  findings.addWrong(problems, wrong);
+  values.skipHostChecks.forEach((id, i) => {
+    if (requirementIds.includes(id)) return;
+    const near = nearest(id, requirementIds);
+    const fix = near === undefined ? "Remove it." : `Did you mean ${near}?`;
+    const key = ["hostProfile", "skipHostChecks", i];
+    findings.add([{ path: key, file: path, got: id, allowed: requirementIds.join(", "), fix }]);
   });
-  return parsed.data;
+  return values;
 }
 
 /** Of a tailnet: an address that no common private network has. */
@@ -235,55 +221,6 @@ function clusterConfig(
     security: values.security,
     checks: values.checks,
   };
-}
-
-/** A line for each problem of one of zod's issues. Every schema's message is the text of what is allowed. */
-function issueLines(issue: z.core.$ZodIssue, input: unknown, file: string): string[] {
-  const inFile = (key: string) => (file === "" ? key : key === "" ? file : `${file}: ${key}`);
-  const key = inFile(keyText(issue.path));
-  if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(issue.path, input, file !== "");
-    return issue.keys.map((unknown) => unknownKey(key, unknown, known));
-  }
-  const value = issue.path.reduce<unknown>(
-    (at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part],
-    input,
-  );
-  return [refused(key, value, issue.message, file === "" ? undefined : "Correct it in the file.")];
-}
-
-/** The keys of the strict object at a path of the stack's config or of a host profile. */
-function knownKeys(path: readonly PropertyKey[], input: unknown, inProfile: boolean): string[] {
-  let at: unknown = inProfile ? hostProfileSchema : stackSchema;
-  let value = input;
-  for (const part of path) {
-    const { shape, element } = unwrap(at, value);
-    at = typeof part === "number" ? element : shape?.[String(part)];
-    value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
-  }
-  return Object.keys(unwrap(at, value).shape ?? {});
-}
-
-interface Schema {
-  shape?: Record<string, z.core.$ZodType>;
-  element?: unknown;
-  /** Of a union that is told apart by `kind`. */
-  options?: Schema[];
-  /** Of what is processed before it is parsed. */
-  out?: Schema;
-  unwrap?: () => Schema;
-}
-
-/** The object or the list inside of `.default()`, `.optional()`, a preprocessed schema and, by the value's kind, of a union. */
-function unwrap(schema: unknown, value: unknown): Schema {
-  let at = schema as Schema;
-  while (at.shape === undefined && at.element === undefined) {
-    const kind = (value as { kind?: unknown } | undefined)?.kind ?? "ssh";
-    const inner = at.options?.find((one) => z.safeParse(one.shape!.kind!, kind).success) ?? at.out ?? at.unwrap?.();
-    if (inner === undefined) break;
-    at = inner;
-  }
-  return at;
 }
 
 function firstLine(error: unknown): string {

@@ -1,8 +1,9 @@
 /** Secrets that stand in the stack's file for everybody to read. Nothing here puts one, or a part of one, into a message. */
 import { keyText, looksSecret } from "../model/messages";
+import type { Problem } from "../model/problem";
 
 /**
- * Lines for secrets in plain, by the key that holds them: one for each key of a secret that is not encrypted, one for each
+ * The problems of secrets in plain, by the text of the key that holds them: one for each key of a secret that is not encrypted, one for each
  * text elsewhere that is a secret by its looks.
  *
  * @param raw what the stack's config holds, key by key; what is not set is undefined.
@@ -11,28 +12,28 @@ import { keyText, looksSecret } from "../model/messages";
 export function exposedSecrets(
   raw: Readonly<Record<string, unknown>>,
   isEncrypted: (key: string) => boolean,
-): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
+): ReadonlyMap<string, Problem> {
+  const found = new Map<string, Problem>();
   for (const [key, value] of Object.entries(raw)) {
     if (value === undefined || isEncrypted(key)) {
       continue;
     }
     if (`${key}File` in raw) {
-      found.set(
-        key,
-        `${key}: it stands in plain in the stack's config. Allowed: an encrypted value. Set it anew ` +
-          `(pulumi config set --secret ${key}), with another secret if anybody else could read this one.`,
-      );
+      found.set(key, {
+        path: key,
+        wrong: "it stands in plain in the stack's config",
+        allowed: "an encrypted value",
+        fix: `Set it anew (pulumi config set --secret ${key}), with another secret if anybody else could read this one.`,
+      });
       continue;
     }
     for (const path of secretPaths(value, [key])) {
-      const at = keyText(path);
-      const allowed = key.endsWith("File") ? "the path of a file that holds it" : "a text without secrets";
-      found.set(
-        at,
-        `${at}: it holds a secret in plain, not shown here. Allowed: ${allowed}. Remove the secret, and make another one ` +
-          "if anybody else could read it.",
-      );
+      found.set(keyText(path), {
+        path,
+        wrong: "it holds a secret in plain, not shown here",
+        allowed: key.endsWith("File") ? "the path of a file that holds it" : "a text without secrets",
+        fix: "Remove the secret, and make another one if anybody else could read it.",
+      });
     }
   }
   return found;

@@ -1,27 +1,32 @@
 /** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
-import { looksSecret, plainText } from "../model/messages";
+import { looksSecret } from "../model/messages";
 import type { Secrets } from "../model/config";
 import type { ReadFile } from "./source";
+import type { Problem } from "../model/problem";
 import { credentialsOf } from "../components/kubernetes/registries";
-import { makesAuthKeys } from "./rules/tailnet";
+import { isGiven, makesAuthKeys, type SecretKey } from "./rules/tailnet";
+import type { StackValues } from "./schema/stack";
 
-/** What a secret is, for the user, and what is wrong with a value; `undefined` if nothing is. */
+/** What a secret is, for the user, and what is wrong with a value and what to do; `undefined` if nothing is wrong. */
 interface SecretKind {
   wanted: string;
-  problem(value: string): string | undefined;
+  problem(value: string): readonly [wrong: string, fix: string] | undefined;
 }
 
 const sshPrivateKey: SecretKind = {
   wanted: "the private SSH key that opens every host",
   problem(value) {
     if (/^(ssh|ecdsa|sk)-\S+ AAAA/.test(value)) {
-      return "it is a public key. Give the private one, the file without .pub.";
+      return ["it is a public key", "Give the private one, the file without .pub."];
     }
     if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----$/m.test(value) || !/^-----END [A-Z ]*PRIVATE KEY-----$/m.test(value)) {
-      return "it is no private key in OpenSSH's or PEM format. Give the whole file, from -----BEGIN to -----END.";
+      return ["it is no private key in OpenSSH's or PEM format", "Give the whole file, from -----BEGIN to -----END."];
     }
     return isEncrypted(value)
-      ? "it is protected by a passphrase, which nobody could type in. Give a key without one: ssh-keygen -p -f FILE."
+      ? [
+          "it is protected by a passphrase, which nobody could type in",
+          "Give a key without one: ssh-keygen -p -f FILE.",
+        ]
       : undefined;
   },
 };
@@ -30,20 +35,21 @@ const tailnetAuthKey: SecretKind = {
   wanted: "an auth key of the tailnet",
   problem(value) {
     if (/\s/.test(value)) {
-      return "it has white space within. Give the key alone.";
+      return ["it has white space within", "Give the key alone."];
     }
     if (/^(tskey|hskey)-api-/.test(value)) {
-      return "it is an API access token, which no device can log in with. Make an auth key in the admin console.";
+      return ["it is an API access token, which no device can log in with", "Make an auth key in the admin console."];
     }
     if (value.startsWith("tskey-client-")) {
-      return (
+      return [
         "it is the secret of an OAuth client, whose devices are ephemeral: a node that was off for a while would come back with " +
-        "another address. Set it as tailnetOauthClientSecret beside tailnetOauthClientId, so that the program makes the keys, " +
-        "or make an auth key in the admin console."
-      );
+          "another address",
+        "Set it as tailnetOauthClientSecret beside tailnetOauthClientId, so that the program makes the keys, " +
+          "or make an auth key in the admin console.",
+      ];
     }
     return /^(tskey-(scim|webhook)|hskey-reg)-/.test(value)
-      ? "it is no auth key, but another kind of key. Make an auth key in the admin console."
+      ? ["it is no auth key, but another kind of key", "Make an auth key in the admin console."]
       : undefined;
   },
 };
@@ -53,10 +59,10 @@ const tailnetApiKey: SecretKind = {
   problem(value) {
     // RFC 6750's characters of a bearer token; others would end the header that it is sent in.
     if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
-      return "it has characters that no access token has. Give the token alone.";
+      return ["it has characters that no access token has", "Give the token alone."];
     }
     return /^tskey-(auth|client)-/.test(value)
-      ? "it is no API access token, but another kind of key. Make an API access token in the admin console."
+      ? ["it is no API access token, but another kind of key", "Make an API access token in the admin console."]
       : undefined;
   },
 };
@@ -65,10 +71,10 @@ const tailnetOauthClientSecret: SecretKind = {
   wanted: "the secret of an OAuth client of the tailnet",
   problem(value) {
     if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
-      return "it has characters that no client secret has. Give the secret alone.";
+      return ["it has characters that no client secret has", "Give the secret alone."];
     }
     return /^tskey-(auth|api)-/.test(value)
-      ? "it is no client secret, but another kind of key. Make an OAuth client in the admin console."
+      ? ["it is no client secret, but another kind of key", "Make an OAuth client in the admin console."]
       : undefined;
   },
 };
@@ -77,83 +83,86 @@ const registryCredentials: SecretKind = {
   wanted: "lines of a mirror's host, user and password: HOST[:PORT] USER:PASSWORD",
   problem(value) {
     return credentialsOf(value) === undefined
-      ? "a line of it is not HOST[:PORT] USER:PASSWORD. Give one line for each host of mirrors.registries that asks for a password."
+      ? [
+          "a line of it is not HOST[:PORT] USER:PASSWORD",
+          "Give one line for each host of mirrors.registries that asks for a password.",
+        ]
       : undefined;
   },
 };
 
 /**
- * The secrets, each from its own key or from the file that `…File` names; a line in `problems` for each that is missing,
+ * The secrets, each from its own key or from the file that `…File` names; one of `problems` for each that is missing,
  * given twice, unreadable or of the wrong kind. Those of the tailnet's API may be missing, and
  * the auth key where they can make one; in a lan the tailnet's are not looked at.
  */
-export function readSecrets(raw: Record<string, unknown>, readFile: ReadFile, problems: string[]): Secrets {
-  // ssh refuses a key whose last line does not end.
-  const read = (key: string, kind: SecretKind) => readSecret(key, kind, raw, readFile, problems);
-  const given = (key: string) => raw[key] !== undefined || raw[`${key}File`] !== undefined;
-  const common = {
-    sshPrivateKey: `${read("sshPrivateKey", sshPrivateKey)}\n`,
-    ...(given("registryCredentials") && { registryCredentials: read("registryCredentials", registryCredentials) }),
+export function readSecrets(values: StackValues, readFile: ReadFile, problems: Problem[]): Secrets {
+  const read = (key: SecretKey, kind: SecretKind) => {
+    const { value, problem } = readSecret(key, kind, values, readFile);
+    if (problem !== undefined) problems.push(problem);
+    return value;
   };
-  // A stack that was one of a tailnet may still name the tailnet's.
-  if (raw.nodeNetwork === "lan") {
-    return common;
-  }
+  // ssh refuses a key whose last line does not end.
+  const sshKey = `${read("sshPrivateKey", sshPrivateKey)}\n`;
+  const ofTailnet = Object.entries({
+    tailnetControlPlaneAuthKey: tailnetAuthKey,
+    tailnetApiKey,
+    tailnetOauthClientSecret,
+  });
+  const optional = [
+    ["registryCredentials", registryCredentials],
+    // A stack that was one of a tailnet may still name the tailnet's.
+    ...(values.nodeNetwork === "lan" ? [] : ofTailnet),
+  ] as [SecretKey, SecretKind][];
   return {
-    ...common,
-    ...(!makesAuthKeys(raw) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
-    ...(given("tailnetControlPlaneAuthKey") && {
-      tailnetControlPlaneAuthKey: read("tailnetControlPlaneAuthKey", tailnetAuthKey),
-    }),
-    ...(given("tailnetApiKey") && { tailnetApiKey: read("tailnetApiKey", tailnetApiKey) }),
-    ...(given("tailnetOauthClientSecret") && {
-      tailnetOauthClientSecret: read("tailnetOauthClientSecret", tailnetOauthClientSecret),
-    }),
+    sshPrivateKey: sshKey,
+    ...(values.nodeNetwork !== "lan" &&
+      !makesAuthKeys(values) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
+    ...Object.fromEntries(
+      optional.filter(([key]) => isGiven(values, key)).map(([key, kind]) => [key, read(key, kind)]),
+    ),
   };
 }
 
 function readSecret(
-  key: string,
+  key: SecretKey,
   kind: SecretKind,
-  raw: Record<string, unknown>,
+  values: StackValues,
   readFile: ReadFile,
-  problems: string[],
-): string {
-  const inConfig = raw[key];
-  const file = raw[`${key}File`];
-  const command = `pulumi config set --secret ${key}`;
+): { value: string; problem?: Problem } {
+  const [inConfig, file] = [values[key], values[`${key}File`]];
+  // A lan has none of the tailnet's.
+  const about = key.startsWith("tailnet") ? ["nodeNetwork"] : [];
   if (inConfig !== undefined && file !== undefined) {
-    problems.push(`${key}: it is set, and ${key}File too. Allowed: one of them. Remove the other.`);
-    return "";
+    const wrong = `it is set, and ${key}File too`;
+    return { value: "", problem: { path: key, wrong, allowed: "one of them", fix: "Remove the other.", about } };
   }
   if (inConfig === undefined && file === undefined) {
-    problems.push(`${key}: not set. Wanted: ${kind.wanted}. Set it (${command}), or name its file in ${key}File.`);
-    return "";
+    const fix = `Set it (pulumi config set --secret ${key}), or name its file in ${key}File.`;
+    // Those that make the auth keys are as good.
+    const makers = key === "tailnetAuthKey" ? ["tailnetLoginServer", "tailnetApiKey", "tailnetOauthClientSecret"] : [];
+    return { value: "", problem: { path: key, allowed: kind.wanted, fix, about: [...about, ...makers, `${key}File`] } };
   }
-  let value = inConfig;
-  if (typeof file === "string" && looksSecret(file)) {
+  if (file !== undefined && looksSecret(file)) {
     // Said by exposedSecrets, which does not quote it.
-    return "";
+    return { value: "" };
   }
-  if (typeof file === "string") {
+  let value = inConfig ?? "";
+  if (file !== undefined) {
     try {
       value = readFile(file);
     } catch (error) {
       const code = (error as { code?: unknown }).code;
-      problems.push(
-        `${key}File: ${JSON.stringify(file)} cannot be read${typeof code === "string" ? ` (${code})` : ""}. ` +
-          `Wanted: a file with ${kind.wanted}; a relative path is relative to the project. Correct the path.`,
-      );
-      return "";
+      const wrong = `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
+      const allowed = `a file with ${kind.wanted}; a relative path is relative to the project`;
+      const fix = "Correct the path.";
+      return { value: "", problem: { path: `${key}File`, got: file, wrong, allowed, fix, about } };
     }
   }
-  const trimmed = typeof value === "string" ? value.trim() : "";
-  const at = file === undefined ? key : `${key}File (${plainText(file)})`;
-  const problem = trimmed === "" ? `it is empty. Give ${kind.wanted}.` : kind.problem(trimmed);
-  if (problem !== undefined) {
-    problems.push(`${at}: ${problem}`);
-  }
-  return trimmed;
+  const trimmed = value.trim();
+  const [wrong, fix] = trimmed === "" ? ["it is empty", `Give ${kind.wanted}.`] : (kind.problem(trimmed) ?? []);
+  const at = file === undefined ? { path: key } : { path: `${key}File`, file };
+  return { value: trimmed, ...(wrong !== undefined && { problem: { ...at, wrong, fix, about } }) };
 }
 
 /** Whether a private key needs a passphrase, in any of the three formats that ssh-keygen writes. */

@@ -1,4 +1,4 @@
-/** How problems in the config are told: one line each, with the key, the value, what is allowed and what to do. */
+/** Keys and values in messages, and the error that has every problem of a config. */
 
 /** Thrown with every problem of a config at once. */
 export class ConfigError extends Error {
@@ -45,47 +45,4 @@ export function valueText(value: unknown): string {
     return "a secret, not shown here,";
   }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
-}
-
-/** The line for a value that is not allowed. */
-export function refused(
-  key: string,
-  value: unknown,
-  allowed: string,
-  todo = "Correct it in the stack's config.",
-): string {
-  return value === undefined
-    ? `${key}: not set. Wanted: ${allowed}. Set it in the stack's config.`
-    : `${key}: ${valueText(value)} is refused. Allowed: ${allowed}. ${todo}`;
-}
-
-/** The line for a key that does not exist. Its value is not quoted: it may be a secret under a mistyped key. */
-export function unknownKey(parent: string, key: string, known: readonly string[]): string {
-  const full = parent === "" ? keyText([key]) : `${parent}.${key}`;
-  const near = nearest(key, known);
-  const todo = near === undefined ? "Remove it." : `Did you mean ${near}?`;
-  return `${full}: there is no such key. Allowed: ${known.join(", ")}. ${todo}`;
-}
-
-/** The candidate that takes the fewest edits to become the word; undefined if even that one is far off. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best && best.distance <= Math.max(2, word.length / 3) ? best.candidate : undefined;
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,6 +1,6 @@
 /** Which nodes come, go and stay, by the config and the last run. */
 import type { ClusterConfig, NodeConfig } from "../model/config";
-import { refused } from "../model/messages";
+import { refused } from "../model/problem";
 import { fixedSettings, type LastRun, type Member, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";

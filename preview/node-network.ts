@@ -1,5 +1,5 @@
 /** What becomes of the nodes' addresses: they are in etcd, in certificates and in every kubelet, so their network stays. */
-import { refused } from "../model/messages";
+import { refused } from "../model/problem";
 import type { ClusterConfig } from "../model/config";
 
 /**

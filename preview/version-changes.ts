@@ -1,5 +1,5 @@
 /** Which versions a running cluster may go to, for the preview. The hosts ask again, before they change anything. */
-import { refused } from "../model/messages";
+import { refused } from "../model/problem";
 import { compareVersions, minorOf } from "../model/versions";
 
 /** What a cluster is at, by the outputs of its last run. */

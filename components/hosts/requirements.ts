@@ -41,8 +41,8 @@ const leastSystemd = 245;
 const earliestEpoch = Date.UTC(2026, 0, 1) / 1000;
 
 /** https://kubernetes.io/docs/reference/networking/ports-and-protocols and docs.cilium.io, System Requirements. */
-const everyNodesPorts = [4240, 4244, 9879, 10248, 10250];
-const controlPlanesPorts = [2379, 2380, 2381, 10257, 10259];
+export const everyNodesPorts = [4240, 4244, 9879, 10248, 10250];
+export const controlPlanesPorts = [2379, 2380, 2381, 10257, 10259];
 
 const ids = [
   "privilege",

@@ -1,47 +1,56 @@
-/** Rules between several keys of a config: each returns a line for every problem. */
+/** Rules between several keys of a config: names, addresses, networks, versions. */
 import { newestKubernetesMinor } from "../../model/releases";
 import { compareVersions, minorOf } from "../../model/versions";
 import { isIPv4, overlap, subnetCount, tailnetRange } from "../../model/cidr";
 import { controlPlanes } from "../../model/nodes";
 import { leastContainerd } from "../../components/hosts/requirements";
-import { refused, valueText } from "../../model/messages";
+import { type Key, type Problem } from "../../model/problem";
 import type { ClusterConfig } from "../../model/config";
-
-type Nodes = Pick<ClusterConfig, "nodes">;
-type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "tailscaleVersion" | "containerdVersion">;
-type Networks = Pick<ClusterConfig, "nodeNetwork" | "nodes" | "ec2" | "endpoint" | "podCidr" | "serviceCidr">;
+import type { Given } from "./rule";
 
 /** Names and addresses are unique, and there is a control plane. */
-export function nodeProblems({ nodes }: Nodes): string[] {
-  const problems: string[] = [];
+export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
+  const problems: Problem[] = [];
   if (controlPlanes(nodes).length === 0) {
-    problems.push(
-      `nodes: ${nodes.length === 0 ? "the list is empty" : "none is a control plane"}. Allowed: at least one node with ` +
-        "role control-plane. Give one, or better three, that role.",
-    );
+    problems.push({
+      path: "nodes",
+      wrong: nodes.length === 0 ? "the list is empty" : "none is a control plane",
+      allowed: "at least one node with role control-plane",
+      fix: "Give one, or better three, that role.",
+      about: nodes.map((_, i) => `nodes[${i}].role`),
+    });
   }
-  const firstWithName = new Map<string, number>();
-  const firstWithAddress = new Map<string, number>();
-  nodes.forEach((node, i) => {
-    const name = node.name;
+  const hasOwnPort = (i: number) => (values.nodes[i]?.host as { port?: number }).port !== undefined;
+  nodes.forEach(({ name, host }, i) => {
+    const named = nodes.findIndex((other) => other.name === name);
+    if (named < i) {
+      problems.push({
+        path: `nodes[${i}].name`,
+        got: name,
+        allowed: `a name of its own; nodes[${named}] has this one`,
+        fix: "Rename one.",
+        about: [`nodes[${named}].name`],
+      });
+    }
     // EC2 gives each machine an address of its own.
-    const given = node.host.kind === "ssh" ? node.host.address : undefined;
-    const address = `${given?.toLowerCase()}:${node.host.port}`;
-    const sameName = firstWithName.get(name);
-    const sameAddress = given === undefined ? undefined : firstWithAddress.get(address);
-    if (sameName !== undefined) {
-      problems.push(
-        `nodes[${i}].name: ${valueText(name)} is refused. Allowed: a name of its own; nodes[${sameName}] has this one. Rename one.`,
-      );
+    if (host.kind !== "ssh") return;
+    const address = host.address.toLowerCase();
+    const reached = nodes.findIndex(
+      (other) =>
+        other.host.kind === "ssh" && other.host.address.toLowerCase() === address && other.host.port === host.port,
+    );
+    if (reached < i) {
+      problems.push({
+        path: `nodes[${i}].host.address`,
+        got: host.address,
+        allowed: `an address and port of its own; nodes[${reached}] has these`,
+        fix: "Correct one.",
+        about: [
+          ...[`nodes[${i}].host.port`, `nodes[${reached}].host.address`, `nodes[${reached}].host.port`],
+          ...(hasOwnPort(i) === hasOwnPort(reached) ? [] : ["sshPort"]),
+        ],
+      });
     }
-    if (sameAddress !== undefined) {
-      problems.push(
-        `nodes[${i}].host.address: ${valueText(given)} is refused. Allowed: an address and port of its own; ` +
-          `nodes[${sameAddress}] has these. Correct one.`,
-      );
-    }
-    firstWithName.set(name, sameName ?? i);
-    firstWithAddress.set(address, sameAddress ?? i);
   });
   return problems;
 }
@@ -56,77 +65,93 @@ const special = new Map([
 ]);
 
 /** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
-export function networkProblems({ nodeNetwork, nodes, ec2, endpoint, podCidr, serviceCidr }: Networks): string[] {
-  const isLan = nodeNetwork === "lan";
-  const ours = ownNetworks({ endpoint, podCidr, serviceCidr });
-  const hosts = nodes.flatMap(({ host }, i) =>
-    host.kind === "ssh" && isIPv4(host.address)
-      ? [{ key: `nodes[${i}].host.address`, network: `${host.address}/32` }]
-      : [],
-  );
-  // In a lan it is nodeCidr (config/rules/lan.ts).
-  if (ec2 !== undefined && ec2.given === undefined && !isLan) {
-    hosts.push({ key: "ec2.vpcCidr", network: ec2.vpcCidr });
-  }
-  const problems: string[] = [];
+export function networkProblems({ config, values }: Given): Problem[] {
+  const { nodes, podCidr } = config;
+  const isLan = config.nodeNetwork === "lan";
+  const ours = ownNetworks({ config, values });
+  const hosts = hostNetworks(config);
+  const problems: Problem[] = [];
   ours.forEach((one, i) => {
     for (const [range, name] of special) {
-      if (overlap(one.network, range)) {
-        problems.push(clash(one, `range ${range}`, `it is ${name}`));
-      }
+      if (overlap(one.network, range)) problems.push(clash(one, `range ${range}`, `it is ${name}`));
     }
     // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
     const isTheirs = isLan && one.key === "endpoint";
+    const about = one.key === "endpoint" ? ["nodeNetwork"] : [];
     if (overlap(one.network, tailnetRange) && !isTheirs) {
-      problems.push(clash(one, `the tailnet's range ${tailnetRange}`, "Tailscale drops what others send from there"));
+      problems.push(clash(one, tailnetText, "Tailscale drops what others send from there", about));
     }
-    for (const other of ours.slice(i + 1)) {
-      if (overlap(one.network, other.network)) {
-        problems.push(clash(one, `${other.key} ${other.network}`, "each needs addresses of its own"));
-      }
+    for (const other of ours.slice(i + 1).filter(({ network }) => overlap(one.network, network))) {
+      problems.push(clash(one, textOf(other), "each needs addresses of its own", [other.key]));
     }
-    for (const host of hosts) {
-      if (overlap(one.network, host.network) && !isTheirs) {
-        problems.push(clash(one, `${host.key} ${shortText(host.network)}`, "the host could not be reached any more"));
-      }
+    for (const host of hosts.filter(({ network }) => overlap(one.network, network) && !isTheirs)) {
+      problems.push(clash(one, textOf(host), "the host could not be reached any more", [host.key, ...about]));
     }
   });
-  for (const host of hosts) {
-    if (overlap(tailnetRange, host.network) && !isLan) {
-      problems.push(
-        clash(host, `the tailnet's range ${tailnetRange}`, "a host leaves the tailnet on destroy, and SSH with it"),
-      );
-    }
+  for (const host of hosts.filter(({ network }) => overlap(tailnetRange, network) && !isLan)) {
+    const why = "a host leaves the tailnet on destroy, and SSH with it";
+    problems.push(clash(host, tailnetText, why, ["nodeNetwork"]));
   }
   const subnets = subnetCount(podCidr, 24);
   if (subnets < nodes.length) {
-    problems.push(
-      `podCidr: ${valueText(podCidr)} is refused. Allowed: a network with a /24 for each of the ${nodes.length} nodes; this one ` +
-        `has ${subnets}. Choose a larger one.`,
-    );
+    problems.push({
+      path: "podCidr",
+      got: podCidr,
+      allowed: `a network with a /24 for each of the ${nodes.length} nodes; this one has ${subnets}`,
+      fix: "Choose a larger one.",
+      about: ["nodes"],
+    });
   }
   return problems;
 }
+
+const tailnetText = `the tailnet's range ${tailnetRange}`;
 
 /** A network that a config key says. */
 interface KeyedNetwork {
   key: string;
   network: string;
+  about?: readonly Key[];
 }
 
 /** The cluster's own networks; its endpoint is one where it is an address. */
-export function ownNetworks(a: Pick<ClusterConfig, "endpoint" | "podCidr" | "serviceCidr">): KeyedNetwork[] {
+export function ownNetworks({ config, values }: Pick<Given, "config" | "values">): KeyedNetwork[] {
+  const { endpoint, podCidr, serviceCidr } = config;
+  // A lan has none by default.
+  const hasEndpoint = isIPv4(endpoint.address) && (config.nodeNetwork === "tailnet" || values.endpoint !== undefined);
   return [
-    ...(isIPv4(a.endpoint.address) ? [{ key: "endpoint", network: `${a.endpoint.address}/32` }] : []),
-    { key: "podCidr", network: a.podCidr },
-    { key: "serviceCidr", network: a.serviceCidr },
+    ...(hasEndpoint ? [{ key: "endpoint", network: `${endpoint.address}/32` }] : []),
+    { key: "podCidr", network: podCidr },
+    { key: "serviceCidr", network: serviceCidr },
   ];
 }
 
-/** The line for a network that overlaps another one. */
-export function clash(one: KeyedNetwork, other: string, why: string): string {
-  return refused(one.key, shortText(one.network), `what does not overlap ${other} (${why})`, "Choose another.");
+/** The hosts' addresses, and the network of a VPC that is made: in a lan that is nodeCidr (config/rules/lan.ts). */
+function hostNetworks({ nodes, ec2, nodeNetwork }: ClusterConfig): KeyedNetwork[] {
+  return [
+    ...nodes.flatMap(({ host }, i) =>
+      host.kind === "ssh" && isIPv4(host.address)
+        ? [{ key: `nodes[${i}].host.address`, network: `${host.address}/32` }]
+        : [],
+    ),
+    ...(ec2 !== undefined && ec2.given === undefined && nodeNetwork !== "lan"
+      ? [{ key: "ec2.vpcCidr", network: ec2.vpcCidr, about: ["nodeNetwork"] }]
+      : []),
+  ];
 }
+
+/** The problem of a network that overlaps another one. */
+export function clash(one: KeyedNetwork, other: string, why: string, about: readonly Key[] = []): Problem {
+  return {
+    path: one.key,
+    got: shortText(one.network),
+    allowed: `what does not overlap ${other} (${why})`,
+    fix: "Choose another.",
+    about: [...about, ...(one.about ?? [])],
+  };
+}
+
+const textOf = ({ key, network }: KeyedNetwork) => `${key} ${shortText(network)}`;
 
 /** A network of one address as that address. */
 function shortText(network: string): string {
@@ -134,24 +159,30 @@ function shortText(network: string): string {
 }
 
 /** Versions that exclude one another. */
-export function versionProblems(config: Versions): string[] {
+export function versionProblems({ config }: Given): Problem[] {
   const { bundle, kubernetesVersion, containerdVersion } = config;
-  const problems: string[] = [];
-  for (const key of ["tailscaleVersion", "containerdVersion"] as const) {
-    if (bundle !== undefined && config[key] !== undefined) {
-      problems.push(
-        `${key}: ${valueText(config[key])} is refused. Allowed: nothing beside bundle, whose own version counts. Remove one of the two.`,
-      );
-    }
+  if (bundle !== undefined) {
+    return (["tailscaleVersion", "containerdVersion"] as const)
+      .filter((key) => config[key] !== undefined)
+      .map((key) => ({
+        path: key,
+        got: config[key],
+        allowed: "nothing beside bundle, whose own version counts",
+        fix: "Remove one of the two.",
+      }));
   }
   const least = leastContainerd(kubernetesVersion);
-  if (bundle === undefined && containerdVersion !== undefined && compareVersions(containerdVersion, least) < 0) {
-    problems.push(
-      `containerdVersion: ${valueText(containerdVersion)} is refused. Allowed: ${least} or newer, for Kubernetes ` +
-        `${kubernetesVersion}. Set a newer one, or remove the key.`,
-    );
-  }
-  return problems;
+  return containerdVersion === undefined || compareVersions(containerdVersion, least) >= 0
+    ? []
+    : [
+        {
+          path: "containerdVersion",
+          got: containerdVersion,
+          allowed: `${least} or newer, for Kubernetes ${kubernetesVersion}`,
+          fix: "Set a newer one, or remove the key.",
+          about: ["kubernetesVersion"],
+        },
+      ];
 }
 
 /** What is allowed but unwise, a line each. */

@@ -1,74 +1,74 @@
-/** Rules of nodeNetwork lan where the hosts are made on EC2: each returns a line for every problem. */
+/** Rules of nodeNetwork lan where the hosts are made on EC2. */
 import { contains, isIPv4 } from "../../model/cidr";
 import { zoneSubnets } from "../../components/hosts/ec2/zones";
 import { defaultVpcCidr } from "../schema/ec2";
-import { refused } from "../../model/messages";
+import { type Problem, resting } from "../../model/problem";
 import type { StackValues } from "../schema/stack";
+import type { Given } from "./rule";
 
 /** What the network of a VPC wants of a lan in it; none without hosts of kind ec2. */
-export function ec2LanProblems(values: StackValues): string[] {
+export function ec2LanProblems({ values }: Given): Problem[] {
   const { nodes, nodeNetwork, podRouting, ec2 } = values;
   if (nodeNetwork !== "lan" || ec2 === undefined || !nodes.some(({ host }) => host.kind === "ec2")) return [];
-  const bare = nodes.findIndex(({ host }) => host.kind === "ssh");
-  return [
-    ...(bare < 0
+  const found: Problem[] = nodes.flatMap(({ host }, i) =>
+    host.kind === "ec2"
       ? []
-      : [
-          refused(
-            `nodes[${bare}].host.kind`,
-            "ssh",
+      : {
+          path: `nodes[${i}].host.kind`,
+          got: "ssh",
+          allowed:
             "ec2 for all nodes or for none with nodeNetwork lan, for the security group of those on EC2 lets in no other host",
-            "Set nodeNetwork: tailnet, or remove the node.",
-          ),
-        ]),
-    ...(podRouting === "native"
-      ? [refused("podRouting", podRouting, "vxlan with nodeNetwork lan on EC2, which drops packets of pods' addresses")]
-      : []),
-    ...(ec2.openTailscalePort
-      ? [refused("ec2.openTailscalePort", true, "false with nodeNetwork lan", "Remove it.")]
-      : []),
-    ...(ec2.vpcId === undefined ? madeProblems(values, ec2.vpcCidr ?? defaultVpcCidr) : givenProblems(values)),
-  ];
+          fix: "Set nodeNetwork: tailnet, or remove the node.",
+        },
+  );
+  if (podRouting === "native") {
+    const allowed = "vxlan with nodeNetwork lan on EC2, which drops packets of pods' addresses";
+    found.push({ path: "podRouting", got: podRouting, allowed });
+  }
+  if (ec2.openTailscalePort) {
+    found.push({ path: "ec2.openTailscalePort", got: true, allowed: "false with nodeNetwork lan", fix: "Remove it." });
+  }
+  const isMade = ec2.vpcId === undefined;
+  const ofVpc = isMade ? madeProblems(values, ec2.vpcCidr ?? defaultVpcCidr) : givenProblems(values);
+  return resting([...found, ...resting(ofVpc, "ec2.vpcId")], "nodeNetwork");
 }
 
 // Of an address that is not declared nobody knows before the machine is there.
-function madeProblems({ nodes, nodeCidr, endpoint }: StackValues, vpcCidr: string): string[] {
+function madeProblems({ nodes, nodeCidr, endpoint }: StackValues, vpcCidr: string): Problem[] {
   const networks = zoneSubnets(vpcCidr);
   const planes = nodes.filter(({ role }) => role === "control-plane");
-  return [
-    ...(nodeCidr === undefined || nodeCidr === vpcCidr
-      ? []
-      : [refused("nodeCidr", nodeCidr, `${vpcCidr}, the network of the VPC that is made`, "Set it, or ec2.vpcCidr.")]),
-    ...(endpoint !== undefined && isIPv4(endpoint) && !planes.some(({ nodeIp }) => nodeIp === endpoint)
-      ? [
-          refused(
-            "endpoint",
-            endpoint,
-            "the nodeIp of a control plane, or a DNS name, where the VPC is made",
-            `Set nodeIp of ${planes[0]?.name ?? "a control plane"} to it, or set ec2.vpcId and ec2.subnetIds.`,
-          ),
-        ]
-      : []),
-    ...nodes.flatMap(({ nodeIp }, i) =>
-      nodeIp === undefined || networks.some((network) => isFree(network, nodeIp))
-        ? []
-        : [
-            refused(
-              `nodes[${i}].nodeIp`,
-              nodeIp,
-              `an address of ${networks.join(" or ")}, but the first four and the last, which AWS keeps`,
-              "Choose another.",
-            ),
-          ],
-    ),
-  ];
+  const found: Problem[] = [];
+  if (nodeCidr !== undefined && nodeCidr !== vpcCidr) {
+    const allowed = `${vpcCidr}, the network of the VPC that is made`;
+    found.push({ path: "nodeCidr", got: nodeCidr, allowed, fix: "Set it, or ec2.vpcCidr.", about: ["ec2.vpcCidr"] });
+  }
+  if (endpoint !== undefined && isIPv4(endpoint) && !planes.some(({ nodeIp }) => nodeIp === endpoint)) {
+    found.push({
+      path: "endpoint",
+      got: endpoint,
+      allowed: "the nodeIp of a control plane, or a DNS name, where the VPC is made",
+      fix: `Set nodeIp of ${planes[0]?.name ?? "a control plane"} to it, or set ec2.vpcId and ec2.subnetIds.`,
+      about: nodes.flatMap((_, i) => ["name", "role", "nodeIp"].map((key) => `nodes[${i}].${key}`)),
+    });
+  }
+  nodes.forEach(({ nodeIp }, i) => {
+    if (nodeIp === undefined || networks.some((network) => isFree(network, nodeIp))) return;
+    found.push({
+      path: `nodes[${i}].nodeIp`,
+      got: nodeIp,
+      allowed: `an address of ${networks.join(" or ")}, but the first four and the last, which AWS keeps`,
+      fix: "Choose another.",
+      about: ["ec2.vpcCidr"],
+    });
+  });
+  return found;
 }
 
-function givenProblems({ nodes }: StackValues): string[] {
+function givenProblems({ nodes }: StackValues): Problem[] {
   return nodes.flatMap(({ nodeIp, host }, i) =>
     nodeIp === undefined || host.kind !== "ec2" || host.subnetId !== undefined
       ? []
-      : [refused(`nodes[${i}].host.subnetId`, undefined, `the ID of the subnet that nodeIp ${nodeIp} is of`)],
+      : { path: `nodes[${i}].host.subnetId`, allowed: `the ID of the subnet that nodeIp ${nodeIp} is of` },
   );
 }
 

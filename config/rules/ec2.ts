@@ -1,9 +1,10 @@
-/** Rules between the keys of hosts of kind ec2: each returns a line for every problem. */
+/** Rules between the keys of hosts of kind ec2. */
 import { architectureOf, defaultInstanceType } from "../../components/hosts/ec2/image";
 import { authorizedKey } from "../../model/ssh-key";
 import type { Ec2Values } from "../schema/ec2";
-import type { ClusterConfig, Ec2HostConfig } from "../../model/config";
-import { refused, valueText } from "../../model/messages";
+import type { Ec2HostConfig } from "../../model/config";
+import type { Problem } from "../../model/problem";
+import type { Given } from "./rule";
 
 interface Ec2Machine {
   host: Ec2HostConfig;
@@ -11,40 +12,38 @@ interface Ec2Machine {
   key: string;
 }
 
-/** All problems of hosts of kind ec2. `values` is what the user wrote as `ec2`. */
-export function ec2Problems(
-  { nodes }: Pick<ClusterConfig, "nodes">,
-  values: Ec2Values | undefined,
-  sshPrivateKey: string,
-): string[] {
-  const machines = nodes.flatMap(({ host }, i) => (host.kind === "ec2" ? [{ host, key: `nodes[${i}].host` }] : []));
+/** All problems of hosts of kind ec2. */
+export function ec2Problems({ config, values: { ec2 }, secrets }: Given): Problem[] {
+  const machines = config.nodes.flatMap(({ host }, i) =>
+    host.kind === "ec2" ? [{ host, key: `nodes[${i}].host` }] : [],
+  );
   return [
-    ...(machines.length > 0 ? sharedProblems(machines[0]!, values, sshPrivateKey) : []),
-    ...architectureProblems(machines, values),
-    ...(values === undefined ? [] : vpcProblems(machines, values)),
+    ...(machines.length > 0 ? sharedProblems(machines[0]!, ec2, secrets.sshPrivateKey) : []),
+    ...architectureProblems(machines, ec2),
+    ...(ec2 === undefined ? [] : vpcProblems(machines, ec2)),
   ];
 }
 
 /** What every machine needs. */
-function sharedProblems({ key }: Ec2Machine, values: Ec2Values | undefined, sshPrivateKey: string): string[] {
-  const problems: string[] = [];
+function sharedProblems({ key }: Ec2Machine, values: Ec2Values | undefined, sshPrivateKey: string): Problem[] {
+  const problems: Problem[] = [];
   if (values === undefined) {
-    problems.push(
-      `ec2: not set. Wanted: an object with region and operatorCidrs, for ${key}.kind is ec2. Set it in the stack's config.`,
-    );
+    problems.push({ path: "ec2", allowed: `an object with region and operatorCidrs, for ${key}.kind is ec2` });
   }
   const type = authorizedKey(sshPrivateKey)?.split(" ")[0];
-  // A missing one is told of already.
-  if (type !== "ssh-ed25519" && type !== "ssh-rsa" && sshPrivateKey.trim() !== "") {
-    problems.push(
-      `sshPrivateKey: ${type === undefined ? "its format is unknown" : `it is of type ${type}`}. Wanted: for hosts of kind ec2 ` +
-        "an ed25519 or RSA key, for EC2 takes no others. Make one: ssh-keygen -t ed25519.",
-    );
+  if (type !== "ssh-ed25519" && type !== "ssh-rsa") {
+    problems.push({
+      path: "sshPrivateKey",
+      wrong: type === undefined ? "its format is unknown" : `it is of type ${type}`,
+      allowed: "for hosts of kind ec2 an ed25519 or RSA key, for EC2 takes no others",
+      fix: "Make one: ssh-keygen -t ed25519.",
+      about: ["sshPrivateKeyFile"],
+    });
   }
   return problems;
 }
 
-function architectureProblems(machines: readonly Ec2Machine[], values: Ec2Values | undefined): string[] {
+function architectureProblems(machines: readonly Ec2Machine[], values: Ec2Values | undefined): Problem[] {
   const all = [
     { key: "ec2", ...values },
     ...machines
@@ -55,45 +54,52 @@ function architectureProblems(machines: readonly Ec2Machine[], values: Ec2Values
   return all.flatMap(({ key, instanceType, architecture }) =>
     instanceType === undefined || architecture === undefined || architectureOf(instanceType) === architecture
       ? []
-      : [
-          refused(
-            `${key}.instanceType`,
-            instanceType,
-            `a type of architecture ${architecture}, such as ${defaultInstanceType[architecture]}`,
-            "Choose another type, or set architecture to that of this one.",
-          ),
-        ],
+      : {
+          path: `${key}.instanceType`,
+          got: instanceType,
+          allowed: `a type of architecture ${architecture}, such as ${defaultInstanceType[architecture]}`,
+          fix: "Choose another type, or set architecture to that of this one.",
+          about: [`${key}.architecture`, "ec2.architecture", "ec2.instanceType"],
+        },
   );
 }
 
 /** A VPC is there, with its subnets, or it is made. */
-function vpcProblems(machines: readonly Ec2Machine[], values: Ec2Values): string[] {
+function vpcProblems(machines: readonly Ec2Machine[], values: Ec2Values): Problem[] {
   const { vpcId, subnetIds, vpcCidr, operatorAddress } = values;
-  const problems: string[] = [];
+  const problems: Problem[] = [];
   if ((vpcId === undefined) !== (subnetIds === undefined)) {
     const [missing, there] = vpcId === undefined ? ["vpcId", "subnetIds"] : ["subnetIds", "vpcId"];
-    problems.push(
-      `ec2.${missing}: not set. Wanted: both vpcId and subnetIds for a VPC that is there, or none of them. Set it, or remove ec2.${there}.`,
-    );
+    problems.push({
+      path: `ec2.${missing}`,
+      allowed: "both vpcId and subnetIds for a VPC that is there, or none of them",
+      fix: `Set it, or remove ec2.${there}.`,
+    });
   }
-  if (vpcId !== undefined && vpcCidr !== undefined) {
-    problems.push(
-      `ec2.vpcCidr: ${valueText(vpcCidr)} is refused. Allowed: nothing beside ec2.vpcId, for a VPC that is there has its network. ` +
-        "Remove one of the two.",
-    );
+  if (vpcId !== undefined) {
+    const allowed = "nothing beside ec2.vpcId, for a VPC that is there has its network";
+    return vpcCidr === undefined
+      ? problems
+      : [...problems, { path: "ec2.vpcCidr", got: vpcCidr, allowed, fix: "Remove one of the two." }];
   }
-  if (vpcId === undefined && operatorAddress === "private") {
-    problems.push(
-      'ec2.operatorAddress: "private" is refused. Allowed: public where the VPC is made, for nothing leads into it from outside. ' +
-        "Set ec2.vpcId and ec2.subnetIds, or remove it.",
-    );
+  if (operatorAddress === "private") {
+    problems.push({
+      path: "ec2.operatorAddress",
+      got: operatorAddress,
+      allowed: "public where the VPC is made, for nothing leads into it from outside",
+      fix: "Set ec2.vpcId and ec2.subnetIds, or remove it.",
+      about: ["ec2.vpcId"],
+    });
   }
-  for (const { host, key } of vpcId === undefined ? machines : []) {
-    if (host.subnetId === undefined) continue;
-    problems.push(
-      `${key}.subnetId: ${valueText(host.subnetId)} is refused. Allowed: nothing where the VPC is made with its subnets. ` +
-        "Remove it, or set ec2.vpcId and ec2.subnetIds.",
-    );
-  }
-  return problems;
+  const ofMade = machines.filter(({ host }) => host.subnetId !== undefined);
+  return [
+    ...problems,
+    ...ofMade.map(({ host, key }) => ({
+      path: `${key}.subnetId`,
+      got: host.subnetId,
+      allowed: "nothing where the VPC is made with its subnets",
+      fix: "Remove it, or set ec2.vpcId and ec2.subnetIds.",
+      about: ["ec2.vpcId"],
+    })),
+  ];
 }

@@ -1,17 +1,17 @@
-/** Further rules between several keys of a config, and with the files that they name: a line for every problem. */
+/** Further rules between several keys of a config, and with the files that they name. */
 import { parse } from "yaml";
 import { isIPv4, overlap } from "../../model/cidr";
 import { bareHostKey, declaredMachine } from "../../model/machine";
-import { controlPlanes } from "../../model/nodes";
-import { neededPorts } from "../../components/hosts/requirements";
+import { controlPlanesPorts, everyNodesPorts } from "../../components/hosts/requirements";
 import { tailscalePort } from "../../components/hosts/ec2/security-group-rules";
-import { refused, valueText } from "../../model/messages";
-import type { ReadFile } from "../source";
+import { valueText } from "../../model/messages";
+import { type Problem, resting } from "../../model/problem";
 import { clash, ownNetworks } from "./cluster";
 import type { ClusterConfig } from "../../model/config";
+import type { Given } from "./rule";
 
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
-export function serverProblems(config: ClusterConfig): string[] {
+export function serverProblems({ config, values }: Given): Problem[] {
   if (config.nodeNetwork === "lan") {
     // There is no tailnet, and nobody asks its servers.
     return [];
@@ -22,9 +22,9 @@ export function serverProblems(config: ClusterConfig): string[] {
   ];
   return servers.flatMap(({ key, url }) => {
     const host = /^https?:\/\/(?:[^/@]*@)?([^/:]+)/.exec(url)?.[1] ?? "";
-    return ownNetworks(config)
+    return ownNetworks({ config, values })
       .filter(({ network }) => isIPv4(host) && overlap(network, host))
-      .map((own) => clash(own, `${key} ${host}`, "the nodes could not reach it any more"));
+      .map((own) => clash(own, `${key} ${host}`, "the nodes could not reach it any more", [key, "nodeNetwork"]));
   });
 }
 
@@ -32,25 +32,35 @@ export function serverProblems(config: ClusterConfig): string[] {
 const nodePorts = [30000, 32767] as const;
 
 /** Each port of a host has one user. */
-export function portProblems(config: ClusterConfig): string[] {
-  const problems: string[] = [];
-  const planes = controlPlanes(config.nodes);
-  const port = config.apiServerPort;
-  const users = [
-    planes[0] !== undefined && neededPorts(planes[0], config).filter((one) => one === `${port}`).length > 1
-      ? "neither kubelet, etcd nor Cilium uses"
-      : undefined,
-    port === 22 || planes.some(({ host }) => host.kind === "ssh" && host.port === port)
-      ? "SSH does not use"
-      : undefined,
-    port >= nodePorts[0] && port <= nodePorts[1] ? `is no NodePort (${nodePorts.join("-")})` : undefined,
-  ].filter((user) => user !== undefined);
-  if (users.length > 0) {
-    const key = config.nodeNetwork === "lan" ? "apiServerPort" : "endpointPort";
-    problems.push(refused(key, port, `a port that ${users.join(", and ")}`, "Choose another."));
+export function portProblems({ config, values }: Given): Problem[] {
+  const { apiServerPort: port, tunnelPort, podRouting, nodes } = config;
+  const key = config.nodeNetwork === "lan" ? "apiServerPort" : "endpointPort";
+  const other = (than: string): Problem => ({
+    path: key,
+    got: port,
+    allowed: `a port that ${than}`,
+    fix: "Choose another.",
+  });
+  const found: Problem[] = [];
+  if ([...everyNodesPorts, ...controlPlanesPorts].includes(port)) {
+    found.push(other("neither kubelet, etcd nor Cilium uses"));
   }
-  if (config.podRouting === "vxlan" && config.tunnelPort === tailscalePort) {
-    problems.push(refused("tunnelPort", config.tunnelPort, "a port that is not tailscaled's", "Choose another."));
+  const isSsh = "SSH does not use";
+  if (port === 22) found.push(other(isSsh));
+  nodes.forEach(({ role, host }, i) => {
+    if (role !== "control-plane" || host.kind !== "ssh" || host.port !== port) return;
+    const own = values.nodes[i]!.host;
+    const portKey = own.kind === "ssh" && own.port !== undefined ? `nodes[${i}].host.port` : "sshPort";
+    found.push(...resting([other(isSsh)], `nodes[${i}].role`, portKey));
+  });
+  if (port >= nodePorts[0] && port <= nodePorts[1]) {
+    found.push(other(`is no NodePort (${nodePorts.join("-")})`));
+  }
+  const problems = resting(found, "nodeNetwork");
+  if (podRouting === "vxlan" && tunnelPort === tailscalePort) {
+    const allowed = "a port that is not tailscaled's";
+    const about = ["podRouting", ...(values.podRouting === undefined ? ["nodeNetwork"] : [])];
+    problems.push({ path: "tunnelPort", got: tunnelPort, allowed, fix: "Choose another.", about });
   }
   return problems;
 }
@@ -78,34 +88,27 @@ export function hostKeyWarnings({ nodes }: Pick<ClusterConfig, "nodes">): string
  * The chart on this machine is there and is the one that the config names. Only Chart.yaml of an unpacked chart is looked
  * into; of a packed one, whether it can be read.
  */
-export function chartProblems({ cilium }: ClusterConfig, readFile: ReadFile): string[] {
+export function chartProblems({ config: { cilium }, readFile }: Given): Problem[] {
   const { chart, version } = cilium;
   if (chart === undefined) {
     return [];
   }
+  const wrong = (allowed: string) => [{ path: "ciliumChart", got: chart, allowed, fix: "Correct the path." }];
   const isPacked = /\.(tgz|tar\.gz)$/.test(chart);
   let found: { name?: unknown; version?: unknown } = {};
   try {
     const content = readFile(isPacked ? chart : `${chart}/Chart.yaml`);
     found = isPacked ? { name: "cilium", version } : ((parse(content) ?? {}) as typeof found);
   } catch {
-    const allowed =
-      "a folder with a Chart.yaml, or a packed chart, on this machine; a relative path is relative to the project";
-    return [refused("ciliumChart", chart, allowed, "Correct the path.")];
+    return wrong(
+      "a folder with a Chart.yaml, or a packed chart, on this machine; a relative path is relative to the project",
+    );
   }
   if (found.name !== "cilium") {
-    return [
-      refused("ciliumChart", chart, `a chart named cilium; this one is ${valueText(found.name)}`, "Correct the path."),
-    ];
+    return wrong(`a chart named cilium; this one is ${valueText(found.name)}`);
   }
+  const allowed = `${String(found.version)}, which the chart at ciliumChart is`;
   return found.version === version
     ? []
-    : [
-        refused(
-          "ciliumVersion",
-          version,
-          `${String(found.version)}, which the chart at ciliumChart is`,
-          "Set it, or name another chart.",
-        ),
-      ];
+    : [{ path: "ciliumVersion", got: version, allowed, fix: "Set it, or name another chart." }];
 }

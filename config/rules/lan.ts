@@ -1,8 +1,9 @@
 /** Rules of the node network: what a lan needs in the config, and what only it may have. */
 import { isIPv4, overlap } from "../../model/cidr";
-import { refused } from "../../model/messages";
+import { type Problem, resting } from "../../model/problem";
 import type { StackValues } from "../schema/stack";
 import type { NodeConfig } from "../../model/config";
+import type { Given } from "./rule";
 
 type NodeValues = StackValues["nodes"][number];
 
@@ -22,98 +23,95 @@ export function lanSelection(node: NodeValues, all: StackValues): NonNullable<No
   return { ...selection, checksumOffload: node.checksumOffload ?? all.checksumOffload };
 }
 
-/** A line for each key that contradicts the node network, or that it lacks. */
-export function nodeNetworkProblems(values: StackValues): string[] {
-  return values.nodeNetwork === "lan" ? lanProblems(values) : tailnetProblems(values);
+/** A problem for each key that contradicts the node network, or that it lacks. */
+export function nodeNetworkProblems({ values }: Given): Problem[] {
+  return resting(values.nodeNetwork === "lan" ? lanProblems(values) : tailnetProblems(values), "nodeNetwork");
 }
 
-function lanProblems(values: StackValues): string[] {
-  const { endpoint, nodeCidr, nodeInterface, operatorEndpoint } = values;
-  const named =
-    "with nodeNetwork lan, an IPv4 address or DNS name that leads to a control plane: the address of one, or a balancer's";
-  const isOnEc2 = values.nodes.some(({ host }) => host.kind === "ec2");
-  const isSelected = nodeInterface !== undefined || !values.nodes.some((node) => !node.nodeIp && !node.nodeInterface);
-  return [
-    ...(endpoint === undefined ? [refused("endpoint", undefined, named)] : []),
-    ...(nodeCidr === undefined && (isOnEc2 || !isSelected)
-      ? [
-          refused(
-            "nodeCidr",
-            undefined,
-            isOnEc2
-              ? "with nodeNetwork lan on EC2, the network of the VPC such as 10.20.0.0/16"
-              : "with nodeNetwork lan, the network of the nodes' addresses such as 192.168.1.0/24, or their interface in nodeInterface",
-          ),
-        ]
-      : []),
-    ...(operatorEndpoint === "tailnet"
-      ? [refused("operatorEndpoint", operatorEndpoint, "host or endpoint with nodeNetwork lan")]
-      : []),
-    ...(["podCidr", "serviceCidr"] as const).flatMap((key) =>
-      nodeCidr !== undefined && overlap(values[key], nodeCidr)
-        ? [
-            refused(
-              key,
-              values[key],
-              `what does not overlap nodeCidr ${nodeCidr}, where the hosts are`,
-              "Choose another.",
-            ),
-          ]
-        : [],
-    ),
-    ...workerEndpoint(values),
-    ...twins(values),
-  ];
+function lanProblems(values: StackValues): Problem[] {
+  const { endpoint, nodeCidr, operatorEndpoint } = values;
+  const found: Problem[] = [];
+  if (endpoint === undefined) {
+    const allowed =
+      "with nodeNetwork lan, an IPv4 address or DNS name that leads to a control plane: the address of one, or a balancer's";
+    found.push({ path: "endpoint", allowed });
+  }
+  if (nodeCidr === undefined) {
+    found.push(...selectionProblems(values));
+  }
+  if (operatorEndpoint === "tailnet") {
+    const allowed = "host or endpoint with nodeNetwork lan";
+    found.push({ path: "operatorEndpoint", got: operatorEndpoint, allowed });
+  }
+  for (const key of ["podCidr", "serviceCidr"] as const) {
+    if (nodeCidr === undefined || !overlap(values[key], nodeCidr)) continue;
+    const allowed = `what does not overlap nodeCidr ${nodeCidr}, where the hosts are`;
+    found.push({ path: key, got: values[key], allowed, fix: "Choose another.", about: ["nodeCidr"] });
+  }
+  return [...found, ...workerEndpoint(values), ...twins(values)];
+}
+
+/** Of a lan without nodeCidr. */
+function selectionProblems({ nodes, nodeInterface }: StackValues): Problem[] {
+  const allowed =
+    "with nodeNetwork lan, the network of the nodes' addresses such as 192.168.1.0/24, or their interface in nodeInterface";
+  if (nodes.some(({ host }) => host.kind === "ec2")) {
+    return [{ path: "nodeCidr", allowed: "with nodeNetwork lan on EC2, the network of the VPC such as 10.20.0.0/16" }];
+  }
+  // A node for each problem: of one whose own keys are wrong, none is known.
+  return nodes.flatMap((node, i) =>
+    nodeInterface !== undefined || node.nodeIp || node.nodeInterface
+      ? []
+      : {
+          path: "nodeCidr",
+          allowed,
+          about: ["nodeInterface", ...["nodeIp", "nodeInterface", "host.kind"].map((key) => `nodes[${i}].${key}`)],
+        },
+  );
 }
 
 // As far as the config says it; of other addresses the hosts' facts do (components/network/lan/address.ts).
-function workerEndpoint({ endpoint, nodes }: StackValues): string[] {
-  const worker = nodes.find((node) => node.role === "worker" && node.nodeIp !== undefined && node.nodeIp === endpoint);
-  return worker === undefined
-    ? []
-    : [
-        refused(
-          "endpoint",
-          endpoint,
-          `an address that leads to a control plane; this is the nodeIp of ${worker.name}, a worker`,
-        ),
-      ];
+function workerEndpoint({ endpoint, nodes }: StackValues): Problem[] {
+  return nodes.flatMap(({ name, role, nodeIp }, i) =>
+    role !== "worker" || nodeIp === undefined || nodeIp !== endpoint
+      ? []
+      : {
+          path: "endpoint",
+          got: endpoint,
+          allowed: `an address that leads to a control plane; this is the nodeIp of ${name}, a worker`,
+          about: ["name", "role", "nodeIp"].map((key) => `nodes[${i}].${key}`),
+        },
+  );
 }
 
-function twins({ nodes }: StackValues): string[] {
+function twins({ nodes }: StackValues): Problem[] {
   return nodes.flatMap(({ nodeIp }, i) => {
     const first = nodes.findIndex((other) => nodeIp !== undefined && other.nodeIp === nodeIp);
-    return first < 0 || first === i
-      ? []
-      : [refused(`nodes[${i}].nodeIp`, nodeIp, `an address of its own; nodes[${first}] has this one`, "Correct one.")];
+    const allowed = `an address of its own; nodes[${first}] has this one`;
+    return first < 0 || first === i ? [] : { path: `nodes[${i}].nodeIp`, got: nodeIp, allowed, fix: "Correct one." };
   });
 }
 
-function tailnetProblems(values: StackValues): string[] {
-  const lanOnly = "nothing with nodeNetwork tailnet";
-  const todo = "Remove it, or set nodeNetwork: lan.";
+function tailnetProblems(values: StackValues): Problem[] {
+  const { endpoint, endpointPort, apiServerPort } = values;
+  const lanOnly = (path: string, got: unknown, allowed = "nothing with nodeNetwork tailnet"): Problem[] =>
+    got === undefined ? [] : [{ path, got, allowed, fix: "Remove it, or set nodeNetwork: lan." }];
+  const found: Problem[] = [];
+  if (endpoint !== undefined && !isIPv4(endpoint)) {
+    found.push({ path: "endpoint", got: endpoint, allowed: "an IPv4 address such as 10.200.0.1" });
+  }
+  // 6443 is what it is where nobody set it.
+  if (apiServerPort !== endpointPort && apiServerPort !== 6443) {
+    const allowed = `endpointPort ${endpointPort} with nodeNetwork tailnet, for the endpoint is an address of each control plane`;
+    found.push({ path: "apiServerPort", got: apiServerPort, allowed, fix: "Remove it.", about: ["endpointPort"] });
+  }
   return [
-    ...(values.endpoint !== undefined && !isIPv4(values.endpoint)
-      ? [refused("endpoint", values.endpoint, "an IPv4 address such as 10.200.0.1")]
-      : []),
-    // 6443 is what it is where nobody set it.
-    ...(values.apiServerPort !== values.endpointPort && values.apiServerPort !== 6443
-      ? [
-          refused(
-            "apiServerPort",
-            values.apiServerPort,
-            `endpointPort ${values.endpointPort} with nodeNetwork tailnet, for the endpoint is an address of each control plane`,
-            "Remove it.",
-          ),
-        ]
-      : []),
-    ...(["nodeCidr", "nodeInterface"] as const).flatMap((key) =>
-      values[key] === undefined ? [] : [refused(key, values[key], lanOnly, todo)],
-    ),
-    ...(values.checksumOffload ? [] : [refused("checksumOffload", false, "true with nodeNetwork tailnet", todo)]),
+    ...found,
+    ...(["nodeCidr", "nodeInterface"] as const).flatMap((key) => lanOnly(key, values[key])),
+    ...(values.checksumOffload ? [] : lanOnly("checksumOffload", false, "true with nodeNetwork tailnet")),
     ...values.nodes.flatMap((node, i) =>
       (["nodeIp", "nodeInterface", "checksumOffload"] as const).flatMap((key) =>
-        node[key] === undefined ? [] : [refused(`nodes[${i}].${key}`, node[key], lanOnly, todo)],
+        lanOnly(`nodes[${i}].${key}`, node[key]),
       ),
     ),
   ];

@@ -1,130 +1,140 @@
 /** Rules of the tailnet's API: who makes auth keys, and who approves routes. */
 import { isIPv4, overlap, tailnetRange } from "../../model/cidr";
 import { isValues, type Values } from "../../model/merge";
-import { plainText, refused, valueText } from "../../model/messages";
+import { valueText } from "../../model/messages";
+import { type Problem, resting } from "../../model/problem";
 import type { ReadFile } from "../source";
-import { defaultTag, type StackValues, tailscaleLoginServer } from "../schema/stack";
+import { defaultPodCidr, type StackValues, tailscaleLoginServer } from "../schema/stack";
 import type { ClusterConfig } from "../../model/config";
+import type { Given } from "./rule";
 
-/** The config keys that say how the tailnet's API is used, as far as they are known before they are checked. */
-type Raw = Partial<Record<string, unknown>>;
+/** Whether a secret is set, or the file that holds it. */
+export function isGiven(values: StackValues, key: SecretKey): boolean {
+  return values[key] !== undefined || values[`${key}File`] !== undefined;
+}
+
+/** A key that a secret is under; its file's is `…File`. */
+export type SecretKey = { [K in keyof StackValues]: K extends `${infer Key}File` ? Key : never }[keyof StackValues] &
+  keyof StackValues;
 
 /** Whether the stack has what the tailnet's API asks for: an access token, or an OAuth client. */
-export function hasTailnetApi(raw: Raw): boolean {
-  return ["tailnetApiKey", "tailnetApiKeyFile", "tailnetOauthClientSecret", "tailnetOauthClientSecretFile"].some(
-    (key) => raw[key] !== undefined,
-  );
+function hasTailnetApi(values: StackValues): boolean {
+  return isGiven(values, "tailnetApiKey") || isGiven(values, "tailnetOauthClientSecret");
 }
 
 /** Whether the program makes the auth keys: none is given, and the tailnet is Tailscale's own, whose API can make one. */
-export function makesAuthKeys(raw: Raw): boolean {
+export function makesAuthKeys(values: StackValues): boolean {
   return (
-    raw.nodeNetwork !== "lan" &&
-    raw.tailnetAuthKey === undefined &&
-    raw.tailnetAuthKeyFile === undefined &&
-    hasTailnetApi(raw) &&
-    [undefined, tailscaleLoginServer].includes(raw.tailnetLoginServer as string | undefined)
+    values.nodeNetwork !== "lan" &&
+    !isGiven(values, "tailnetAuthKey") &&
+    hasTailnetApi(values) &&
+    values.tailnetLoginServer === tailscaleLoginServer
   );
 }
 
 /** Who approves the nodes' routes: as the user says, or who makes the keys. */
-export function routeApproval(raw: Raw): ClusterConfig["tailnet"]["routeApproval"] {
-  return (raw.tailnetRouteApproval as StackValues["tailnetRouteApproval"]) ?? (makesAuthKeys(raw) ? "devices" : "none");
+export function routeApproval(values: StackValues): ClusterConfig["tailnet"]["routeApproval"] {
+  return values.tailnetRouteApproval ?? (makesAuthKeys(values) ? "devices" : "none");
 }
 
-/** A line for each contradiction between the keys of the tailnet's API. A lan has none of them. */
-export function tailnetApiProblems(raw: Raw): string[] {
-  if (raw.nodeNetwork === "lan") {
+/** A problem for each contradiction between the keys of the tailnet's API. A lan has none of them. */
+export function tailnetApiProblems({ values }: Given): Problem[] {
+  if (values.nodeNetwork === "lan") {
     return [];
   }
-  const given = (key: string) => raw[key] !== undefined || raw[`${key}File`] !== undefined;
-  const approval = routeApproval(raw);
-  return [
-    ...(given("tailnetOauthClientSecret") && raw.tailnetOauthClientId === undefined
-      ? [refused("tailnetOauthClientId", undefined, "the ID of the OAuth client whose secret is set")]
-      : []),
-    ...(!given("tailnetOauthClientSecret") && raw.tailnetOauthClientId !== undefined
-      ? [
-          "tailnetOauthClientSecret: not set. Wanted: the secret of the OAuth client that tailnetOauthClientId names. Set it " +
-            "(pulumi config set --secret tailnetOauthClientSecret), or remove tailnetOauthClientId.",
-        ]
-      : []),
-    ...(given("tailnetOauthClientSecret") && given("tailnetApiKey")
-      ? ["tailnetApiKey: it is set, and an OAuth client too. Allowed: one of them. Remove the other."]
-      : []),
-    ...(approval !== "none" && !hasTailnetApi(raw)
-      ? [
-          refused(
-            "tailnetRouteApproval",
-            approval,
-            "none without tailnetApiKey or an OAuth client",
-            "Set one of these, or remove the key.",
-          ),
-        ]
-      : []),
-    ...controlPlaneProblems(raw),
-    ...(approval === "policy" && raw.tailnetPolicyFile === undefined
-      ? [
-          refused(
-            "tailnetPolicyFile",
-            undefined,
-            "with tailnetRouteApproval policy, the file with the tailnet's whole policy: the program's would replace it",
-          ),
-        ]
-      : []),
-    ...(approval !== "policy" && raw.tailnetPolicyFile !== undefined
-      ? [
-          refused(
-            "tailnetPolicyFile",
-            raw.tailnetPolicyFile,
-            "nothing without tailnetRouteApproval: policy",
-            "Set that, or remove the key.",
-          ),
-        ]
-      : []),
-  ];
+  return resting(
+    [...accessProblems(values), ...approvalProblems(values), ...controlPlaneProblems(values)],
+    "nodeNetwork",
+  );
 }
 
-/** A line for each contradiction between the control planes' own tag and key, and the others'. */
-function controlPlaneProblems(raw: Raw): string[] {
-  const tag = raw.tailnetControlPlaneTag;
-  const hasKey = raw.tailnetControlPlaneAuthKey !== undefined || raw.tailnetControlPlaneAuthKeyFile !== undefined;
-  const isMade = makesAuthKeys(raw);
-  const common = raw.tailnetTag ?? defaultTag;
-  return [
-    ...(tag !== undefined && tag === common
-      ? [refused("tailnetControlPlaneTag", tag, `another tag than tailnetTag, which all nodes have`, "Choose another.")]
-      : []),
-    ...(tag !== undefined && !isMade && !hasKey
-      ? [
-          `tailnetControlPlaneAuthKey: not set. Wanted: with tailnetControlPlaneTag, an auth key with both tags, ${plainText(common)} and ` +
-            `${plainText(tag)}, for the control planes. Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its ` +
-            "file in tailnetControlPlaneAuthKeyFile.",
-        ]
-      : []),
-    ...(hasKey && (tag === undefined || isMade)
-      ? [
-          `tailnetControlPlaneAuthKey: it is set, ${isMade ? "and the program makes the keys" : "but tailnetControlPlaneTag is not"}. ` +
-            `Allowed: nothing ${isMade ? "without tailnetAuthKey" : "without that tag"}. Set that, or remove the key.`,
-        ]
-      : []),
-  ];
+function accessProblems(values: StackValues): Problem[] {
+  const hasSecret = isGiven(values, "tailnetOauthClientSecret");
+  const hasClient = values.tailnetOauthClientId !== undefined;
+  const found: Problem[] = [];
+  if (hasSecret && !hasClient) {
+    found.push({ path: "tailnetOauthClientId", allowed: "the ID of the OAuth client whose secret is set" });
+  }
+  if (!hasSecret && hasClient) {
+    found.push({
+      path: "tailnetOauthClientSecret",
+      allowed: "the secret of the OAuth client that tailnetOauthClientId names",
+      fix: "Set it (pulumi config set --secret tailnetOauthClientSecret), or remove tailnetOauthClientId.",
+    });
+  }
+  if (hasSecret && isGiven(values, "tailnetApiKey")) {
+    const wrong = "it is set, and an OAuth client too";
+    found.push({ path: "tailnetApiKey", wrong, allowed: "one of them", fix: "Remove the other." });
+  }
+  return found;
+}
+
+function approvalProblems(values: StackValues): Problem[] {
+  const approval = routeApproval(values);
+  const file = values.tailnetPolicyFile;
+  const found: Problem[] = [];
+  if (approval !== "none" && !hasTailnetApi(values)) {
+    const allowed = "none without tailnetApiKey or an OAuth client";
+    found.push({ path: "tailnetRouteApproval", got: approval, allowed, fix: "Set one of these, or remove the key." });
+  }
+  if (approval === "policy" && file === undefined) {
+    const allowed =
+      "with tailnetRouteApproval policy, the file with the tailnet's whole policy: the program's would replace it";
+    found.push({ path: "tailnetPolicyFile", allowed });
+  }
+  if (approval !== "policy" && file !== undefined) {
+    const allowed = "nothing without tailnetRouteApproval: policy";
+    found.push({ path: "tailnetPolicyFile", got: file, allowed, fix: "Set that, or remove the key." });
+  }
+  return resting(found, "tailnetRouteApproval");
+}
+
+/** Contradictions between the control planes' own tag and key, and the others'. */
+function controlPlaneProblems(values: StackValues): Problem[] {
+  const { tailnetControlPlaneTag: tag, tailnetTag } = values;
+  const hasKey = isGiven(values, "tailnetControlPlaneAuthKey");
+  const isMade = makesAuthKeys(values);
+  const found: Problem[] = [];
+  if (tag === tailnetTag) {
+    const allowed = "another tag than tailnetTag, which all nodes have";
+    found.push({ path: "tailnetControlPlaneTag", got: tag, allowed, fix: "Choose another.", about: ["tailnetTag"] });
+  }
+  if (tag !== undefined && !isMade && !hasKey) {
+    found.push({
+      path: "tailnetControlPlaneAuthKey",
+      allowed: `with tailnetControlPlaneTag, an auth key with both tags, ${tailnetTag} and ${tag}, for the control planes`,
+      fix:
+        "Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its " +
+        "file in tailnetControlPlaneAuthKeyFile.",
+      about: ["tailnetTag", "tailnetControlPlaneTag", "tailnetLoginServer"],
+    });
+  }
+  if (hasKey && (tag === undefined || isMade)) {
+    found.push({
+      path: "tailnetControlPlaneAuthKey",
+      wrong: `it is set, ${isMade ? "and the program makes the keys" : "but tailnetControlPlaneTag is not"}`,
+      allowed: `nothing ${isMade ? "without tailnetAuthKey" : "without that tag"}`,
+      fix: "Set that, or remove the key.",
+      about: [isMade ? "tailnetLoginServer" : "tailnetControlPlaneTag"],
+    });
+  }
+  return found;
 }
 
 /** What is allowed in a tailnet but unwise, a line each. */
-export function tailnetWarnings(raw: Raw): string[] {
-  if (raw.nodeNetwork === "lan") {
+export function tailnetWarnings(values: StackValues): string[] {
+  if (values.nodeNetwork === "lan") {
     return [];
   }
-  const api = plainText(raw.tailnetApi ?? "");
+  const api = values.tailnetApi;
   return [
-    ...(hasTailnetApi(raw) && api.startsWith("http://") && !isPrivate(hostOf(api))
+    ...(hasTailnetApi(values) && api.startsWith("http://") && !isPrivate(hostOf(api))
       ? [
           `tailnetApi: ${valueText(api)} sends the API's token over the network in plain, for everybody on the way to read. ` +
             "Use an https:// URL.",
         ]
       : []),
-    ...(raw.endpoint !== undefined && raw.podCidr === undefined && raw.podRouting !== "vxlan"
+    ...(values.endpoint !== undefined && values.podCidr === defaultPodCidr && values.podRouting !== "vxlan"
       ? [
           "podCidr: it is the default, and endpoint is not. Clusters in one tailnet need a podCidr each, for their nodes advertise " +
             "it to all devices: if there is another cluster, choose another podCidr, too.",
@@ -143,25 +153,29 @@ function isPrivate(host: string): boolean {
 }
 
 /** The tailnet's policy in the file that the stack names; undefined if it names none, or in a lan. */
-export function readPolicy(raw: Raw, readFile: ReadFile, problems: string[]): Values | undefined {
-  const path = raw.tailnetPolicyFile;
-  if (typeof path !== "string" || raw.nodeNetwork === "lan") {
+export function readPolicy(values: StackValues, readFile: ReadFile, problems: Problem[]): Values | undefined {
+  const path = values.tailnetPolicyFile;
+  if (path === undefined || values.nodeNetwork === "lan") {
     return undefined;
   }
-  const wanted =
-    "Wanted: a file with the tailnet's policy as JSON, without comments; a relative path is relative to the project.";
+  const wrong = (what: string, fix: string) =>
+    problems.push({
+      path: "tailnetPolicyFile",
+      got: path,
+      wrong: what,
+      allowed: "a file with the tailnet's policy as JSON, without comments; a relative path is relative to the project",
+      fix,
+      about: ["nodeNetwork"],
+    });
   try {
     const policy: unknown = JSON.parse(readFile(path));
     if (isValues(policy)) {
       return policy;
     }
-    problems.push(`tailnetPolicyFile: ${valueText(path)} holds no object. ${wanted} Correct the file.`);
+    wrong("holds no object", "Correct the file.");
   } catch (error) {
     const { code } = error as { code?: unknown };
-    const why = typeof code === "string" ? code : "it is no JSON";
-    problems.push(
-      `tailnetPolicyFile: ${valueText(path)} cannot be read (${why}). ${wanted} Correct the path or the file.`,
-    );
+    wrong(`cannot be read (${typeof code === "string" ? code : "it is no JSON"})`, "Correct the path or the file.");
   }
   return undefined;
 }

@@ -2,8 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
 import type { MirrorsConfig } from "../../model/config";
-import { hostOf } from "../../components/kubernetes/registries";
-import { refused, valueText } from "../../model/messages";
+import type { Problem } from "../../model/problem";
 import { text } from "./fields";
 import type { ReadFile } from "../source";
 
@@ -65,8 +64,8 @@ export const mirrorsSchema = z
 
 export type MirrorsValues = z.output<typeof mirrorsSchema>;
 
-/** A user's mirrors with what their files hold, and a line in `problems` for each file that does not do. */
-export function readMirrors(values: MirrorsValues, readFile: ReadFile, problems: string[]): MirrorsConfig {
+/** A user's mirrors with what their files hold, and one of `problems` for each file that does not do. */
+export function readMirrors(values: MirrorsValues, readFile: ReadFile, problems: Problem[]): MirrorsConfig {
   const bare = (one: string) => one.replace(/\/+$/, "");
   const packages = Object.fromEntries(
     Object.entries(values.packages).flatMap(([name, mirror]) =>
@@ -94,85 +93,21 @@ export function readMirrors(values: MirrorsValues, readFile: ReadFile, problems:
 }
 
 /** The certificates of a PEM file, and nothing else that is in it. */
-function readAuthorities(key: string, path: string, readFile: ReadFile, problems: string[]): string | undefined {
-  const todo = "Correct the path or the file.";
+function readAuthorities(key: string, path: string, readFile: ReadFile, problems: Problem[]): string | undefined {
+  const wrong = (allowed: string) =>
+    void problems.push({ path: key, got: path, allowed, fix: "Correct the path or the file." });
   let content: string;
   try {
     content = readFile(path);
   } catch {
-    problems.push(refused(key, path, "a file on this machine; a relative path is relative to the project", todo));
-    return undefined;
+    return wrong("a file on this machine; a relative path is relative to the project");
   }
   const certificates = content.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
     if (certificates.length === 0) throw new Error();
     for (const one of certificates) new X509Certificate(one);
   } catch {
-    problems.push(refused(key, path, "a PEM file with the certificates of authorities", todo));
-    return undefined;
+    return wrong("a PEM file with the certificates of authorities");
   }
   return `${certificates.join("\n")}\n`;
-}
-
-/** Rules between mirrors and other keys: a line for each problem. */
-export function mirrorProblems(
-  mirrors: MirrorsConfig,
-  { bundle, chart, credentials }: { bundle?: string; chart?: string; credentials: ReadonlyMap<string, string> },
-): string[] {
-  const problems: string[] = [];
-  const packages = Object.keys(mirrors.packages);
-  if (bundle !== undefined && packages.length > 0) {
-    problems.push(
-      refused(
-        `mirrors.packages.${packages[0]}`,
-        "a mirror",
-        "nothing beside bundle, which has the binaries",
-        "Remove one of the two.",
-      ),
-    );
-  }
-  if (chart !== undefined && mirrors.charts !== undefined) {
-    problems.push(
-      refused("mirrors.charts.url", mirrors.charts.url, "nothing beside ciliumChart", "Remove one of the two."),
-    );
-  }
-  const first = new Map<string, number>();
-  const hosts = new Set<string>();
-  mirrors.registries.forEach(({ name, endpoints, ca }, i) => {
-    const same = first.get(name);
-    if (same !== undefined) {
-      problems.push(
-        refused(
-          `mirrors.registries[${i}].name`,
-          name,
-          `a registry of its own; mirrors.registries[${same}] has this one`,
-          "Put the endpoints into one.",
-        ),
-      );
-    }
-    first.set(name, same ?? i);
-    endpoints.forEach((endpoint, j) => {
-      const host = hostOf(endpoint);
-      hosts.add(host);
-      if (endpoint.startsWith("http://") && (credentials.has(host) || ca !== undefined)) {
-        problems.push(
-          refused(
-            `mirrors.registries[${i}].endpoints[${j}]`,
-            endpoint,
-            `https where ${ca === undefined ? "registryCredentials has a password for it, which would cross the network in plain" : "caFile is set"}`,
-            "Use https.",
-          ),
-        );
-      }
-    });
-  });
-  for (const host of credentials.keys()) {
-    if (!hosts.has(host)) {
-      problems.push(
-        `registryCredentials: it has a line for ${valueText(host)}, which is the host of no endpoint. Allowed: ` +
-          `${[...hosts].join(", ") || "none without mirrors.registries"}. Correct the line, or remove it.`,
-      );
-    }
-  }
-  return problems;
 }

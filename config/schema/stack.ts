@@ -15,6 +15,7 @@ import { securitySchema } from "./security";
 export const oldestCiliumMinor = 15;
 /** Tailscale's own coordination server. */
 export const tailscaleLoginServer = "https://controlplane.tailscale.com";
+export const defaultPodCidr = "10.50.0.0/16";
 /** Of the nodes' devices. */
 export const defaultTag = "tag:k8s";
 
@@ -69,7 +70,7 @@ export const stackSchema = z.object({
   apiServerPort: port().default(6443),
   // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
   // /24 a node: PodSubnetNodeMaskMaxDiff = 16.
-  podCidr: network(8, 24, "10.50.0.0/16").default("10.50.0.0/16"),
+  podCidr: network(8, 24, defaultPodCidr).default(defaultPodCidr),
   // MaximumBitsForServiceSubnet = 20, MinimumAddressesInServiceSubnet = 10.
   serviceCidr: network(12, 28, "10.96.0.0/12").default("10.96.0.0/12"),
   podRouting: choice(["native", "vxlan"]).optional(),

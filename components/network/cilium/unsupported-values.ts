@@ -1,8 +1,8 @@
 /** Values of the Cilium chart that are not pinned, but with which it cannot work on top of the pinned ones. */
-import { refused } from "../../../model/messages";
+import type { Problem } from "../../../model/problem";
 import type { ClusterConfig } from "../../../model/config";
 import { minorOf } from "../../../model/versions";
-import { lookUp } from "./values";
+import { type GivenValues, lookUp } from "./values";
 import type { Values } from "../../../model/merge";
 
 interface Unfit {
@@ -10,7 +10,10 @@ interface Unfit {
   /** Whether a given value is one that does not work. */
   is: (value: unknown) => boolean;
   allowed: string;
-  todo: string;
+  /** Absent: remove it. */
+  fix?: string;
+  /** Config keys without which it would work. */
+  about?: string[];
 }
 
 const isOn = (value: unknown) => String(value) === "true";
@@ -26,22 +29,20 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
       path: ["ipv4", "enabled"],
       is: (v) => String(v) === "false",
       allowed: "true, for all of the cluster is IPv4",
-      todo: "Remove it.",
     },
-    { path: ["ipv6", "enabled"], is: isOn, allowed: "false, for all of the cluster is IPv4", todo: "Remove it." },
-    { path: ["egressGateway", "enabled"], is: isOn, allowed: noBpfMasquerade, todo: "Remove it." },
-    { path: ["ipMasqAgent", "enabled"], is: isOn, allowed: noBpfMasquerade, todo: "Remove it." },
+    { path: ["ipv6", "enabled"], is: isOn, allowed: "false, for all of the cluster is IPv4" },
+    { path: ["egressGateway", "enabled"], is: isOn, allowed: noBpfMasquerade },
+    { path: ["ipMasqAgent", "enabled"], is: isOn, allowed: noBpfMasquerade },
     ...["eni", "azure", "gke", "alibabacloud"].map((cloud) => ({
       path: [cloud, "enabled"],
       is: isOn,
       allowed: ownCloud,
-      todo: "Remove it.",
     })),
     {
       path: ["tunnel"],
       is: (v) => v !== "" && v !== null,
       allowed: "nothing: the chart has it no more",
-      todo: "Remove it, and set podRouting.",
+      fix: "Remove it, and set podRouting.",
     },
     // Later ones learnt it.
     ...(minorOf(cilium.version) < 16
@@ -50,7 +51,8 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
             path: ["encryption"],
             is: (v: unknown) => isOn((v as Values | null)?.enabled) && ((v as Values).type ?? "ipsec") === "ipsec",
             allowed: "no IPsec, which does not go with kubeProxyReplacement; the tailnet encrypts already",
-            todo: "Remove it, or set its type to wireguard.",
+            fix: "Remove it, or set its type to wireguard.",
+            about: ["ciliumVersion"],
           },
         ]
       : []),
@@ -60,33 +62,28 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
             path: ["autoDirectNodeRoutes"],
             is: isOn,
             allowed: "false with podRouting vxlan",
-            todo: "Remove it.",
+            about: ["podRouting", "nodeNetwork"],
           },
           {
             path: ["loadBalancer", "mode"],
             is: (v: unknown) => ["dsr", "hybrid"].includes(String(v)),
             allowed: "snat with podRouting vxlan",
-            todo: "Remove it.",
+            about: ["podRouting", "nodeNetwork"],
           },
         ]
       : []),
   ];
 }
 
-/**
- * One line for each of the given values with which Cilium would not start, or its pods would have no network.
- *
- * @param key the config key that the values stand under, for the message.
- */
+/** A problem for each of the given values with which Cilium would not start, or its pods would have no network. */
 export function unfitValues(
   config: Pick<ClusterConfig, "podRouting" | "cilium">,
-  values: Values,
-  key = "ciliumValues",
-): string[] {
-  return unfit(config).flatMap(({ path, is, allowed, todo }) => {
+  { values, ...at }: GivenValues,
+): Problem[] {
+  return unfit(config).flatMap(({ path, is, allowed, fix = "Remove it.", about }) => {
     const found = lookUp(values, path);
     return found !== undefined && found.path.length === path.length && is(found.value)
-      ? [refused([key, ...path].join("."), found.value, allowed, todo)]
+      ? { ...at, path: [...at.path, ...path], got: found.value, allowed, fix, about }
       : [];
   });
 }

@@ -1,5 +1,6 @@
 /** The chart's ways around its own values: what `extraConfig`, `extraArgs` and `extraEnv` hand to Cilium's agents directly. */
-import { lookUp, pins, tailnetUnderlay } from "./values";
+import { aboutOf, type GivenValues, lookUp, pins, tailnetUnderlay } from "./values";
+import type { Problem } from "../../../model/problem";
 import { isValues, type Values } from "../../../model/merge";
 
 /** The agents' own names of the pinned values (install/kubernetes/cilium/templates/cilium-configmap.yaml). */
@@ -28,49 +29,48 @@ const never: Readonly<Record<string, string>> = {
 
 /** A setting that one of the ways sets, and where. */
 interface Extra {
-  at: string;
+  at: (string | number)[];
   name: string;
 }
 
-function extras(values: Values, key: string): Extra[] {
+function extras(values: Values): Extra[] {
   const config = lookUp(values, ["extraConfig"])?.value;
   const args = lookUp(values, ["extraArgs"])?.value;
   const env = lookUp(values, ["extraEnv"])?.value;
   return [
-    ...(isValues(config) ? Object.keys(config).map((name) => ({ at: `${key}.extraConfig.${name}`, name })) : []),
+    ...(isValues(config) ? Object.keys(config).map((name) => ({ at: ["extraConfig", name], name })) : []),
     ...(Array.isArray(args) ? args : []).flatMap((arg, i) => {
       const name = /^--?([a-z0-9-]+)/.exec(String(arg))?.[1];
-      return name === undefined ? [] : [{ at: `${key}.extraArgs[${i}]`, name }];
+      return name === undefined ? [] : [{ at: ["extraArgs", i], name }];
     }),
     // The agent takes every setting by CILIUM_ and its name, too.
     ...(Array.isArray(env) ? env : []).flatMap((variable, i) => {
       const name = isValues(variable) ? /^CILIUM_([A-Z0-9_]+)$/.exec(String(variable.name))?.[1] : undefined;
-      return name === undefined ? [] : [{ at: `${key}.extraEnv[${i}]`, name: name.toLowerCase().replaceAll("_", "-") }];
+      return name === undefined ? [] : [{ at: ["extraEnv", i], name: name.toLowerCase().replaceAll("_", "-") }];
     }),
   ];
 }
 
 /**
- * One line for each setting that the given values hand to the agents past a value that the network depends on; none if
- * there is none. Also for one that is equal: the chart writes its own beside it, and only one of the two counts.
- *
- * @param key the config key that the values stand under, for the message.
+ * A problem for each setting that the given values hand to the agents past a value that the network depends on. Also for one
+ * that is equal: the chart writes its own beside it, and only one of the two counts.
  */
-export function bypasses(config: Parameters<typeof pins>[0], values: Values, key = "ciliumValues"): string[] {
+export function bypasses(config: Parameters<typeof pins>[0], { values, ...at }: GivenValues): Problem[] {
   const pinned = new Map(
     pins(config, config.nodeNetwork === "lan" ? undefined : tailnetUnderlay(config)).flatMap((pin) =>
       (settings[pin.path.join(".")] ?? []).map((name) => [name, pin] as const),
     ),
   );
-  return extras(values, key).flatMap(({ at, name }) => {
+  return extras(values).flatMap(({ at: where, name }): Problem[] => {
+    const path = [...at.path, ...where];
     const pin = pinned.get(name);
     if (pin !== undefined) {
-      const todo = pin.instead ? `change ${pin.instead} instead` : "remove it";
-      return [
-        `${at}: ${name} goes around ${pin.path.join(".")}, which the cluster's network depends on. Not allowed here; ${todo}.`,
-      ];
+      const wrong = `${name} goes around ${pin.path.join(".")}, which the cluster's network depends on`;
+      const fix = `Not allowed here; ${pin.instead ? `change ${pin.instead} instead` : "remove it"}.`;
+      return [{ ...at, path, wrong, fix, about: aboutOf(pin) }];
     }
     const why = never[name];
-    return why === undefined ? [] : [`${at}: ${name} is not allowed here, for ${why}. Remove it.`];
+    const wrong = `${name} is not allowed here, for ${why}`;
+    return why === undefined ? [] : [{ ...at, path, wrong, fix: "Remove it." }];
   });
 }

@@ -2,6 +2,7 @@
 import type { ClusterConfig } from "../../../model/config";
 import { isValues, merge, type Values } from "../../../model/merge";
 import { plainText } from "../../../model/messages";
+import type { Path, Problem } from "../../../model/problem";
 
 /** Bytes that VXLAN puts around a pod's packet: Ethernet, IPv4, UDP and its own header. */
 const vxlanOverhead = 50;
@@ -35,19 +36,35 @@ interface Pin {
   /** Undefined where only the hosts can say. */
   value: unknown;
   instead?: string;
+  /** Further config keys that the value is made of. */
+  about?: string[];
+}
+
+/** The values that stand under a config key or, for those of a host profile, in a file. */
+export interface GivenValues {
+  values: Values;
+  path: Path;
+  file?: string;
 }
 
 // `underlay` is not known in a lan before the hosts were looked at.
 export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] {
-  const { endpoint, podCidr, podRouting, tunnelPort } = config;
+  const { endpoint } = config;
   const isLan = config.nodeNetwork === "lan";
   const devices = underlay && underlay.devices.length === 1 ? underlay.devices[0] : underlay?.devices;
   return [
     // Auto-detection takes any interface with an address, and the smallest MTU of all of them (cilium/cilium#14339).
-    { path: ["devices"], value: devices, ...(isLan && { instead: "nodeInterface" }) },
+    { path: ["devices"], value: devices, about: ["nodeNetwork"], ...(isLan && { instead: "nodeInterface" }) },
     // Of several, each host has but one; Cilium takes the one with the node IP.
-    ...(Array.isArray(devices) ? [] : [{ path: ["nodePort", "directRoutingDevice"], value: devices }]),
-    { path: ["MTU"], value: underlay?.mtu, instead: isLan ? "the interfaces' MTU on the hosts" : "tailnetMtu" },
+    ...(Array.isArray(devices)
+      ? []
+      : [{ path: ["nodePort", "directRoutingDevice"], value: devices, about: ["nodeNetwork"] }]),
+    {
+      path: ["MTU"],
+      value: underlay?.mtu,
+      instead: isLan ? "the interfaces' MTU on the hosts" : "tailnetMtu",
+      about: ["nodeNetwork"],
+    },
     // There is no kube-proxy that would make the API's service address work before Cilium does.
     { path: ["kubeProxyReplacement"], value: true },
     { path: ["k8sServiceHost"], value: endpoint.address, instead: "endpoint" },
@@ -56,23 +73,27 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
     { path: ["ipam", "mode"], value: "kubernetes" },
     // Masquerading in BPF works on `devices` only: pods would leave by the NIC with addresses that nobody answers.
     { path: ["bpf", "masquerade"], value: false },
-    ...(podRouting === "native"
-      ? [
-          { path: ["routingMode"], value: "native", instead: "podRouting" },
-          { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "podCidr" },
-          // The routes are the tailnet's: tailscale0 has no neighbours to route to directly. In a lan each node is one.
-          { path: ["autoDirectNodeRoutes"], value: isLan },
-        ]
-      : [
-          { path: ["routingMode"], value: "tunnel", instead: "podRouting" },
-          { path: ["tunnelProtocol"], value: "vxlan" },
-          { path: ["tunnelPort"], value: tunnelPort, instead: "tunnelPort" },
-        ]),
+    ...routingPins(config, isLan).map((pin) => ({ ...pin, about: ["podRouting", "nodeNetwork"] })),
     // All three read their configuration when they start: without it changed values would take effect with the next reboot.
     { path: ["rollOutCiliumPods"], value: true },
     { path: ["envoy", "rollOutPods"], value: true },
     { path: ["operator", "rollOutPods"], value: true },
   ];
+}
+
+function routingPins({ podCidr, podRouting, tunnelPort }: PinnedArgs, isLan: boolean): Pin[] {
+  return podRouting === "native"
+    ? [
+        { path: ["routingMode"], value: "native", instead: "podRouting" },
+        { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "podCidr" },
+        // The routes are the tailnet's: tailscale0 has no neighbours to route to directly. In a lan each node is one.
+        { path: ["autoDirectNodeRoutes"], value: isLan },
+      ]
+    : [
+        { path: ["routingMode"], value: "tunnel", instead: "podRouting" },
+        { path: ["tunnelProtocol"], value: "vxlan" },
+        { path: ["tunnelPort"], value: tunnelPort, instead: "tunnelPort" },
+      ];
 }
 
 /**
@@ -102,26 +123,29 @@ export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; unde
 /** A value in words: a list of one is that one, and true the text "true". */
 const texts = (value: unknown) => [value].flat().map(plainText).join(",");
 
-/**
- * One line for each of the given values that contradicts a pinned one; none if all go together.
- *
- * @param key the config key that the values stand under, for the message.
- */
-export function contradictions(config: PinnedArgs, values: Values, key = "ciliumValues"): string[] {
+/** A problem for each of the given values that contradicts a pinned one. */
+export function contradictions(config: PinnedArgs, { values, ...at }: GivenValues): Problem[] {
   const underlay = config.nodeNetwork === "lan" ? undefined : tailnetUnderlay(config);
-  return pins(config, underlay).flatMap(({ path, value, instead }) => {
-    const found = lookUp(values, path);
-    if (found === undefined || (value !== undefined && texts(found.value) === texts(value))) {
+  return pins(config, underlay).flatMap((pin) => {
+    const found = lookUp(values, pin.path);
+    if (found === undefined || (pin.value !== undefined && texts(found.value) === texts(pin.value))) {
       return [];
     }
-    const at = [key, ...found.path].join(".");
-    const todo = instead ? `change ${instead} instead` : "remove it";
-    const allowed = value === undefined ? "what the hosts' interfaces say" : JSON.stringify(value);
-    return [
-      `${at}: ${JSON.stringify(found.value)} is refused. Allowed: ${allowed} ` +
-        `for ${path.join(".")}, which the cluster's network depends on; ${todo}.`,
-    ];
+    const allowed = pin.value === undefined ? "what the hosts' interfaces say" : JSON.stringify(pin.value);
+    return {
+      ...at,
+      path: [...at.path, ...found.path],
+      got: found.value,
+      allowed: `${allowed} for ${pin.path.join(".")}, which the cluster's network depends on`,
+      fix: pin.instead === undefined ? "Remove it." : `Change ${pin.instead} instead.`,
+      about: aboutOf(pin),
+    };
   });
+}
+
+/** The config keys that a pinned value is made of. */
+export function aboutOf({ instead, about = [] }: Pin): string[] {
+  return [...about, ...(instead !== undefined && /^\w+$/.test(instead) ? [instead] : [])];
 }
 
 function nest(path: string[], value: unknown): Values {

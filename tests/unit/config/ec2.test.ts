@@ -224,7 +224,7 @@ describe("wrong hosts of kind ec2", () => {
     [
       "a key pair that EC2 does not take",
       changed({}, {}, { sshPrivateKey: keyPair("ecdsa").privateKey }),
-      /^sshPrivateKey: it is of type ecdsa-sha2-nistp256\. Wanted: for hosts of kind ec2 an ed25519 or RSA key/,
+      /^sshPrivateKey: it is of type ecdsa-sha2-nistp256\. Allowed: for hosts of kind ec2 an ed25519 or RSA key/,
     ],
     [
       "a bare one beside them in a lan",
@@ -275,7 +275,7 @@ describe("wrong hosts of kind ec2", () => {
     [
       "a key that cannot be read",
       changed({}, {}, { sshPrivateKey: "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\n-----END PRIVATE KEY-----" }),
-      /^sshPrivateKey: its format is unknown\. Wanted: for hosts of kind ec2/,
+      /^sshPrivateKey: its format is unknown\. Allowed: for hosts of kind ec2/,
     ],
   ];
 

@@ -21,29 +21,36 @@ export const minimal: Readonly<Record<string, unknown>> = {
   tailnetAuthKey: authKey,
 };
 
-/** A source that holds what a stack's file would: scalars as text, structure as it is. */
-export function sourceOf(values: Readonly<Record<string, unknown>>): ConfigSource {
+/**
+ * A source that holds what a stack's file would: scalars as text, structure as it is. `plain` are keys of secrets that are
+ * not encrypted; where they are given at all, so is everything that is no secret.
+ */
+export function sourceOf(values: Readonly<Record<string, unknown>>, plain?: readonly string[]): ConfigSource {
   return {
     get: (key) => (values[key] === undefined ? undefined : String(values[key])),
-    getObject: (key) => values[key],
+    getObject: (key) => (typeof values[key] === "string" ? JSON.parse(values[key]) : values[key]),
     keys: () => Object.keys(values).filter((key) => values[key] !== undefined),
+    ...(plain && { isEncrypted: (key: string) => secretKeys.includes(key) && !plain.includes(key) }),
   };
 }
+
+const secretKeys = ["sshPrivateKey", "tailnetAuthKey", "tailnetApiKey"];
 
 /** Loads the minimal config with changes; `files` are what the operator's machine holds, on the day of the catalogue. */
 export function load(
   changes: Record<string, unknown> = {},
   files: Record<string, string> = {},
   today = catalogueDate,
+  plain?: readonly string[],
 ): LoadedConfig {
   const readFile = (path: string) => {
     const content = files[path];
     if (content === undefined) {
-      throw Object.assign(new Error(`no such file: ${path}`), { code: "ENOENT" });
+      throw Object.assign(new Error(`ENOENT: no such file, open '${path}'`), { code: "ENOENT" });
     }
     return content;
   };
-  return loadConfig(sourceOf({ ...minimal, ...changes }), readFile, today);
+  return loadConfig(sourceOf({ ...minimal, ...changes }, plain), readFile, today);
 }
 
 export function configOf(changes: Record<string, unknown> = {}, files: Record<string, string> = {}): ClusterConfig {

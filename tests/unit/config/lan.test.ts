@@ -103,7 +103,7 @@ describe("the config of a lan", () => {
     [
       "Cilium's devices",
       { ...lan, ciliumValues: { devices: "eth0" } },
-      /^ciliumValues\.devices: .*; change nodeInterface instead\.$/,
+      /^ciliumValues\.devices: .*\. Change nodeInterface instead\.$/,
     ],
     [
       "Cilium's MTU",

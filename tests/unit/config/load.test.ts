@@ -154,7 +154,7 @@ describe("loadConfig refuses", () => {
     { what: "no nodes", changes: { nodes: undefined }, line: /^nodes: not set\. Wanted: a list of nodes/ },
     { what: "an empty list", changes: { nodes: [] }, line: /^nodes: the list is empty\. .* role control-plane/ },
     { what: "workers alone", changes: { nodes: nodes.slice(3) }, line: /^nodes: none is a control plane\./ },
-    { what: "nodes as text", changes: { nodes: "cp1" }, line: /^nodes: "cp1" is refused\. Allowed: a list of nodes/ },
+    { what: "nodes as text", changes: { nodes: '"cp1"' }, line: /^nodes: "cp1" is refused\. Allowed: a list of nodes/ },
     {
       what: "a role of another program",
       changes: withNode(1, { role: "master" }),
@@ -319,7 +319,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a Cilium value against the network",
       changes: { ciliumValues: { ipam: { mode: "cluster-pool" } } },
-      line: /^ciliumValues\.ipam\.mode: "cluster-pool" is refused\. Allowed: "kubernetes" .*; remove it\./,
+      line: /^ciliumValues\.ipam\.mode: "cluster-pool" is refused\. Allowed: "kubernetes" .*\. Remove it\./,
     },
   ];
   for (const { what, changes, line } of cases) {
@@ -372,7 +372,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a mistyped key of a profile",
       file: "kublet: {}",
-      line: /^hostProfile \(p\.yaml\)\.kublet: there is no such key\. .* Did you mean kubelet\?$/,
+      line: /^hostProfile \(p\.yaml\): kublet: there is no such key\. .* Did you mean kubelet\?$/,
     },
     {
       what: "a mistyped key below",
@@ -392,7 +392,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a profile's Cilium value against the network",
       file: "ciliumValues: {MTU: 9000}",
-      line: /^hostProfile \(p\.yaml\): ciliumValues\.MTU: 9000 .* change tailnetMtu instead\.$/,
+      line: /^hostProfile \(p\.yaml\): ciliumValues\.MTU: 9000 .* Change tailnetMtu instead\.$/,
     },
   ];
   for (const { what, file, line } of profileCases) {

@@ -170,7 +170,7 @@ describe("the config of Tailscale's own tailnet", () => {
     [
       "a policy that is no JSON",
       { ...oauth, tailnetRouteApproval: "policy", tailnetPolicyFile: "p" },
-      /^tailnetPolicyFile: "p" cannot be read \(it is no JSON\)\. Wanted: a file with the tailnet's policy as JSON, without comments/,
+      /^tailnetPolicyFile: "p" cannot be read \(it is no JSON\)\. Allowed: a file with the tailnet's policy as JSON, without comments/,
       { p: "// mine\n{}" },
     ],
   ];

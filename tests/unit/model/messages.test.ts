@@ -1,5 +1,6 @@
 import { expect } from "chai";
-import { ConfigError, keyText, nearest, valueText } from "../../../model/messages";
+import { ConfigError, keyText, valueText } from "../../../model/messages";
+import { nearest } from "../../../model/problem";
 
 describe("config errors", () => {
   it("write a path as a user would", () => {

@@ -1,13 +1,20 @@
 import { expect } from "chai";
 import { stringify } from "yaml";
 import { emptyHostProfile } from "../../../../../model/config";
-import { ciliumValues, contradictions, podMtu } from "../../../../../components/network/cilium/values";
-import { bypasses } from "../../../../../components/network/cilium/user-values";
+import { ciliumValues, contradictions as problems, podMtu } from "../../../../../components/network/cilium/values";
+import { problemLine } from "../../../../../model/problem";
+import { bypasses as problemsAround } from "../../../../../components/network/cilium/user-values";
 import { merge } from "../../../../../model/merge";
 import { expectGolden } from "../../../../golden/golden";
 import { configOf } from "../../../config/fixtures";
 
 const sorted = (values: object) => stringify(values, { sortMapEntries: true });
+
+type Config = Parameters<typeof problems>[0];
+const contradictions = (config: Config, values: Record<string, unknown>) =>
+  problems(config, { values, path: ["ciliumValues"] }).map(problemLine);
+const bypasses = (config: Config, values: Record<string, unknown>, key = "ciliumValues") =>
+  problemsAround(config, { values, path: [key] }).map(problemLine);
 
 describe("Cilium's values", () => {
   it("with pods routed over the tailnet", () => {
@@ -81,15 +88,15 @@ describe("contradictions", () => {
     [
       "another device",
       { devices: "eth+" },
-      /^ciliumValues\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*; remove it/,
+      /^ciliumValues\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*. Remove it\./,
     ],
     ["two devices", { devices: ["tailscale0", "eth0"] }, /^ciliumValues\.devices: \["tailscale0","eth0"\] is refused/],
-    ["another MTU", { MTU: 1500 }, /change tailnetMtu instead\.$/],
-    ["a tunnel", { routingMode: "tunnel" }, /change podRouting instead\.$/],
+    ["another MTU", { MTU: 1500 }, /Change tailnetMtu instead\.$/],
+    ["a tunnel", { routingMode: "tunnel" }, /Change podRouting instead\.$/],
     ["kube-proxy", { kubeProxyReplacement: false }, /^ciliumValues\.kubeProxyReplacement: false/],
     ["no ipam at all", { ipam: null }, /^ciliumValues\.ipam: null is refused\. Allowed: "kubernetes" for ipam\.mode/],
     ["masquerading in BPF", { bpf: { masquerade: true } }, /^ciliumValues\.bpf\.masquerade: true/],
-    ["another endpoint", { k8sServiceHost: "localhost" }, /change endpoint instead\.$/],
+    ["another endpoint", { k8sServiceHost: "localhost" }, /Change endpoint instead\.$/],
   ];
   for (const [what, values, line] of cases) {
     it(`are found in ${what}`, () => {

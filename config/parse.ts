@@ -1,0 +1,121 @@
+/** What a user has written, held against a schema: the problems of each key by itself, and all the rest. */
+import { z } from "zod";
+import { isValues } from "../model/merge";
+import { nearest, type Path, type Problem, unknownKey } from "../model/problem";
+import { standInFor } from "./schema/stand-ins";
+
+export interface Parsed<T> {
+  problems: Problem[];
+  /** Keys of which nothing is known. */
+  wrong: Path[];
+  /** What was written, with defaults. A wrong key has its default or its stand-in. */
+  values: T;
+}
+
+/** @param file where the input is from a file: its path, and the key that names it. */
+export function parseSound<T extends z.ZodType>(
+  schema: T,
+  input: unknown,
+  file?: { key: string; path: string },
+): Parsed<z.output<T>> {
+  const first = schema.safeParse(input);
+  if (first.success) return { problems: [], wrong: [], values: first.data };
+  const { issues } = first.error;
+  const prefix = file === undefined ? [] : [file.key];
+  return {
+    problems: issues
+      .flatMap((issue) => issueProblems(issue, schema, input))
+      .map((one) => ({ ...one, path: [...prefix, ...one.path], ...(file && { file: file.path }) })),
+    wrong: issues.flatMap((issue) => wrongKeys(issue, schema, input)).map((path) => [...prefix, ...path]),
+    values: soundPart(schema, input, issues),
+  };
+}
+
+/** The problems of one of zod's issues. Every schema's message is the text of what is allowed. */
+function issueProblems(issue: z.core.$ZodIssue, schema: unknown, input: unknown): (Problem & { path: Path })[] {
+  if (issue.code === "unrecognized_keys") {
+    const known = knownKeys(issue.path, schema, input);
+    return issue.keys.map((key) => ({ ...unknownKey([...issue.path, key], known), path: [...issue.path, key] }));
+  }
+  return [{ path: issue.path, got: valueAt(input, issue.path), allowed: issue.message }];
+}
+
+/** The key that one that does not exist may be meant for, if it is not set. */
+export function meantKey(path: Path, known: readonly string[], input: unknown): Path | undefined {
+  const near = nearest(String(path.at(-1)), known);
+  const meant = near === undefined ? undefined : [...path.slice(0, -1), near];
+  return meant !== undefined && valueAt(input, meant) === undefined ? meant : undefined;
+}
+
+/** The keys of which nothing is known for an issue. */
+function wrongKeys(issue: z.core.$ZodIssue, schema: unknown, input: unknown): Path[] {
+  if (issue.code === "unrecognized_keys") {
+    const known = knownKeys(issue.path, schema, input);
+    return issue.keys.map((key) => meantKey([...issue.path, key], known, input)).filter((path) => path !== undefined);
+  }
+  // The kind says what the keys beside it mean.
+  return [issue.path.at(-1) === "kind" ? issue.path.slice(0, -1) : issue.path];
+}
+
+/** The input without what is wrong: a stand-in has its place where there is one, else it is left out. */
+function soundPart<T extends z.ZodType>(schema: T, input: unknown, issues: readonly z.core.$ZodIssue[]): z.output<T> {
+  const holder = { input: structuredClone(input) };
+  // Each round goes a level up or down at most, and no schema is as deep as this.
+  for (let left = issues, round = 0; round < 20; round++) {
+    for (const issue of left) {
+      if (issue.code !== "unrecognized_keys") replace(holder, issue.path);
+      else for (const key of issue.keys) delete (valueAt(holder.input, issue.path) as Record<string, unknown>)[key];
+    }
+    const parsed = schema.safeParse(holder.input);
+    if (parsed.success) return parsed.data;
+    left = parsed.error.issues;
+  }
+  throw new Error("no part of the config can be read");
+}
+
+function replace(holder: { input: unknown }, path: Path): void {
+  const standIn = path.length === 0 ? {} : standInFor(path);
+  const parent = valueAt(holder, ["input", ...path].slice(0, -1)) as Record<PropertyKey, unknown>;
+  const last = path.at(-1) ?? "input";
+  if (standIn !== undefined) parent[last] = standIn;
+  else if (last in parent) delete parent[last];
+  else replace(holder, path.slice(0, -1));
+}
+
+function valueAt(input: unknown, path: Path): unknown {
+  return path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], input);
+}
+
+/** The keys of the strict object at a path of what a schema takes. */
+function knownKeys(path: Path, schema: unknown, input: unknown): string[] {
+  let at = schema;
+  let value = input;
+  for (const part of path) {
+    const { shape, element } = unwrap(at, value);
+    at = typeof part === "number" ? element : shape?.[String(part)];
+    value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
+  }
+  return Object.keys(unwrap(at, value).shape ?? {});
+}
+
+interface Schema {
+  shape?: Record<string, z.core.$ZodType>;
+  element?: unknown;
+  /** Of a union that is told apart by `kind`. */
+  options?: Schema[];
+  /** Of what is processed before it is parsed. */
+  out?: Schema;
+  unwrap?: () => Schema;
+}
+
+/** The object or the list inside of `.default()`, `.optional()`, a preprocessed schema and, by the value's kind, of a union. */
+function unwrap(schema: unknown, value: unknown): Schema {
+  let at = schema as Schema;
+  while (at.shape === undefined && at.element === undefined) {
+    const kind = (isValues(value) ? value.kind : undefined) ?? "ssh";
+    const inner = at.options?.find((one) => z.safeParse(one.shape!.kind!, kind).success) ?? at.out ?? at.unwrap?.();
+    if (inner === undefined) break;
+    at = inner;
+  }
+  return at;
+}

@@ -1,0 +1,64 @@
+/** Rules between mirrors and other keys. */
+import { credentialsOf, hostOf } from "../../components/kubernetes/registries";
+import { valueText } from "../../model/messages";
+import type { Problem } from "../../model/problem";
+import type { Given } from "./rule";
+
+export function mirrorProblems({ config, secrets, values }: Given): Problem[] {
+  const { mirrors, bundle, cilium } = config;
+  const problems: Problem[] = [];
+  const [first] = Object.keys(mirrors.packages);
+  if (bundle !== undefined && first !== undefined) {
+    const allowed = "nothing beside bundle, which has the binaries";
+    problems.push({ path: `mirrors.packages.${first}`, got: "a mirror", allowed, fix: "Remove one of the two." });
+  }
+  if (cilium.chart !== undefined && mirrors.charts !== undefined) {
+    const allowed = "nothing beside ciliumChart";
+    problems.push({ path: "mirrors.charts.url", got: mirrors.charts.url, allowed, fix: "Remove one of the two." });
+  }
+  mirrors.registries.forEach(({ name }, i) => {
+    const same = mirrors.registries.findIndex((one) => one.name === name);
+    if (same === i) return;
+    problems.push({
+      path: `mirrors.registries[${i}].name`,
+      got: name,
+      allowed: `a registry of its own; mirrors.registries[${same}] has this one`,
+      fix: "Put the endpoints into one.",
+      about: [`mirrors.registries[${same}].name`],
+    });
+  });
+  return [...problems, ...credentialProblems(values.mirrors.registries, secrets.registryCredentials ?? "")];
+}
+
+/** Each line of credentials is for an endpoint, and none crosses the network in plain. */
+function credentialProblems(
+  registries: Given["values"]["mirrors"]["registries"],
+  registryCredentials: string,
+): Problem[] {
+  const credentials = credentialsOf(registryCredentials) ?? new Map<string, string>();
+  const all = registries.flatMap(({ endpoints, caFile }, i) =>
+    endpoints.map((endpoint, j) => ({ endpoint, caFile, key: `mirrors.registries[${i}].endpoints[${j}]` })),
+  );
+  const hosts = new Set(all.map(({ endpoint }) => hostOf(endpoint)));
+  const plain = all.filter(
+    ({ endpoint, caFile }) =>
+      endpoint.startsWith("http://") && (credentials.has(hostOf(endpoint)) || caFile !== undefined),
+  );
+  return [
+    ...plain.map(({ endpoint, caFile, key }) => ({
+      path: key,
+      got: endpoint,
+      allowed: `https where ${caFile === undefined ? "registryCredentials has a password for it, which would cross the network in plain" : "caFile is set"}`,
+      fix: "Use https.",
+    })),
+    ...[...credentials.keys()]
+      .filter((host) => !hosts.has(host))
+      .map((host) => ({
+        path: "registryCredentials",
+        wrong: `it has a line for ${valueText(host)}, which is the host of no endpoint`,
+        allowed: [...hosts].join(", ") || "none without mirrors.registries",
+        fix: "Correct the line, or remove it.",
+        about: ["registryCredentialsFile", "mirrors.registries", ...all.map(({ key }) => key)],
+      })),
+  ];
+}

@@ -1,0 +1,40 @@
+/**
+ * What has the place of a wrong value where something has to be there, so that all the rest can be judged: for keys that are
+ * required, and for those that rules ask no more of than whether they are set. No message shows one.
+ */
+import type { Path } from "../../model/problem";
+
+/** By key, with `#` for any position in a list. `i` is the position in the outermost list. */
+const standIns: Readonly<Record<string, (i: number) => unknown>> = {
+  nodes: () => [],
+  "nodes.#": () => ({}),
+  "nodes.#.name": (i) => `stand-in-${i}`,
+  "nodes.#.role": () => "worker",
+  "nodes.#.host": () => ({}),
+  "nodes.#.host.address": (i) => `stand-in-${i}.invalid`,
+  "nodes.#.taints.#": () => ({}),
+  "nodes.#.taints.#.key": () => "stand-in",
+  "nodes.#.taints.#.effect": () => "NoSchedule",
+  bundle: () => "/stand-in",
+  tailnetOauthClientId: () => "standIn",
+  "ec2.region": () => "stand-in-1",
+  "ec2.operatorCidrs": () => ["192.0.2.0/32"],
+  "ec2.operatorCidrs.#": () => "192.0.2.0/32",
+  "ec2.vpcId": () => "vpc-0",
+  "ec2.subnetIds": () => ["subnet-0"],
+  "ec2.subnetIds.#": () => "subnet-0",
+  "mirrors.packages.kubernetes.url": () => "https://stand-in.invalid",
+  "mirrors.packages.tailscale.url": () => "https://stand-in.invalid",
+  "mirrors.packages.docker.url": () => "https://stand-in.invalid",
+  "mirrors.registries.#": () => ({}),
+  "mirrors.registries.#.name": (i) => `stand-in-${i}.invalid`,
+  "mirrors.registries.#.endpoints": () => ["https://stand-in.invalid"],
+  "mirrors.registries.#.endpoints.#": () => "https://stand-in.invalid",
+  "mirrors.charts.url": () => "https://stand-in.invalid",
+};
+
+export function standInFor(path: Path): unknown {
+  const position = path.find((part) => typeof part === "number");
+  const key = path.map((part) => (typeof part === "number" ? "#" : String(part))).join(".");
+  return standIns[key]?.(position as number);
+}
