@@ -7,9 +7,6 @@ SNAPSHOTS=$TK_STATE/snapshots
 # How many of the automatic ones are kept.
 SNAPSHOT_COUNT=3
 
-# There from before the first byte of ours in $ETCD_DATA: only then may a reset delete what is in it.
-ETCD_OURS=$TK_STATE/etcd-ours
-
 # check_etcd_data: fails unless etcd's folder is empty, or what is in it is ours.
 check_etcd_data() {
     local found
