@@ -446,7 +446,7 @@ describe("stage control-plane, on a host with data of somebody's", () => {
     write(`${older}/var/lib/tailkube/joined`, "mark1\n");
     write(`${older}/etc/kubernetes/admin.conf`, "apiVersion: v1");
     expect(bash(stage(older, founder, alone)).stderr).to.match(/pki\/ca\.crt, .*, cannot be read on this host/);
-    write(`${older}/etc/kubernetes/pki/ca.crt`, `${founder.TK_CA_CRT}\n`);
+    write(`${older}/etc/kubernetes/pki/ca.crt`, `${given.TK_CA_CRT}\n`);
     ends(bash(stage(older, founder, alone)));
     expect(existsSync(`${older}/var/lib/tailkube/etcd-ours`)).to.equal(true);
   });
