@@ -1,6 +1,7 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { scriptText } from "./script-text";
+import { projectFolder } from "../../model/project";
 import { noteStep } from "./done";
 import { renderStdin, type Stage } from "./stages";
 import { asRoot, parseResult, type ScriptTarget } from "./remote-script";
@@ -55,6 +56,8 @@ export function operatorCommand(
       // The private key, an empty line, the host's script.
       stdin: pulumi.interpolate`${pulumi.output(to.privateKey).apply((key) => key.trim())}\n\n${script}`,
       addPreviousOutputInEnv: false,
+      // For tailkube-not-cleaned.log.
+      dir: projectFolder,
     },
   };
 }

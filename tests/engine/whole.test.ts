@@ -66,11 +66,11 @@ describe("the whole program by the engine", function () {
     const stack = await tailkube({ nodes });
     const { code, output } = await stack.run(["preview"], { NODE_OPTIONS: `--require ${broken}` });
     expect(code).to.not.equal(0);
-    const lines = readFileSync(join(root, "plan/cidr.ts"), "utf8").split("\n");
+    const lines = readFileSync(join(root, "model/cidr.ts"), "utf8").split("\n");
     const line = lines.findIndex((text) => text.includes("isValidCIDRFourPartDecimal(")) + 1;
     expect(output)
       .to.contain("Error: broken")
-      .and.to.match(new RegExp(`plan/cidr\\.ts:${line}:\\d+`));
+      .and.to.match(new RegExp(`model/cidr\\.ts:${line}:\\d+`));
   });
 
   it("is what the policy pack looks at: an unpinned host is refused", async () => {

@@ -4,6 +4,7 @@ import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
 import { fingerprint } from "../../../model/machine";
+import { inProject } from "../../../model/project";
 import { noteStep } from "../../hosts/done";
 import { ciliumValues, type Underlay } from "./values";
 import { clearKilledRevision } from "./helm-records";
@@ -37,7 +38,7 @@ export class Cilium extends pulumi.ComponentResource {
       const done = await clearKilledRevision(kubeconfig, step, { ...release, urn: hook.urn });
       if (done !== undefined) await pulumi.log.warn(done, this);
     };
-    const chart = config.cilium.chart ?? "cilium";
+    const chart = config.cilium.chart === undefined ? "cilium" : inProject(config.cilium.chart);
     const repo = config.mirrors.charts?.url ?? "https://helm.cilium.io";
     const values = pulumi
       .output(args.underlay)
@@ -57,7 +58,7 @@ export class Cilium extends pulumi.ComponentResource {
           ? {
               repositoryOpts: {
                 repo,
-                ...(config.mirrors.charts?.caFile !== undefined && { caFile: config.mirrors.charts.caFile }),
+                ...(config.mirrors.charts?.caFile !== undefined && { caFile: inProject(config.mirrors.charts.caFile) }),
               },
             }
           : {}),
