@@ -176,7 +176,7 @@ describe("the section security", () => {
       "security.podPidsLimit: 5 is refused. Allowed: 0 (no bound) or a whole number from 64 to 4194304.",
     ],
     [{ auditlog: true }, "security.auditlog: there is no such key."],
-    ["all", 'security: "all" is refused. Allowed: an object such as { podSecurity: baseline }.'],
+    ['"all"', 'security: "all" is refused. Allowed: an object such as { podSecurity: baseline }.'],
   ] as const) {
     it(`refuses ${JSON.stringify(value)} in one line`, () => {
       expect(() => load({ security: value }))
