@@ -98,7 +98,7 @@ kernel_settings() {
         key=${setting%%=*}
         if [ "$(sysctl -n "$key")" != "${setting#*=}" ]; then
             # A container that may not set a global limit keeps its own; it is an optimisation.
-            if sysctl -qw "$setting" 2>/dev/null; then changed "set $setting"; fi
+            if poll 2 sysctl -qw "$setting"; then changed "set $setting"; fi
         fi
     done
 }
@@ -271,6 +271,7 @@ configure_containerd() {
         mode=$(stat -c %a "$TK_STATE/backup.runtime$config")
         (umask 077 && printf '%s\n' "$text" >"$config.tailkube")
         missing=$(in_force "$config.tailkube") || fail "containerd would not take the setting '${missing:-of ours}' into this host's $config, which was not changed. Move that file away, or set it there"
+        rm -f -- "$config.tailkube"
     fi
     if install_text "$config" "$mode" "$text"; then restart=restart; fi
     # A run may have been killed between the file and the restart.

@@ -1062,7 +1062,10 @@ export class FakeCluster {
       return ok();
     }
     if (args[0] === "init") {
-      if (this.entries("/var/lib/etcd").length > 0 && !args.some((word) => word.includes("DirAvailable"))) {
+      if (
+        this.entries("/var/lib/etcd").length > 0 &&
+        !args.some((word) => /DirAvailable|^--skip-phases=preflight/.test(word))
+      ) {
         return no("[ERROR DirAvailable--var-lib-etcd]: /var/lib/etcd is not empty");
       }
       this.clusterVersion = this.binaries.kubeadm!;
