@@ -97,29 +97,39 @@ describe("renderStdin", () => {
     }
   });
 
-  it("has what each file calls: every function of host/lib and host/stages that a stage names is in it", () => {
+  it("has what each file uses: every function and every variable of host/lib and host/stages that a stage names is in it", () => {
     const files = ["lib", "stages"].flatMap((folder) =>
       readdirSync(join(__dirname, "../../../../host", folder)).map((file) => `${folder}/${file}`),
     );
-    const owner = new Map(
-      files.flatMap((file) =>
-        [...scriptText(file).matchAll(/^([a-z_0-9]+)\(\) /gm)].map((match) => [match[1]!, file] as const),
-      ),
-    );
+    const ownersOf = (pattern: RegExp) => {
+      const owners = new Map<string, string[]>();
+      for (const file of files) {
+        for (const [, name] of scriptText(file).matchAll(pattern)) {
+          owners.set(name!, [...(owners.get(name!) ?? []), file]);
+        }
+      }
+      return owners;
+    };
+    const kinds = [
+      {
+        owners: ownersOf(/^([a-z_0-9]+)\(\) /gm),
+        // Words where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
+        used: /(?:^\s*|[;|&(!{] ?|\b(?:if|then|else|elif|while|until|do) )([a-z][a-z_0-9]*_[a-z_0-9]+)\b(?!=)/gm,
+      },
+      { owners: ownersOf(/^([A-Z][A-Z0-9_]+)=/gm), used: /\$\{?([A-Z][A-Z0-9_]+)\b/g },
+    ];
     for (const stage of stages) {
       const own = new Set(stageFiles(stage));
       for (const file of own) {
-        // Words where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
         const code = scriptText(file).replace(/^\s*#.*$/gm, "");
-        const called = [
-          ...code.matchAll(
-            /(?:^\s*|[;|&(!{] ?|\b(?:if|then|else|elif|while|until|do) )([a-z][a-z_0-9]*_[a-z_0-9]+)\b(?!=)/gm,
-          ),
-        ];
-        const missing = called
-          .map((match) => match[1]!)
-          .filter((name) => owner.has(name) && !own.has(owner.get(name)!));
-        expect([...new Set(missing)], `${stage}: ${file}`).to.deep.equal([]);
+        for (const { owners, used } of kinds) {
+          const missing = [...code.matchAll(used)]
+            .map((match) => match[1]!)
+            .filter((name) => owners.has(name) && !owners.get(name)!.some((owner) => own.has(owner)))
+            // One that this file sets itself.
+            .filter((name) => !new RegExp(`\\b${name}=`).test(code));
+          expect([...new Set(missing)], `${stage}: ${file}`).to.deep.equal([]);
+        }
       }
     }
   });
