@@ -1,5 +1,30 @@
 import tseslint from "typescript-eslint";
 
+/** The house, from the top: a file imports nothing of a floor above its own. docs/develop/architecture.md has it in words. */
+const floors = [
+  "components/cluster",
+  "config",
+  "preview",
+  "components/kubernetes",
+  "components/network",
+  "components/hosts",
+  "model",
+];
+const oneWay = floors.map((floor, i) => ({
+  files: [`${floor}/**/*.ts`],
+  rules: {
+    "no-restricted-imports": [
+      "error",
+      {
+        patterns: ["index", ...floors.slice(0, i)].map((above) => ({
+          regex: `^(\\.\\./)+(components/)?${above.replace("components/", "")}(/|$)`,
+          message: `${floor} is below ${above}: imports go down only.`,
+        })),
+      },
+    ],
+  },
+}));
+
 export default tseslint.config(
   { ignores: ["node_modules/**", "lab/.state/**"] },
   ...tseslint.configs.recommendedTypeChecked,
@@ -31,4 +56,5 @@ export default tseslint.config(
       "@typescript-eslint/restrict-template-expressions": "off",
     },
   },
+  ...oneWay,
 );
