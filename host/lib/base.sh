@@ -332,16 +332,21 @@ mounts_below() {
 }
 
 # unmount_below FOLDER: nothing is mounted below it afterwards, or the stage fails: what is deleted there would be gone on
-# somebody's disk.
+# somebody's disk. A mount that the kubelet has begun, in a scope of its own, may come after the kubelet's end.
 unmount_below() {
-    local folder point points=()
+    local folder point points=() end=$((SECONDS + 10))
     folder=$(realpath -e -- "$1" 2>/dev/null) || return 0
-    mapfile -d '' -t points < <(mounts_below "$folder")
-    for point in "${points[@]}"; do
-        timeout --kill-after=5 30 umount -- "$point" 2>/dev/null || timeout --kill-after=5 30 umount -l -- "$point" 2>/dev/null || true
+    while true; do
+        mapfile -d '' -t points < <(mounts_below "$folder")
+        [ ${#points[@]} -gt 0 ] || return 0
+        for point in "${points[@]}"; do
+            timeout --kill-after=5 30 umount -- "$point" 2>/dev/null || timeout --kill-after=5 30 umount -l -- "$point" 2>/dev/null || true
+        done
+        mapfile -d '' -t points < <(mounts_below "$folder")
+        [ ${#points[@]} -gt 0 ] || return 0
+        [ "$SECONDS" -lt "$end" ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
+        sleep 1
     done
-    mapfile -d '' -t points < <(mounts_below "$folder")
-    [ ${#points[@]} = 0 ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
 }
 
 # The record of what was below a folder before anything of ours was.

@@ -64,7 +64,8 @@ function host(root: string, text: string, role = "control-plane"): string {
             local field; read -r _ _ _ _ field _ <<<"\${line//\\\\/\\\\\\\\}"
             [ "$(printf '%b.' "\${field//\\\\/\\\\0}")" = "$point." ] || kept+=$line$'\\n'
           done <"$TK_MOUNTS"
-          printf '%s' "$kept" >"$TK_MOUNTS" ;;
+          printf '%s' "$kept" >"$TK_MOUNTS"
+          [ ! -e "$ROOT/late" ] || { cat "$ROOT/late" >>"$TK_MOUNTS"; rm "$ROOT/late"; } ;;
         ctr) shift; ctr "$@" ;;
         # As the real one.
         kubeadm) log "$*"; find "$ROOT/var/lib/kubelet/" -mindepth 1 -delete; [ ! -e "$ROOT/kill" ] || { rm "$ROOT/kill"; kill -KILL $BASHPID; } ;;
@@ -106,12 +107,23 @@ describe("mounts_below and unmount_below", () => {
     write(`${volume}/data`, "the user's");
     write(`${root}/mountinfo`, mountinfo([volume]));
     write(`${root}/stuck`, "");
-    const { status, stderr } = bash(host(root, "reset_node"));
+    const { status, stderr } = bash(host(root, "sleep() { SECONDS=$((SECONDS + 5)); }\nreset_node"));
     expect(status).to.equal(1);
     expect(stderr).to.match(
       /cannot unmount .*my disk, so nothing below .*\/var\/lib\/kubelet was deleted\. Unmount it/,
     );
     expect(readFileSync(`${volume}/data`, "utf8")).to.equal("the user's");
+  });
+
+  it("see a mount that the kubelet had begun and that comes after its end", () => {
+    const root = temporaryFolder();
+    const [first, late] = [1, 2].map((pod) => `${root}/var/lib/kubelet/pods/${pod}/volumes/token`);
+    for (const path of [first!, late!]) mkdirSync(path, { recursive: true });
+    write(`${root}/mountinfo`, mountinfo([first!]));
+    write(`${root}/late`, mountinfo([late!]));
+    bashOk(host(root, `unmount_below ${root}/var/lib/kubelet`));
+    expect(readFileSync(`${root}/log`, "utf8")).to.equal(`umount ${first}\numount ${late}\n`);
+    expect(readFileSync(`${root}/mountinfo`, "utf8")).to.equal("");
   });
 });
 
