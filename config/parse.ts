@@ -101,7 +101,7 @@ function knownKeys(path: Path, schema: unknown, input: unknown): string[] {
 interface Schema {
   shape?: Record<string, z.core.$ZodType>;
   element?: unknown;
-  /** Of a union that is told apart by `kind`. */
+  /** Of a union; `kind` says which option a value is. */
   options?: Schema[];
   /** Of what is processed before it is parsed. */
   out?: Schema;

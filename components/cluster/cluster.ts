@@ -138,15 +138,15 @@ export class Cluster extends pulumi.ComponentResource {
           ];
     };
 
-    const steward = of(controlPlanes(config.nodes)[0]!);
+    const coordinator = of(controlPlanes(config.nodes)[0]!);
     const peers = new ClusterPeers(
       "cluster",
-      { on: steward.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
-      { parent: this, dependsOn: steward.needs },
+      { on: coordinator.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
+      { parent: this, dependsOn: coordinator.needs },
     );
     const clusterSecrets = new ClusterSecrets(
       "cluster",
-      { config, on: steward.member, ready: steward.ready },
+      { config, on: coordinator.member, ready: coordinator.ready },
       { parent: this },
     );
     // Of the certificates alone, which are no secret.
@@ -188,12 +188,14 @@ export class Cluster extends pulumi.ComponentResource {
     };
     const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
     const { controlPlane: first, reached: founded } = plane(firstPlane!, config.restoreSnapshot);
-    planes.push(new ClusterDepartures("cluster", { config, on: steward.member }, { parent: this, dependsOn: founded }));
+    planes.push(
+      new ClusterDepartures("cluster", { config, on: coordinator.member }, { parent: this, dependsOn: founded }),
+    );
     otherPlanes.forEach((node) => plane(node));
     this.certificates = pulumi.all(expiries);
     this.kubeconfig = first.kubeconfig;
     this.directKubeconfig = pulumi
-      .all([first.kubeconfig, steward.member.address, steward.member.host.address])
+      .all([first.kubeconfig, coordinator.member.address, coordinator.member.host.address])
       .apply(([kubeconfig, address, host]) => withServer(kubeconfig, operatorServer(config, host, address)));
 
     const joined: pulumi.Resource[] = [...planes];
@@ -210,7 +212,7 @@ export class Cluster extends pulumi.ComponentResource {
         "workers",
         {
           config,
-          by: steward.member,
+          by: coordinator.member,
           joiners: workerNodes.map(({ member }) => member),
           secrets: clusterSecrets.values,
         },
@@ -245,7 +247,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const settled = new ClusterSettle(
       "cluster",
-      { config, on: steward.member, members, secrets: clusterSecrets.values, release },
+      { config, on: coordinator.member, members, secrets: clusterSecrets.values, release },
       { parent: this, dependsOn: [...joined, cilium] },
     );
     const isDone = doneSince(stepsBefore);
@@ -263,7 +265,7 @@ export class Cluster extends pulumi.ComponentResource {
     if (config.checks) {
       new ClusterChecks(
         "cluster",
-        { config, underlay, on: steward.member, members, release },
+        { config, underlay, on: coordinator.member, members, release },
         { parent: this, dependsOn: settled },
       );
     }

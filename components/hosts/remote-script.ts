@@ -88,8 +88,8 @@ export class HostScript extends remote.Command {
 }
 
 /**
- * The same value, known to the engine as nobody's: a resource that is made from it does not go when those go that the value came
- * from (`pulumi destroy --target … --target-dependents`). It is waited for all the same.
+ * The same value without its dependencies: the engine keeps a resource made from it when it deletes the resources that the
+ * value came from (`pulumi destroy --target … --target-dependents`). The program still waits for the value.
  */
 export function unlinked<T>(value: pulumi.Output<T>): pulumi.Output<T> {
   // What outputs of all versions of the SDK have in common; only the types leave it out.

@@ -2,9 +2,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+/** Each is in several stages, and each stage is sent to several hosts. */
+const texts = new Map<string, string>();
+
 /** The text of a file below host/, such as `lib/base.sh` or `installed/routes.sh`, without its last line break. */
 export function scriptText(file: string): string {
-  return readFileSync(join(__dirname, "../../host", file), "utf8").replace(/\n$/, "");
+  const text = texts.get(file) ?? readFileSync(join(__dirname, "../../host", file), "utf8").replace(/\n$/, "");
+  texts.set(file, text);
+  return text;
 }
 
 /** A script that runs on a host by itself, as one text: files below host/ that it shares stand before it. */

@@ -13,11 +13,11 @@ export interface ClusterSecretsArgs {
 }
 
 /**
- * The cluster's authorities: made once, by kubeadm, on the host that founds the cluster, and kept in the stack's state
- * alone, encrypted. To the engine they come from nothing, so that no `pulumi destroy --target HOST --target-dependents` takes
- * them out of the state: a running cluster has no other copy of the seed, and with it of the key for its Secrets. With them a control plane needs no other's help to join, and a cluster can be restored when all of its
- * control planes are lost. Whoever can read the state's secrets is the cluster's administrator; so was, before, whoever can
- * read the SSH key in the stack's config.
+ * The cluster's authorities: kubeadm makes them once, on the host that inits the cluster, and only the stack's state keeps
+ * them, encrypted. With them a control plane joins without another's help, and a cluster can be restored when all of its
+ * control planes are lost. To the engine they depend on nothing, so `pulumi destroy --target HOST --target-dependents` leaves
+ * them in the state: a running cluster has no other copy of the seed, nor of the key for its Secrets that comes from it. A
+ * person who can read the state's secrets is the cluster's administrator, as is a person with the SSH key of the stack's config.
  */
 export class ClusterSecrets extends pulumi.ComponentResource {
   public readonly values: pulumi.Output<ClusterSecretValues>;

@@ -13,7 +13,7 @@ export interface ClusterSecretValues {
   etcdCaKey: string;
   frontProxyCaCrt: string;
   frontProxyCaKey: string;
-  /** The keys by which service accounts' tokens are signed. */
+  /** The keys that sign service accounts' tokens. */
   saPub: string;
   saKey: string;
 }

@@ -39,7 +39,7 @@ export class Worker extends pulumi.ComponentResource {
           ...nodeSecurityVariables(config, "worker"),
           TK_ENDPOINT_ADVICE: endpointAdvice(config),
           TK_MARK: member.mark,
-          // scripts/admit.sh waits for twelve of them.
+          // host/stages/admit.sh waits for twelve of them.
           TK_BEAT_SECONDS: "10",
           TK_DISCOVERY: pulumi
             .all([args.secrets, workerToken(member, args.secrets)])

@@ -33,7 +33,7 @@ export function ec2LanProblems({ values }: Given): Problem[] {
   return resting([...found, ...resting(ofVpc, "ec2.vpcId")], "nodeNetwork");
 }
 
-// Of an address that is not declared nobody knows before the machine is there.
+// An address that is not declared is unknown until the machine exists.
 function madeProblems({ nodes, nodeCidr, endpoint }: StackValues, vpcCidr: string): Problem[] {
   const networks = zoneSubnets(vpcCidr);
   const planes = nodes.filter(({ role }) => role === "control-plane");

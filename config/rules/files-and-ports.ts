@@ -13,7 +13,7 @@ import type { Given } from "./rule";
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems({ config, values }: Given): Problem[] {
   if (config.nodeNetwork === "lan") {
-    // There is no tailnet, and nobody asks its servers.
+    // Without a tailnet its servers are never asked.
     return [];
   }
   const servers = [

@@ -100,7 +100,7 @@ function tailnetProblems(values: StackValues): Problem[] {
   if (endpoint !== undefined && !isIPv4(endpoint)) {
     found.push({ path: "endpoint", got: endpoint, allowed: "an IPv4 address such as 10.200.0.1" });
   }
-  // 6443 is what it is where nobody set it.
+  // 6443 is its default.
   if (apiServerPort !== endpointPort && apiServerPort !== 6443) {
     const allowed = `endpointPort ${endpointPort} with nodeNetwork tailnet, for the endpoint is an address of each control plane`;
     found.push({ path: "apiServerPort", got: apiServerPort, allowed, fix: "Remove it.", about: ["endpointPort"] });

@@ -1,6 +1,6 @@
 /**
  * What has the place of a wrong value where something has to be there, so that all the rest can be judged: for keys that are
- * required, and for those that rules ask no more of than whether they are set. No message shows one.
+ * required, and for those of which rules ask only whether they are set. No message shows one.
  */
 import type { Path } from "../../model/problem";
 

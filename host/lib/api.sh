@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Who asks the API: the node by the kubelet's identity, a control plane as the administrator, or nobody, by /readyz.
+# Requests to the API: as the node, by the kubelet's identity; as the administrator, on a control plane; without credentials, to
+# /readyz.
 # Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT (of each API server).
 
 # kubectl's cache of what the API offers would stay in root's home.
@@ -7,8 +8,8 @@ export KUBECACHEDIR=$TK_RUN/kube-cache
 
 kubectl_node() { kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/kubelet.conf "$@"; }
 kubectl_admin() { kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-# api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials (/readyz is open
-# to anybody), for a joiner has none yet; kubectl would ask the terminal for a user name.
+# api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials, which /readyz does not
+# need, for a joiner has none yet; kubectl would ask the terminal for a user name.
 api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
 endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 

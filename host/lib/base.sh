@@ -209,7 +209,7 @@ mark_readers() {
     [[ $1 != */etc/systemd/system/* ]] || : >"$TK_RUN/reload" || fail "cannot write below $TK_RUN: is it full or read-only?"
 }
 
-# reload_units: systemd reads its units again if any of ours has changed since it did.
+# reload_units: makes systemd read its units again if this program has changed one since.
 reload_units() {
     [ -e "$TK_RUN/reload" ] || return 0
     systemctl daemon-reload || fail "systemd does not read its units again ('systemctl daemon-reload' on this host says why), so what was changed is not in force"
@@ -332,20 +332,19 @@ mounts_below() {
 }
 
 # unmount_below FOLDER: nothing is mounted below it afterwards, or the stage fails: what is deleted there would be gone on
-# somebody's disk. A mount that the kubelet has begun, in a scope of its own, may come after the kubelet's end.
+# another disk. A mount that the kubelet has begun, in a scope of its own, may come after the kubelet's end.
 unmount_below() {
-    local folder point points=() end=$((SECONDS + 10))
+    local folder point points before='' end=$((SECONDS + 10))
     folder=$(realpath -e -- "$1" 2>/dev/null) || return 0
     while true; do
         mapfile -d '' -t points < <(mounts_below "$folder")
         [ ${#points[@]} -gt 0 ] || return 0
+        [ "$SECONDS" -lt "$end" ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
+        [ "${points[*]}" != "$before" ] || sleep 1
+        before=${points[*]}
         for point in "${points[@]}"; do
             timeout --kill-after=5 30 umount -- "$point" 2>/dev/null || timeout --kill-after=5 30 umount -l -- "$point" 2>/dev/null || true
         done
-        mapfile -d '' -t points < <(mounts_below "$folder")
-        [ ${#points[@]} -gt 0 ] || return 0
-        [ "$SECONDS" -lt "$end" ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
-        sleep 1
     done
 }
 

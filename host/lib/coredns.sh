@@ -50,7 +50,7 @@ dns_nodes() {
 }
 
 # kubeadm starts CoreDNS when there is one node, and nothing moves its pods later. Its own anti-affinity is a preference that
-# also counts the pods being replaced; so the new ones are told apart by their hash. The constraint, too, is a preference: with
+# also counts the pods being replaced; so the constraint knows the new ones by their hash. The constraint, too, is a preference: with
 # one node left, both pods have to run there. kubeadm's object is patched, never replaced; kubeadm may drop the constraint in an
 # upgrade, and then this looks again at where the pods are. One restart for each run at most.
 spread_dns() {

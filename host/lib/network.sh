@@ -4,7 +4,7 @@
 # Given: TK_POD_CIDR, TK_POD_ROUTING, TK_ENDPOINT (in a tailnet: an IPv4 address), TK_HOST_GUARD (text of host/installed/guard.sh).
 
 # guard_network apply|remove: from here on this host puts its network back by itself unless the operator's machine reaches it
-# again from outside and says so (host/guard.sh, operator/ssh.sh).
+# again from outside and says so (installed/guard.sh, operator/ssh.sh).
 guard_network() {
     [ -n "${TK_HOST_GUARD:-}" ] || return 0
     { mkdir -p "$TK_STATE/guard" && printf '%s\n' "$TK_HOST_GUARD" >"$TK_STATE/guard/guard" && bash "$TK_STATE/guard/guard" save "$1" $$; } ||
@@ -58,7 +58,7 @@ REMEMBERED_SYSCTLS=(net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.ip
     vm.panic_on_oom kernel.timer_migration kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes
     fs.inotify.max_user_instances fs.inotify.max_user_watches)
 
-# The reverse path filters of the interfaces that are there: host/network.sh may loosen some.
+# The reverse path filters of the interfaces that are there: installed/network.sh may loosen some.
 interface_filters() {
     local path
     for path in /proc/sys/net/ipv4/conf/*/rp_filter; do

@@ -187,7 +187,7 @@ restore_prefs() {
 }
 
 # What a subnet router's users rely on where routed pods forbid Tailscale's own masquerading, which would hide pods' addresses,
-# too: the same for everything but pods. host/routes.sh keeps it.
+# too: the same for everything but pods. installed/routes.sh keeps it.
 masquerade_table() {
     cat <<EOF
 table inet tailkube_masquerade

@@ -50,7 +50,7 @@ own_mark() {
 }
 
 # joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
-# worker as joined from then on, and lets it in no more.
+# worker as joined from then on, and does not let it in again.
 joined_before() {
     owned "$SENTINEL" && [ -e /etc/kubernetes/kubelet.conf ] || return 1
     ask 90 "whether this host's earlier join came to its end, to the API" own_mark
@@ -71,7 +71,7 @@ join_as_worker() {
     wait_for 180 "the cluster does not take this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
     wait_for 60 "the API does not take the word that this host is no member of the cluster" deny_membership
     wait_for 180 "the cluster still has the Node $TK_NODE that this host left when it was cleaned. The admission on the first control plane removes it: its error says why it did not" is_forgotten
-    # With nothing open that anybody waits for: neither the connection's output nor the host's lock.
+    # It holds nothing open that another process waits for: neither the connection's output nor the host's lock.
     if [ "$TK_BEAT_SECONDS" != 0 ]; then keep_saying "$$" </dev/null >/dev/null 2>&1 9>&- & fi
     run_kubeadm join
     changed "kubeadm join"

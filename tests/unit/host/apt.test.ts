@@ -7,6 +7,7 @@ import {
   assignments,
   bash,
   bashOk,
+  logOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -38,9 +39,6 @@ function host(root: string, text: string): string {
     ].join("\n"),
   );
 }
-
-const logOf = (root: string) =>
-  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 
 describe("apt_install", () => {
   it("removes no package, asks nothing, and keeps a host's own configuration files", () => {

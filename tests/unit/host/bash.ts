@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  existsSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -91,6 +92,10 @@ export function snapshot(folder: string): Record<string, string> {
     }),
   );
 }
+
+/** What the fakes on a host took notes of, a line each; none if nothing was asked of them. */
+export const logOf = (root: string): string[] =>
+  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 
 /** The files of a stage, or of single files with all that they require, without lib/base.sh, which `withLibrary` has. */
 export const partsOf = (...names: string[]): string[] => [

@@ -1,8 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
 import { derivedHostKey } from "../../../model/ssh-key";
-import { bash, type Finished, removeTemporaryFolders, snapshot, temporaryFolder, withLibrary, write } from "./bash";
+import {
+  bash,
+  type Finished,
+  logOf,
+  removeTemporaryFolders,
+  snapshot,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 afterEach(removeTemporaryFolders);
 
@@ -55,8 +64,6 @@ function answer({ stdout, stderr, status }: Finished): Answer {
   return JSON.parse(stdout) as Answer;
 }
 
-const logOf = (root: string) =>
-  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 const keysOf = (root: string) => readdirSync(`${root}/etc/ssh`).sort();
 
 describe("stage first-boot", () => {

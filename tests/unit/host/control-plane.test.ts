@@ -5,6 +5,7 @@ import {
   assignments,
   bash,
   type Finished,
+  logOf,
   partsOf,
   removeTemporaryFolders,
   snapshot,
@@ -190,8 +191,6 @@ a2 cp2 false https://100.64.0.2:2380 -" ;;
   );
 }
 
-const logOf = (root: string) =>
-  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 const isJoined = (root: string) => existsSync(`${root}/var/lib/tailkube/joined`);
 const dataOf = (root: string) => readFileSync(`${root}/var/lib/etcd/member/db`, "utf8").trim();
 /** What changes something, in order. */

@@ -11,7 +11,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -390,6 +389,3 @@ export function resetRoot(root: string): void {
   }
   layOut(root);
 }
-
-export const readLog = (root: string, path: string) =>
-  existsSync(root + path) ? readFileSync(root + path, "utf8") : "";

@@ -8,6 +8,7 @@ import {
   assignments,
   bash,
   bashOk,
+  logOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -82,7 +83,6 @@ function host(root: string, text: string, { major = 2, bundle = "", version = ""
 }
 
 const read = (root: string, file: string) => readFileSync(`${root}/${file}`, "utf8");
-const logOf = (root: string) => (existsSync(`${root}/log`) ? read(root, "log").trim().split("\n") : []);
 const config = "etc/containerd/config.toml";
 const state = "var/lib/tailkube";
 

@@ -5,6 +5,7 @@ import {
   assignments,
   bash,
   bashOk,
+  logOf,
   partsOf,
   removeTemporaryFolders,
   temporaryFolder,
@@ -13,9 +14,6 @@ import {
 } from "./bash";
 
 afterEach(removeTemporaryFolders);
-
-const logOf = (root: string) =>
-  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 
 const given = {
   TK_ENDPOINT: "10.200.0.1",

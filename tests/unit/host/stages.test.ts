@@ -8,6 +8,7 @@ import {
   assignments,
   bash,
   bashOk,
+  logOf,
   partsOf,
   removeTemporaryFolders,
   temporaryFolder,
@@ -57,9 +58,6 @@ function stage(root: string, name: Stage, more: Record<string, string>, text: st
     name,
   );
 }
-
-const logOf = (root: string) =>
-  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 
 describe("wait_for_cilium", () => {
   /** Which rollouts are waited for; `answers` is how often the API has to be asked which workloads there are. */

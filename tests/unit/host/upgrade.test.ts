@@ -5,6 +5,7 @@ import {
   assignments,
   bash,
   bashOk,
+  logOf,
   partsOf,
   removeTemporaryFolders,
   temporaryFolder,
@@ -14,8 +15,6 @@ import {
 
 afterEach(removeTemporaryFolders);
 
-const logOf = (root: string) =>
-  existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 const changedBy = (stdout: string) => (JSON.parse(stdout) as { changed: string[] }).changed;
 
 const given = {
