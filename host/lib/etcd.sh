@@ -54,7 +54,8 @@ yield_etcd_lead() {
 # snapshot_etcd WHAT-FOR: an automatic snapshot; the oldest of the automatic ones give way.
 snapshot_etcd() {
     local file said
-    file=$SNAPSHOTS/auto-$(date -u +%Y%m%dT%H%M%SZ)-$1.db
+    # The run before may have failed after its own snapshot, in this very second.
+    until file=$SNAPSHOTS/auto-$(date -u +%Y%m%dT%H%M%SZ)-$1.db && [ ! -e "$file" ]; do sleep 1; done
     own "$SNAPSHOTS"
     (umask 077 && mkdir -p "$SNAPSHOTS")
     own "$file"

@@ -288,6 +288,16 @@ describe("lib/etcd.sh", () => {
     expect(statSync(folder).mode & 0o777).to.equal(0o755);
   });
 
+  it("names two snapshots of one second apart: a run that failed after its own may be followed at once", () => {
+    const root = temporaryFolder();
+    write(`${root}/var/lib/tailkube/snapshots/auto-20260101T000000Z-1.36.1.db`, "former");
+    const clock = `date() { cat "$ROOT/now" 2>/dev/null || echo 20260101T000000Z; }
+      sleep() { log "sleep $1"; echo 20260101T000001Z >"$ROOT/now"; }`;
+    const command = 'etcd_command() { log "${2##*/}"; [ ! -e "$2" ] && echo made >"$2"; }';
+    bashOk(stage(root, files, {}, `${clock}\n${command}\nsnapshot_etcd 1.36.1`));
+    expect(logOf(root)).to.deep.equal(["sleep 1", "auto-20260101T000001Z-1.36.1.db"]);
+  });
+
   it("stops an upgrade that has no snapshot", () => {
     const { status, stderr } = bash(
       stage(
