@@ -1,5 +1,5 @@
 /** What the lab tests do with the lab: its commands, its hosts and its cluster. */
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { killSession, processesOf } from "./processes";
@@ -14,27 +14,52 @@ export type HostName = (typeof hosts)[number];
  * error repeats what the command complained of at its end.
  */
 export function run(command: string, args: readonly string[], seconds: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(join(root, command), args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
-    let text = "";
-    const pass = (to: NodeJS.WriteStream) => (data: Buffer) => {
-      to.write(data);
-      text = (text + data.toString()).slice(-20_000);
-    };
-    child.stdout.on("data", pass(process.stdout));
-    child.stderr.on("data", pass(process.stderr));
-    const timer = setTimeout(() => killSession(child.pid!), seconds * 1000);
+  const running = start(command, args);
+  const timer = setTimeout(() => killSession(running.child.pid!), seconds * 1000);
+  return running.exit.then(async (how) => {
+    clearTimeout(timer);
+    if (how !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${how}${await running.complaints()}`);
+  });
+}
+
+export interface Running {
+  child: ChildProcess;
+  /** The exit status, or the name of the signal that ended it; rejects if the command cannot be started. */
+  exit: Promise<number | NodeJS.Signals>;
+  ended: () => boolean;
+  /** What it complained of at its end, each line after a line break; waits for its last words. */
+  complaints: () => Promise<string>;
+}
+
+/** Starts a command of the project, in a session of its own, with its output on the terminal. */
+export function start(command: string, args: readonly string[]): Running {
+  const child = spawn(join(root, command), args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let text = "";
+  const pass = (to: NodeJS.WriteStream) => (data: Buffer) => {
+    to.write(data);
+    text = (text + data.toString()).slice(-20_000);
+  };
+  child.stdout.on("data", pass(process.stdout));
+  child.stderr.on("data", pass(process.stderr));
+  const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  let ended = false;
+  const exit = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", (code, signal) => {
-      clearTimeout(timer);
-      if (code === 0) return resolve();
-      const fail = () =>
-        reject(new Error(`${command} ${args.join(" ")} ended with ${code ?? signal}${complaints(text)}`));
-      // Its last words may still be on their way; what it left running may never close the pipe.
-      child.on("close", fail);
-      setTimeout(fail, 2000);
+      ended = true;
+      resolve(code ?? signal!);
     });
   });
+  return {
+    child,
+    exit,
+    ended: () => ended,
+    complaints: async () => {
+      // Its last words may still be on their way; what it left running may never close the pipe.
+      await Promise.race([closed, sleep(2)]);
+      return complaintsIn(text);
+    },
+  };
 }
 
 /**
@@ -52,7 +77,7 @@ export async function bareHosts(names: readonly string[] = [], sources?: "bundle
 }
 
 /** The last lines of a run that complain; if none does, its last ones. */
-function complaints(text: string): string {
+function complaintsIn(text: string): string {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   // A line of progress has a sign and a type before a resource's name.
   const complaining = lines.filter((line) => /error|fail/i.test(line) && !/^ *[-+~@]+ +[\w:]+:\w/.test(line));
@@ -71,12 +96,8 @@ export async function killUpWhen(
   seconds: number,
   stop?: string,
 ): Promise<void> {
-  const child = spawn(join(root, "lab/engine"), ["up"], {
-    cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
-    detached: true,
-  });
-  let ended = false;
+  const up = start("lab/engine", ["up"]);
+  const { child } = up;
   let asking: ReturnType<typeof spawn> | undefined;
   // One that fails is begun again.
   const stopWhenItEnds = () => {
@@ -86,19 +107,16 @@ export async function killUpWhen(
     asking.on("exit", (code) => {
       const cli = processesOf(child.pid!).filter(({ command }) => /\/pulumi up /.test(command));
       if (code === 0) for (const { pid } of cli) process.kill(pid, "SIGSTOP");
-      else if (!ended) stopWhenItEnds();
+      else if (!up.ended()) stopWhenItEnds();
     });
   };
-  const exit = new Promise<void>((resolve) =>
-    child.on("exit", () => {
-      ended = true;
-      asking?.kill();
-      resolve();
-    }),
-  );
+  const exit = up.exit.finally(() => asking?.kill());
   if (stop !== undefined) stopWhenItEnds();
   for (const end = Date.now() + seconds * 1000; ; await sleep(0.2)) {
-    if (ended) throw new Error(`the run ended before it could be killed in the middle of ${what}`);
+    if (up.ended())
+      throw new Error(
+        `the run ended with ${await exit} before it could be killed in the middle of ${what}${await up.complaints()}`,
+      );
     if (condition()) break;
     if (Date.now() > end) {
       killSession(child.pid!);

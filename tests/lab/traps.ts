@@ -3,7 +3,6 @@
  * host's PATH, which lets everything else through. A test arms one, starts a run, waits until the stage is in it, and then kills
  * the stage or cuts the host's power.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import * as lab from "./lab";
 import { killSession } from "./processes";
 
@@ -65,9 +64,9 @@ function killStages(host: lab.HostName): void {
 }
 
 /** Ends a run of the engine with all its processes, as a closed terminal would not even do. */
-async function killEngine(child: ChildProcess, exit: Promise<number | null>): Promise<void> {
-  if (child.exitCode === null) killSession(child.pid!);
-  await exit;
+async function killEngine(engine: lab.Running): Promise<void> {
+  if (!engine.ended()) killSession(engine.child.pid!);
+  await engine.exit;
 }
 
 /**
@@ -82,20 +81,14 @@ export async function interrupt(
   seconds = 900,
 ): Promise<void> {
   arm(trap);
-  const child = spawn("lab/engine", [verb], { cwd: lab.root, stdio: ["ignore", "inherit", "inherit"], detached: true });
-  let ended = false;
-  const exit = new Promise<number | null>((resolve) =>
-    child.on("exit", (code) => {
-      ended = true;
-      resolve(code);
-    }),
-  );
+  const engine = lab.start("lab/engine", [verb]);
   const where = `${trap.command} ${trap.matching} on ${trap.host}`;
   const start = Date.now();
   while (lab.onHost(trap.host, "test -e /run/trap/reached && echo yes").trim() !== "yes") {
-    if (ended) throw new Error(`the run ended before it came to ${where}`);
+    if (engine.ended())
+      throw new Error(`the run ended with ${await engine.exit} before it came to ${where}${await engine.complaints()}`);
     if (Date.now() - start > seconds * 1000) {
-      await killEngine(child, exit);
+      await killEngine(engine);
       throw new Error(`the run did not come to ${where} within ${seconds} s`);
     }
     await lab.sleep(0.3);
@@ -107,17 +100,17 @@ export async function interrupt(
     killStages(trap.host);
     // The engine hears of it; other hosts' stages go on to their end, an admission for up to 900 s.
     // In steps: one long timer would hold up the end of the whole suite.
-    for (let waited = 0; !ended && waited < 1200; waited++) await lab.sleep(1);
-    const code = ended ? await exit : undefined;
+    for (let waited = 0; !engine.ended() && waited < 1200; waited++) await lab.sleep(1);
+    const code = engine.ended() ? await engine.exit : undefined;
     if (code === undefined) {
-      await killEngine(child, exit);
+      await killEngine(engine);
       throw new Error(`the run did not end within 1200 s after its stage was killed at ${where}`);
     }
     if (code === 0) throw new Error(`the run ended well although its stage was killed at ${where}`);
   } else {
     await lab.run("lab/hosts/hosts", ["kill", trap.host], 120);
     // Its connection to the dead host would last for minutes.
-    await killEngine(child, exit);
+    await killEngine(engine);
     await lab.run("lab/hosts/hosts", ["start", trap.host], 300);
   }
   disarm(trap);
