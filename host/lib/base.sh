@@ -484,8 +484,8 @@ unit_stop() {
 APT_OPTIONS=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -y -q --no-install-recommends)
 
-# apt_removals ARGUMENT...: the packages that an installation would remove, each with a blank behind it.
-apt_removals() { apt-get install --simulate "${APT_OPTIONS[@]}" "$@" 2>/dev/null </dev/null | awk '$1 == "Remv" {printf "%s ", $2}'; }
+# apt_removals ARGUMENT...: the packages that an installation would remove, each with a blank behind it. Fails without an answer.
+apt_removals() { apt-get install --simulate "${APT_OPTIONS[@]}" "$@" </dev/null | awk '$1 == "Remv" {printf "%s ", $2}'; }
 
 # apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known. It never removes a package.
 apt_get_install() {
@@ -495,7 +495,7 @@ apt_get_install() {
         dpkg --configure -a --force-confdef --force-confold >"$log" 2>&1 </dev/null || true
         apt_refresh
         if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
-            removed=$(apt_removals "$@") || true
+            removed=$(apt_removals "$@" 2>/dev/null) || true
             [ -z "$removed" ] || fail "apt-get install $* would remove ${removed% } from this host, and tailkube removes no package. Remove it yourself if nothing needs it, or change the versions that the config asks for"
             fail "apt-get install $*: $(log_tail "$log" 3)"
         fi

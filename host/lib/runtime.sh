@@ -332,7 +332,8 @@ install_containerd_package() {
         fi
         docker_repository
         exact=$(apt_version containerd.io "$wanted") || fail "neither this host's repositories nor Docker's have containerd $wanted; 'apt-cache madison containerd containerd.io' lists theirs"
-        removed=$(apt_removals "containerd.io=$exact" | tr ' ' '\n' | awk 'NF && !/^(containerd|runc)$/ {printf "%s ", $1}') || true
+        ask 60 "what an installation of containerd.io $exact would remove from this host (apt-get install --simulate)" apt_removals "containerd.io=$exact"
+        removed=$(tr ' ' '\n' <<<"$ANSWER" | awk 'NF && !/^(containerd|runc)$/ {printf "%s ", $1}')
         [ -z "$removed" ] || fail "containerd $wanted is in Docker's package containerd.io alone, which would remove ${removed% } from this host. Remove tailkube:containerdVersion, or remove these yourself if nothing needs them"
         apt_replace "containerd.io=$exact"
         ;;

@@ -275,6 +275,24 @@ describe("packages on a host", () => {
       expect(at("2.9.9", "").stderr).to.match(/neither this host's repositories nor Docker's have containerd 2\.9\.9/);
     });
 
+    it("stays until apt has said what would go with it, and is not replaced where apt does not say", () => {
+      const replaced = (simulate: string) => {
+        const root = temporaryFolder();
+        write(`${root}/bin/containerd`, "", 0o755);
+        const apt = `apt-get() { case "$*" in *--simulate*) ${simulate} ;; esac; };`;
+        const run = shop(root, "", "containerd.io 2.4.2-1\\n", `${has} ${apt} install_containerd_package`, {
+          version: "2.4.2",
+        });
+        return { ...run, replaced: acts(root).filter((line) => line.startsWith("replace")) };
+      };
+      const silent = replaced('echo "E: Unable to parse package file" >&2; return 100');
+      expect(silent).to.deep.include({ status: 1, replaced: [] });
+      expect(silent.stderr).to.match(/no answer .* would remove .*E: Unable to parse package file/);
+      const once = replaced('[ -e "$ROOT/asked" ] || { : >"$ROOT/asked"; return 100; }; echo "Remv docker.io [20]"');
+      expect(once).to.deep.include({ status: 1, replaced: [] });
+      expect(once.stderr).to.match(/containerd\.io alone, which would remove docker\.io from this host/);
+    });
+
     it("is upgraded where it has the version, and left alone where none is wanted", () => {
       const { root } = at("1.7.24", "", "containerd 1.7.24~ds1-6\\n");
       expect(acts(root)).to.deep.equal(["install containerd=1.7.24~ds1-6"]);
