@@ -532,7 +532,7 @@ describe("stage admit", () => {
     }`;
   const declared = 'declare {"data":{"w1":"100.64.0.21","w2":"100.64.0.22"}}';
   const closed =
-    "-n kube-system delete secret,configmap,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
+    "-n kube-system delete secret,configmap,role,rolebinding --selector tailkube.dev/admission --ignore-not-found --wait=false";
   const closedW1 = closed.replace("admission", "admission=w1");
 
   it("opens the door for those that have not joined, waits for their own marks, and closes it", () => {
@@ -864,6 +864,13 @@ describe("stage admit", () => {
         if kill -0 $old 2>/dev/null; then wait $old || true; fi`,
       ),
     );
+    expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+  });
+
+  it("waits for what an admission that was killed has started, and has still open what it had", () => {
+    const root = temporaryFolder();
+    const killed = `bash -c 'exec 7>>"$0"; flock 7; echo $$ >"$0"; sleep 1 & kill -9 $$' "$TK_RUN/admit.pid" || true`;
+    expect(bash(stage(root, "admit", joiners, `${killed}\n${kubectl(4)}\napply`)).status).to.equal(0);
     expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
   });
 });
