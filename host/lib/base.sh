@@ -321,13 +321,13 @@ forget_files() {
 TK_MOUNTS=/proc/self/mountinfo
 
 # mounts_below FOLDER: what is mounted below it, newest first, each ended by NUL: the kernel writes blanks and line breaks as
-# octal numbers.
+# octal numbers. Fails without an answer.
 mounts_below() {
     local i point points=()
     while read -r _ _ _ _ point _; do
         printf -v point '%b.' "${point//\\/\\0}"
         [[ $point != "${1%/}"/* ]] || points+=("${point%.}")
-    done <"$TK_MOUNTS"
+    done <"$TK_MOUNTS" || return
     for ((i = ${#points[@]} - 1; i >= 0; i--)); do printf '%s\0' "${points[i]}"; done
 }
 
@@ -338,6 +338,7 @@ unmount_below() {
     folder=$(realpath -e -- "$1" 2>/dev/null) || return 0
     while true; do
         mapfile -d '' -t points < <(mounts_below "$folder")
+        wait "$!" || fail "cannot read what is mounted below $1 ($TK_MOUNTS), so nothing there was deleted"
         [ ${#points[@]} -gt 0 ] || return 0
         [ "$SECONDS" -lt "$end" ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
         [ "${points[*]}" != "$before" ] || sleep 1

@@ -210,6 +210,19 @@ own_containerd_settings() {
     esac
 }
 
+# their_containerd_config: prints the path of the config.toml that the host had before us, which may have been a link.
+their_containerd_config() {
+    local config=/etc/containerd/config.toml copy
+    copy=$TK_STATE/backup.runtime$config
+    if [ -L "$copy" ]; then
+        (cd "${config%/*}" && realpath -- "$(readlink -- "$copy")")
+    elif [ -e "$copy" ]; then
+        echo "$copy"
+    else
+        echo "$config"
+    fi
+}
+
 # wanted_containerd_config: the text of config.toml. Where the host had one before us it is theirs, with our settings in it:
 # containerd 1.x takes a table of a file that another one imports in the place of the whole of the former, mirrors and runtimes
 # with it, so a file beside theirs would not do.
@@ -220,9 +233,8 @@ wanted_containerd_config() {
         return
     fi
     ours=$(own_containerd_settings) || exit
-    theirs=$TK_STATE/backup.runtime$config
     # Beside its own place, for it may name what it imports relative to that.
-    [ -e "$theirs" ] || theirs=$config
+    theirs=$(their_containerd_config)
     # It may hold passwords of registries.
     umask 077
     # Docker's package comes with CRI disabled, and a dump leaves out what is.
@@ -268,7 +280,7 @@ configure_containerd() {
     text=${text%x}
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ]; then
         text=${text%$'\n'}
-        mode=$(stat -c %a "$TK_STATE/backup.runtime$config")
+        mode=$(stat -Lc %a "$(their_containerd_config)")
         (umask 077 && printf '%s\n' "$text" >"$config.tailkube")
         missing=$(in_force "$config.tailkube") || fail "containerd would not take the setting '${missing:-of ours}' into this host's $config, which was not changed. Move that file away, or set it there"
         rm -f -- "$config.tailkube"
@@ -354,7 +366,7 @@ install_containerd() {
             # What containerd keeps is removed with it only if there was nothing before.
             if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ] && ! owned /var/lib/containerd/.tailkube runtime; then
                 make_parents /var/lib/containerd/.
-                remember containerd-mode "$(stat -c %a /var/lib/containerd)"
+                remember containerd-mode "$(stat -Lc %a /var/lib/containerd)"
                 own /var/lib/containerd/.tailkube
             fi
             for binary in containerd containerd-shim-runc-v2 ctr; do
@@ -503,7 +515,7 @@ remove_runtime() {
         fi
     fi
     if [ -z "$TK_BUNDLE" ]; then restore_holds; fi
-    [ ! -e "$TK_STATE/backup.runtime/etc/containerd/config.toml" ] || restore=1
+    [[ $(their_containerd_config) = /etc/containerd/config.toml ]] || restore=1
     restore_files
     systemctl daemon-reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then

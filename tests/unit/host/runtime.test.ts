@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
@@ -114,6 +114,24 @@ describe("containerd's configuration on a host", () => {
       expect(bashOk(host(root, "claim_host; configure_containerd; result", { major }))).to.equal('{"changed":[]}\n');
       bashOk(host(root, "undo_files"));
       expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": "600 # theirs\n" });
+    });
+  }
+
+  for (const link of ["../../theirs/config.toml", "ROOT/theirs/config.toml"]) {
+    it(`may be a link to ${link}: ours is as closed as theirs, and the link comes back`, () => {
+      const root = temporaryFolder();
+      const to = link.replace("ROOT", root);
+      write(`${root}/theirs/config.toml`, "# theirs\n", 0o640);
+      mkdirSync(`${root}/etc/containerd`, { recursive: true });
+      symlinkSync(to, `${root}/${config}`);
+      bashOk(host(root, "claim_host; configure_containerd; result"));
+      expect(snapshot(`${root}/etc/containerd`)["config.toml"]).to.match(/^640 /);
+      expect(read(root, config)).to.include("root = '/data/containerd'");
+      expect(bashOk(host(root, "claim_host; configure_containerd; result"))).to.equal('{"changed":[]}\n');
+      bashOk(host(root, "unit_stop() { :; }; remove_runtime"));
+      expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": `777 ${to}` });
+      expect(snapshot(`${root}/theirs`)).to.deep.equal({ "config.toml": "640 # theirs\n" });
+      expect(logOf(root)).to.include("systemctl try-restart containerd.service");
     });
   }
 
@@ -382,6 +400,18 @@ describe(`remove_runtime (${placesTried})`, function () {
       bashOk(host(root, settle));
       expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
     }
+  });
+
+  it("gives the folder of a containerd of ours its own mode back, where that is a link to another disk", () => {
+    const root = temporaryFolder();
+    for (const name of ["containerd", "containerd-shim-runc-v2", "ctr"]) write(`${root}/b/bin/${name}`, name, 0o755);
+    mkdirSync(`${root}/disk`, { mode: 0o711 });
+    mkdirSync(`${root}/var/lib`, { recursive: true });
+    symlinkSync(`${root}/disk`, `${root}/var/lib/containerd`);
+    const install = `command() { case $2 in containerd) [ -e $ROOT/usr/local/bin/containerd ] ;; *) builtin command "$@" ;; esac; }; claim_host; install_containerd`;
+    bashOk(host(root, install, { bundle: `${root}/b` }));
+    bashOk(host(root, settle));
+    expect(statSync(`${root}/disk`).mode & 0o7777).to.equal(0o711);
   });
 
   for (const ours of [true, false]) {
