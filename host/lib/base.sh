@@ -224,6 +224,9 @@ read_again() {
     changed "${2}ed $1"
 }
 
+# put_in_place PATH: PATH.tailkube takes its place, whole, and survives a power cut there.
+put_in_place() { sync -- "$1.tailkube" && mv -f -- "$1.tailkube" "$1" && to_disk "$1"; }
+
 # install_text PATH MODE TEXT: writes the file if it differs. Returns 0 if it changed, 1 if not.
 install_text() {
     local path=$1 mode=$2 text=$3
@@ -238,7 +241,8 @@ install_text() {
     mark_readers "$path"
     # Callers ask `if install_text`, where the shell does not stop at an error by itself.
     # It may hold a secret, which must not lie open until its mode is set.
-    { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
+    # On the disk, for no later run looks at it again once the stage is done.
+    { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && put_in_place "$path"; } ||
         fail "cannot write $path: is the disk full or read-only?"
     changed "wrote $path"
 }
@@ -252,7 +256,7 @@ install_binary() {
     make_parents "$2"
     own "$2"
     mark_readers "$2"
-    { install -m 0755 -- "$1" "$2.tailkube" && mv -f -- "$2.tailkube" "$2"; } || fail "cannot write $2: is the disk full or read-only?"
+    { install -m 0755 -- "$1" "$2.tailkube" && put_in_place "$2"; } || fail "cannot write $2: is the disk full or read-only?"
     changed "installed $2"
 }
 
@@ -611,7 +615,7 @@ install_apt_key() {
     fi
     make_parents "$key"
     own "$key"
-    { install -m 0644 -- "$new.gpg" "$key.tailkube" && mv -f -- "$key.tailkube" "$key"; } || fail "cannot write $key: is the disk full or read-only?"
+    { install -m 0644 -- "$new.gpg" "$key.tailkube" && put_in_place "$key"; } || fail "cannot write $key: is the disk full or read-only?"
     changed "wrote $key"
 }
 

@@ -7,10 +7,19 @@ KUBELET=/var/lib/kubelet
 # What this node was secured by last.
 SECURED=$TK_STATE/secured
 
+# node_to_disk: before each note that says what kubeadm and the kubelet have written: nothing of it is on the disk by itself.
+node_to_disk() {
+    local folder
+    for folder in /etc/kubernetes "$KUBELET"; do
+        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
+    done
+}
+
 has_wanted_security() { [ "$(cat "$SECURED" 2>/dev/null)" = "$TK_SECURITY" ]; }
 remember_security() {
+    node_to_disk
     own "$SECURED"
-    printf '%s\n' "$TK_SECURITY" >"$SECURED"
+    record "$SECURED" "$TK_SECURITY"
 }
 
 wants_serving_certificate() { grep -qs '^serverTLSBootstrap: true' "$KUBELET/config.yaml"; }

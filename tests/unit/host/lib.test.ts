@@ -179,6 +179,21 @@ describe("install_text", () => {
     expect(existsSync(`${path}.tailkube`)).to.equal(false);
   });
 
+  it("and install_binary have the file on the disk before it takes its place, and then its place", () => {
+    const root = temporaryFolder();
+    write(`${root}/tool`, "binary", 0o755);
+    const noted =
+      'log() { echo "$*" >>"$ROOT/log"; }; sync() { log "sync ${*: -1}"; }; mv() { log "mv ${*: -1}"; command mv "$@"; }';
+    const text = `ROOT=${root}; ${noted}\ninstall_text ${root}/etc/file 0644 text; install_binary ${root}/tool ${root}/bin/tool`;
+    bashOk(withLibrary(root, text));
+    const log = readFileSync(`${root}/log`, "utf8").trim().split("\n");
+    for (const path of [`${root}/etc/file`, `${root}/bin/tool`]) {
+      const at = log.indexOf(`mv ${path}`);
+      expect(log[at - 1]).to.equal(`sync ${path}.tailkube`);
+      expect(log.slice(at + 1)).to.include(`sync ${path.slice(0, path.lastIndexOf("/"))}`);
+    }
+  });
+
   it("tells by its exit status whether anything changed: text, its end, mode", () => {
     const root = temporaryFolder();
     const path = `${root}/file`;

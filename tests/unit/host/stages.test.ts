@@ -1016,6 +1016,16 @@ describe("run_kubeadm", () => {
     expect(statSync(`${root}/var/log/tailkube-kubeadm.log`).mode & 0o777).to.equal(0o600);
   });
 
+  it("has what kubeadm writes on the disk while it runs: etcd may count on this host from then on", () => {
+    const root = temporaryFolder();
+    const body = `echo manifest >etc/kubernetes/manifests/etcd.yaml
+      for try in {1..100}; do grep -qx "${root}/etc/kubernetes/manifests/etcd.yaml" synced && exit 0; sleep 0.05; done 2>/dev/null
+      exit 1`;
+    fakeKubeadm(root, body);
+    mkdirSync(`${root}/etc/kubernetes/manifests`, { recursive: true });
+    bashOk(stage(root, "join", {}, 'sync() { echo "${*: -1}" >>"$ROOT/synced"; }\nrun_kubeadm join'));
+  });
+
   it("fails with the end of kubeadm's own words, and leaves no document", () => {
     const root = temporaryFolder();
     fakeKubeadm(root, "echo '[preflight] Some fatal errors'; echo; echo '[ERROR Port-10250]: in use' >&2; exit 1");
@@ -1404,7 +1414,7 @@ describe("stages control-plane and join", () => {
   it("a worker that was killed after its mark, before its record, goes on without a token; any other attempt is reset", () => {
     const attempt = (root: string) => {
       write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
-      write(`${root}/etc/kubernetes/kubelet.conf`, "kind: Config\n");
+      write(`${root}/etc/kubernetes/kubelet.conf`, "clusters:\n- cluster:\n    server: https://10.200.0.1:6443\n");
     };
     const run = (said: string) => {
       const root = temporaryFolder();
@@ -1438,6 +1448,36 @@ describe("stages control-plane and join", () => {
       /no answer after 90 s to the question whether this host's earlier join came to its end/,
     );
   });
+
+  it("a worker whose identity a power cut has emptied is reset and joins again", () => {
+    const root = temporaryFolder();
+    write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
+    write(`${root}/etc/kubernetes/kubelet.conf`, "");
+    // As kubectl has it where no server is named.
+    const kubectl = `sleep() { SECONDS=$((SECONDS + 30)); }
+      kubectl_node() { [ -s "$ROOT/etc/kubernetes/admin.conf" ] || { echo "The connection to the server localhost:8080 was refused" >&2; return 1; }; echo 10.50.3.0/24; }`;
+    const text = fakes({ answers: true }).replace(/kubectl_node\(\) .*/, "");
+    bashOk(stage(root, "join", { ...of, TK_ROLE: "worker" }, `${kubectl}\n${text}`));
+    expect(logOf(root)[0]).to.equal("reset_node");
+    expect(existsSync(`${root}/var/lib/tailkube/joined`)).to.equal(true);
+  });
+
+  for (const [role, name, more] of [
+    ["worker", "join", { ...of, TK_ROLE: "worker" }],
+    ["control plane", "control-plane", plane],
+  ] as const) {
+    it(`a ${role} is on the disk before anybody hears that it is in, and whole before its record`, () => {
+      const root = temporaryFolder();
+      const text = fakes({ answers: true }).replace(/\n +apply$/, "");
+      const notes = `node_to_disk() { log "to disk"; }; record() { [ "$1" != "$SENTINEL" ] || log sentinel; mkdir -p "$(dirname "$1")"; echo "$2" >"$1"; }`;
+      bashOk(stage(root, name, more, `${text}\n${notes}\napply`));
+      const log = logOf(root).filter((line) => /^(to disk|sentinel|mark_joined|kubeadm join <)/.test(line));
+      const at = (what: RegExp) => log.findIndex((line) => what.test(line));
+      expect(log[at(/^kubeadm join/) + 1]).to.equal("to disk");
+      expect(log[at(/^sentinel/) - 1]).to.equal("to disk");
+      expect(at(/^to disk/)).to.be.lessThan(at(/^mark_joined/));
+    });
+  }
 
   it("the founder encrypts Secrets from the first; its key is for root alone", () => {
     const root = temporaryFolder();
