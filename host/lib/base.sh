@@ -134,10 +134,12 @@ retry() {
 # removal counts when it is seen, not when it was tried. Both are functions; LIST answers as `ask` has it, REMOVE gets a line.
 # Fails the stage with WHAT and the first line that stays.
 until_none() {
-    local end=$((SECONDS + $1)) what=$2 question=$3 list=$4 remove=$5 item items=
+    local end='' what=$2 question=$3 list=$4 remove=$5 item items=
     while true; do
         ask "$1" "$question" "$list"
         [ -n "$ANSWER" ] || return 0
+        # The first answer may have come late, when nothing has been tried yet.
+        end=${end:-$((SECONDS + $1))}
         [ "$SECONDS" -lt "$end" ] || fail "$what: ${ANSWER%%$'\n'*}"
         [ "$ANSWER" != "$items" ] || sleep 1
         items=$ANSWER

@@ -520,6 +520,11 @@ describe("until_none", () => {
     expect(stderr).to.include("it cannot be removed: one 1\n");
   });
 
+  it("tries, however late the first answer comes", () => {
+    const late = 'echo >>"$TK_RUN/asked"; [ "$(wc -l <"$TK_RUN/asked")" -gt 4 ] || return 1; cat "$TK_RUN/there"';
+    expect(run(takes, late)).to.include({ status: 0, stderr: "", stdout: "one 1\ntwo 2\n" });
+  });
+
   it("takes no answer for none", () => {
     const { status, stderr } = run("true", "return 1");
     expect(status).to.equal(1);

@@ -1900,7 +1900,7 @@ echo "nft $*" >>${root}/log
       0o755,
     );
     const units =
-      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log undo_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
@@ -2146,6 +2146,34 @@ echo "nft $*" >>${root}/log
     const at = (line: string) => log().indexOf(line);
     expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
     expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
+  });
+
+  it("takes away what a stop of its services has left of rules, filter and endpoint, and nothing else", () => {
+    const { root, logIn, run } = host({ state: "NeedsLogin" });
+    logIn();
+    const theirs = ["0:\tfrom all lookup local", "5201:\tfrom 192.168.7.0/24 lookup 7", "5210:\tfrom all lookup 52"];
+    const ours = [
+      "5180:\tfrom all to 10.50.0.0/16 lookup main suppress_prefixlength 16",
+      "5201:\tfrom all to 10.200.0.1 lookup 52 proto static",
+      "5205:\tfrom all lookup main suppress_prefixlength 7",
+    ];
+    write(`${root}/rules`, `${[...theirs.slice(0, 2), ...ours, theirs[2]!].join("\n")}\n`);
+    write(`${root}/filter`, "");
+    write(`${root}/var/lib/tailkube/owned.tailnet`, `${root}/usr/local/lib/tailkube/network\n`);
+    const fakes = `unit_stop() { :; }
+      sleep() { SECONDS=$((SECONDS + 1)); }
+      ip() { case "$*" in
+        "-4 rule show") if [ ! -e "$ROOT/asked" ]; then : >"$ROOT/asked"; return 1; fi; cat "$ROOT/rules" ;;
+        "-4 rule del pref "*) local words=\${*:6}; sed -i "/^$5:.\${words//\//.}/d" "$ROOT/rules" ;;
+      esac; }
+      nft() { case "$*" in
+        "list tables") echo "table ip filter"; [ ! -e "$ROOT/filter" ] || echo "table inet tailkube" ;;
+        "delete table inet tailkube") rm "$ROOT/filter" ;;
+      esac; }`;
+    const { status, stderr } = run(`${fakes}\nremove_tailnet\nresult`);
+    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+    expect(readFileSync(`${root}/rules`, "utf8").trim().split("\n")).to.deep.equal(theirs);
+    expect(existsSync(`${root}/filter`)).to.equal(false);
   });
 
   it("asks no tailscaled any more once its own login has ended: a killed clean-up may have removed it", () => {
