@@ -427,6 +427,22 @@ describe("stages/undo.sh", () => {
     ]);
   });
 
+  it("takes the automatic snapshots of etcd away, and none that the user has put beside them", () => {
+    const root = temporaryFolder();
+    const folder = `${root}/var/lib/tailkube/snapshots`;
+    for (const name of ["auto-1-1.36.1.db", "auto-2-1.36.2.db.part", "mine.db"]) write(`${folder}/${name}`, "data");
+    write(`${root}/var/lib/tailkube/owned.control-plane`, "");
+    write(`${root}/var/lib/tailkube/owned.upgrade`, `${folder}\n${folder}/auto-1-1.36.1.db\n`);
+    const text = [
+      assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "" }),
+      scriptText("stages/undo.sh"),
+      "guard_network() { :; }; unit_stop() { :; }; reset_node() { :; }",
+      "remove",
+    ].join("\n");
+    bashOk(withLibrary(root, text, "undo"));
+    expect(Object.keys(snapshot(`${root}/var/lib/tailkube`))).to.deep.equal(["snapshots", "snapshots/mine.db"]);
+  });
+
   it("does nothing for a stage that has never run", () => {
     expect(undone("tailnet")).to.deep.equal(["guard remove", "tailnet as tailnet", '{"changed":[]}']);
     expect(undone()).to.deep.equal(['{"changed":[]}']);
