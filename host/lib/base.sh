@@ -177,11 +177,11 @@ record_line() {
     { mkdir -p "$TK_STATE" && printf '%s\n' "$2" >>"$1" && to_disk "$1"; } || fail "cannot write below $TK_STATE: is the disk full or read-only?"
 }
 
-# back_up PATH: keeps the first version that we found, once.
+# back_up PATH: keeps the first version that we found, once. For root alone: a closed folder may have been what kept it secret.
 back_up() {
     local copy=$TK_STATE/backup.$TK_STAGE$1
     [ -e "$1" ] && [ ! -e "$copy" ] || return 0
-    { mkdir -p "$(dirname "$copy")" && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy" && sync -f "$TK_STATE"; } ||
+    { mkdir -p "$TK_STATE" && (umask 077 && mkdir -p "$(dirname "$copy")") && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy" && sync -f "$TK_STATE"; } ||
         fail "cannot keep a copy of $1 below $TK_STATE: is the disk full or read-only?"
 }
 

@@ -179,6 +179,15 @@ describe("install_text", () => {
     expect(existsSync(`${path}.tailkube`)).to.equal(false);
   });
 
+  it("keeps what it replaces for root alone, in whatever folder that was", () => {
+    const root = temporaryFolder();
+    write(`${root}/etc/closed/file`, "password");
+    bashOk(withLibrary(root, `umask 022; install_text ${root}/etc/closed/file 0644 text`));
+    const copies = `${root}/var/lib/tailkube/backup.test`;
+    expect(readFileSync(`${copies}${root}/etc/closed/file`, "utf8")).to.equal("password");
+    expect((lstatSync(copies).mode & 0o777).toString(8)).to.equal("700");
+  });
+
   it("and install_binary have the file on the disk before it takes its place, and then its place", () => {
     const root = temporaryFolder();
     write(`${root}/tool`, "binary", 0o755);
