@@ -14,12 +14,18 @@ kubeadm_errors() {
 # write_through: what kubeadm and the kubelet write is on the disk a moment later, for as long as kubeadm runs. Neither of them sees
 # to it, but etcd does: without its manifest, a power cut would leave a voter that cannot start.
 write_through() {
-    local file
+    local since=$TK_RUN/write-through files
+    touch -d '2 seconds ago' "$since"
     while [ -e "$TK_RUN/kubeadm.yaml" ] && kill -0 "$$"; do
-        while IFS= read -r -d '' file; do sync -- "$file" || true; done < <(find /etc/kubernetes /var/lib/kubelet -xdev -maxdepth 3 -type f -mmin -1 -print0)
+        # Once or twice each: on a slow disk every sync holds up etcd.
+        touch -d '1 second ago' "$since.new"
+        mapfile -d '' -t files < <(find /etc/kubernetes /var/lib/kubelet -xdev -maxdepth 3 -type f -newer "$since" -print0)
+        [ ${#files[@]} = 0 ] || sync -- "${files[@]}" || true
+        mv -f -- "$since.new" "$since"
         # The shell's own pause, which no caller replaces.
         command sleep 0.5
     done
+    rm -f -- "$since"
 }
 
 # run_kubeadm ARGUMENT...: the document may hold secrets, so it lives in /run for as long as kubeadm runs.

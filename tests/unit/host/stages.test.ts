@@ -1023,7 +1023,7 @@ describe("run_kubeadm", () => {
       exit 1`;
     fakeKubeadm(root, body);
     mkdirSync(`${root}/etc/kubernetes/manifests`, { recursive: true });
-    bashOk(stage(root, "join", {}, 'sync() { echo "${*: -1}" >>"$ROOT/synced"; }\nrun_kubeadm join'));
+    bashOk(stage(root, "join", {}, 'sync() { printf "%s\\n" "$@" >>"$ROOT/synced"; }\nrun_kubeadm join'));
   });
 
   it("fails with the end of kubeadm's own words, and leaves no document", () => {
