@@ -24,18 +24,23 @@ calm_network_managers() {
     fi
 }
 
-# address_unit UNIT: the unit that waits for the node IP, which comes with UNIT.
+# address_unit UNIT: the unit that waits for the node IP, which comes with UNIT. A boot waits for it no longer than a minute, for the
+# address may never come: the device was deleted in the tailnet, a clean-up was killed. Then the kubelet's start fails; the wait goes
+# on beside the boot, and its end starts the kubelet (installed/wait-address.sh).
 address_unit() {
     cat <<EOF
 [Unit]
 Description=Wait until this node's declared address can be bound
 After=$1
 Wants=$1
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-TimeoutStartSec=infinity
+TimeoutStartSec=60
+Restart=on-failure
+RestartSec=2
 ExecStart=/usr/local/lib/tailkube/wait-address
 
 [Install]
