@@ -20,7 +20,9 @@ calm_network_managers() {
     fi
     if unit_runs NetworkManager.service; then
         TK_READERS=NetworkManager.service install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc_health;interface-name:lxc????????????' || true
-        read_again NetworkManager.service reload
+        # By a reload NetworkManager takes down an interface that it has managed so far. A restart leaves all as they are, but
+        # Wi-Fi's away for seconds.
+        read_again NetworkManager.service "$(if [ -e /sys/class/net/tailscale0 ]; then echo restart; else echo reload; fi)"
     fi
 }
 
@@ -240,6 +242,9 @@ undo_network() {
     restore_files
     systemctl daemon-reload
     ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
-    ! unit_runs NetworkManager.service || wait_for 30 "systemctl cannot reload NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl reload NetworkManager
+    # By a reload it would manage tailscale0 from now on, and take the address of the user's own login from it.
+    if owned /etc/NetworkManager/conf.d/50-tailkube.conf && unit_runs NetworkManager.service; then
+        wait_for 30 "systemctl cannot restart NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl restart NetworkManager
+    fi
     forget_files
 }

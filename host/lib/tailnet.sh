@@ -42,7 +42,8 @@ backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | Ne
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
 tailnet_address_is_up() {
     local a
-    a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .
+    # Also of an interface that somebody has taken down, for which the address stays.
+    a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show up to "$a/32" | grep -q .
 }
 
 tailscaled_unit() {
