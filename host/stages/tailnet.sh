@@ -18,5 +18,9 @@ apply() {
     install_tailnet_units "$address"
     ask_status
     name=$(self DNSName)
-    result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}"
+    if [ -e "$TK_STATE/logged-in" ]; then
+        result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}" login ours
+    else
+        result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}" login found approvedRoutes "$(approved_routes)"
+    fi
 }
