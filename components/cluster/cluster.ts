@@ -132,7 +132,12 @@ export class Cluster extends pulumi.ComponentResource {
             joined,
             new TailnetRoutes(
               node.name,
-              { api, deviceId: of(node).device.deviceId, routes },
+              {
+                api,
+                deviceId: of(node).device.deviceId,
+                routes,
+                approvedBefore: of(node).device.approvedRoutes,
+              },
               { parent: this, dependsOn: joined },
             ),
           ];

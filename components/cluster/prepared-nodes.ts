@@ -62,9 +62,9 @@ export function prepareNodes(
       { host, role, config, registryCredentials: secrets.registryCredentials },
       { parent, dependsOn: device },
     );
-    if (config.nodeNetwork === "tailnet" && apiKey !== undefined) {
+    if (device instanceof TailnetNode && apiKey !== undefined) {
       const by = { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId };
-      new TailnetDevice(name, { deviceId: device.deviceId, node: name, api: by }, { parent });
+      new TailnetDevice(name, { deviceId: device.deviceId, login: device.login, node: name, api: by }, { parent });
     }
     const member = {
       node,

@@ -22,6 +22,7 @@ describe("TailnetDevice", () => {
       "cp1",
       {
         deviceId: pulumi.output("n1CNTRL"),
+        login: pulumi.output("found"),
         node: "cp1",
         // Not marked: that is the component's to do.
         api: { url: "https://api.example.com", key: pulumi.output(apiKey) },
@@ -52,6 +53,7 @@ describe("TailnetDevice", () => {
     expect(command.inputs.environment).to.deep.equal({
       TK_API: "https://api.example.com",
       TK_DEVICE: "n1CNTRL",
+      TK_LOGIN: "found",
       TK_NODE: "cp1",
     });
     expect(command.inputs.triggers).to.deep.equal(["n1CNTRL"]);

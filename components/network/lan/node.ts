@@ -21,6 +21,8 @@ export class LanNode extends pulumi.ComponentResource {
   public readonly address: pulumi.Output<string>;
   /** It is no device of a tailnet: empty. */
   public readonly deviceId: pulumi.Output<string>;
+  /** None either. */
+  public readonly approvedRoutes: pulumi.Output<string[]>;
 
   constructor(name: string, args: LanNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:lan:Node", name, {}, opts);
@@ -44,6 +46,7 @@ export class LanNode extends pulumi.ComponentResource {
     );
     this.address = script.result.apply((r) => ipv4Result(`${name}: node IP`, r.address));
     this.deviceId = script.result.apply(() => "");
+    this.approvedRoutes = script.result.apply(() => []);
     this.registerOutputs({ address: this.address });
   }
 }

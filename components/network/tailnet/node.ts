@@ -19,6 +19,10 @@ export class TailnetNode extends pulumi.ComponentResource {
   public readonly address: pulumi.Output<string>;
   /** The device's stable ID at the coordination server. */
   public readonly deviceId: pulumi.Output<string>;
+  /** Whose login it is: made by this program, or there before; undefined where a version before 0.2 has run the stage. */
+  public readonly login: pulumi.Output<string | undefined>;
+  /** Of a login that was there: the routes that the tailnet had approved for the device, networks. */
+  public readonly approvedRoutes: pulumi.Output<string[]>;
 
   constructor(name: string, args: TailnetNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:tailnet:Node", name, {}, opts);
@@ -50,8 +54,11 @@ export class TailnetNode extends pulumi.ComponentResource {
     );
     this.address = script.result.apply((r) => ipv4Result(`${name}: node IP`, r.address));
     this.deviceId = script.result.apply((r) => r.deviceId ?? "");
+    this.login = script.result.apply((r) => r.login);
+    this.approvedRoutes = script.result.apply((r) => (r.approvedRoutes ?? "").split(" ").filter(Boolean));
     script.result.apply((r) => {
-      if (r.deviceName !== host.name) {
+      // Another login keeps its name.
+      if (r.login !== "found" && r.deviceName !== host.name) {
         void pulumi.log.warn(
           `${host.name} is called ${r.deviceName} in the tailnet: a stale device holds its name. Delete that one in the ` +
             "tailnet's console; nothing in the cluster depends on the name.",
