@@ -287,7 +287,8 @@ configure_containerd() {
     fi
     if install_text "$config" "$mode" "$text"; then restart=restart; fi
     # A run may have been killed between the file and the restart.
-    state="$(containerd --version) $(sha256sum <<<"$text")"
+    ask 30 "which version containerd has (containerd --version)" containerd --version
+    state="$ANSWER $(sha256sum <<<"$text")"
     [ "$(cat "$TK_STATE/containerd-runs" 2>/dev/null)" = "$state" ] || restart=restart
     [ ! -e "$TK_RUN/restart/containerd.service" ] || restart=restart
     unit_start containerd.service "$restart" || true
@@ -422,7 +423,10 @@ install_kubernetes() {
     install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0600 "$(kubelet_address_dropin)" || true
     reload_units
     # Not started: it has nothing to run before kubeadm has written its configuration.
-    systemctl is-enabled --quiet kubelet || { systemctl enable --quiet kubelet && changed "enabled kubelet"; }
+    systemctl is-enabled --quiet kubelet || {
+        systemctl enable --quiet kubelet || fail "systemctl cannot enable kubelet.service, so it would not start with the host"
+        changed "enabled kubelet"
+    }
     [ "$(kubeadm version -o short)" = "v$TK_KUBERNETES_VERSION" ] ||
         fail "kubeadm on this host is $(kubeadm version -o short), wanted v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
 }

@@ -318,6 +318,17 @@ describe("packages on a host", () => {
     });
   });
 
+  it("a kubelet that cannot be enabled fails the stage: it would not start with the host", () => {
+    const root = temporaryFolder();
+    for (const name of ["kubelet", "kubeadm", "kubectl"]) write(`${root}/b/bin/${name}`, name, 0o755);
+    const text = `systemctl() { case "$1" in is-enabled | enable) return 1 ;; esac; }
+      kubeadm() { echo v1.36.3; }
+      install_kubernetes`;
+    const { status, stderr } = bash(host(root, text, { bundle: `${root}/b` }));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/systemctl cannot enable kubelet\.service, so it would not start with the host/);
+  });
+
   it("the user's holds are kept when ours go", () => {
     const root = temporaryFolder();
     write(`${root}/holds`, "nginx\nkubectl\n");
