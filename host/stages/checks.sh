@@ -78,6 +78,8 @@ spec:
   terminationGracePeriodSeconds: 0
   automountServiceAccountToken: false
   tolerations: [{operator: Exists}]
+  # containerd 1.x lets no group send pings, and Debian 13's ping has no capability of its own.
+  securityContext: {sysctls: [{name: net.ipv4.ping_group_range, value: "0 2147483647"}]}
   containers:
   - name: probe
     image: $TK_PAUSE_IMAGE
@@ -140,6 +142,7 @@ advice() {
     else
         echo "is UDP $TK_TUNNEL_PORT open between $2 and $3? 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end, tailkube:tunnelPort changes the port"
     fi ;;
+    ping) echo "does 'ping 127.0.0.1' work on $2? It is in the package iputils-ping" ;;
     service) echo "'cilium-dbg service list' in the agent on $2 shows the service's backends" ;;
     dns) echo "'kubectl -n kube-system logs -l k8s-app=kube-dns'; a CoreDNS pod on another node is reached by the path between the nodes" ;;
     mtu) if [ "$TK_NODE_NETWORK" = lan ]; then

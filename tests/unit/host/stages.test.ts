@@ -2295,6 +2295,14 @@ describe("installed/probe.sh", () => {
     ]);
   });
 
+  it("takes a ping that does not run for no lost packet", () => {
+    const ping = "echo 'ping: socktype: SOCK_RAW' >&2; echo 'ping: socket: Operation not permitted' >&2; return 2";
+    expect(probe({ ping })).to.deep.equal([
+      "failed ping a a ping does not run in a pod, so no MTU was checked from there: ping: socket: Operation not permitted",
+      "done 6",
+    ]);
+  });
+
   it("wants the MTU to the byte", () => {
     expect(probe({ ping: "false" })).to.deep.equal([
       "failed mtu a b a packet of 1280 bytes is lost on the way to 10.50.2.9",
