@@ -70,7 +70,7 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
   }
 
   const keys = upgradeKeys(config, last);
-  const isUpgrade = keys.some((key) => key !== "certificateRenewal");
+  const isUpgrade = keys.some((key) => key !== "kubernetes.certificateRenewal");
   const upgrade = (node: NodeConfig, after: readonly Step[]): Step | undefined => {
     if (isJoining(node) || keys.length === 0 || (!isUpgrade && node.role === "worker")) {
       return undefined;
@@ -247,9 +247,9 @@ function upgradeStep(
   // As NodeVersion has it: the only node has nowhere to send its pods to.
   const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
   const what =
-    keys[0] === "kubernetesVersion"
+    keys[0] === "kubernetes.version"
       ? `goes from Kubernetes ${last.kubernetes} to ${config.kubernetesVersion}`
-      : `is upgraded for ${keys.filter((key) => key !== "certificateRenewal").join(" and ")}, unless it is so already`;
+      : `is upgraded for ${keys.filter((key) => key !== "kubernetes.certificateRenewal").join(" and ")}, unless it is so already`;
   return {
     kind: "upgrade",
     nodes: [name],
