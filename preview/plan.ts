@@ -1,4 +1,4 @@
-/** What a run does to the nodes, as data: steps.ts works it out, plan-text.ts and plan-markdown.ts write it down. */
+/** What a run does to the nodes, as data: steps.ts works it out, text.ts and markdown.ts write it down. */
 import type { ClusterConfig, Role } from "../model/config";
 import type { LastRun } from "./last-run";
 import { type Fate, leavers } from "./members";

@@ -184,6 +184,7 @@ function ancestors(step: Step): Set<Step> {
   return new Set(step.after.flatMap((other) => [other, ...ancestors(other)]));
 }
 
+// Both are made by model/order.ts; what the engine waits for beside that, by inputs, must not be more.
 describe("the plan's order is the engine's", () => {
   /** Compares every two steps that the engine has resources for. */
   async function compare(config: Record<string, unknown>, former: Record<string, unknown> | undefined): Promise<void> {
@@ -205,8 +206,8 @@ describe("the plan's order is the engine's", () => {
       }
     }
   }
-  const replaced = (name: string) =>
-    nodes.map((one) => (one.name === name ? { ...one, host: { ...one.host, identity: "2" } } : one));
+  const replaced = (...names: string[]) =>
+    nodes.map((one) => (names.includes(one.name) ? { ...one, host: { ...one.host, identity: "2" } } : one));
   const ec2 = onEc2(keyPair().privateKey);
   const ec2Nodes = ec2.nodes as Node[];
   const ec2Worker = { name: "w2", role: "worker", host: { kind: "ec2" } };
@@ -217,6 +218,7 @@ describe("the plan's order is the engine's", () => {
     ["when nodes come and go", { nodes: [nodes[1]!, w2, nodes[0]!] }, {}],
     ["when the first control plane is another machine", { nodes: replaced("cp1") }, {}],
     ["when a worker is another machine", { nodes: replaced("w1") }, {}],
+    ["when a worker and a control plane are other machines", { nodes: replaced("w1", "cp2") }, {}],
     ["in an upgrade", { kubernetesVersion: "1.37.3" }, {}],
     ["when nodes come while others are upgraded", { nodes: [...nodes, w2], tailscaleVersion: "1.102.5" }, {}],
     ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetesVersion: "1.37.3" }, {}],
