@@ -22,6 +22,8 @@ export type StepKind =
   | "fit"
   /** Does nothing until the host leaves, and cleans it then. */
   | "cleanup"
+  /** Of the tailnet: a key may only have a tag that it knows. */
+  | "policy"
   | "auth-key"
   /** The tailnet or the lan. */
   | "network"
@@ -86,10 +88,11 @@ export function orderOf(
   const facts = nodes.map((node) => add("facts", node.name, isMade(node) ? [ofNode("instance", node)] : []));
   const fit = add("fit", undefined, facts);
   for (const { name } of nodes.filter((node) => !isMade(node))) add("cleanup", name, []);
+  const policy = add("policy", undefined, []);
   const network = (node: NodeConfig) => `${node.name}-${nodeNetwork}`;
   for (const node of nodes) {
     const { name } = node;
-    const key = add("auth-key", name, [fit]);
+    const key = add("auth-key", name, [fit, policy]);
     // What takes everything off the host again is there before the first change.
     const end = ofNode(isMade(node) ? "instance" : "cleanup", node);
     add("network", name, [end, fit, key], network(node));
@@ -156,6 +159,7 @@ function nameOf(kind: StepKind, node: string | undefined): string {
   if (kind === "authorities") return "cluster-secrets";
   if (kind === "finalize") return "cluster-settle";
   if (kind === "admission") return "workers-admit";
+  if (kind === "policy") return "tailnet-policy";
   if (kind === "cilium") return "cilium-release";
   return `${node ?? "cluster"}-${kind}`;
 }

@@ -12,12 +12,12 @@ import { orderOf } from "../../model/order";
 import { preflightReport, preflightWarnings } from "./preflight";
 import type { Applied } from "../../preview/last-run";
 import { Cilium } from "../network/cilium/release";
-import { ClusterChecks } from "./checks";
+import { checkCluster } from "./checks";
 import { appliedOutput, certain, ifDone, permitted } from "./preview";
 import { ClusterOnline } from "./online";
-import { ClusterPeers } from "./peers";
-import { ClusterSecrets } from "../kubernetes/authorities";
-import { ClusterSettle } from "./finalize";
+import { declarePeers } from "./peers";
+import { makeAuthorities } from "../kubernetes/authorities";
+import { finalize } from "./finalize";
 import { type CertificateOutput, makeControlPlanes, makeWorkers } from "./nodes";
 import { OrderedResources } from "./ordered-resources";
 import { doneSince, stepsSoFar } from "../hosts/done";
@@ -98,26 +98,27 @@ export class Cluster extends pulumi.ComponentResource {
       !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
         ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
         : undefined;
-    const resources = new OrderedResources(orderOf(config), this);
+    const resources = new OrderedResources(orderOf(config), this, (node) => hosts[config.nodes.indexOf(node)]!);
     config.nodes.forEach((node, i) => {
       resources.make(node.host.kind === "ec2" ? "instance" : "cleanup", node, () => hosts[i]!.end);
       resources.make("facts", node, () => hosts[i]!.factsScript);
     });
     resources.make("fit", undefined, () => checked);
+    resources.make("policy", undefined, () => api?.policy);
     const prepared = prepareNodes({ config, secrets, hosts, api }, resources);
     const of = (node: NodeConfig) => prepared[config.nodes.indexOf(node)]!;
 
     const coordinator = of(controlPlanes(config.nodes)[0]!);
-    const clusterSecrets = resources.make(
+    const authorities = resources.make(
       "authorities",
       undefined,
       // Not what the order has before it: what the engine waits for, it deletes with.
-      (_, { parent }) =>
-        new ClusterSecrets("cluster", { config, on: coordinator.member, ready: coordinator.ready }, { parent }),
+      (id, { dependsOn: _, ...rest }) =>
+        makeAuthorities(id, { config, on: coordinator.member, ready: coordinator.ready }, rest),
     );
     // Of the certificates alone, which are no secret.
     this.authorities = pulumi.unsecret(
-      clusterSecrets.values.apply(({ caCrt, etcdCaCrt, frontProxyCaCrt }) =>
+      authorities.values.apply(({ caCrt, etcdCaCrt, frontProxyCaCrt }) =>
         authoritiesOf({ kubernetes: caCrt, etcd: etcdCaCrt, "front-proxy": frontProxyCaCrt }),
       ),
     );
@@ -125,12 +126,10 @@ export class Cluster extends pulumi.ComponentResource {
       for (const warning of authorityWarnings(authorities, new Date())) void pulumi.log.warn(warning, this);
     });
     const planes = controlPlanes(config.nodes).map((node) => of(node).member);
-    resources.make(
-      "peers",
-      undefined,
-      (_, opts) => new ClusterPeers("cluster", { on: coordinator.member, controlPlanes: planes }, opts),
+    resources.make("peers", undefined, (id, opts) =>
+      declarePeers(id, { on: coordinator.member, controlPlanes: planes }, opts),
     );
-    const joinArgs = { config, secrets: clusterSecrets.values, prepared: of, api };
+    const joinArgs = { config, secrets: authorities.values, prepared: of, api };
     const { kubeconfig, certificates } = makeControlPlanes(joinArgs, resources);
     makeWorkers(joinArgs, resources);
     this.certificates = certificates;
@@ -147,10 +146,8 @@ export class Cluster extends pulumi.ComponentResource {
     const members = prepared.map(({ member }) => member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const onCoordinator = { config, on: coordinator.member, members, release };
-    const settled = resources.make(
-      "finalize",
-      undefined,
-      (_, opts) => new ClusterSettle("cluster", { ...onCoordinator, secrets: clusterSecrets.values }, opts),
+    const finalized = resources.make("finalize", undefined, (id, opts) =>
+      finalize(id, { ...onCoordinator, secrets: authorities.values }, opts),
     );
     const isDone = doneSince(stepsBefore);
     isDone.apply((done) => {
@@ -161,14 +158,10 @@ export class Cluster extends pulumi.ComponentResource {
       );
     });
     if (config.nodes.some(({ host }) => host.kind === "ssh")) {
-      resources.make("online", undefined, (_, opts) => new ClusterOnline("cluster", config, hosts, opts));
+      resources.make("online", undefined, (id, opts) => new ClusterOnline(id, config, hosts, opts));
     }
     if (config.checks) {
-      resources.make(
-        "checks",
-        undefined,
-        (_, opts) => new ClusterChecks("cluster", { ...onCoordinator, underlay }, opts),
-      );
+      resources.make("checks", undefined, (id, opts) => checkCluster(id, { ...onCoordinator, underlay }, opts));
     }
 
     const nodes = pulumi.all(
@@ -179,13 +172,13 @@ export class Cluster extends pulumi.ComponentResource {
           .apply(([address, host, deviceId]) => ({ name: node, role, address, host, deviceId }));
       }),
     );
-    const versions = settled.done.apply(() => ({
+    const versions = finalized.done.apply(() => ({
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
     }));
     this.nodes = ifDone(isDone, nodes, last, "nodes");
     this.versions = ifDone(isDone, versions, last, "versions");
-    this.applied = ifDone(isDone, appliedOutput(config, hosts, settled.done), last, "applied");
+    this.applied = ifDone(isDone, appliedOutput(config, hosts, finalized.done), last, "applied");
     this.registerOutputs({ nodes: this.nodes, versions: this.versions, applied: this.applied });
   }
 }

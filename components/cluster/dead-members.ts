@@ -14,25 +14,25 @@ export interface ClusterDeparturesArgs {
  * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (ClusterSettle).
  * A first `up` does not run it.
  */
-export class ClusterDepartures extends pulumi.ComponentResource {
-  constructor(name: string, args: ClusterDeparturesArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:cluster:Departures", name, {}, opts);
-    const { config } = args;
-    new HostScript(
-      `${name}-departures`,
-      {
-        host: args.on.host,
-        stage: "departures",
-        variables: {
-          ...nodeVariables(config, args.on),
-          TK_NODES: config.nodes.map((node) => node.name).join(" "),
-          TK_DRAIN_SECONDS: `${config.drainSeconds}`,
-        },
-        updateOnly: true,
-        timeoutSeconds: 480,
+export function removeDeadMembers(
+  name: string,
+  args: ClusterDeparturesArgs,
+  opts: pulumi.CustomResourceOptions,
+): HostScript {
+  const { config } = args;
+  return new HostScript(
+    name,
+    {
+      host: args.on.host,
+      stage: "departures",
+      variables: {
+        ...nodeVariables(config, args.on),
+        TK_NODES: config.nodes.map((node) => node.name).join(" "),
+        TK_DRAIN_SECONDS: `${config.drainSeconds}`,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.registerOutputs();
-  }
+      updateOnly: true,
+      timeoutSeconds: 480,
+    },
+    opts,
+  );
 }

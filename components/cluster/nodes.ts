@@ -2,15 +2,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { controlPlanes, workers } from "../../model/nodes";
-import { Admission } from "../kubernetes/admission";
+import { admitWorkers } from "../kubernetes/admission";
 import type { ClusterSecretValues } from "../kubernetes/authority-values";
-import { ControlPlane } from "../kubernetes/control-plane";
-import { SecretsEncryption } from "../kubernetes/hardening/secrets-encryption";
-import { NodeVersion } from "../kubernetes/node-upgrade";
-import { Worker } from "../kubernetes/worker";
+import { joinControlPlane } from "../kubernetes/control-plane";
+import { encryptSecrets } from "../kubernetes/hardening/secrets-encryption";
+import { upgradeNode } from "../kubernetes/node-upgrade";
+import { joinWorker } from "../kubernetes/worker";
 import type { TailnetApi } from "../network/tailnet/api";
-import { TailnetRoutes } from "../network/tailnet/routes";
-import { ClusterDepartures } from "./dead-members";
+import { approveRoutes } from "../network/tailnet/routes";
+import { removeDeadMembers } from "./dead-members";
 import type { OrderedResources } from "./ordered-resources";
 import type { PreparedNode } from "./prepared-nodes";
 
@@ -34,33 +34,22 @@ export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
   const { config, secrets } = args;
   const nodes = controlPlanes(config.nodes);
   const made = nodes.map((node, i) => {
-    const { name } = node;
     const { member } = args.prepared(node);
     const restoreSnapshot = i === 0 ? config.restoreSnapshot : undefined;
-    const joined = resources.make(
-      "control-plane",
-      node,
-      (_, opts) => new ControlPlane(name, { config, member, secrets, restoreSnapshot }, opts),
+    const joined = resources.make("control-plane", node, (name, opts) =>
+      joinControlPlane(name, { config, member, secrets, restoreSnapshot }, opts),
     );
-    approveRoutes(args, node, joined, resources);
+    makeRoutes(args, node, joined, resources);
     const changed = keepVersion(args, node, resources);
     if (i === 0) {
-      resources.make(
-        "dead-members",
-        undefined,
-        (_, opts) => new ClusterDepartures("cluster", { config, on: member }, opts),
-      );
+      resources.make("dead-members", undefined, (name, opts) => removeDeadMembers(name, { config, on: member }, opts));
     }
     return { node, joined, changed };
   });
   for (const { node, joined, changed } of made) {
     const { member } = args.prepared(node);
     const state = pulumi.all([joined.encryption, changed.encryption]).apply(([first, now]) => now || first);
-    resources.make(
-      "encryption",
-      node,
-      (_, opts) => new SecretsEncryption(node.name, { config, member, secrets, state }, opts),
-    );
+    resources.make("encryption", node, (name, opts) => encryptSecrets(name, { config, member, secrets, state }, opts));
   }
   const certificates = made.map(({ node, joined, changed }) =>
     pulumi
@@ -77,17 +66,17 @@ export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
   if (nodes.length === 0) return;
   const by = args.prepared(controlPlanes(config.nodes)[0]!).member;
   const joiners = nodes.map((node) => args.prepared(node).member);
-  resources.make("admission", undefined, (_, opts) => new Admission("workers", { config, by, joiners, secrets }, opts));
+  resources.make("admission", undefined, (name, opts) => admitWorkers(name, { config, by, joiners, secrets }, opts));
   for (const node of nodes) {
     const { member } = args.prepared(node);
-    const joined = resources.make("join", node, (_, opts) => new Worker(node.name, { config, member, secrets }, opts));
-    approveRoutes(args, node, joined, resources);
+    const joined = resources.make("join", node, (name, opts) => joinWorker(name, { config, member, secrets }, opts));
+    makeRoutes(args, node, joined, resources);
     keepVersion(args, node, resources);
   }
 }
 
 /** What others have to wait for before they reach the node, or its pods, by the tailnet. */
-function approveRoutes(
+function makeRoutes(
   { config, prepared, api }: JoinArgs,
   node: NodeConfig,
   { podCidr }: { podCidr: pulumi.Output<string> },
@@ -96,15 +85,15 @@ function approveRoutes(
   const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
   const routes = config.podRouting === "native" ? [...endpoint, podCidr] : endpoint;
   const { deviceId } = prepared(node).device;
-  resources.make("routes", node, (_, opts) =>
+  resources.make("routes", node, (name, opts) =>
     api === undefined || config.tailnet.routeApproval !== "devices" || routes.length === 0
       ? undefined
-      : new TailnetRoutes(node.name, { api, deviceId, routes }, opts),
+      : approveRoutes(name, { api, deviceId, routes }, opts),
   );
 }
 
 function keepVersion({ config, secrets, prepared }: JoinArgs, node: NodeConfig, resources: OrderedResources) {
   const { member, runtime } = prepared(node);
   const args = { config, member, installed: runtime.kubernetesVersion, secrets };
-  return resources.make("upgrade", node, (_, opts) => new NodeVersion(node.name, args, opts));
+  return resources.make("upgrade", node, (name, opts) => upgradeNode(name, args, opts));
 }

@@ -13,20 +13,16 @@ export interface ClusterPeersArgs {
  * Tells the first control plane which others are declared, and where: it founds a cluster only when none of them has an API
  * server. An input of its own stage would make a new control plane change the first one's.
  */
-export class ClusterPeers extends pulumi.ComponentResource {
-  constructor(name: string, args: ClusterPeersArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:cluster:Peers", name, {}, opts);
-    const lines = args.controlPlanes.map(({ node, address }) => pulumi.interpolate`${node.name} ${address}`);
-    new HostScript(
-      `${name}-peers`,
-      {
-        host: args.on.host,
-        stage: "peers",
-        variables: { TK_PEERS: pulumi.all(lines).apply((all) => all.join("\n")) },
-        timeoutSeconds: 300,
-      },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.registerOutputs();
-  }
+export function declarePeers(name: string, args: ClusterPeersArgs, opts: pulumi.CustomResourceOptions): HostScript {
+  const lines = args.controlPlanes.map(({ node, address }) => pulumi.interpolate`${node.name} ${address}`);
+  return new HostScript(
+    name,
+    {
+      host: args.on.host,
+      stage: "peers",
+      variables: { TK_PEERS: pulumi.all(lines).apply((all) => all.join("\n")) },
+      timeoutSeconds: 300,
+    },
+    opts,
+  );
 }

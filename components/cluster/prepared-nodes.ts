@@ -5,20 +5,20 @@ import { sharedAddresses } from "../network/tailnet/addresses";
 import { deviceTags } from "../network/tailnet/policy";
 import { fingerprint } from "../../model/machine";
 import type { Host } from "../hosts/host";
-import { LanNode } from "../network/lan/node";
+import { joinLan } from "../network/lan/node";
 import type { Member } from "../kubernetes/member";
-import { NodeRuntime } from "../kubernetes/node-runtime";
+import { type InstalledRuntime, installRuntime } from "../kubernetes/node-runtime";
 import type { OrderedResources } from "./ordered-resources";
 import type { TailnetApi } from "../network/tailnet/api";
-import { TailnetAuthKey } from "../network/tailnet/auth-key";
-import { TailnetDevice } from "../network/tailnet/device";
-import { TailnetNode } from "../network/tailnet/node";
+import { makeAuthKey } from "../network/tailnet/auth-key";
+import { tailnetDevice } from "../network/tailnet/device";
+import { type JoinedTailnet, joinTailnet } from "../network/tailnet/node";
 
 /** A node that has its node network and its container runtime, and is no member of the cluster yet. */
 export interface PreparedNode {
   member: Member;
-  device: TailnetNode | LanNode;
-  runtime: NodeRuntime;
+  device: JoinedTailnet;
+  runtime: InstalledRuntime;
   /** Known when all is done that it needs before it becomes a member. */
   ready: pulumi.Output<boolean>;
 }
@@ -46,26 +46,24 @@ export function prepareNodes(
     const tags = deviceTags(config, node);
     const givenKey =
       (role === "control-plane" ? secrets.tailnetControlPlaneAuthKey : undefined) ?? secrets.tailnetAuthKey;
-    const madeKey = resources.make("auth-key", node, (_, opts) =>
+    const madeKey = resources.make("auth-key", node, (id, opts) =>
       isTailnet && givenKey === undefined
-        ? new TailnetAuthKey(name, { api: api!, tags, node: name, identity: host.identity }, opts)
+        ? makeAuthKey(id, { api: api!, tags, node: name, identity: host.identity }, opts)
         : undefined,
     );
-    const device = resources.make("network", node, (_, opts) =>
+    const device = resources.make("network", node, (id, opts) =>
       isTailnet
-        ? new TailnetNode(name, { host, config, tags, authKey: givenKey ?? madeKey!.key }, opts)
-        : new LanNode(name, { node, host, config }, opts),
+        ? joinTailnet(id, { host, config, tags, authKey: givenKey ?? madeKey!.key }, opts)
+        : joinLan(id, { node, host, config }, opts),
     );
-    resources.make("device", node, (_, opts) => {
+    resources.make("device", node, (id, opts) => {
       if (!isTailnet || apiKey === undefined) return undefined;
       const by = { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId };
-      return new TailnetDevice(name, { deviceId: device.deviceId, node: name, api: by }, opts);
+      return tailnetDevice(id, { deviceId: device.deviceId, node: name, api: by }, opts);
     });
     const { registryCredentials } = secrets;
-    const runtime = resources.make(
-      "runtime",
-      node,
-      (_, opts) => new NodeRuntime(name, { host, role, config, registryCredentials }, opts),
+    const runtime = resources.make("runtime", node, (id, opts) =>
+      installRuntime(id, { host, role, config, registryCredentials }, opts),
     );
     const member = {
       node,
@@ -82,7 +80,7 @@ export function prepareNodes(
   const distinct = pulumi.all(prepared.map(({ device }) => device.address)).apply((addresses) => {
     const problem = sharedAddresses(addresses.map((address, i) => ({ node: config.nodes[i]!.name, address })));
     if (problem !== undefined) throw reported(problem);
-    return prepared[0]!.device;
+    return prepared[0]!.device.resource;
   });
   if (isTailnet) resources.make("addresses", undefined, () => distinct);
   return prepared.map((one) => {

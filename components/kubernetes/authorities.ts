@@ -12,6 +12,11 @@ export interface ClusterSecretsArgs {
   ready: pulumi.Output<unknown>;
 }
 
+export interface MadeAuthorities {
+  resource: pulumi.Resource;
+  values: pulumi.Output<ClusterSecretValues>;
+}
+
 /**
  * The cluster's authorities: kubeadm makes them once, on the host that inits the cluster, and only the stack's state keeps
  * them, encrypted. With them a control plane joins without another's help, and a cluster can be restored when all of its
@@ -19,30 +24,30 @@ export interface ClusterSecretsArgs {
  * them in the state: a running cluster has no other copy of the seed, nor of the key for its Secrets that comes from it. A
  * person who can read the state's secrets is the cluster's administrator, as is a person with the SSH key of the stack's config.
  */
-export class ClusterSecrets extends pulumi.ComponentResource {
-  public readonly values: pulumi.Output<ClusterSecretValues>;
-
-  /** @param opts no `dependsOn`: what the engine waits for, it deletes with. */
-  constructor(name: string, args: ClusterSecretsArgs, opts: { parent: pulumi.Resource }) {
-    super("tailkube:controlplane:Secrets", name, {}, opts);
-    const { host, mark } = args.on;
-    const connection = pulumi.all([pulumi.output(host.connection), args.ready]).apply(([to]) => to);
-    const script = new HostScript(
-      `${name}-secrets`,
-      {
-        host: { name: host.name, user: host.user, identity: "", connection: unlinked(connection) },
-        stage: "secrets",
-        variables: { TK_MARK: unlinked(mark), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
-        secretResult: true,
-        timeoutSeconds: 300,
-      },
-      {
-        parent: this,
-        // Whatever becomes of the host that they were made on, they stay what they are.
-        ignoreChanges: ["connection", "create", "stdin", "triggers", "logging", "addPreviousOutputInEnv"],
-      },
-    );
-    this.values = script.result as unknown as pulumi.Output<ClusterSecretValues>;
-    this.registerOutputs();
-  }
+export function makeAuthorities(
+  name: string,
+  args: ClusterSecretsArgs,
+  opts: pulumi.CustomResourceOptions,
+): MadeAuthorities {
+  const { host, mark } = args.on;
+  const connection = pulumi.all([pulumi.output(host.connection), args.ready]).apply(([to]) => to);
+  const script = new HostScript(
+    name,
+    {
+      host: { name: host.name, user: host.user, identity: "", connection: unlinked(connection) },
+      stage: "secrets",
+      variables: { TK_MARK: unlinked(mark), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
+      secretResult: true,
+      timeoutSeconds: 300,
+    },
+    {
+      ...opts,
+      // Whatever becomes of the host that they were made on, they stay what they are.
+      ignoreChanges: ["connection", "create", "stdin", "triggers", "logging", "addPreviousOutputInEnv"],
+    },
+  );
+  return {
+    resource: script,
+    values: script.result as unknown as pulumi.Output<ClusterSecretValues>,
+  };
 }

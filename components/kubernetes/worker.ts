@@ -21,43 +21,45 @@ export interface WorkerArgs {
   secrets: pulumi.Output<ClusterSecretValues>;
 }
 
-/** `kubeadm join` of a worker, through the endpoint, with a token of its own that the admission beside it makes valid. */
-export class Worker extends pulumi.ComponentResource {
+export interface JoinedWorker {
+  resource: pulumi.Resource;
   /** The node's own part of the pod CIDR. */
-  public readonly podCidr: pulumi.Output<string>;
+  podCidr: pulumi.Output<string>;
+}
 
-  constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:worker:Worker", name, {}, opts);
-    const { config, member } = args;
-    const script = new HostScript(
-      `${name}-join`,
-      {
-        host: member.host,
-        stage: "join",
-        variables: {
-          ...nodeVariables(config, member),
-          ...nodeSecurityVariables(config, "worker"),
-          TK_ENDPOINT_ADVICE: endpointAdvice(config),
-          TK_MARK: member.mark,
-          // host/stages/admit.sh waits for twelve of them.
-          TK_BEAT_SECONDS: "10",
-          TK_DISCOVERY: pulumi
-            .all([args.secrets, workerToken(member, args.secrets)])
-            .apply(([{ caCrt }, token]) => joinKubeconfig(config, caCrt, token)),
-          TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
-            joinConfiguration({
-              endpoint: config.endpoint,
-              node: nodeDocument(member, nodeIp, resolvConf),
-              discovery: { kubeConfigPath: discoveryKubeconfig },
-              profile: config.hostProfile,
-            }),
-          ),
-        },
-        timeoutSeconds: kubeadmSeconds + 740,
+/** `kubeadm join` of a worker, through the endpoint, with a token of its own that the admission beside it makes valid. */
+export function joinWorker(name: string, args: WorkerArgs, opts: pulumi.CustomResourceOptions): JoinedWorker {
+  const { config, member } = args;
+  const script = new HostScript(
+    name,
+    {
+      host: member.host,
+      stage: "join",
+      variables: {
+        ...nodeVariables(config, member),
+        ...nodeSecurityVariables(config, "worker"),
+        TK_ENDPOINT_ADVICE: endpointAdvice(config),
+        TK_MARK: member.mark,
+        // host/stages/admit.sh waits for twelve of them.
+        TK_BEAT_SECONDS: "10",
+        TK_DISCOVERY: pulumi
+          .all([args.secrets, workerToken(member, args.secrets)])
+          .apply(([{ caCrt }, token]) => joinKubeconfig(config, caCrt, token)),
+        TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
+          joinConfiguration({
+            endpoint: config.endpoint,
+            node: nodeDocument(member, nodeIp, resolvConf),
+            discovery: { kubeConfigPath: discoveryKubeconfig },
+            profile: config.hostProfile,
+          }),
+        ),
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.podCidr = script.result.apply((r) => r.podCidr ?? "");
-    this.registerOutputs();
-  }
+      timeoutSeconds: kubeadmSeconds + 740,
+    },
+    opts,
+  );
+  return {
+    resource: script,
+    podCidr: script.result.apply((r) => r.podCidr ?? ""),
+  };
 }

@@ -46,7 +46,7 @@ describe("a cluster in a lan", () => {
     const kinds = run.resources.map(({ type, name }) => `${type} ${name}`);
     expect(kinds.filter((kind) => /tailnet|tailscale/.test(kind))).to.deep.equal([]);
     for (const name of names) {
-      expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:local:Command ${name}-lan`]);
+      expect(kinds).to.include.members([`command:local:Command ${name}-lan`]);
     }
     for (const { name, inputs } of scripts(run)) {
       if (name.endsWith("-upgrade")) continue;

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import type { ClusterSecretValues } from "../../components/kubernetes/authority-values";
 import type { Member } from "../../components/kubernetes/member";
-import { NodeVersion } from "../../components/kubernetes/node-upgrade";
+import { upgradeNode } from "../../components/kubernetes/node-upgrade";
 import { upgradeConfiguration } from "../../components/kubernetes/kubeadm";
 import { bash } from "../unit/host/bash";
 import { configOf, minimal } from "../unit/config/fixtures";
@@ -49,14 +49,18 @@ async function made(
     nonce: pulumi.output(""),
   };
   const secrets = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<ClusterSecretValues>;
-  const version = new NodeVersion(nodeName, { config, member, installed: pulumi.output(installed), secrets });
+  const version = upgradeNode(
+    `${nodeName}-upgrade`,
+    { config, member, installed: pulumi.output(installed), secrets },
+    {},
+  );
   const certificateExpiry = await new Promise<string>((resolve) => version.certificateExpiry.apply(resolve));
   return { inputs: inputs!, certificateExpiry };
 }
 
 const variables = ({ inputs }: Made) => variablesOf(inputs.stdin as string);
 
-describe("NodeVersion", () => {
+describe("the upgrade of a node", () => {
   it("does nothing when it is made: a new node has its versions already", async () => {
     const { inputs, certificateExpiry } = await made("cp1");
     expect(inputs).to.not.have.any.keys("create", "delete", "triggers");

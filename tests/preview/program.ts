@@ -15,6 +15,8 @@ export interface Registered {
   name: string;
   /** URN of the parent; empty for the root. */
   parent: string;
+  /** Former URNs. */
+  aliases: string[];
   custom: boolean;
   /** Inputs in plain; an unknown one is `unknown`. */
   inputs: Record<string, unknown>;
@@ -379,6 +381,7 @@ interface Request {
   getType(): string;
   getName(): string;
   getParent(): string;
+  getAliasesList(): { getUrn(): string }[];
   getCustom(): boolean;
   getObject(): { toJavaScript(): Record<string, unknown> };
   getDependenciesList(): string[];
@@ -404,6 +407,7 @@ export function recordRegistrations(registered: Registered[]): void {
       type: request.getType(),
       name: request.getName(),
       parent: request.getParent(),
+      aliases: request.getAliasesList().map((alias) => alias.getUrn()),
       custom: request.getCustom(),
       inputs: plain(inputs) as Record<string, unknown>,
       secretInputs: secretKeys(inputs),

@@ -18,21 +18,21 @@ export interface SecretsEncryptionArgs {
  * control plane in its turn learns to read encrypted Secrets; only when the last one can may any of them write such a
  * Secret. It `dependsOn` all of them, therefore, and connects nowhere in a cluster that has it from the start.
  */
-export class SecretsEncryption extends pulumi.ComponentResource {
-  constructor(name: string, args: SecretsEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:controlplane:SecretsEncryption", name, {}, opts);
-    const { config, member, secrets } = args;
-    new HostScript(
-      `${name}-encryption`,
-      {
-        host: member.host,
-        stage: "encryption",
-        variables: controlPlaneSecurityVariables(config, secrets),
-        updateOnly: args.state.apply((state) => state !== "reading"),
-        timeoutSeconds: 300,
-      },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.registerOutputs();
-  }
+export function encryptSecrets(
+  name: string,
+  args: SecretsEncryptionArgs,
+  opts: pulumi.CustomResourceOptions,
+): HostScript {
+  const { config, member, secrets } = args;
+  return new HostScript(
+    name,
+    {
+      host: member.host,
+      stage: "encryption",
+      variables: controlPlaneSecurityVariables(config, secrets),
+      updateOnly: args.state.apply((state) => state !== "reading"),
+      timeoutSeconds: 300,
+    },
+    opts,
+  );
 }

@@ -14,21 +14,20 @@ export interface TailnetRoutesArgs {
  * The approval of what one node advertises, and of nothing else: the tailnet sends traffic by these routes only. They are
  * known when the node has joined, for its pod CIDR comes from the cluster.
  */
-export class TailnetRoutes extends pulumi.ComponentResource {
-  constructor(name: string, args: TailnetRoutesArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:tailnet:Routes", name, {}, opts);
-    new tailscale.DeviceSubnetRoutes(
-      `${name}-routes`,
-      { deviceId: args.deviceId, routes: args.routes },
-      {
-        parent: this,
-        provider: args.api.provider,
-        dependsOn: opts?.dependsOn,
-        // The device takes them along. To be taken back they would need a device, which a lost host's may be no more; and a
-        // cluster whose approval becomes somebody else's keeps its network meanwhile.
-        retainOnDelete: true,
-      },
-    );
-    this.registerOutputs();
-  }
+export function approveRoutes(
+  name: string,
+  args: TailnetRoutesArgs,
+  opts: pulumi.CustomResourceOptions,
+): tailscale.DeviceSubnetRoutes {
+  return new tailscale.DeviceSubnetRoutes(
+    name,
+    { deviceId: args.deviceId, routes: args.routes },
+    {
+      ...opts,
+      provider: args.api.provider,
+      // The device takes them along. To be taken back they would need a device, which a lost host's may be no more; and a
+      // cluster whose approval becomes somebody else's keeps its network meanwhile.
+      retainOnDelete: true,
+    },
+  );
 }

@@ -9,10 +9,13 @@ const [node] = config.nodes;
 
 describe("the resources of the order", () => {
   // Stand-ins: only which one comes back counts.
-  const resource = (name: string) => ({ name }) as unknown as pulumi.Resource;
-  const make = () => new OrderedResources(orderOf(config), resource("cluster"));
+  const named = (name: string) => ({ name }) as unknown as pulumi.Resource;
+  const resource = (name: string) => ({ resource: named(name) });
+  const cluster = { urn: pulumi.output("urn:pulumi:test::tailkube::Cluster::c") } as pulumi.Resource;
+  const host = named("host of cp1");
+  const make = () => new OrderedResources(orderOf(config), cluster, () => host);
   const names = ({ dependsOn }: StepOptions) => dependsOn.map((one) => (one as unknown as { name: string }).name);
-  const prepare = (resources: OrderedResources, fit: pulumi.Resource | undefined) => {
+  const prepare = (resources: OrderedResources, fit: { resource: pulumi.Resource } | undefined) => {
     resources.make("facts", node, resource);
     resources.make("cleanup", node, resource);
     resources.make("fit", undefined, () => fit);
@@ -24,9 +27,10 @@ describe("the resources of the order", () => {
     prepare(resources, resource("all are fit"));
     const made = resources.make("network", node, (name, opts) => {
       expect(names(opts)).to.have.members(["cp1-undo", "all are fit"]);
+      expect(opts.parent).to.equal(host);
       return resource(name);
     });
-    expect(made).to.deep.equal({ name: "cp1-tailnet" });
+    expect(made).to.deep.equal(resource("cp1-tailnet"));
     resources.make(
       "runtime",
       node,
