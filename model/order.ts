@@ -154,12 +154,8 @@ export function orderOf(
 }
 
 function nameOf(kind: StepKind, node: string | undefined): string {
-  if (kind === "cleanup") return `${node}-undo`;
-  if (kind === "dead-members") return "cluster-departures";
-  if (kind === "authorities") return "cluster-secrets";
-  if (kind === "finalize") return "cluster-settle";
-  if (kind === "admission") return "workers-admit";
   if (kind === "policy") return "tailnet-policy";
+  if (kind === "admission") return "workers-admission";
   if (kind === "cilium") return "cilium-release";
   return `${node ?? "cluster"}-${kind}`;
 }

@@ -8,7 +8,7 @@ import { isMade } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
 import { byId, orderOf, type OrderedStep, waitsFor } from "../model/order";
 import { labelsOf, type LastRun, type Member, releaseOf } from "./last-run";
-import { type Fate, fateOf, leavers, survivors, upgradeKeys } from "./members";
+import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
 import { nodePlans, type Plan, type Step } from "./plan";
 
 /** What one step of the order does; that of several hosts with the same batch is one step of the plan. */
@@ -24,20 +24,20 @@ const batches = ["made", "made again", "checked", "checked when made"] as const;
 
 /** The plan of a run. `last` is undefined for a cluster that is still to be made. */
 export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
-  const removed = leavers(config.nodes, last);
-  const fates = new Map(config.nodes.map((node) => [node.name, fateOf(node, last)]));
+  const removed = removedNodes(config.nodes, last);
+  const machines = new Map(config.nodes.map((node) => [node.name, machineChange(node, last)]));
   const order = orderOf(
     config,
-    removed.map((member) => ({ name: member.name, end: `${member.name}-${isMade(member) ? "instance" : "undo"}` })),
+    removed.map((member) => ({ name: member.name, end: `${member.name}-${isMade(member) ? "instance" : "cleanup"}` })),
   );
   const works = new Map<string, Work>();
-  const change = new Change(config, last, fates, removed);
+  const change = new Change(config, last, machines, removed);
   for (const step of order) {
     const work = change.work(step, [...works.values()]);
     if (work !== undefined) works.set(step.id, work);
   }
   const steps = stepsOf(order, works);
-  return { isNew: last === undefined, steps, nodes: nodePlans(config, last, fates, steps) };
+  return { isNew: last === undefined, steps, nodes: nodePlans(config, last, machines, steps) };
 }
 
 /** The steps that do something. Each waits for what is before it in the order, of those that do something. */
@@ -76,7 +76,7 @@ class Change {
   constructor(
     private readonly config: ClusterConfig,
     private readonly last: LastRun | undefined,
-    private readonly fates: ReadonlyMap<string, Fate>,
+    private readonly machines: ReadonlyMap<string, MachineChange>,
     private readonly removed: readonly Member[],
   ) {
     this.isNew = last === undefined;
@@ -103,16 +103,16 @@ class Change {
         return this.cilium();
       case "removal":
         return {
-          kind: "leave",
+          kind: "removal",
           nodes,
-          resource: "cluster-settle",
+          resource: "cluster-finalize",
           does: `${config.drainSeconds > 0 ? "is drained, if it is Ready, and " : ""}leaves the cluster`,
           disturbs: config.drainSeconds > 0 ? "its pods, which are evicted" : "its pods, which are not drained",
         };
       case "finalize":
         return this.finalize(earlier.length > 0);
       case "checks":
-        return config.checks && earlier.some(({ kind }) => kind !== "settle")
+        return config.checks && earlier.some(({ kind }) => kind !== "finalize")
           ? { kind: "test", nodes: [], does: "the cluster is checked" }
           : undefined;
       case "end":
@@ -129,12 +129,12 @@ class Change {
   }
 
   private isJoining({ name }: NodeConfig): boolean {
-    return ["new", "replaced"].includes(this.fates.get(name)!);
+    return ["new", "replaced"].includes(this.machines.get(name)!);
   }
 
   private workOnJoining({ kind }: OrderedStep, { name, host }: NodeConfig): Work | undefined {
     const { config, isLan, endpoint } = this;
-    const isReplaced = this.fates.get(name) === "replaced";
+    const isReplaced = this.machines.get(name) === "replaced";
     const nodes = [name];
     switch (kind) {
       case "instance":
@@ -172,7 +172,7 @@ class Change {
       case "control-plane":
         return name === controlPlanes(config.nodes)[0]!.name && survivors(config.nodes, this.last).length === 0
           ? {
-              kind: "found",
+              kind: "init",
               nodes,
               does: `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `; the endpoint ${endpoint} is on it`}`,
             }
@@ -201,7 +201,7 @@ class Change {
         disturbs: "clients of its API server, which go to another control plane if there is one",
       };
     }
-    // As NodeVersion has it: the only node has nowhere to send its pods to.
+    // As components/kubernetes/node-upgrade.ts has it: the only node has nowhere to send its pods to.
     const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
     const what =
       keys[0] === "kubernetesVersion"
@@ -221,7 +221,7 @@ class Change {
     const nodes = this.removed.filter(({ role }) => role === "control-plane").map(({ name }) => name);
     return nodes.length === 0
       ? undefined
-      : { kind: "bury", nodes, does: "taken out of etcd and the cluster at once if dead" };
+      : { kind: "dead-members", nodes, does: "taken out of etcd and the cluster at once if dead" };
   }
 
   private cilium(): Work | undefined {
@@ -249,7 +249,7 @@ class Change {
     });
     if (!isBusy && relabelled.length === 0) return undefined;
     return {
-      kind: "settle",
+      kind: "finalize",
       nodes: relabelled.map(({ name }) => name),
       does: `${relabelled.length > 0 ? "get their labels and taints; " : ""}Cilium, the nodes and CoreDNS are waited for`,
       ...(relabelled.some(({ taints }) => taints.some(({ effect }) => effect === "NoExecute")) && {

@@ -4,17 +4,17 @@ import { podMtu, type Underlay } from "../network/cilium/values";
 import { pauseImage } from "../kubernetes/containerd";
 import { controlPlanes } from "../../model/nodes";
 import { scriptText } from "../hosts/script-text";
-import { HostScript } from "../hosts/remote-script";
+import { RemoteScript } from "../hosts/remote-script";
 import { readySeconds } from "./finalize";
 import { type Member, nodeVariables } from "../kubernetes/member";
 
-export interface ClusterChecksArgs {
+export interface CheckClusterArgs {
   config: ClusterConfig;
   underlay: pulumi.Input<Underlay>;
   /** The control plane on which they run. */
   on: Member;
   members: readonly Member[];
-  /** As in ClusterSettle: what changes the network is checked anew. */
+  /** As in finalize: what changes the network is checked anew. */
   release: pulumi.Input<string>;
 }
 
@@ -22,13 +22,13 @@ export interface ClusterChecksArgs {
  * The cluster as promised: declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the
  * pod MTU to the byte. Made again when a node or the network changes. A failure names the broken path and what to try.
  */
-export function checkCluster(name: string, args: ClusterChecksArgs, opts: pulumi.CustomResourceOptions): HostScript {
+export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
   const { config } = args;
-  // Bound on the start of the probe pods from the last change of any of them, and on a probe: as long as what ClusterSettle waits for,
+  // Bound on the start of the probe pods from the last change of any of them, and on a probe: as long as what finalizing waits for,
   // since a host with an SD card under load takes minutes to start a pod. A start that makes progress is waited for twice as long.
   const probeSeconds = readySeconds(config);
   const underlay = pulumi.output(args.underlay);
-  return new HostScript(
+  return new RemoteScript(
     name,
     {
       host: args.on.host,

@@ -13,7 +13,7 @@ import { preflightReport, preflightWarnings } from "./preflight";
 import type { Applied } from "../../preview/last-run";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
-import { appliedOutput, certain, ifDone, permitted } from "./preview";
+import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
 import { ClusterOnline } from "./online";
 import { declarePeers } from "./peers";
 import { makeAuthorities } from "../kubernetes/authorities";
@@ -69,9 +69,9 @@ export class Cluster extends pulumi.ComponentResource {
     super("tailkube:cluster:Cluster", name, {}, opts);
     const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
-    const mayBegin = permitted(config, last, this);
+    const mayBegin = checkChange(config, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
-      mayBegin.apply(() => certain(config, last, hostKeys));
+      mayBegin.apply(() => checkMachines(config, last, hostKeys));
     const hosts = makeHosts(config, secrets.sshPrivateKey, areCertain, { parent: this, dependsOn: mayBegin });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good. Nothing is changed on
     // any host before all are known to be fit.
@@ -129,7 +129,7 @@ export class Cluster extends pulumi.ComponentResource {
     resources.make("peers", undefined, (id, opts) =>
       declarePeers(id, { on: coordinator.member, controlPlanes: planes }, opts),
     );
-    const joinArgs = { config, secrets: authorities.values, prepared: of, api };
+    const joinArgs = { config, authorities: authorities.values, prepared: of, api };
     const { kubeconfig, certificates } = makeControlPlanes(joinArgs, resources);
     makeWorkers(joinArgs, resources);
     this.certificates = certificates;
@@ -147,7 +147,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const onCoordinator = { config, on: coordinator.member, members, release };
     const finalized = resources.make("finalize", undefined, (id, opts) =>
-      finalize(id, { ...onCoordinator, secrets: authorities.values }, opts),
+      finalize(id, { ...onCoordinator, authorities: authorities.values }, opts),
     );
     const isDone = doneSince(stepsBefore);
     isDone.apply((done) => {

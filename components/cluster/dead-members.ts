@@ -1,26 +1,26 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { HostScript } from "../hosts/remote-script";
+import { RemoteScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "../kubernetes/member";
 
-export interface ClusterDeparturesArgs {
+export interface RemoveDeadMembersArgs {
   config: ClusterConfig;
   /** The control plane on which it runs. */
   on: Member;
 }
 
 /**
- * Takes dead control planes that are declared no more out of the cluster before another one joins: kubeadm lets nobody in
- * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (ClusterSettle).
+ * Removes dead control planes that are no longer declared before another one joins: kubeadm lets no control plane in
+ * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (finalize.ts).
  * A first `up` does not run it.
  */
 export function removeDeadMembers(
   name: string,
-  args: ClusterDeparturesArgs,
+  args: RemoveDeadMembersArgs,
   opts: pulumi.CustomResourceOptions,
-): HostScript {
+): RemoteScript {
   const { config } = args;
-  return new HostScript(
+  return new RemoteScript(
     name,
     {
       host: args.on.host,

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { controlPlanes, workers } from "../../model/nodes";
 import { admitWorkers } from "../kubernetes/admission";
-import type { ClusterSecretValues } from "../kubernetes/authority-values";
+import type { Authorities } from "../kubernetes/authority-values";
 import { joinControlPlane } from "../kubernetes/control-plane";
 import { encryptSecrets } from "../kubernetes/hardening/secrets-encryption";
 import { upgradeNode } from "../kubernetes/node-upgrade";
@@ -16,7 +16,7 @@ import type { PreparedNode } from "./prepared-nodes";
 
 export interface JoinArgs {
   config: ClusterConfig;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
   prepared: (node: NodeConfig) => PreparedNode;
   /** Approves routes where the config wants that. */
   api?: TailnetApi | undefined;
@@ -31,13 +31,13 @@ export interface CertificateOutput {
 
 /** The control planes, in the order of the config. Returns the kubeconfig of the first, and when the certificates of each end. */
 export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
-  const { config, secrets } = args;
+  const { config, authorities } = args;
   const nodes = controlPlanes(config.nodes);
   const made = nodes.map((node, i) => {
     const { member } = args.prepared(node);
     const restoreSnapshot = i === 0 ? config.restoreSnapshot : undefined;
     const joined = resources.make("control-plane", node, (name, opts) =>
-      joinControlPlane(name, { config, member, secrets, restoreSnapshot }, opts),
+      joinControlPlane(name, { config, member, authorities, restoreSnapshot }, opts),
     );
     makeRoutes(args, node, joined, resources);
     const changed = keepVersion(args, node, resources);
@@ -49,7 +49,9 @@ export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
   for (const { node, joined, changed } of made) {
     const { member } = args.prepared(node);
     const state = pulumi.all([joined.encryption, changed.encryption]).apply(([first, now]) => now || first);
-    resources.make("encryption", node, (name, opts) => encryptSecrets(name, { config, member, secrets, state }, opts));
+    resources.make("encryption", node, (name, opts) =>
+      encryptSecrets(name, { config, member, authorities, state }, opts),
+    );
   }
   const certificates = made.map(({ node, joined, changed }) =>
     pulumi
@@ -61,15 +63,19 @@ export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
 
 /** The workers, all at once, and what lets them in. */
 export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
-  const { config, secrets } = args;
+  const { config, authorities } = args;
   const nodes = workers(config.nodes);
   if (nodes.length === 0) return;
   const by = args.prepared(controlPlanes(config.nodes)[0]!).member;
   const joiners = nodes.map((node) => args.prepared(node).member);
-  resources.make("admission", undefined, (name, opts) => admitWorkers(name, { config, by, joiners, secrets }, opts));
+  resources.make("admission", undefined, (name, opts) =>
+    admitWorkers(name, { config, by, joiners, authorities }, opts),
+  );
   for (const node of nodes) {
     const { member } = args.prepared(node);
-    const joined = resources.make("join", node, (name, opts) => joinWorker(name, { config, member, secrets }, opts));
+    const joined = resources.make("join", node, (name, opts) =>
+      joinWorker(name, { config, member, authorities }, opts),
+    );
     makeRoutes(args, node, joined, resources);
     keepVersion(args, node, resources);
   }
@@ -92,8 +98,8 @@ function makeRoutes(
   );
 }
 
-function keepVersion({ config, secrets, prepared }: JoinArgs, node: NodeConfig, resources: OrderedResources) {
+function keepVersion({ config, authorities, prepared }: JoinArgs, node: NodeConfig, resources: OrderedResources) {
   const { member, runtime } = prepared(node);
-  const args = { config, member, installed: runtime.kubernetesVersion, secrets };
+  const args = { config, member, installed: runtime.kubernetesVersion, authorities };
   return resources.make("upgrade", node, (name, opts) => upgradeNode(name, args, opts));
 }

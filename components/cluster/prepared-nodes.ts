@@ -70,7 +70,7 @@ export function prepareNodes(
       host,
       address: device.address,
       resolvConf: host.facts.apply((facts) => facts.resolvConf),
-      mark: host.identity.apply((identity) =>
+      membershipId: host.identity.apply((identity) =>
         fingerprint([pulumi.getProject(), pulumi.getStack(), config.clusterName, name, identity]),
       ),
       nonce: runtime.nonce,

@@ -1,12 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterSecretValues } from "./authority-values";
+import type { Authorities } from "./authority-values";
 import type { ClusterConfig } from "../../model/config";
-import { HostScript, unlinked } from "../hosts/remote-script";
+import { RemoteScript, unlinked } from "../hosts/remote-script";
 import type { Member } from "./member";
 
-export interface ClusterSecretsArgs {
+export interface MakeAuthoritiesArgs {
   config: ClusterConfig;
-  /** Where they are made: the control plane that founds the cluster. */
+  /** Where they are made: the control plane that inits the cluster. */
   on: Member;
   /** Known when that host has what makes them. */
   ready: pulumi.Output<unknown>;
@@ -14,7 +14,7 @@ export interface ClusterSecretsArgs {
 
 export interface MadeAuthorities {
   resource: pulumi.Resource;
-  values: pulumi.Output<ClusterSecretValues>;
+  values: pulumi.Output<Authorities>;
 }
 
 /**
@@ -26,17 +26,17 @@ export interface MadeAuthorities {
  */
 export function makeAuthorities(
   name: string,
-  args: ClusterSecretsArgs,
+  args: MakeAuthoritiesArgs,
   opts: pulumi.CustomResourceOptions,
 ): MadeAuthorities {
-  const { host, mark } = args.on;
+  const { host, membershipId } = args.on;
   const connection = pulumi.all([pulumi.output(host.connection), args.ready]).apply(([to]) => to);
-  const script = new HostScript(
+  const script = new RemoteScript(
     name,
     {
       host: { name: host.name, user: host.user, identity: "", connection: unlinked(connection) },
       stage: "secrets",
-      variables: { TK_MARK: unlinked(mark), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
+      variables: { TK_MARK: unlinked(membershipId), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
       secretResult: true,
       timeoutSeconds: 300,
     },
@@ -48,6 +48,6 @@ export function makeAuthorities(
   );
   return {
     resource: script,
-    values: script.result as unknown as pulumi.Output<ClusterSecretValues>,
+    values: script.result as unknown as pulumi.Output<Authorities>,
   };
 }

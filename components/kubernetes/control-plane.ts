@@ -2,8 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { initConfiguration, joinConfiguration } from "./kubeadm";
 import { approverScript, scriptText } from "../hosts/script-text";
-import type { ClusterSecretValues } from "./authority-values";
-import { HostScript } from "../hosts/remote-script";
+import type { Authorities } from "./authority-values";
+import { RemoteScript } from "../hosts/remote-script";
 import {
   discoveryKubeconfig,
   endpointAdvice,
@@ -14,10 +14,10 @@ import {
 } from "./member";
 import { controlPlaneSecurityVariables } from "./hardening/variables";
 
-export interface ControlPlaneArgs {
+export interface JoinControlPlaneArgs {
   config: ClusterConfig;
   member: Member;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
   /** A snapshot of etcd on this host that a cluster without any control plane is made from; absolute path. */
   restoreSnapshot?: string | undefined;
 }
@@ -35,22 +35,22 @@ export interface JoinedControlPlane {
 }
 
 /**
- * A control plane, whichever of them: it founds the cluster if the state says so and no declared control plane has an API
+ * A control plane, whichever of them: it inits the cluster if the state says so and no declared control plane has an API
  * server, else it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
  * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
 export function joinControlPlane(
   name: string,
-  args: ControlPlaneArgs,
+  args: JoinControlPlaneArgs,
   opts: pulumi.CustomResourceOptions,
 ): JoinedControlPlane {
-  const { config, member, secrets } = args;
+  const { config, member, authorities } = args;
   const document = (of: (node: ReturnType<typeof nodeDocument>, host: string) => string) =>
     pulumi
       .all([member.address, member.resolvConf, member.host.address])
       .apply(([nodeIp, resolvConf, host]) => of(nodeDocument(member, nodeIp, resolvConf), host));
-  const secret = (key: keyof ClusterSecretValues) => secrets.apply((values) => values[key]);
-  const script = new HostScript(
+  const secret = (key: keyof Authorities) => authorities.apply((values) => values[key]);
+  const script = new RemoteScript(
     name,
     {
       host: member.host,
@@ -58,14 +58,14 @@ export function joinControlPlane(
       variables: {
         ...nodeVariables(config, member),
         TK_ENDPOINT_ADVICE: endpointAdvice(config),
-        TK_MARK: member.mark,
+        TK_MARK: member.membershipId,
         TK_FOUNDER: secret("founder"),
         TK_POD_CIDR: config.podCidr,
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
         TK_HOST_ENDPOINT: scriptText("installed/endpoint.sh"),
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
-        ...controlPlaneSecurityVariables(config, secrets),
+        ...controlPlaneSecurityVariables(config, authorities),
         TK_RESTORE: args.restoreSnapshot ?? "",
         TK_INIT_DOCUMENT: document((node, host) =>
           initConfiguration({

@@ -3,9 +3,9 @@ import { packageVariables } from "../hosts/packages";
 import type { ClusterConfig, Role } from "../../model/config";
 import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
-import { HostScript, type ScriptTarget } from "../hosts/remote-script";
+import { RemoteScript, type ScriptTarget } from "../hosts/remote-script";
 
-export interface NodeRuntimeArgs {
+export interface InstallRuntimeArgs {
   host: ScriptTarget;
   role: Role;
   config: ClusterConfig;
@@ -24,11 +24,11 @@ export interface InstalledRuntime {
 /** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
 export function installRuntime(
   name: string,
-  args: NodeRuntimeArgs,
+  args: InstallRuntimeArgs,
   opts: pulumi.CustomResourceOptions,
 ): InstalledRuntime {
   const { config } = args;
-  const script = new HostScript(
+  const script = new RemoteScript(
     name,
     {
       host: args.host,

@@ -2,19 +2,19 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { upgradeConfiguration } from "./kubeadm";
 import { scriptText } from "../hosts/script-text";
-import type { ClusterSecretValues } from "./authority-values";
-import { HostScript } from "../hosts/remote-script";
+import type { Authorities } from "./authority-values";
+import { RemoteScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "./member";
 import { containerdVariables } from "./node-runtime";
 import { packageVariables } from "../hosts/packages";
 import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables } from "./hardening/variables";
 
-export interface NodeVersionArgs {
+export interface UpgradeNodeArgs {
   config: ClusterConfig;
   member: Member;
   /** The version of Kubernetes on the host, with its `v`, as its runtime found or left it. */
   installed: pulumi.Output<string>;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
 }
 
 /** Bound on kubeadm, in seconds: it waits five minutes for each static pod, and puts all of them back if one does not come. */
@@ -32,15 +32,15 @@ export interface NodeUpgrade {
 
 /**
  * The versions that a node runs once it has joined: Kubernetes, containerd, Tailscale, on control planes the age of the
- * certificates, and what the node is hardened by. Nothing runs when it is made, for a new node has them from its runtime; a change drains the node, upgrades
- * it, waits until it is healthy and gives it back. One node goes at a time: each `dependsOn` the one before it.
+ * certificates, and what the node is hardened by. Nothing runs when it is made, for a new node has them from its runtime; a
+ * change drains the node, upgrades it, waits until it is healthy and gives it back. One node goes at a time: each `dependsOn` the one before it.
  */
-export function upgradeNode(name: string, args: NodeVersionArgs, opts: pulumi.CustomResourceOptions): NodeUpgrade {
+export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.CustomResourceOptions): NodeUpgrade {
   const { config, member } = args;
   const isControlPlane = member.node.role === "control-plane";
   // The only node has nowhere to send its pods to, and CoreDNS would hold the drain up in vain.
   const drainSeconds = config.nodes.length > 1 ? config.drainSeconds : 0;
-  const upgrade = new HostScript(
+  const upgrade = new RemoteScript(
     name,
     {
       host: member.host,
@@ -58,7 +58,7 @@ export function upgradeNode(name: string, args: NodeVersionArgs, opts: pulumi.Cu
         TK_DRAIN_SECONDS: `${drainSeconds}`,
         // A worker has none, and is not to be looked at when it changes.
         TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
-        ...(isControlPlane ? controlPlaneSecurityVariables(config, args.secrets) : workerSecurityVariables(config)),
+        ...(isControlPlane ? controlPlaneSecurityVariables(config, args.authorities) : workerSecurityVariables(config)),
         TK_CLUSTER_DOCUMENT: isControlPlane ? clusterDocument(config, member) : "",
         TK_HOST_ETCD: isControlPlane ? scriptText("installed/etcd.sh") : "",
       },

@@ -2,8 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { joinConfiguration } from "./kubeadm";
 import { joinKubeconfig } from "../../model/kubeconfig";
-import type { ClusterSecretValues } from "./authority-values";
-import { HostScript } from "../hosts/remote-script";
+import type { Authorities } from "./authority-values";
+import { RemoteScript } from "../hosts/remote-script";
 import {
   discoveryKubeconfig,
   endpointAdvice,
@@ -15,10 +15,10 @@ import {
 } from "./member";
 import { nodeSecurityVariables } from "./hardening/variables";
 
-export interface WorkerArgs {
+export interface JoinWorkerArgs {
   config: ClusterConfig;
   member: Member;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
 }
 
 export interface JoinedWorker {
@@ -28,9 +28,9 @@ export interface JoinedWorker {
 }
 
 /** `kubeadm join` of a worker, through the endpoint, with a token of its own that the admission beside it makes valid. */
-export function joinWorker(name: string, args: WorkerArgs, opts: pulumi.CustomResourceOptions): JoinedWorker {
+export function joinWorker(name: string, args: JoinWorkerArgs, opts: pulumi.CustomResourceOptions): JoinedWorker {
   const { config, member } = args;
-  const script = new HostScript(
+  const script = new RemoteScript(
     name,
     {
       host: member.host,
@@ -39,11 +39,11 @@ export function joinWorker(name: string, args: WorkerArgs, opts: pulumi.CustomRe
         ...nodeVariables(config, member),
         ...nodeSecurityVariables(config, "worker"),
         TK_ENDPOINT_ADVICE: endpointAdvice(config),
-        TK_MARK: member.mark,
+        TK_MARK: member.membershipId,
         // host/stages/admit.sh waits for twelve of them.
         TK_BEAT_SECONDS: "10",
         TK_DISCOVERY: pulumi
-          .all([args.secrets, workerToken(member, args.secrets)])
+          .all([args.authorities, workerToken(member, args.authorities)])
           .apply(([{ caCrt }, token]) => joinKubeconfig(config, caCrt, token)),
         TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
           joinConfiguration({

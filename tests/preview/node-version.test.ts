@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import type { ClusterSecretValues } from "../../components/kubernetes/authority-values";
+import type { Authorities } from "../../components/kubernetes/authority-values";
 import type { Member } from "../../components/kubernetes/member";
 import { upgradeNode } from "../../components/kubernetes/node-upgrade";
 import { upgradeConfiguration } from "../../components/kubernetes/kubeadm";
@@ -45,13 +45,13 @@ async function made(
     },
     address: pulumi.output("100.64.0.9"),
     resolvConf: pulumi.output("/etc/resolv.conf"),
-    mark: pulumi.output("mark"),
+    membershipId: pulumi.output("membershipId"),
     nonce: pulumi.output(""),
   };
-  const secrets = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<ClusterSecretValues>;
+  const authorities = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<Authorities>;
   const version = upgradeNode(
     `${nodeName}-upgrade`,
-    { config, member, installed: pulumi.output(installed), secrets },
+    { config, member, installed: pulumi.output(installed), authorities },
     {},
   );
   const certificateExpiry = await new Promise<string>((resolve) => version.certificateExpiry.apply(resolve));

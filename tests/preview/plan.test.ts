@@ -127,13 +127,13 @@ describe("hosts that are reached in another way", () => {
       "this run would replace cp1 and cp2, and etcd needs 2 of its 3 members (cp1, cp2 and cp3) at any time",
     );
     expect(names(run)).to.include.members(["cp1-host-key", "cp2-host-key"]);
-    expect(names(run).filter((name) => /-(undo|tailnet|runtime|control-plane)$/.test(name))).to.deep.equal([]);
+    expect(names(run).filter((name) => /-(cleanup|tailnet|runtime|control-plane)$/.test(name))).to.deep.equal([]);
   });
 
   it("are replaced where it keeps its majority", async () => {
     const run = await runProgram({ last: outputsOf(configOf()), config: { nodes: moved("cp2", "w1") } });
     expect(run.errors).to.deep.equal([]);
-    expect(names(run)).to.include.members(["cp2-undo", "w1-undo", "cp2-control-plane"]);
+    expect(names(run)).to.include.members(["cp2-cleanup", "w1-cleanup", "cp2-control-plane"]);
   });
 });
 
@@ -141,7 +141,7 @@ describe("the last run leaves to the next", () => {
   it("what it was, where the engine was told to leave scripts out, and says so", async () => {
     const last = outputsOf(configOf({ kubernetesVersion: "1.37.1" })) as unknown as Record<string, unknown>;
     const { versions, nodes: former, applied } = last;
-    for (const name of ["cluster-settle", "w1-join", "cp2-upgrade", "w1-tailnet", "cilium-release"]) {
+    for (const name of ["cluster-finalize", "w1-join", "cp2-upgrade", "w1-tailnet", "cilium-release"]) {
       const warned: string[] = [];
       const { warn } = pulumi.log;
       const log = pulumi.log as { warn: typeof warn };

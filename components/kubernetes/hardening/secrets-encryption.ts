@@ -1,14 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
-import type { ClusterSecretValues } from "../authority-values";
-import { HostScript } from "../../hosts/remote-script";
+import type { Authorities } from "../authority-values";
+import { RemoteScript } from "../../hosts/remote-script";
 import type { Member } from "../member";
 import { controlPlaneSecurityVariables } from "./variables";
 
-export interface SecretsEncryptionArgs {
+export interface EncryptSecretsArgs {
   config: ClusterConfig;
   member: Member;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
   /** What this control plane does with Secrets so far: `wanted` or `reading`. */
   state: pulumi.Output<string>;
 }
@@ -20,16 +20,16 @@ export interface SecretsEncryptionArgs {
  */
 export function encryptSecrets(
   name: string,
-  args: SecretsEncryptionArgs,
+  args: EncryptSecretsArgs,
   opts: pulumi.CustomResourceOptions,
-): HostScript {
-  const { config, member, secrets } = args;
-  return new HostScript(
+): RemoteScript {
+  const { config, member, authorities } = args;
+  return new RemoteScript(
     name,
     {
       host: member.host,
       stage: "encryption",
-      variables: controlPlaneSecurityVariables(config, secrets),
+      variables: controlPlaneSecurityVariables(config, authorities),
       updateOnly: args.state.apply((state) => state !== "reading"),
       timeoutSeconds: 300,
     },

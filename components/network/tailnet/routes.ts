@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tailscale from "@pulumi/tailscale";
 import type { TailnetApi } from "./api";
 
-export interface TailnetRoutesArgs {
+export interface ApproveRoutesArgs {
   api: TailnetApi;
   /** The device's stable ID. */
   deviceId: pulumi.Output<string>;
@@ -16,7 +16,7 @@ export interface TailnetRoutesArgs {
  */
 export function approveRoutes(
   name: string,
-  args: TailnetRoutesArgs,
+  args: ApproveRoutesArgs,
   opts: pulumi.CustomResourceOptions,
 ): tailscale.DeviceSubnetRoutes {
   return new tailscale.DeviceSubnetRoutes(

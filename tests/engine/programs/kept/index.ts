@@ -1,6 +1,6 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { makeAuthorities, type ClusterSecretsArgs } from "../../../../components/kubernetes/authorities";
+import { makeAuthorities, type MakeAuthoritiesArgs } from "../../../../components/kubernetes/authorities";
 
 const { HOST_PORT, HOST_KEY, USER_KEY, RUNTIME } = process.env;
 const cluster = new pulumi.ComponentResource("test:index:Cluster", "cluster");
@@ -19,10 +19,10 @@ const connection = {
   dialErrorLimit: 3,
   perDialTimeout: 5,
 };
-const on = { host: { name: "cp1", user: "root", identity: "", connection }, mark: key.stdout };
+const on = { host: { name: "cp1", user: "root", identity: "", connection }, membershipId: key.stdout };
 const authorities = makeAuthorities(
-  "cluster-secrets",
-  { config: { kubernetesVersion: "1.37.2" }, on, ready: runtime.stdout } as unknown as ClusterSecretsArgs,
+  "cluster-authorities",
+  { config: { kubernetesVersion: "1.37.2" }, on, ready: runtime.stdout } as unknown as MakeAuthoritiesArgs,
   { parent: cluster },
 );
 const plane = new local.Command(

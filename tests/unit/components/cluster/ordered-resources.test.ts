@@ -26,7 +26,7 @@ describe("the resources of the order", () => {
     const resources = make();
     prepare(resources, resource("all are fit"));
     const made = resources.make("network", node, (name, opts) => {
-      expect(names(opts)).to.have.members(["cp1-undo", "all are fit"]);
+      expect(names(opts)).to.have.members(["cp1-cleanup", "all are fit"]);
       expect(opts.parent).to.equal(host);
       return resource(name);
     });
@@ -42,7 +42,7 @@ describe("the resources of the order", () => {
     const resources = make();
     prepare(resources, undefined);
     resources.make("network", node, (name, opts) => {
-      expect(names(opts)).to.have.members(["cp1-undo", "cp1-facts"]);
+      expect(names(opts)).to.have.members(["cp1-cleanup", "cp1-facts"]);
       return resource(name);
     });
   });
