@@ -90,11 +90,11 @@ function makeRoutes(
 ): void {
   const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
   const routes = config.podRouting === "native" ? [...endpoint, podCidr] : endpoint;
-  const { deviceId } = prepared(node).device;
+  const { deviceId, approvedRoutes } = prepared(node).device;
   resources.make("routes", node, (name, opts) =>
     api === undefined || config.tailnet.routeApproval !== "devices" || routes.length === 0
       ? undefined
-      : approveRoutes(name, { api, deviceId, routes }, opts),
+      : approveRoutes(name, { api, deviceId, routes, approvedBefore: approvedRoutes }, opts),
   );
 }
 

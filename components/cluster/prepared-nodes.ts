@@ -59,7 +59,7 @@ export function prepareNodes(
     resources.make("device", node, (id, opts) => {
       if (!isTailnet || apiKey === undefined) return undefined;
       const by = { url: config.tailnet.api, key: apiKey, oauthClientId: config.tailnet.oauthClientId };
-      return tailnetDevice(id, { deviceId: device.deviceId, node: name, api: by }, opts);
+      return tailnetDevice(id, { deviceId: device.deviceId, login: device.login, node: name, api: by }, opts);
     });
     const { registryCredentials } = secrets;
     const runtime = resources.make("runtime", node, (id, opts) =>

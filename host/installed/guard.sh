@@ -214,8 +214,7 @@ restore_files() {
 restart_managers() {
     systemctl daemon-reload
     # Neither starts what does not run.
-    systemctl try-restart systemd-networkd.service
-    systemctl reload NetworkManager.service 2>/dev/null
+    systemctl try-restart systemd-networkd.service NetworkManager.service 2>/dev/null
 }
 
 # Lines of $1 that are not in $2.

@@ -20,22 +20,29 @@ calm_network_managers() {
     fi
     if unit_runs NetworkManager.service; then
         TK_READERS=NetworkManager.service install_text /etc/NetworkManager/conf.d/50-tailkube.conf 0644 $'[keyfile]\nunmanaged-devices+=interface-name:tailscale0;interface-name:cilium_*;interface-name:lxc_health;interface-name:lxc????????????' || true
-        read_again NetworkManager.service reload
+        # By a reload NetworkManager takes down an interface that it has managed so far. A restart leaves all as they are, but
+        # Wi-Fi's away for seconds.
+        read_again NetworkManager.service "$(if [ -e /sys/class/net/tailscale0 ]; then echo restart; else echo reload; fi)"
     fi
 }
 
-# address_unit UNIT: the unit that waits for the node IP, which comes with UNIT.
+# address_unit UNIT: the unit that waits for the node IP, which comes with UNIT. A boot waits for it no longer than a minute, for the
+# address may never come: the device was deleted in the tailnet, a clean-up was killed. Then the kubelet's start fails; the wait goes
+# on beside the boot, and its end starts the kubelet (installed/wait-address.sh).
 address_unit() {
     cat <<EOF
 [Unit]
 Description=Wait until this node's declared address can be bound
 After=$1
 Wants=$1
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-TimeoutStartSec=infinity
+TimeoutStartSec=60
+Restart=on-failure
+RestartSec=2
 ExecStart=/usr/local/lib/tailkube/wait-address
 
 [Install]
@@ -235,6 +242,9 @@ undo_network() {
     restore_files
     systemctl daemon-reload
     ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
-    ! unit_runs NetworkManager.service || wait_for 30 "systemctl cannot reload NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl reload NetworkManager
+    # By a reload it would manage tailscale0 from now on, and take the address of the user's own login from it.
+    if owned /etc/NetworkManager/conf.d/50-tailkube.conf && unit_runs NetworkManager.service; then
+        wait_for 30 "systemctl cannot restart NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl restart NetworkManager
+    fi
     forget_files
 }

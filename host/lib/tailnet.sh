@@ -42,7 +42,8 @@ backend_settled() { case $(backend_state) in Running | NeedsLogin | Stopped | Ne
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
 tailnet_address_is_up() {
     local a
-    a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show to "$a/32" | grep -q .
+    # Also of an interface that somebody has taken down, for which the address stays.
+    a=$(tailnet_address) && [ -n "$a" ] && ip -o -4 address show up to "$a/32" | grep -q .
 }
 
 tailscaled_unit() {
@@ -130,8 +131,17 @@ device_problem() {
 # In a shell of its own, for `poll` hides what a question without an answer says. It is asked again after it.
 device_is_sound() { (ask_prefs && ask_status && [ -z "$(device_problem)" ]); }
 
-# The preferences that a login which was there gets from us: names as in `tailscale debug prefs`.
-OUR_PREFS=(Hostname CorpDNS RouteAll NoSNAT)
+# approved_routes: the routes that the tailnet has approved for this device, but ours, with blanks between. Of STATUS.
+approved_routes() {
+    self AllowedIPs | { grep -vxF -f <(
+        self TailscaleIPs | sed '/:/s,$,/128,; /:/!s,$,/32,'
+        cat "$TK_ETC"/routes.d/* 2>/dev/null || true
+    ) || true; } | paste -sd ' '
+}
+
+# The preferences that a login which was there gets from us: names as in `tailscale debug prefs`. It keeps its name in the tailnet,
+# by which others know it; earlier versions gave it the node's.
+OUR_PREFS=(CorpDNS RouteAll NoSNAT)
 
 # our_pref NAME: our value of it. Nothing where we leave the user's: only routed pods must keep their addresses.
 our_pref() {
@@ -153,11 +163,11 @@ pref_flag() {
     esac
 }
 
-# set_prefs: our preferences, as far as they differ.
+# set_prefs NAME...: our values of these preferences, as far as they differ.
 set_prefs() {
     local name value flags=() log=$TK_RUN/tailscale-set.log
     ask_prefs
-    for name in "${OUR_PREFS[@]}"; do
+    for name; do
         value=$(our_pref "$name")
         [ -z "$value" ] || [ "$(pref "$name")" = "$value" ] || flags+=("$(pref_flag "$name" "$value")")
     done
@@ -174,7 +184,7 @@ restore_prefs() {
     # Of another login nothing is ours.
     if [ "$(pref ControlURL)" = "$(member $'\t' ControlURL <"$TK_STATE/tailscale-prefs")" ] &&
         [ "$(member $'\t\t' NodeID <<<"$PREFS")" = "$(member $'\t\t' NodeID <"$TK_STATE/tailscale-prefs")" ]; then
-        for name in "${OUR_PREFS[@]}"; do
+        for name in Hostname "${OUR_PREFS[@]}"; do
             was=$(member $'\t' "$name" <"$TK_STATE/tailscale-prefs") value=$(pref "$name")
             [ "$value" = "$was" ] || [ "$value" != "$(TK_POD_ROUTING=native our_pref "$name")" ] || flags+=("$(pref_flag "$name" "$was")")
         done
@@ -229,7 +239,7 @@ use_found_login() {
         install_text "$TK_ETC/masquerade.nft" 0644 "$(masquerade_table)" || true
         nft -f "$TK_ETC/masquerade.nft" || fail "nft refuses $TK_ETC/masquerade.nft, which masquerades for the networks that this host routes"
     fi
-    set_prefs
+    set_prefs "${OUR_PREFS[@]}"
 }
 
 # forget_login: removes the record of our login if it failed or has ended: the next login may be the user's own.
@@ -268,7 +278,7 @@ log_in() {
             use_found_login
             return
         fi
-        set_prefs
+        set_prefs Hostname "${OUR_PREFS[@]}"
     else
         [ -n "$ours" ] || [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ] || fail "this host has a login to a tailnet that is not in force ($state); admit or renew its device in the tailnet's console, or run 'tailscale logout' on this host"
         own "$TK_STATE/logged-in"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Deletes a node's device from the tailnet; runs on the operator's machine. Given: TK_API (URL), TK_DEVICE (its ID), TK_NODE in the
-# environment, the API's access token on stdin; or TK_OAUTH_CLIENT (its ID) and that client's secret. It ends within about a
+# Deletes a node's device from the tailnet; runs on the operator's machine. Given: TK_API (URL), TK_DEVICE (its ID), TK_LOGIN (ours:
+# tailkube has logged it in; found: it was there before, and stays), TK_NODE in the environment, the API's access token on stdin; or TK_OAUTH_CLIENT (its ID) and that client's secret. It ends within about a
 # minute, and well in any case: a destroy goes on without it, with one line of warning.
 
 warn() {
@@ -9,6 +9,11 @@ warn() {
     exit 0
 }
 
+case ${TK_LOGIN:-} in
+ours) ;;
+found) exit 0 ;;
+*) warn 'it is not known whether tailkube has logged it in' ;;
+esac
 case $TK_DEVICE in '' | *[!A-Za-z0-9]*) warn 'its ID is not known' ;; esac
 command -v curl >/dev/null || warn 'there is no curl on this machine'
 

@@ -13,10 +13,14 @@ apply() {
     # What a node of a cluster runs is changed by the stage upgrade, one node at a time; here all hosts go at once.
     if [ -e "$TK_STATE/joined" ]; then unit_start tailscaled.service; else install_tailscale; fi
     log_in
-    wait_for 60 "the tailnet address does not appear on this host" tailnet_address_is_up
+    wait_for 60 "the tailnet address does not appear on this host, or its interface is down (ip address show tailscale0). Run 'systemctl restart tailscaled' on it" tailnet_address_is_up
     address=$(tailnet_address)
     install_tailnet_units "$address"
     ask_status
     name=$(self DNSName)
-    result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}"
+    if [ -e "$TK_STATE/logged-in" ]; then
+        result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}" login ours
+    else
+        result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}" login found approvedRoutes "$(approved_routes)"
+    fi
 }

@@ -12,7 +12,8 @@ export interface Fault {
 
 const standing = new Set<Fault>();
 
-function fault(at: number, undo: () => Promise<void> | void): Fault {
+/** A fault that a test has made, and what takes it back. */
+export function fault(at: number, undo: () => Promise<void> | void): Fault {
   const one: Fault = {
     at,
     undo: async () => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { client, type ControlPlane, primary, settle, worker } from "./cluster";
-import { type Fault, faultSuite, killHost, pullCable, reboot } from "./faults";
+import { command, type Fault, fault, faultSuite, killHost, pullCable, reboot } from "./faults";
 import { median, outage } from "./outage";
 
 describe("the primary's host fails", function () {
@@ -51,5 +51,27 @@ describe("the primary's host fails", function () {
       seen.rounds.flatMap(({ apart }) => apart),
       seen.text,
     ).to.deep.equal([]);
+  });
+});
+
+describe("a host whose node IP does not come back after a boot", function () {
+  faultSuite(this);
+
+  it("comes to the end of its boot, and its kubelet starts when the address is there", async () => {
+    command(worker, "systemctl mask --quiet tailscaled.service");
+    const unmasked = fault(
+      Date.now(),
+      () => void command(worker, "systemctl unmask --quiet tailscaled.service; systemctl start tailscaled.service"),
+    );
+    // It waits until systemd has nothing more to start.
+    await lab.run("lab/hosts/hosts", ["reboot", worker], 400);
+    expect(command(worker, "systemctl is-active kubelet.service || true").trim()).to.equal("inactive");
+    await unmasked.undo();
+    await lab.until(
+      `the kubelet of ${worker}`,
+      () => lab.onHost(worker, "systemctl is-active kubelet.service").trim() === "active",
+      30,
+    );
+    await settle();
   });
 });

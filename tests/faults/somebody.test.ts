@@ -37,8 +37,12 @@ EOF
   ip netns add cni-foreign
   systemd-run -q --unit=foreign-netns ip netns exec cni-foreign sleep infinity`;
 
+/** Hosts that are in the tailnet already, each with another network manager, and their names there. */
+const devices = { cp2: "media-box", cp3: "office-box", w1: "build-box" } as const;
+const withDevices = Object.keys(devices) as (keyof typeof devices)[];
+
 /** A host in the tailnet already, as a subnet router with MagicDNS. */
-const routerHost = `
+const routerHost = (name: string, network: string) => `
   install -m 0755 /opt/tailkube-bundle/bin/tailscaled /usr/sbin/tailscaled
   install -m 0755 /opt/tailkube-bundle/bin/tailscale /usr/bin/tailscale
   cat >/etc/systemd/system/tailscaled.service <<'EOF'
@@ -53,7 +57,7 @@ StateDirectory=tailscale
 WantedBy=multi-user.target
 EOF
   systemctl enable -q --now tailscaled
-  tailscale up --auth-key=file:/run/key --login-server=http://172.31.77.1:3340 --hostname=media-box --accept-dns=true --advertise-routes=192.168.50.0/24
+  tailscale up --auth-key=file:/run/key --login-server=http://172.31.77.1:3340 --hostname=${name} --accept-dns=true --advertise-routes=${network}
   rm /run/key`;
 
 /** Docker's packages, as far as apt and dpkg see them: they own containerd and conflict with the distribution's. */
@@ -81,8 +85,14 @@ describe("hosts that are somebody's", function () {
   inSteps();
   this.timeout(60 * 60_000);
 
+  const peers = (host: lab.HostName) =>
+    Object.keys((JSON.parse(on(host, "tailscale status --json")) as { Peer?: object }).Peer ?? {}).length;
+
   const before = new Map<lab.HostName, HostState>();
-  let prefs = "";
+  const prefs = () => withDevices.map((host) => on(host, "tailscale debug prefs"));
+  let prefsBefore: string[] = [];
+  /** What NetworkManager makes of the interface of a login that is not ours. */
+  const managed = () => on("cp3", "nmcli -g GENERAL.STATE device show tailscale0").trim();
 
   after(() => lab.run("lab/down", [], 300));
 
@@ -90,12 +100,17 @@ describe("hosts that are somebody's", function () {
     useOwnStack();
     await lab.bareHosts([], "bundle");
     on("w1", containerHost);
-    lab.writeOnHost("cp2", "/run/key", Buffer.from(lab.read("tailnet/authkey").trim()));
-    on("cp2", routerHost);
+    withDevices.forEach((host, i) => {
+      lab.writeOnHost(host, "/run/key", Buffer.from(lab.read("tailnet/authkey").trim()));
+      on(host, routerHost(devices[host], `192.168.${50 + i}.0/24`));
+    });
     on("cp3", dockerHost);
     on("cp1", "mkdir -p /var/lib/etcd/default/member/wal; echo precious >/var/lib/etcd/default/member/wal/0.wal");
+    // Each hears of the others, and has a route to them.
+    await lab.until("routes to the other devices", () => withDevices.every((host) => peers(host) === 2), 60);
+    expect(managed()).to.equal("100 (connected (externally))");
     for (const host of lab.hosts) before.set(host, stateOf(host));
-    prefs = on("cp2", "tailscale debug prefs");
+    prefsBefore = prefs();
   });
 
   it("an etcd of the owner's is refused, twice, and nothing is changed on any host", async () => {
@@ -135,15 +150,16 @@ describe("hosts that are somebody's", function () {
   it("after a destroy the disk, the network and the login are as they were", async () => {
     await engineOk(["destroy"], 900);
     // Its tailscaled has a route for each peer until the server has told it that they are gone.
-    const peers = () => Object.keys((JSON.parse(on("cp2", "tailscale status --json")) as { Peer?: object }).Peer ?? {});
-    await lab.until("no peers of the tailnet's other device", () => peers().length === 0, 120);
+    await lab.until("no peers but the owners' own", () => withDevices.every((host) => peers(host) === 2), 120);
     for (const host of lab.hosts) {
       const { files, network } = before.get(host)!;
       const now = stateOf(host);
       expect(difference(files, now.files, mayDiffer), `the file system of ${host}`).to.deep.equal([]);
       expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
     }
-    expect(on("cp2", "tailscale debug prefs")).to.equal(prefs);
+    expect(prefs()).to.deep.equal(prefsBefore);
+    expect(managed()).to.equal("100 (connected (externally))");
+    on("cp3", "tailscale ping -c 1 --timeout 10s media-box");
     expect(container()).to.match(/^\d+ RUNNING$/);
     expect(on("w1", "ip netns pids cni-foreign").trim()).to.match(/^\d+$/);
   });

@@ -87,7 +87,7 @@ function answer(
   name: string,
   position: number,
   stdin: string,
-  { facts = {}, config = {}, encryption = {}, addresses = {}, nonces = {} }: RunArgs,
+  { facts = {}, config = {}, encryption = {}, addresses = {}, nonces = {}, approved = {} }: RunArgs,
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   switch (name.slice(name.lastIndexOf("-") + 1)) {
@@ -100,7 +100,9 @@ function answer(
         changed: [],
         address: addresses[node] ?? nodeAddress(position),
         deviceId: `n${position}CNTRL`,
-        deviceName: node,
+        ...(node in approved
+          ? { deviceName: `box-${position}`, login: "found", approvedRoutes: approved[node] }
+          : { deviceName: node, login: "ours" }),
       };
     case "lan":
       return { changed: [], address: variablesOf(stdin).TK_ADDRESS };
@@ -149,6 +151,8 @@ export interface RunArgs {
   preview?: boolean;
   /** Tailnet addresses that differ from `nodeAddress`, by node. */
   addresses?: Record<string, string>;
+  /** The nodes whose hosts have a login of their own, each with the routes that are approved for it, with blanks between. */
+  approved?: Record<string, string>;
   /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
   encryption?: Record<string, string>;
   /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
@@ -246,6 +250,7 @@ export async function runProgram({
   encryption = {},
   addresses = {},
   nonces = {},
+  approved = {},
   preview = false,
   last = {},
   plain: plainKeys = [],
@@ -286,7 +291,7 @@ export async function runProgram({
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, addresses, nonces }))}\n`;
+              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, addresses, nonces, approved }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };

@@ -22,6 +22,7 @@ describe("a node's device in the tailnet", () => {
       "cp1-device",
       {
         deviceId: pulumi.output("n1CNTRL"),
+        login: pulumi.output("found"),
         node: "cp1",
         // Not marked: that is the function's to do.
         api: { url: "https://api.example.com", key: pulumi.output(apiKey) },
@@ -50,6 +51,7 @@ describe("a node's device in the tailnet", () => {
     expect(command.inputs.environment).to.deep.equal({
       TK_API: "https://api.example.com",
       TK_DEVICE: "n1CNTRL",
+      TK_LOGIN: "found",
       TK_NODE: "cp1",
     });
     expect(command.inputs.triggers).to.deep.equal(["n1CNTRL"]);

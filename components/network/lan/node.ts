@@ -19,6 +19,9 @@ export interface JoinedLan {
   address: pulumi.Output<string>;
   /** It is no device of a tailnet: empty. */
   deviceId: pulumi.Output<string>;
+  /** None either. */
+  login: pulumi.Output<undefined>;
+  approvedRoutes: pulumi.Output<string[]>;
 }
 
 /**
@@ -48,5 +51,7 @@ export function joinLan(name: string, args: JoinLanArgs, opts: pulumi.CustomReso
     resource: script,
     address: script.result.apply((r) => ipv4Result(`${node.name}: node IP`, r.address)),
     deviceId: script.result.apply(() => ""),
+    login: script.result.apply(() => undefined),
+    approvedRoutes: script.result.apply(() => []),
   };
 }

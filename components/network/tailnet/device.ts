@@ -5,6 +5,8 @@ import { scriptText } from "../../hosts/script-text";
 export interface TailnetDeviceArgs {
   /** The device's stable ID, as the host itself says. */
   deviceId: pulumi.Output<string>;
+  /** Whose login it is (JoinedTailnet.login): only a device that this program has logged in is deleted. */
+  login: pulumi.Output<string | undefined>;
   /** Node name, for messages. */
   node: string;
   /** The tailnet's API: its URL, and an access token that may delete devices, or the secret of the OAuth client. */
@@ -28,6 +30,7 @@ export function tailnetDevice(
       environment: {
         TK_API: args.api.url,
         TK_DEVICE: args.deviceId,
+        TK_LOGIN: args.login.apply((login) => login ?? ""),
         TK_NODE: args.node,
         ...(args.api.oauthClientId !== undefined && { TK_OAUTH_CLIENT: args.api.oauthClientId }),
       },

@@ -20,6 +20,10 @@ export interface JoinedTailnet {
   address: pulumi.Output<string>;
   /** The device's stable ID at the coordination server. */
   deviceId: pulumi.Output<string>;
+  /** Whose login it is: made by this program, or there before; undefined where a version before 0.2 has run the stage. */
+  login: pulumi.Output<string | undefined>;
+  /** Of a login that was there: the routes that the tailnet had approved for the device, networks. */
+  approvedRoutes: pulumi.Output<string[]>;
 }
 
 /** A host in the tailnet: tailscaled installed and logged in, and the units that the node's other stages lean on. */
@@ -51,7 +55,8 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
     { ...opts, deleteBeforeReplace: true },
   );
   script.result.apply((r) => {
-    if (r.deviceName !== host.name) {
+    // Another login keeps its name.
+    if (r.login !== "found" && r.deviceName !== host.name) {
       void pulumi.log.warn(
         `${host.name} is called ${r.deviceName} in the tailnet: a stale device holds its name. Delete that one in the ` +
           "tailnet's console; nothing in the cluster depends on the name.",
@@ -63,5 +68,7 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
     resource: script,
     address: script.result.apply((r) => ipv4Result(`${host.name}: node IP`, r.address)),
     deviceId: script.result.apply((r) => r.deviceId ?? ""),
+    login: script.result.apply((r) => r.login),
+    approvedRoutes: script.result.apply((r) => (r.approvedRoutes ?? "").split(" ").filter(Boolean)),
   };
 }

@@ -6,13 +6,15 @@ export interface ApproveRoutesArgs {
   api: TailnetApi;
   /** The device's stable ID. */
   deviceId: pulumi.Output<string>;
-  /** All routes of the device that are to be approved: networks. */
-  routes: pulumi.Input<pulumi.Input<string>[]>;
+  /** Routes of the node that are to be approved: networks. */
+  routes: pulumi.Input<string>[];
+  /** What was approved for the device before it was a node: networks. It stays approved. */
+  approvedBefore: pulumi.Input<string[]>;
 }
 
 /**
- * The approval of what one node advertises, and of nothing else: the tailnet sends traffic by these routes only. They are
- * known when the node has joined, for its pod CIDR comes from the cluster.
+ * The approval of what one node advertises, beside what was approved for its device before: the tailnet sends traffic by these
+ * routes only. They are known when the node has joined, for its pod CIDR comes from the cluster.
  */
 export function approveRoutes(
   name: string,
@@ -21,7 +23,12 @@ export function approveRoutes(
 ): tailscale.DeviceSubnetRoutes {
   return new tailscale.DeviceSubnetRoutes(
     name,
-    { deviceId: args.deviceId, routes: args.routes },
+    {
+      deviceId: args.deviceId,
+      routes: pulumi
+        .all([pulumi.all(args.routes), args.approvedBefore])
+        .apply(([routes, before]) => [...new Set([...routes, ...before])]),
+    },
     {
       ...opts,
       provider: args.api.provider,

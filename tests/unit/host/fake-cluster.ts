@@ -839,8 +839,14 @@ export class FakeCluster {
         started();
         return ok();
       case "try-restart":
-      case "reload":
         if (unit.active) started();
+        return ok();
+      case "reload":
+        if (!unit.active) return ok();
+        started();
+        // An interface that it had to leave alone is its own from now on, and has no connection (1.52.1).
+        if (full === "NetworkManager.service" && this.file("/etc/NetworkManager/conf.d/50-tailkube.conf") === undefined)
+          this.addresses.delete(`${this.node.ip}/32 tailscale0`);
         return ok();
       case "stop":
         stopped();

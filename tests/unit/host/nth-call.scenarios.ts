@@ -415,7 +415,7 @@ export const scenarios: readonly Scenario[] = [
     verb: "apply",
     node: joins3,
     before: (c) => {
-      bare(c);
+      bare(c, "NetworkManager");
       theirLogin(c);
     },
     mayDiffer: guarded,

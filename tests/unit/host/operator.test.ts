@@ -17,7 +17,7 @@ interface Finished {
 function run(environment: Record<string, string>, key = apiKey): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const child = spawn("/bin/sh", [script], {
-      env: { PATH: process.env.PATH, TK_NODE: "cp1", TK_DEVICE: "nLab7CNTRL", ...environment },
+      env: { PATH: process.env.PATH, TK_NODE: "cp1", TK_DEVICE: "nLab7CNTRL", TK_LOGIN: "ours", ...environment },
       stdio: ["pipe", "pipe", "pipe"],
       timeout: 90_000,
     });
@@ -69,6 +69,14 @@ describe("host/operator/tailnet-device.sh", () => {
       "DELETE /api/v2/device/nLab7CNTRL",
     ]);
     expect(requests[0]?.headers.authorization).to.equal(`Bearer ${apiKey}`);
+  });
+
+  it("leaves a device that was there before, and one of which it is not known", async () => {
+    expect(await run({ TK_API: url, TK_LOGIN: "found" })).to.deep.equal({ stdout: "", stderr: "", status: 0 });
+    const { status, stderr } = await run({ TK_API: url, TK_LOGIN: "" });
+    expect(status).to.equal(0);
+    expect(stderr).to.match(/it is not known whether tailkube has logged it in\. Delete it in the console/);
+    expect(requests).to.deep.equal([]);
   });
 
   it("asks for a token first, as an OAuth client, with its secret in the request alone", async () => {

@@ -2028,7 +2028,7 @@ echo "nft $*" >>${root}/log
     expect(logIn()).to.include({ status: 0, stderr: "" });
     expect(log()).to.deep.equal([
       `nft -f ${root}/etc/tailkube/masquerade.nft`,
-      "set --hostname=node1 --accept-dns=false --accept-routes=true --snat-subnet-routes=false",
+      "set --accept-dns=false --accept-routes=true --snat-subnet-routes=false",
     ]);
     expect(has("var/lib/tailkube/logged-in")).to.equal(false);
     expect(readFileSync(`${root}/var/lib/tailkube/tailscale-prefs`, "utf8")).to.equal(before);
@@ -2043,26 +2043,50 @@ echo "nft $*" >>${root}/log
     expect(remove()).to.include({ status: 0, stderr: "" });
     expect(prefs()).to.equal(before);
     expect(log().slice(-3)).to.deep.equal([
-      "set --hostname=router --accept-dns=true --accept-routes=false --snat-subnet-routes=true",
+      "set --accept-dns=true --accept-routes=false --snat-subnet-routes=true",
       "nft delete table inet tailkube_masquerade",
       "undo_network",
     ]);
     expect(has("var/lib/tailkube/tailscale-prefs")).to.equal(false);
   });
 
+  it("says which routes the tailnet has approved for a login that was there, without the node's own", () => {
+    const { root, run } = host({});
+    const self = (...lists: string[]) => write(`${root}/self`, ['    "ID": "n1CNTRL"', ...lists].join(",\n"));
+    const list = (name: string, ...items: string[]) =>
+      `    "${name}": [\n${items.map((item) => `      "${item}"`).join(",\n")}\n    ]`;
+    const approved = () => run("ask_status; approved_routes").stdout.trim();
+    const addresses = ["100.64.0.1", "fd7a:115c:a1e0::1"];
+    const own = ["100.64.0.1/32", "fd7a:115c:a1e0::1/128", "10.200.0.1/32"];
+    self(list("TailscaleIPs", ...addresses), list("AllowedIPs", ...own));
+    expect(approved()).to.equal("");
+    self(list("TailscaleIPs", ...addresses), list("AllowedIPs", ...own, "192.168.50.0/24", "0.0.0.0/0", "::/0"));
+    expect(approved()).to.equal("192.168.50.0/24 0.0.0.0/0 ::/0");
+    self();
+    expect(approved()).to.equal("");
+  });
+
   it("leaves a login's own masquerading alone where pods are tunnelled", () => {
     const { logIn, log } = host({});
     expect(logIn({ TK_POD_ROUTING: "vxlan" }).status).to.equal(0);
-    expect(log()).to.deep.equal(["set --hostname=node1 --accept-dns=false --accept-routes=true"]);
+    expect(log()).to.deep.equal(["set --accept-dns=false --accept-routes=true"]);
   });
 
   it("gives back only what still has its value, and nothing to another login", () => {
     const user = { Hostname: '"router"' };
     const changed = host({ prefs: user });
     changed.logIn();
-    write(`${changed.root}/prefs/Hostname`, '"renamed"');
+    write(`${changed.root}/prefs/CorpDNS`, "true");
     expect(changed.remove().status).to.equal(0);
-    expect(changed.log()).to.include("set --accept-dns=true --accept-routes=false --snat-subnet-routes=true");
+    expect(changed.log()).to.include("set --accept-routes=false --snat-subnet-routes=true");
+    // An earlier version gave it the node's name.
+    const named = host({ prefs: user });
+    named.logIn();
+    write(`${named.root}/prefs/Hostname`, '"node1"');
+    expect(named.remove().status).to.equal(0);
+    expect(named.log()).to.include(
+      "set --hostname=router --accept-dns=true --accept-routes=false --snat-subnet-routes=true",
+    );
     const other = host({ prefs: user });
     other.logIn();
     write(`${other.root}/prefs/ControlURL`, '"https://other.example.com"');
@@ -2083,7 +2107,7 @@ echo "nft $*" >>${root}/log
     write(`${root}/broken`, "set");
     const refused = remove();
     expect(refused.status).to.equal(1);
-    expect(refused.stderr).to.match(/tailscale set --hostname=router .*: invalid key/);
+    expect(refused.stderr).to.match(/tailscale set --accept-dns=true .*: invalid key/);
     for (const file of ["advertised", "tailscale-prefs"]) expect(has(`var/lib/tailkube/${file}`), file).to.equal(true);
     expect(has("etc/tailkube/routes.d/endpoint")).to.equal(true);
     write(`${root}/broken`, "-");
