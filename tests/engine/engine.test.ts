@@ -230,6 +230,18 @@ describe("the engine", function () {
     await run(stack, "now", "destroy");
     expect(journal.take()).to.deep.equal(["device deleted", "network deleted", "cleanup deleted"]);
 
+    // Where a script has changed as well, it runs, and nothing is cleaned.
+    const changed = await Stack.create({ program: "former", project: "former" });
+    await run(changed, "before", "up");
+    journal.take();
+    process.env.SCRIPT = "another";
+    try {
+      await run(changed, "now", "up");
+    } finally {
+      delete process.env.SCRIPT;
+    }
+    expect(journal.take()).to.have.members(["cleanup changed", "network changed", "device changed"]);
+
     // It is the aliases that keep them.
     const other = await Stack.create({ program: "former", project: "former" });
     await run(other, "before", "up");

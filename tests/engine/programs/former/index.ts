@@ -4,12 +4,18 @@ import { OrderedResources } from "../../../../components/cluster/ordered-resourc
 import type { ClusterConfig, NodeConfig } from "../../../../model/config";
 import { orderOf } from "../../../../model/order";
 
-const { JOURNAL, VERSION } = process.env;
+const { JOURNAL, VERSION, SCRIPT = "" } = process.env;
 const note = (word: string) => `echo '${word}' >> '${JOURNAL}'`;
 const command = (name: string, what: string, opts: pulumi.CustomResourceOptions) =>
   new local.Command(
     name,
-    { create: note(`${what} made`), update: note(`${what} changed`), delete: note(`${what} deleted`), logging: "none" },
+    {
+      create: note(`${what} made`),
+      update: note(`${what} changed`),
+      delete: note(`${what} deleted`),
+      stdin: SCRIPT,
+      logging: "none",
+    },
     { ...opts, deleteBeforeReplace: true },
   );
 const component = (type: string, name: string, parent?: pulumi.Resource) =>

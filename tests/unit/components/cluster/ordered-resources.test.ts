@@ -19,6 +19,7 @@ describe("the resources of the order", () => {
     resources.make("facts", node, resource);
     resources.make("cleanup", node, resource);
     resources.make("fit", undefined, () => fit);
+    resources.make("policy", undefined, () => undefined);
     resources.make("auth-key", node, () => undefined);
   };
 
