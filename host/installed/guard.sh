@@ -185,7 +185,7 @@ save() {
 # The stage and what it has started: `timeout` made them a process group of their own.
 end_stage() {
     local process group seconds
-    read -r process <"$state/process" && [ -n "$process" ] || return 0
+    [ -s "$state/process" ] && read -r process <"$state/process" && [ -n "$process" ] || return 0
     # A process of that number that is no stage's shell has come later.
     grep -qsx bash "/proc/$process/comm" && grep -qsz -- -s "/proc/$process/cmdline" || return 0
     group=$(ps -o pgid= -p "$process" | tr -d ' ')
@@ -313,6 +313,8 @@ confirm() {
         echo restored
         return
     fi
+    # One that has lost its connection goes on, and nobody would put back what it changes from here on.
+    end_stage >&2
     echo kept
     remove_units
     rm -rf "$state"

@@ -134,10 +134,12 @@ retry() {
 # removal counts when it is seen, not when it was tried. Both are functions; LIST answers as `ask` has it, REMOVE gets a line.
 # Fails the stage with WHAT and the first line that stays.
 until_none() {
-    local end=$((SECONDS + $1)) what=$2 question=$3 list=$4 remove=$5 item items=
+    local end='' what=$2 question=$3 list=$4 remove=$5 item items=
     while true; do
         ask "$1" "$question" "$list"
         [ -n "$ANSWER" ] || return 0
+        # The first answer may have come late, when nothing has been tried yet.
+        end=${end:-$((SECONDS + $1))}
         [ "$SECONDS" -lt "$end" ] || fail "$what: ${ANSWER%%$'\n'*}"
         [ "$ANSWER" != "$items" ] || sleep 1
         items=$ANSWER
@@ -175,11 +177,11 @@ record_line() {
     { mkdir -p "$TK_STATE" && printf '%s\n' "$2" >>"$1" && to_disk "$1"; } || fail "cannot write below $TK_STATE: is the disk full or read-only?"
 }
 
-# back_up PATH: keeps the first version that we found, once.
+# back_up PATH: keeps the first version that we found, once. For root alone: a closed folder may have been what kept it secret.
 back_up() {
     local copy=$TK_STATE/backup.$TK_STAGE$1
     [ -e "$1" ] && [ ! -e "$copy" ] || return 0
-    { mkdir -p "$(dirname "$copy")" && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy" && sync -f "$TK_STATE"; } ||
+    { mkdir -p "$TK_STATE" && (umask 077 && mkdir -p "$(dirname "$copy")") && cp -a -- "$1" "$copy.tailkube" && mv -- "$copy.tailkube" "$copy" && sync -f "$TK_STATE"; } ||
         fail "cannot keep a copy of $1 below $TK_STATE: is the disk full or read-only?"
 }
 
@@ -224,6 +226,9 @@ read_again() {
     changed "${2}ed $1"
 }
 
+# put_in_place PATH: PATH.tailkube takes its place, whole, and survives a power cut there.
+put_in_place() { sync -- "$1.tailkube" && mv -f -- "$1.tailkube" "$1" && to_disk "$1"; }
+
 # install_text PATH MODE TEXT: writes the file if it differs. Returns 0 if it changed, 1 if not.
 install_text() {
     local path=$1 mode=$2 text=$3
@@ -238,7 +243,8 @@ install_text() {
     mark_readers "$path"
     # Callers ask `if install_text`, where the shell does not stop at an error by itself.
     # It may hold a secret, which must not lie open until its mode is set.
-    { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"; } ||
+    # On the disk, for no later run looks at it again once the stage is done.
+    { (umask 077 && printf '%s\n' "$text" >"$path.tailkube") && chmod "$mode" "$path.tailkube" && put_in_place "$path"; } ||
         fail "cannot write $path: is the disk full or read-only?"
     changed "wrote $path"
 }
@@ -252,7 +258,7 @@ install_binary() {
     make_parents "$2"
     own "$2"
     mark_readers "$2"
-    { install -m 0755 -- "$1" "$2.tailkube" && mv -f -- "$2.tailkube" "$2"; } || fail "cannot write $2: is the disk full or read-only?"
+    { install -m 0755 -- "$1" "$2.tailkube" && put_in_place "$2"; } || fail "cannot write $2: is the disk full or read-only?"
     changed "installed $2"
 }
 
@@ -321,13 +327,13 @@ forget_files() {
 TK_MOUNTS=/proc/self/mountinfo
 
 # mounts_below FOLDER: what is mounted below it, newest first, each ended by NUL: the kernel writes blanks and line breaks as
-# octal numbers.
+# octal numbers. Fails without an answer.
 mounts_below() {
     local i point points=()
     while read -r _ _ _ _ point _; do
         printf -v point '%b.' "${point//\\/\\0}"
         [[ $point != "${1%/}"/* ]] || points+=("${point%.}")
-    done <"$TK_MOUNTS"
+    done <"$TK_MOUNTS" || return
     for ((i = ${#points[@]} - 1; i >= 0; i--)); do printf '%s\0' "${points[i]}"; done
 }
 
@@ -338,6 +344,7 @@ unmount_below() {
     folder=$(realpath -e -- "$1" 2>/dev/null) || return 0
     while true; do
         mapfile -d '' -t points < <(mounts_below "$folder")
+        wait "$!" || fail "cannot read what is mounted below $1 ($TK_MOUNTS), so nothing there was deleted"
         [ ${#points[@]} -gt 0 ] || return 0
         [ "$SECONDS" -lt "$end" ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
         [ "${points[*]}" != "$before" ] || sleep 1
@@ -484,8 +491,8 @@ unit_stop() {
 APT_OPTIONS=(-o DPkg::Lock::Timeout=120 -o Acquire::http::Timeout=30 -o Acquire::Retries=2
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -y -q --no-install-recommends)
 
-# apt_removals ARGUMENT...: the packages that an installation would remove, each with a blank behind it.
-apt_removals() { apt-get install --simulate "${APT_OPTIONS[@]}" "$@" 2>/dev/null </dev/null | awk '$1 == "Remv" {printf "%s ", $2}'; }
+# apt_removals ARGUMENT...: the packages that an installation would remove, each with a blank behind it. Fails without an answer.
+apt_removals() { apt-get install --simulate "${APT_OPTIONS[@]}" "$@" </dev/null | awk '$1 == "Remv" {printf "%s ", $2}'; }
 
 # apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known. It never removes a package.
 apt_get_install() {
@@ -495,7 +502,7 @@ apt_get_install() {
         dpkg --configure -a --force-confdef --force-confold >"$log" 2>&1 </dev/null || true
         apt_refresh
         if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
-            removed=$(apt_removals "$@") || true
+            removed=$(apt_removals "$@" 2>/dev/null) || true
             [ -z "$removed" ] || fail "apt-get install $* would remove ${removed% } from this host, and tailkube removes no package. Remove it yourself if nothing needs it, or change the versions that the config asks for"
             fail "apt-get install $*: $(log_tail "$log" 3)"
         fi
@@ -610,7 +617,7 @@ install_apt_key() {
     fi
     make_parents "$key"
     own "$key"
-    { install -m 0644 -- "$new.gpg" "$key.tailkube" && mv -f -- "$key.tailkube" "$key"; } || fail "cannot write $key: is the disk full or read-only?"
+    { install -m 0644 -- "$new.gpg" "$key.tailkube" && put_in_place "$key"; } || fail "cannot write $key: is the disk full or read-only?"
     changed "wrote $key"
 }
 

@@ -7,10 +7,19 @@ KUBELET=/var/lib/kubelet
 # What this node was secured by last.
 SECURED=$TK_STATE/secured
 
+# node_to_disk: before each note that says what kubeadm and the kubelet have written: nothing of it is on the disk by itself.
+node_to_disk() {
+    local folder
+    for folder in /etc/kubernetes "$KUBELET"; do
+        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
+    done
+}
+
 has_wanted_security() { [ "$(cat "$SECURED" 2>/dev/null)" = "$TK_SECURITY" ]; }
 remember_security() {
+    node_to_disk
     own "$SECURED"
-    printf '%s\n' "$TK_SECURITY" >"$SECURED"
+    record "$SECURED" "$TK_SECURITY"
 }
 
 wants_serving_certificate() { grep -qs '^serverTLSBootstrap: true' "$KUBELET/config.yaml"; }
@@ -32,12 +41,12 @@ tighten_modes() {
     local file
     # shellcheck disable=SC2046  # paths of units have no spaces
     for file in "$KUBELET/config.yaml" /etc/cni/net.d/.kubernetes-cni-keep $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
-        [ ! -f "$file" ] || [ "$(stat -c %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
+        [ ! -f "$file" ] || [ "$(stat -Lc %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
     done
     # kubeadm makes the folder for root alone, but takes one that is there, such as a disk's mount point, as it is.
-    if [ "$TK_ROLE" = control-plane ] && [ "$(stat -c %a "$ETCD_DATA")" != 700 ]; then
+    if [ "$TK_ROLE" = control-plane ] && [ "$(stat -Lc %a "$ETCD_DATA")" != 700 ]; then
         own "$ETCD_MODE"
-        [ -s "$ETCD_MODE" ] || record "$ETCD_MODE" "$(stat -c %a "$ETCD_DATA")"
+        [ -s "$ETCD_MODE" ] || record "$ETCD_MODE" "$(stat -Lc %a "$ETCD_DATA")"
         chmod 0700 "$ETCD_DATA"
         changed "mode 700 of $ETCD_DATA"
     fi

@@ -11,12 +11,31 @@ kubeadm_errors() {
     { grep -E '\[ERROR |^error' <<<"$lines" || tail -n 6 <<<"$lines"; } | tr -s '\n\t ' ' '
 }
 
+# write_through: what kubeadm and the kubelet write is on the disk a moment later, for as long as kubeadm runs. Neither of them sees
+# to it, but etcd does: without its manifest, a power cut would leave a voter that cannot start.
+write_through() {
+    local since=$TK_RUN/write-through files
+    touch -d '2 seconds ago' "$since"
+    while [ -e "$TK_RUN/kubeadm.yaml" ] && kill -0 "$$"; do
+        # Once or twice each: on a slow disk every sync holds up etcd.
+        touch -d '1 second ago' "$since.new"
+        mapfile -d '' -t files < <(find /etc/kubernetes /var/lib/kubelet -xdev -maxdepth 3 -type f -newer "$since" -print0)
+        [ ${#files[@]} = 0 ] || sync -- "${files[@]}" || true
+        mv -f -- "$since.new" "$since"
+        # The shell's own pause, which no caller replaces.
+        command sleep 0.5
+    done
+    rm -f -- "$since"
+}
+
 # run_kubeadm ARGUMENT...: the document may hold secrets, so it lives in /run for as long as kubeadm runs.
 run_kubeadm() {
     local document=$TK_RUN/kubeadm.yaml status=0
     (umask 077 && printf '%s\n' "$TK_KUBEADM_DOCUMENT" >"$document")
     (umask 077 && : >>"$KUBEADM_LOG")
     printf '\n%s kubeadm %s\n' "$(date -Is)" "$*" >>"$KUBEADM_LOG"
+    # It holds nothing open that another process waits for: neither the connection's output nor the host's lock.
+    write_through </dev/null >/dev/null 2>&1 9>&- &
     timeout --kill-after=10 "$TK_KUBEADM_SECONDS" kubeadm "$@" --config "$document" >>"$KUBEADM_LOG" 2>&1 || status=$?
     rm -f "$document"
     [ "$status" != 124 ] || fail "kubeadm $1 was ended after $TK_KUBEADM_SECONDS s; $KUBEADM_LOG on the host ends: $(log_tail "$KUBEADM_LOG")"
@@ -60,7 +79,10 @@ advertise_pod_cidr() {
 # credentials back.
 mark_joined() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" "${@:2}"; }
 
-write_sentinel() { record "$SENTINEL" "$1"; }
+write_sentinel() {
+    node_to_disk
+    record "$SENTINEL" "$1"
+}
 
 refuse_other_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||

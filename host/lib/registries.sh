@@ -37,15 +37,16 @@ check_endpoint() {
 
 # drop_registries NAME...: of the registries that a former run has named, all but these, with what was there before in their place.
 drop_registries() {
-    local path name
+    local path name copy
     [ -f "$TK_STATE/owned.$TK_STAGE" ] || return 0
     while IFS= read -r path; do
         name=${path#"$REGISTRIES_FOLDER"/}
         name=${name%/*}
         if [[ " $* " == *" $name "* ]] || [ ! -e "$path" ]; then continue; fi
-        if [ -e "$TK_STATE/backup.$TK_STAGE$path" ]; then
-            cmp -s -- "$TK_STATE/backup.$TK_STAGE$path" "$path" && continue
-            cp -a -- "$TK_STATE/backup.$TK_STAGE$path" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"
+        copy=$TK_STATE/backup.$TK_STAGE$path
+        if [ -e "$copy" ] || [ -L "$copy" ]; then
+            if cmp -s -- "$copy" "$path" || { [ -L "$copy" ] && [ -L "$path" ]; }; then continue; fi
+            cp -a -- "$copy" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"
         else
             rm -f -- "$path"
         fi

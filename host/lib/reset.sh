@@ -106,7 +106,8 @@ reset_etcd() {
     if [ -e "$ETCD_OURS" ] || { [ -e "$SENTINEL" ] && [ "${TK_ROLE:-control-plane}" = control-plane ]; }; then
         if [ -d "$ETCD_DATA" ]; then
             unmount_below "$ETCD_DATA"
-            find "$ETCD_DATA/" -xdev -mindepth 1 -delete
+            # A disk of its own has a folder for what its checker finds, which was there before (check_etcd_data).
+            find "$ETCD_DATA/" -xdev -mindepth 1 ! -path "$ETCD_DATA/lost+found" ! -path "$ETCD_DATA/lost+found/*" -delete
             sync -- "$ETCD_DATA"
         fi
         rm -f -- "$ETCD_OURS"

@@ -210,6 +210,19 @@ own_containerd_settings() {
     esac
 }
 
+# their_containerd_config: prints the path of the config.toml that the host had before us, which may have been a link.
+their_containerd_config() {
+    local config=/etc/containerd/config.toml copy
+    copy=$TK_STATE/backup.runtime$config
+    if [ -L "$copy" ]; then
+        (cd "${config%/*}" && realpath -- "$(readlink -- "$copy")")
+    elif [ -e "$copy" ]; then
+        echo "$copy"
+    else
+        echo "$config"
+    fi
+}
+
 # wanted_containerd_config: the text of config.toml. Where the host had one before us it is theirs, with our settings in it:
 # containerd 1.x takes a table of a file that another one imports in the place of the whole of the former, mirrors and runtimes
 # with it, so a file beside theirs would not do.
@@ -220,9 +233,8 @@ wanted_containerd_config() {
         return
     fi
     ours=$(own_containerd_settings) || exit
-    theirs=$TK_STATE/backup.runtime$config
     # Beside its own place, for it may name what it imports relative to that.
-    [ -e "$theirs" ] || theirs=$config
+    theirs=$(their_containerd_config)
     # It may hold passwords of registries.
     umask 077
     # Docker's package comes with CRI disabled, and a dump leaves out what is.
@@ -268,14 +280,15 @@ configure_containerd() {
     text=${text%x}
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" = theirs ]; then
         text=${text%$'\n'}
-        mode=$(stat -c %a "$TK_STATE/backup.runtime$config")
+        mode=$(stat -Lc %a "$(their_containerd_config)")
         (umask 077 && printf '%s\n' "$text" >"$config.tailkube")
         missing=$(in_force "$config.tailkube") || fail "containerd would not take the setting '${missing:-of ours}' into this host's $config, which was not changed. Move that file away, or set it there"
         rm -f -- "$config.tailkube"
     fi
     if install_text "$config" "$mode" "$text"; then restart=restart; fi
     # A run may have been killed between the file and the restart.
-    state="$(containerd --version) $(sha256sum <<<"$text")"
+    ask 30 "which version containerd has (containerd --version)" containerd --version
+    state="$ANSWER $(sha256sum <<<"$text")"
     [ "$(cat "$TK_STATE/containerd-runs" 2>/dev/null)" = "$state" ] || restart=restart
     [ ! -e "$TK_RUN/restart/containerd.service" ] || restart=restart
     unit_start containerd.service "$restart" || true
@@ -332,7 +345,8 @@ install_containerd_package() {
         fi
         docker_repository
         exact=$(apt_version containerd.io "$wanted") || fail "neither this host's repositories nor Docker's have containerd $wanted; 'apt-cache madison containerd containerd.io' lists theirs"
-        removed=$(apt_removals "containerd.io=$exact" | tr ' ' '\n' | awk 'NF && !/^(containerd|runc)$/ {printf "%s ", $1}') || true
+        ask 60 "what an installation of containerd.io $exact would remove from this host (apt-get install --simulate)" apt_removals "containerd.io=$exact"
+        removed=$(tr ' ' '\n' <<<"$ANSWER" | awk 'NF && !/^(containerd|runc)$/ {printf "%s ", $1}')
         [ -z "$removed" ] || fail "containerd $wanted is in Docker's package containerd.io alone, which would remove ${removed% } from this host. Remove tailkube:containerdVersion, or remove these yourself if nothing needs them"
         apt_replace "containerd.io=$exact"
         ;;
@@ -353,7 +367,7 @@ install_containerd() {
             # What containerd keeps is removed with it only if there was nothing before.
             if [ -z "$(ls -A /var/lib/containerd 2>/dev/null)" ] && ! owned /var/lib/containerd/.tailkube runtime; then
                 make_parents /var/lib/containerd/.
-                remember containerd-mode "$(stat -c %a /var/lib/containerd)"
+                remember containerd-mode "$(stat -Lc %a /var/lib/containerd)"
                 own /var/lib/containerd/.tailkube
             fi
             for binary in containerd containerd-shim-runc-v2 ctr; do
@@ -409,7 +423,10 @@ install_kubernetes() {
     install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0600 "$(kubelet_address_dropin)" || true
     reload_units
     # Not started: it has nothing to run before kubeadm has written its configuration.
-    systemctl is-enabled --quiet kubelet || { systemctl enable --quiet kubelet && changed "enabled kubelet"; }
+    systemctl is-enabled --quiet kubelet || {
+        systemctl enable --quiet kubelet || fail "systemctl cannot enable kubelet.service, so it would not start with the host"
+        changed "enabled kubelet"
+    }
     [ "$(kubeadm version -o short)" = "v$TK_KUBERNETES_VERSION" ] ||
         fail "kubeadm on this host is $(kubeadm version -o short), wanted v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
 }
@@ -502,7 +519,7 @@ remove_runtime() {
         fi
     fi
     if [ -z "$TK_BUNDLE" ]; then restore_holds; fi
-    [ ! -e "$TK_STATE/backup.runtime/etc/containerd/config.toml" ] || restore=1
+    [[ $(their_containerd_config) = /etc/containerd/config.toml ]] || restore=1
     restore_files
     systemctl daemon-reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then

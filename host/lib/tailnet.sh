@@ -422,11 +422,28 @@ leave_tailnet() {
     fi
 }
 
-masquerade_tables() {
+masquerade_tables() { own_table tailkube_masquerade; }
+filter_tables() { own_table tailkube; }
+own_table() {
     local tables
     command -v nft >/dev/null || return 0
     tables=$(nft_tables) || return
-    grep -xF 'table inet tailkube_masquerade' <<<"$tables" || true
+    grep -xF "table inet $1" <<<"$tables" || true
+}
+
+# network_rules: "FAMILY PREFERENCE: RULE" of those that installed/network.sh makes.
+network_rules() {
+    local family text
+    for family in -4 -6; do
+        [ "$family" = -4 ] || [ -e /proc/net/if_inet6 ] || continue
+        text=$(ip "$family" rule show) || return
+        tr -s '\t ' ' ' <<<"$text" | sed -nE "s/ proto [^ ]+//; s/ +$//; /^(5180|520[0-5]): .*lookup (52|main suppress_prefixlength [0-9]+)$/s/^/$family /p"
+    done
+}
+remove_network_rule() {
+    local family=${1%% *} rule=${1#* }
+    # shellcheck disable=SC2086  # words of a rule
+    ip "$family" rule del pref "${rule%%:*}" ${rule#*:}
 }
 
 # Away with what this stage has made, the device in the tailnet included.
@@ -451,6 +468,11 @@ remove_tailnet() {
     fi
     # Its rules keep the host's own networks from what other devices advertise, for as long as Tailscale is up.
     unit_stop tailkube-network.service
+    # It says nothing of what it could not take away when it stopped.
+    if owned "$TK_LIB/network" tailnet; then
+        until_none 10 "this policy rule of tailkube's cannot be removed (ip rule del)" "which policy rules this host has (ip rule show)" network_rules remove_network_rule
+        until_none 10 "nft cannot delete it" "which tables nftables has (nft list tables)" filter_tables nft_delete
+    fi
     undo_network
     rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }

@@ -18,7 +18,12 @@ while IFS= read -r line && [ -n "$line" ]; do key+=$line$'\n'; done
 # The rest of stdin, for a job in the background.
 exec 3<&0
 
-directory=$(mktemp -d)
+# Without its own known hosts, ssh would take any host for another machine than the one that was set up.
+no_room() {
+    say "this machine cannot write temporary files below ${TMPDIR:-/tmp}, so nothing was done: is its disk full?"
+    exit 1
+}
+directory=$(mktemp -d) || no_room
 trap 'rm -rf "$directory"' EXIT
 # By stdin: the key is never in a file. The options keep the operator's own settings, keys and known hosts out of it.
 printf '%s' "$key" | ssh-add -q - 2>/dev/null || {
@@ -27,7 +32,7 @@ printf '%s' "$key" | ssh-add -q - 2>/dev/null || {
 }
 key=
 if [ "$TAILKUBE_PORT" = 22 ]; then name=$TAILKUBE_HOST; else name="[$TAILKUBE_HOST]:$TAILKUBE_PORT"; fi
-printf '%s %s\n' "$name" "$TAILKUBE_HOST_KEY" >"$directory/known_hosts"
+printf '%s %s\n' "$name" "$TAILKUBE_HOST_KEY" >"$directory/known_hosts" || no_room
 read -r algorithm _ <<<"$TAILKUBE_HOST_KEY"
 options=(-F /dev/null -p "$TAILKUBE_PORT" -l "$TAILKUBE_USER" -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=yes
     -o UserKnownHostsFile="$directory/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlgorithms="$algorithm"

@@ -96,9 +96,10 @@ token_of() {
 }
 
 # close_admission [NAME]: fails if the API does not answer, for then the tokens may still be there. Without NAME all of them,
-# also those of a run that was killed and had others to admit.
+# also those of a run that was killed and had others to admit. It waits for none to be gone: a joiner may give its own ConfigMap a
+# finalizer.
 close_admission() {
-    kubectl_admin -n kube-system delete secret,configmap,role,rolebinding --selector "$TOKEN_LABEL${1:+=$1}" --ignore-not-found >/dev/null 2>&1
+    kubectl_admin -n kube-system delete secret,configmap,role,rolebinding --selector "$TOKEN_LABEL${1:+=$1}" --ignore-not-found --wait=false >/dev/null 2>&1
 }
 
 # who_gave_up: moves the joiners whose tokens are gone from WAITING to GAVE_UP: only they and this stage remove tokens.
@@ -112,9 +113,14 @@ who_gave_up() {
     WAITING=("${waiting[@]}")
 }
 
+# What the joiners say, a word for each. They may write anything there: of the answer no more than that it is "no", and of the beat
+# its hex, so that none can speak for another.
+# shellcheck disable=SC2016  # a template's variables, not the shell's
+JOINER_WORDS='{{range .items}}{{.metadata.name}}={{with .data}}{{with .member}}{{if eq . "no"}}no{{end}}{{end}},{{with .beat}}{{if lt (len .) 32}}{{printf "%x" .}}{{end}}{{end}}{{end}} {{end}}'
+
 # hear_joiners: WORDS has "NAME=MEMBER,BEAT" of each ConfigMap in which a joiner answers.
 hear_joiners() {
-    ask 60 "what the joiners say, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name}={.data.member},{.data.beat} {end}'
+    ask 60 "what the joiners say, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o "go-template=$JOINER_WORDS"
     WORDS=" $ANSWER "
 }
 
@@ -141,7 +147,7 @@ who_is_silent() {
     for name in "${WAITING[@]}"; do
         token_of "$name"
         beat=
-        if [[ $WORDS =~ " tailkube-member-${TOKEN%%.*}="[a-z]*,([0-9]+)" " ]]; then beat=${BASH_REMATCH[1]}; fi
+        if [[ $WORDS =~ " tailkube-member-${TOKEN%%.*}="[a-z]*,([0-9a-f]+)" " ]]; then beat=${BASH_REMATCH[1]}; fi
         if [ "$beat" != "${BEATS[$name]:-}" ]; then
             BEATS[$name]=$beat
             HEARD[$name]=$SECONDS
@@ -289,7 +295,11 @@ apply() {
     local admitted
     # One that a killed run has left would close the door that this one opens.
     exec 7>>"$TK_RUN/admit.pid"
-    flock -n 7 || { pkill -TERM -F "$TK_RUN/admit.pid" && flock -w 60 7; } || fail "the admission of an earlier run does not end: process $(cat "$TK_RUN/admit.pid")"
+    # Where it was killed, what it had started holds the lock until it has its answer.
+    if ! flock -n 7; then
+        pkill -TERM -F "$TK_RUN/admit.pid" || true
+        flock -w 60 7 || fail "the admission of an earlier run does not end: process $(cat "$TK_RUN/admit.pid")"
+    fi
     printf '%s\n' "$$" >"$TK_RUN/admit.pid"
     # A word for each is meant.
     # shellcheck disable=SC2046

@@ -69,12 +69,8 @@ note_attempt() {
     record "$ATTEMPT" "$1"
 }
 
-# Nothing that kubeadm writes is on the disk by itself; it has to be there when the note says so.
 note_finished() {
-    local folder
-    for folder in /etc/kubernetes "$KUBELET"; do
-        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
-    done
+    node_to_disk
     note_attempt "$1"
 }
 
@@ -208,8 +204,9 @@ stored_keys() { etcd_command ctl --command-timeout=8s get /registry/ --prefix --
 # take_up_init: in RESUMED, 1 if this host is a control plane now. Else it is reset: no API server has ever stored anything here.
 take_up_init() {
     RESUMED=
-    # Without all of these etcd has never run here, except from a snapshot that is restored again.
-    if [ ! -e "$ETCD_DATA/member" ] || [ ! -e /etc/kubernetes/manifests/etcd.yaml ] || [ ! -e "$KUBELET/config.yaml" ]; then
+    # Without all of these etcd has never run here, except from a snapshot that is restored again; or it ran for a moment, before a
+    # power cut took what had just been written.
+    if [ ! -e "$ETCD_DATA/member" ] || [ ! -s /etc/kubernetes/manifests/etcd.yaml ] || [ ! -s "$KUBELET/config.yaml" ]; then
         start_again
         return
     fi

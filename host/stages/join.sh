@@ -52,7 +52,8 @@ own_mark() {
 # joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
 # worker as joined from then on, and does not let it in again.
 joined_before() {
-    owned "$SENTINEL" && [ -e /etc/kubernetes/kubelet.conf ] || return 1
+    # A power cut may have left it empty, by which nothing could be asked.
+    owned "$SENTINEL" && grep -qsE '^ *server: ' /etc/kubernetes/kubelet.conf || return 1
     ask 90 "whether this host's earlier join came to its end, to the API" own_mark
     [ "$ANSWER" = "$TK_MARK" ]
 }
@@ -74,6 +75,8 @@ join_as_worker() {
     # It holds nothing open that another process waits for: neither the connection's output nor the host's lock.
     if [ "$TK_BEAT_SECONDS" != 0 ]; then keep_saying "$$" </dev/null >/dev/null 2>&1 9>&- & fi
     run_kubeadm join
+    # Before anybody hears that this host is in.
+    node_to_disk
     changed "kubeadm join"
 }
 

@@ -3,6 +3,7 @@
 # Stage runtime: gives a host its container runtime, kubelet and kubeadm. A node that has joined keeps what it has.
 
 apply() {
+    local version
     # What a node of a cluster runs is changed by the stage upgrade, one node at a time; here all hosts go at once.
     if [ ! -e "$SENTINEL" ]; then
         claim_host
@@ -15,5 +16,7 @@ apply() {
     fi
     import_images
     join_nonce
-    result containerd "$(containerd --version | awk '{print $3}')" kubeadm "$(kubeadm version -o short)" nonce "$NONCE"
+    ask 30 "which version containerd has (containerd --version)" containerd --version
+    version=$(awk '{print $3}' <<<"$ANSWER")
+    result containerd "$version" kubeadm "$(kubeadm version -o short)" nonce "$NONCE"
 }

@@ -12,8 +12,9 @@ remove() {
         unit_stop tailkube-endpoint.service
         unit_stop tailkube-approve.timer
         reset_node
-        # The notes of an upgrade that was killed, and etcd's snapshots.
-        rm -rf "$TK_STATE/upgrading" "$TK_STATE/snapshots"
+        # The notes of an upgrade that was killed, and the automatic snapshots of etcd; others there are the user's.
+        rm -rf "$TK_STATE/upgrading"
+        rm -f "$TK_STATE"/snapshots/auto-*
         for stage in upgrade control-plane join; do TK_STAGE=$stage undo_files; done
     fi
     [ ! -e "$TK_STATE/owned.peers" ] || TK_STAGE=peers undo_files

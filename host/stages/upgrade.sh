@@ -30,6 +30,7 @@ report() {
 
 remember_renewal() {
     on_control_plane || return 0
+    node_to_disk
     own "$RENEWED"
     record "$RENEWED" "$TK_CERTIFICATE_RENEWAL"
 }
@@ -121,6 +122,7 @@ apply() {
     tighten_modes
     return_endpoint
     forget_kubeadm_copies
+    node_to_disk
     # kubeadm renews the certificates with each upgrade.
     remember_renewal
     rm -rf "$UPGRADING"

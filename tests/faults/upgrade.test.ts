@@ -332,7 +332,7 @@ describe("all control planes are lost", function () {
     useStack({ nodes });
     const refused = await engine(["up"], 900);
     expect(refused.code, "without a snapshot there is nothing to go on from").to.equal(1);
-    expect(refused.text).to.match(/every control plane \(.*\) would be replaced .*docs\/disaster\.md/);
+    expect(refused.text).to.match(/every control plane \(.*\) would be replaced .*docs\/operate\/disaster\.md/);
 
     lab.writeOnHost("cp1", "/root/snapshot.db", Buffer.from(snapshot, "base64"));
     useStack({ nodes, restoreSnapshot: "/root/snapshot.db" });

@@ -23,7 +23,7 @@ import {
   subjectOf,
   utf8,
 } from "../../lab/hostile-requests";
-import { assignments, bash, removeTemporaryFolders, temporaryFolder, write } from "./bash";
+import { assignments, bash, partsOf, removeTemporaryFolders, temporaryFolder, write } from "./bash";
 
 /** As Go's crypto/x509 makes them, which kubelets use; `own` is w1's at 100.64.0.21, each other is hostile. */
 const made = JSON.parse(readFileSync(join(__dirname, "certificate-requests.json"), "utf8")) as Record<string, string>;
@@ -380,5 +380,66 @@ describe("requests for a node's identity", function () {
     const { approved, refused, status } = admitted([...hostile, clientRequest(node, "node-csr-1")]);
     expect({ approved, status }).to.deep.equal({ approved: ["node-csr-1"], status: 0 });
     expect(refused).to.equal(hostile.filter(({ signerName }) => signerName === clientSigner).length);
+  });
+});
+
+describe("what joiners say", function () {
+  this.timeout(60_000);
+
+  /** Whose Nodes the admission of w1 (aaaaaa) and w2 (bbbbbb), whose Nodes have their marks, removes; and w2's beat. */
+  function heard(...data: { member?: string; beat?: string; more?: string }[]) {
+    const root = temporaryFolder();
+    const items = data.map((one, i) => ({ metadata: { name: `tailkube-member-${"ab"[i]!.repeat(6)}` }, data: one }));
+    writeFileSync(`${root}/configmaps.json`, JSON.stringify(items));
+    const { status, stdout, stderr } = bash(
+      [
+        scriptText("lib/base.sh"),
+        ...partsOf("admit").map(scriptText),
+        "set -euo pipefail",
+        assignments({
+          TK_NODE: "cp1",
+          TK_STAGE: "admit",
+          TK_RUN: root,
+          TK_JOINER_ADDRESSES: "w1=100.64.0.21 w2=100.64.0.22",
+          TK_TOKENS: "w1=aaaaaa.0123456789abcdef w2=bbbbbb.0123456789abcdef",
+        }),
+        `export FAKE_KUBECTL=${root} PATH=${kubectl}:/usr/bin:/bin`,
+        'kubectl_admin() { kubectl "$@"; }',
+        'forget_node() { echo "removed $1"; }; declare_nodes() { :; }',
+        "WAITING=(w1 w2) UNSURE=(w1 w2); declare -A BEATS=() HEARD=()",
+        'hear_joiners; serve_former_members; who_is_silent; echo "beat=${BEATS[w2]:-}"',
+      ].join("\n"),
+    );
+    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+    return stdout.trimEnd().split("\n");
+  }
+  const hex = (text: string) => Buffer.from(text).toString("hex");
+
+  it("counts for themselves, in the words of a join", () => {
+    expect(heard({ member: "unknown" }, { member: "no" })).to.deep.equal(["removed w2", "beat="]);
+    expect(heard({ member: "no", beat: "1764340000" }, { member: "unknown", beat: "1764340010" })).to.deep.equal([
+      "removed w1",
+      `beat=${hex("1764340010")}`,
+    ]);
+  });
+
+  it("never counts for another, whatever they write", () => {
+    const forged = [
+      "no,1 tailkube-member-bbbbbb=no,1",
+      " tailkube-member-bbbbbb=no,",
+      "unknown,\ntailkube-member-bbbbbb=no,7 ",
+      "{{end}} tailkube-member-bbbbbb=no,",
+      "no\u00a0tailkube-member-bbbbbb=no,",
+    ];
+    for (const one of forged) {
+      for (const data of [
+        { member: one },
+        { beat: one },
+        { member: one, beat: one, more: one },
+        { member: one.repeat(1000) },
+      ]) {
+        expect(heard(data, { member: "unknown" }), JSON.stringify(data).slice(0, 200)).to.deep.equal(["beat="]);
+      }
+    }
   });
 });

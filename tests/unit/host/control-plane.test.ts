@@ -130,14 +130,14 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     sync() { :; }
     timeout() { shift; "$@"; }
     tailscale() { [ "$*" = "status --json" ] && cat "$ROOT/tailnet"; }
-    api_up() { [ -e "$ROOT/kubelet-runs" ] && [ -e "$ROOT/etc/kubernetes/manifests/etcd.yaml" ] && ${healthy ? ":" : "false"}; }
+    api_up() { [ -e "$ROOT/kubelet-runs" ] && [ -s "$ROOT/etc/kubernetes/manifests/etcd.yaml" ] && [ -s "$ROOT/var/lib/kubelet/config.yaml" ] && ${healthy ? ":" : "false"}; }
     api_ready() { if [ "$1" = "$TK_NODE_IP" ]; then api_up; else endpoint_ready; fi; }
     endpoint_ready() { ${answers["10.200.0.1"] === "cluster" ? ":" : "api_up"}; }
     api_at() { log "ask $1"; SECONDS=$((SECONDS + 1)); case $1 in ${Object.entries(answers)
       .map(([address, answer]) => `${address}) echo ${answer} ;; `)
       .join("")} *) echo refused ;; esac; }
     files() { mkdir -p "$ROOT/etc/kubernetes/manifests" "$ROOT/var/lib/etcd/member"; echo of-$1 >"$ROOT/var/lib/etcd/member/db"
-      mkdir -p "$ROOT/var/lib/kubelet"; : >"$ROOT/var/lib/kubelet/config.yaml"
+      mkdir -p "$ROOT/var/lib/kubelet"; echo "of $1" >"$ROOT/var/lib/kubelet/config.yaml"
       for file in admin.conf kubelet.conf manifests/etcd.yaml; do echo "of $1" >"$ROOT/etc/kubernetes/$file"; done; : >"$ROOT/kubelet-runs"; }
     run_kubeadm() { log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"
       case "$*" in "init --skip"* | join)
@@ -351,6 +351,22 @@ describe("stage control-plane, cut off", () => {
     expect(acts(root, before)).to.deep.equal([]);
     expect(dataOf(root)).to.equal("of-killed");
   });
+
+  for (const file of ["etc/kubernetes/manifests/etcd.yaml", "var/lib/kubelet/config.yaml"]) {
+    it(`in kubeadm init, by a power cut that emptied ${file}: is reset, and founds the cluster again`, () => {
+      const root = temporaryFolder();
+      write(`${root}/kill-in`, "");
+      expect(bash(stage(root, founder, alone)).status).to.not.equal(0);
+      write(`${root}/${file}`, "");
+      const before = logOf(root).length;
+      ends(bash(stage(root, founder, alone)));
+      expect(acts(root, before)).to.deep.equal([
+        "reset_node",
+        "kubeadm init --skip-token-print --skip-certificate-key-print < Init",
+        "mark_joined mark1",
+      ]);
+    });
+  }
 
   it("in kubeadm init, before anything was stored: is reset, and founds the cluster again", () => {
     const { root, run, before } = afterKilled("kill-in", alone, founder);

@@ -571,6 +571,15 @@ export class FakeCluster {
         .map(([name, address]) => `${name}=${address} `)
         .join("");
     }
+    // What joiners say (stages/admit.sh).
+    if (template.includes(".beat"))
+      return query(root, ".items[*]")
+        .map((item) => {
+          const [beat] = query(item, ".data.beat");
+          const member = query(item, ".data.member")[0] === "no" ? "no" : "";
+          return `${String(query(item, ".metadata.name")[0])}=${member},${beat === undefined ? "" : Buffer.from(String(beat)).toString("hex")} `;
+        })
+        .join("");
     return template.replace(/\{\{(.*?)\}\}/g, (_, action: string) => {
       const index = /^index (\S+) "([^"]+)"$/.exec(action.trim());
       const found = index

@@ -179,6 +179,30 @@ describe("install_text", () => {
     expect(existsSync(`${path}.tailkube`)).to.equal(false);
   });
 
+  it("keeps what it replaces for root alone, in whatever folder that was", () => {
+    const root = temporaryFolder();
+    write(`${root}/etc/closed/file`, "password");
+    bashOk(withLibrary(root, `umask 022; install_text ${root}/etc/closed/file 0644 text`));
+    const copies = `${root}/var/lib/tailkube/backup.test`;
+    expect(readFileSync(`${copies}${root}/etc/closed/file`, "utf8")).to.equal("password");
+    expect((lstatSync(copies).mode & 0o777).toString(8)).to.equal("700");
+  });
+
+  it("and install_binary have the file on the disk before it takes its place, and then its place", () => {
+    const root = temporaryFolder();
+    write(`${root}/tool`, "binary", 0o755);
+    const noted =
+      'log() { echo "$*" >>"$ROOT/log"; }; sync() { log "sync ${*: -1}"; }; mv() { log "mv ${*: -1}"; command mv "$@"; }';
+    const text = `ROOT=${root}; ${noted}\ninstall_text ${root}/etc/file 0644 text; install_binary ${root}/tool ${root}/bin/tool`;
+    bashOk(withLibrary(root, text));
+    const log = readFileSync(`${root}/log`, "utf8").trim().split("\n");
+    for (const path of [`${root}/etc/file`, `${root}/bin/tool`]) {
+      const at = log.indexOf(`mv ${path}`);
+      expect(log[at - 1]).to.equal(`sync ${path}.tailkube`);
+      expect(log.slice(at + 1)).to.include(`sync ${path.slice(0, path.lastIndexOf("/"))}`);
+    }
+  });
+
   it("tells by its exit status whether anything changed: text, its end, mode", () => {
     const root = temporaryFolder();
     const path = `${root}/file`;
@@ -503,6 +527,11 @@ describe("until_none", () => {
     const { status, stderr } = run("true");
     expect(status).to.equal(1);
     expect(stderr).to.include("it cannot be removed: one 1\n");
+  });
+
+  it("tries, however late the first answer comes", () => {
+    const late = 'echo >>"$TK_RUN/asked"; [ "$(wc -l <"$TK_RUN/asked")" -gt 4 ] || return 1; cat "$TK_RUN/there"';
+    expect(run(takes, late)).to.include({ status: 0, stderr: "", stdout: "one 1\ntwo 2\n" });
   });
 
   it("takes no answer for none", () => {

@@ -606,6 +606,15 @@ case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${c
         ${guard} back >${root}/said 2>&1; wait $stage || echo "ended $?"; kill -0 "$(cat ${root}/child)" 2>/dev/null || echo "child too"`;
       expect(linesIn(text)).to.deep.equal(["ended 143", "child too"]);
     });
+
+    it("goes only when the stage has ended: one that has lost its connection is ended first", () => {
+      const { root, guard } = host();
+      write(`${root}/stage`, `${guard} save apply $$ >/dev/null\nsleep 3 &\nwait\n: >${root}/went-on\n`);
+      const text = `timeout 50 bash -s -- apply <${root}/stage & stage=$!
+        until [ -e ${folder(root)}/saved ]; do sleep 0.1; done
+        ${guard} confirm 2>/dev/null; wait $stage || echo "ended $?"; [ ! -e ${root}/went-on ] || echo "went on"`;
+      expect(linesIn(text)).to.deep.equal(["kept", "ended 143"]);
+    });
   });
 });
 

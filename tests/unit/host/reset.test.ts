@@ -115,6 +115,16 @@ describe("mounts_below and unmount_below", () => {
     expect(readFileSync(`${volume}/data`, "utf8")).to.equal("the user's");
   });
 
+  it("fail the stage where the kernel does not say what is mounted, and nothing below is deleted", () => {
+    const root = temporaryFolder();
+    const volume = `${root}/var/lib/kubelet/pods/1/volumes/disk`;
+    write(`${volume}/data`, "the user's");
+    const { status, stderr } = bash(host(root, "TK_MOUNTS=$ROOT/none\nreset_node"));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/cannot read what is mounted below .*\/var\/lib\/kubelet.*nothing there was deleted/);
+    expect(readFileSync(`${volume}/data`, "utf8")).to.equal("the user's");
+  });
+
   it("see a mount that the kubelet had begun and that comes after its end", () => {
     const root = temporaryFolder();
     const [first, late] = [1, 2].map((pod) => `${root}/var/lib/kubelet/pods/${pod}/volumes/token`);
@@ -209,6 +219,15 @@ describe("reset_node", () => {
     expect(left("etcd-ours")).to.equal(false);
     expect(left("joined")).to.equal(false);
     expect(left("joined", "worker")).to.equal(true);
+  });
+
+  it("leaves what a file system of its own has found for its checker", () => {
+    const root = temporaryFolder();
+    write(`${root}/var/lib/etcd/lost+found/#1`, "found");
+    write(`${root}/var/lib/etcd/member/lost+found/db`, "data");
+    write(`${root}/var/lib/tailkube/etcd-ours`, "");
+    bashOk(host(root, "reset_node"));
+    expect(Object.keys(snapshot(`${root}/var/lib/etcd`))).to.deep.equal(["lost+found", "lost+found/#1"]);
   });
 
   it("ends the node's containers with their network namespaces, and no other", () => {

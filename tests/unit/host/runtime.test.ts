@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
@@ -114,6 +114,24 @@ describe("containerd's configuration on a host", () => {
       expect(bashOk(host(root, "claim_host; configure_containerd; result", { major }))).to.equal('{"changed":[]}\n');
       bashOk(host(root, "undo_files"));
       expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": "600 # theirs\n" });
+    });
+  }
+
+  for (const link of ["../../theirs/config.toml", "ROOT/theirs/config.toml"]) {
+    it(`may be a link to ${link}: ours is as closed as theirs, and the link comes back`, () => {
+      const root = temporaryFolder();
+      const to = link.replace("ROOT", root);
+      write(`${root}/theirs/config.toml`, "# theirs\n", 0o640);
+      mkdirSync(`${root}/etc/containerd`, { recursive: true });
+      symlinkSync(to, `${root}/${config}`);
+      bashOk(host(root, "claim_host; configure_containerd; result"));
+      expect(snapshot(`${root}/etc/containerd`)["config.toml"]).to.match(/^640 /);
+      expect(read(root, config)).to.include("root = '/data/containerd'");
+      expect(bashOk(host(root, "claim_host; configure_containerd; result"))).to.equal('{"changed":[]}\n');
+      bashOk(host(root, "unit_stop() { :; }; remove_runtime"));
+      expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": `777 ${to}` });
+      expect(snapshot(`${root}/theirs`)).to.deep.equal({ "config.toml": "640 # theirs\n" });
+      expect(logOf(root)).to.include("systemctl try-restart containerd.service");
     });
   }
 
@@ -275,11 +293,40 @@ describe("packages on a host", () => {
       expect(at("2.9.9", "").stderr).to.match(/neither this host's repositories nor Docker's have containerd 2\.9\.9/);
     });
 
+    it("stays until apt has said what would go with it, and is not replaced where apt does not say", () => {
+      const replaced = (simulate: string) => {
+        const root = temporaryFolder();
+        write(`${root}/bin/containerd`, "", 0o755);
+        const apt = `apt-get() { case "$*" in *--simulate*) ${simulate} ;; esac; };`;
+        const run = shop(root, "", "containerd.io 2.4.2-1\\n", `${has} ${apt} install_containerd_package`, {
+          version: "2.4.2",
+        });
+        return { ...run, replaced: acts(root).filter((line) => line.startsWith("replace")) };
+      };
+      const silent = replaced('echo "E: Unable to parse package file" >&2; return 100');
+      expect(silent).to.deep.include({ status: 1, replaced: [] });
+      expect(silent.stderr).to.match(/no answer .* would remove .*E: Unable to parse package file/);
+      const once = replaced('[ -e "$ROOT/asked" ] || { : >"$ROOT/asked"; return 100; }; echo "Remv docker.io [20]"');
+      expect(once).to.deep.include({ status: 1, replaced: [] });
+      expect(once.stderr).to.match(/containerd\.io alone, which would remove docker\.io from this host/);
+    });
+
     it("is upgraded where it has the version, and left alone where none is wanted", () => {
       const { root } = at("1.7.24", "", "containerd 1.7.24~ds1-6\\n");
       expect(acts(root)).to.deep.equal(["install containerd=1.7.24~ds1-6"]);
       expect(acts(at("", "").root)).to.deep.equal([]);
     });
+  });
+
+  it("a kubelet that cannot be enabled fails the stage: it would not start with the host", () => {
+    const root = temporaryFolder();
+    for (const name of ["kubelet", "kubeadm", "kubectl"]) write(`${root}/b/bin/${name}`, name, 0o755);
+    const text = `systemctl() { case "$1" in is-enabled | enable) return 1 ;; esac; }
+      kubeadm() { echo v1.36.3; }
+      install_kubernetes`;
+    const { status, stderr } = bash(host(root, text, { bundle: `${root}/b` }));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/systemctl cannot enable kubelet\.service, so it would not start with the host/);
   });
 
   it("the user's holds are kept when ours go", () => {
@@ -364,6 +411,18 @@ describe(`remove_runtime (${placesTried})`, function () {
       bashOk(host(root, settle));
       expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
     }
+  });
+
+  it("gives the folder of a containerd of ours its own mode back, where that is a link to another disk", () => {
+    const root = temporaryFolder();
+    for (const name of ["containerd", "containerd-shim-runc-v2", "ctr"]) write(`${root}/b/bin/${name}`, name, 0o755);
+    mkdirSync(`${root}/disk`, { mode: 0o711 });
+    mkdirSync(`${root}/var/lib`, { recursive: true });
+    symlinkSync(`${root}/disk`, `${root}/var/lib/containerd`);
+    const install = `command() { case $2 in containerd) [ -e $ROOT/usr/local/bin/containerd ] ;; *) builtin command "$@" ;; esac; }; claim_host; install_containerd`;
+    bashOk(host(root, install, { bundle: `${root}/b` }));
+    bashOk(host(root, settle));
+    expect(statSync(`${root}/disk`).mode & 0o7777).to.equal(0o711);
   });
 
   for (const ours of [true, false]) {

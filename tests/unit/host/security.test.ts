@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
 import {
@@ -101,6 +101,18 @@ describe("the folder of etcd's data", () => {
     expect(mode(root)).to.equal("755");
     expect(existsSync(`${data(root)}/member`)).to.equal(false);
     expect(existsSync(`${root}/var/lib/tailkube/etcd-mode`)).to.equal(false);
+  });
+
+  it("may be a link to another disk, which gets its own mode back", () => {
+    const root = temporaryFolder();
+    mkdirSync(`${root}/disk`, { mode: 0o750 });
+    mkdirSync(`${root}/var/lib`, { recursive: true });
+    symlinkSync(`${root}/disk`, data(root));
+    const run = changedBy(bashOk(node(root, `tighten_modes; tighten_modes; result`)));
+    expect(run.filter((line) => line.endsWith(data(root)))).to.have.lengthOf(1);
+    expect(mode(root)).to.equal("700");
+    bashOk(node(root, `${without}; find() { case "$1" in ${root}/*) command find "$@" ;; esac; }; reset_node`));
+    expect(mode(root)).to.equal("750");
   });
 
   it("has its former mode on the disk before it is narrowed", () => {

@@ -532,7 +532,7 @@ describe("stage admit", () => {
     }`;
   const declared = 'declare {"data":{"w1":"100.64.0.21","w2":"100.64.0.22"}}';
   const closed =
-    "-n kube-system delete secret,configmap,role,rolebinding --selector tailkube.dev/admission --ignore-not-found";
+    "-n kube-system delete secret,configmap,role,rolebinding --selector tailkube.dev/admission --ignore-not-found --wait=false";
   const closedW1 = closed.replace("admission", "admission=w1");
 
   it("opens the door for those that have not joined, waits for their own marks, and closes it", () => {
@@ -866,6 +866,13 @@ describe("stage admit", () => {
     );
     expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
   });
+
+  it("waits for what an admission that was killed has started, and has still open what it had", () => {
+    const root = temporaryFolder();
+    const killed = `bash -c 'exec 7>>"$0"; flock 7; echo $$ >"$0"; sleep 1 & kill -9 $$' "$TK_RUN/admit.pid" || true`;
+    expect(bash(stage(root, "admit", joiners, `${killed}\n${kubectl(4)}\napply`)).status).to.equal(0);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+  });
 });
 
 describe("a worker's nonce", () => {
@@ -1007,6 +1014,16 @@ describe("run_kubeadm", () => {
     expect(readFileSync(`${root}/document`, "utf8")).to.equal(`${variables.TK_KUBEADM_DOCUMENT}\n`);
     expect(existsSync(`${root}/run/tailkube/kubeadm.yaml`)).to.equal(false);
     expect(statSync(`${root}/var/log/tailkube-kubeadm.log`).mode & 0o777).to.equal(0o600);
+  });
+
+  it("has what kubeadm writes on the disk while it runs: etcd may count on this host from then on", () => {
+    const root = temporaryFolder();
+    const body = `echo manifest >etc/kubernetes/manifests/etcd.yaml
+      for try in {1..100}; do grep -qx "${root}/etc/kubernetes/manifests/etcd.yaml" synced && exit 0; sleep 0.05; done 2>/dev/null
+      exit 1`;
+    fakeKubeadm(root, body);
+    mkdirSync(`${root}/etc/kubernetes/manifests`, { recursive: true });
+    bashOk(stage(root, "join", {}, 'sync() { printf "%s\\n" "$@" >>"$ROOT/synced"; }\nrun_kubeadm join'));
   });
 
   it("fails with the end of kubeadm's own words, and leaves no document", () => {
@@ -1397,7 +1414,7 @@ describe("stages control-plane and join", () => {
   it("a worker that was killed after its mark, before its record, goes on without a token; any other attempt is reset", () => {
     const attempt = (root: string) => {
       write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
-      write(`${root}/etc/kubernetes/kubelet.conf`, "kind: Config\n");
+      write(`${root}/etc/kubernetes/kubelet.conf`, "clusters:\n- cluster:\n    server: https://10.200.0.1:6443\n");
     };
     const run = (said: string) => {
       const root = temporaryFolder();
@@ -1431,6 +1448,36 @@ describe("stages control-plane and join", () => {
       /no answer after 90 s to the question whether this host's earlier join came to its end/,
     );
   });
+
+  it("a worker whose identity a power cut has emptied is reset and joins again", () => {
+    const root = temporaryFolder();
+    write(`${root}/var/lib/tailkube/owned.join`, `${root}/var/lib/tailkube/joined\n`);
+    write(`${root}/etc/kubernetes/kubelet.conf`, "");
+    // As kubectl has it where no server is named.
+    const kubectl = `sleep() { SECONDS=$((SECONDS + 30)); }
+      kubectl_node() { [ -s "$ROOT/etc/kubernetes/admin.conf" ] || { echo "The connection to the server localhost:8080 was refused" >&2; return 1; }; echo 10.50.3.0/24; }`;
+    const text = fakes({ answers: true }).replace(/kubectl_node\(\) .*/, "");
+    bashOk(stage(root, "join", { ...of, TK_ROLE: "worker" }, `${kubectl}\n${text}`));
+    expect(logOf(root)[0]).to.equal("reset_node");
+    expect(existsSync(`${root}/var/lib/tailkube/joined`)).to.equal(true);
+  });
+
+  for (const [role, name, more] of [
+    ["worker", "join", { ...of, TK_ROLE: "worker" }],
+    ["control plane", "control-plane", plane],
+  ] as const) {
+    it(`a ${role} is on the disk before anybody hears that it is in, and whole before its record`, () => {
+      const root = temporaryFolder();
+      const text = fakes({ answers: true }).replace(/\n +apply$/, "");
+      const notes = `node_to_disk() { log "to disk"; }; record() { [ "$1" != "$SENTINEL" ] || log sentinel; mkdir -p "$(dirname "$1")"; echo "$2" >"$1"; }`;
+      bashOk(stage(root, name, more, `${text}\n${notes}\napply`));
+      const log = logOf(root).filter((line) => /^(to disk|sentinel|mark_joined|kubeadm join <)/.test(line));
+      const at = (what: RegExp) => log.findIndex((line) => what.test(line));
+      expect(log[at(/^kubeadm join/) + 1]).to.equal("to disk");
+      expect(log[at(/^sentinel/) - 1]).to.equal("to disk");
+      expect(at(/^to disk/)).to.be.lessThan(at(/^mark_joined/));
+    });
+  }
 
   it("the founder encrypts Secrets from the first; its key is for root alone", () => {
     const root = temporaryFolder();
@@ -1853,7 +1900,7 @@ echo "nft $*" >>${root}/log
       0o755,
     );
     const units =
-      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log undo_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
@@ -2123,6 +2170,34 @@ echo "nft $*" >>${root}/log
     const at = (line: string) => log().indexOf(line);
     expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
     expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
+  });
+
+  it("takes away what a stop of its services has left of rules, filter and endpoint, and nothing else", () => {
+    const { root, logIn, run } = host({ state: "NeedsLogin" });
+    logIn();
+    const theirs = ["0:\tfrom all lookup local", "5201:\tfrom 192.168.7.0/24 lookup 7", "5210:\tfrom all lookup 52"];
+    const ours = [
+      "5180:\tfrom all to 10.50.0.0/16 lookup main suppress_prefixlength 16",
+      "5201:\tfrom all to 10.200.0.1 lookup 52 proto static",
+      "5205:\tfrom all lookup main suppress_prefixlength 7",
+    ];
+    write(`${root}/rules`, `${[...theirs.slice(0, 2), ...ours, theirs[2]!].join("\n")}\n`);
+    write(`${root}/filter`, "");
+    write(`${root}/var/lib/tailkube/owned.tailnet`, `${root}/usr/local/lib/tailkube/network\n`);
+    const fakes = `unit_stop() { :; }
+      sleep() { SECONDS=$((SECONDS + 1)); }
+      ip() { case "$*" in
+        "-4 rule show") if [ ! -e "$ROOT/asked" ]; then : >"$ROOT/asked"; return 1; fi; cat "$ROOT/rules" ;;
+        "-4 rule del pref "*) local words=\${*:6}; sed -i "/^$5:.\${words//\//.}/d" "$ROOT/rules" ;;
+      esac; }
+      nft() { case "$*" in
+        "list tables") echo "table ip filter"; [ ! -e "$ROOT/filter" ] || echo "table inet tailkube" ;;
+        "delete table inet tailkube") rm "$ROOT/filter" ;;
+      esac; }`;
+    const { status, stderr } = run(`${fakes}\nremove_tailnet\nresult`);
+    expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+    expect(readFileSync(`${root}/rules`, "utf8").trim().split("\n")).to.deep.equal(theirs);
+    expect(existsSync(`${root}/filter`)).to.equal(false);
   });
 
   it("asks no tailscaled any more once its own login has ended: a killed clean-up may have removed it", () => {

@@ -23,7 +23,7 @@ afterEach(removeTemporaryFolders);
 function operator(
   file: "undo" | "stage",
   host: string,
-  more: { key?: string; environment?: Record<string, string> } = {},
+  more: { key?: string; environment?: Record<string, string>; mktemp?: string } = {},
 ) {
   const root = temporaryFolder();
   execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", `${root}/key`]);
@@ -40,6 +40,7 @@ ${host}
 `,
     0o755,
   );
+  if (more.mktemp !== undefined) write(`${root}/bin/mktemp`, `#!/bin/bash\n${more.mktemp}\n`, 0o755);
   // Time passes faster here.
   write(`${root}/bin/sleep`, "#!/bin/bash\nexec /bin/sleep 0.05\n", 0o755);
   const run = spawnSync("bash", ["--norc", "-c", 'exec ssh-agent bash --norc -c "$TAILKUBE_SCRIPT"'], {
@@ -186,6 +187,20 @@ describe("operator/undo.sh", () => {
     expect(run.calls()).to.have.lengthOf(1);
     expect(run.stderr).to.match(/^tailkube: w1: another machine answers at 192\.0\.2\.21 port 2222/);
     expect(run.read("tailkube-not-cleaned.log")).to.include(" w1: another machine answers at 192.0.2.21 port 2222");
+  });
+
+  it("fails, and takes the host for no other machine, where this machine's disk is full", () => {
+    const full = 'd=$(/usr/bin/mktemp -d) && mkdir "$d/known_hosts" && echo "$d"';
+    const unknown = `for word; do case $word in UserKnownHostsFile=*) [ -f "\${word#*=}" ] || { echo "No ED25519 host key is known for 192.0.2.21. Host key verification failed." >&2; exit 255; } ;; esac; done; ${well}`;
+    for (const mktemp of [full, 'echo "mktemp: No space left on device" >&2; exit 1']) {
+      for (const file of ["undo", "stage"] as const) {
+        const run = operator(file, unknown, { mktemp });
+        expect(run.status).to.equal(1);
+        expect(run.stderr).to.match(/tailkube: w1: .*cannot write temporary files/);
+        expect(run.read("calls")).to.equal("");
+        expect(run.read("tailkube-not-cleaned.log")).to.equal("");
+      }
+    }
   });
 
   it("fails where a host that is there lets nobody in, or was not cleaned whole", () => {
@@ -410,6 +425,22 @@ describe("stages/undo.sh", () => {
       "tailnet as tailnet",
       '{"changed":[]}',
     ]);
+  });
+
+  it("takes the automatic snapshots of etcd away, and none that the user has put beside them", () => {
+    const root = temporaryFolder();
+    const folder = `${root}/var/lib/tailkube/snapshots`;
+    for (const name of ["auto-1-1.36.1.db", "auto-2-1.36.2.db.part", "mine.db"]) write(`${folder}/${name}`, "data");
+    write(`${root}/var/lib/tailkube/owned.control-plane`, "");
+    write(`${root}/var/lib/tailkube/owned.upgrade`, `${folder}\n${folder}/auto-1-1.36.1.db\n`);
+    const text = [
+      assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "" }),
+      scriptText("stages/undo.sh"),
+      "guard_network() { :; }; unit_stop() { :; }; reset_node() { :; }",
+      "remove",
+    ].join("\n");
+    bashOk(withLibrary(root, text, "undo"));
+    expect(Object.keys(snapshot(`${root}/var/lib/tailkube`))).to.deep.equal(["snapshots", "snapshots/mine.db"]);
   });
 
   it("does nothing for a stage that has never run", () => {

@@ -1,6 +1,7 @@
-// A kubectl for the tests of the approver: it evaluates go-templates as the real one does (k8s.io/cli-runtime,
-// pkg/printers/template.go) and knows certificate requests alone. The folder in FAKE_KUBECTL has its API:
-// requests.json (a list of objects), declared.json (the data of tailkube-nodes), fails (what one line of an argument list has to
+// A kubectl for the tests of the approver and the admission: it evaluates go-templates as the real one does
+// (k8s.io/cli-runtime, pkg/printers/template.go) and knows certificate requests and ConfigMaps alone. The folder in FAKE_KUBECTL
+// has its API: requests.json (a list of objects), declared.json (the data of tailkube-nodes), configmaps.json (those that a
+// selector finds), fails (what one line of an argument list has to
 // contain for the call to fail), swap.json (the objects that take the place of requests.json after the first list), and calls.
 package main
 
@@ -95,7 +96,7 @@ func main() {
 		case argument == "--raw":
 			i++
 			raw = arguments[i]
-		case argument == "--kubeconfig" || argument == "-n" || argument == "-f":
+		case argument == "--kubeconfig" || argument == "--selector" || argument == "-n" || argument == "-f":
 			i++
 		case strings.HasPrefix(argument, "--"):
 		default:
@@ -130,6 +131,10 @@ func main() {
 		if _, err := os.Stat(file("swap.json")); err == nil {
 			os.Rename(file("swap.json"), file("requests.json"))
 		}
+	case positional[0] == "get" && positional[1] == "configmap" && len(positional) == 2:
+		items := []any{}
+		read("configmaps.json", &items)
+		print(output, object{"kind": "List", "items": items})
 	case positional[0] == "get" && positional[1] == "configmap":
 		var declared object
 		read("declared.json", &declared)
