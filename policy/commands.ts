@@ -57,7 +57,7 @@ export const deleteNeedsDeletedWith: Rule = {
     const hasDelete = isRemote(type) && properties.delete !== undefined && properties.delete !== null;
     return hasDelete && !deletedWith
       ? [
-          "its delete fails for ever where the host is dead. Clean up by HostUndo, or, for a machine of the stack, use deletedWith.",
+          "its delete fails for ever where the host is dead. Clean up by HostCleanup, or, for a machine of the stack, use deletedWith.",
         ]
       : [];
   },

@@ -9,9 +9,12 @@ import { controlPlanes } from "../model/nodes";
  * What becomes of a node's machine. `unsure`: whether the same one answers is known when it has been asked; if not, the node
  * is replaced.
  */
-export type Fate = "new" | "replaced" | "unsure" | "stays";
+export type MachineChange = "new" | "replaced" | "unsure" | "stays";
 
-export function fateOf(node: Pick<NodeConfig, "name" | "host">, last: Pick<LastRun, "members"> | undefined): Fate {
+export function machineChange(
+  node: Pick<NodeConfig, "name" | "host">,
+  last: Pick<LastRun, "members"> | undefined,
+): MachineChange {
   const before = last?.members.find(({ name }) => name === node.name);
   if (before === undefined) {
     return "new";
@@ -37,8 +40,8 @@ export function withHostKeys(config: ClusterConfig, found: readonly (string | un
   return { ...config, nodes };
 }
 
-/** Members that are declared no more. */
-export function leavers(nodes: readonly NodeConfig[], last: LastRun | undefined): Member[] {
+/** Members that are no longer declared. */
+export function removedNodes(nodes: readonly NodeConfig[], last: LastRun | undefined): Member[] {
   return (last?.members ?? []).filter(({ name }) => !nodes.some((node) => node.name === name));
 }
 
@@ -46,7 +49,7 @@ export function leavers(nodes: readonly NodeConfig[], last: LastRun | undefined)
 export function survivors(nodes: readonly NodeConfig[], last: LastRun | undefined): string[] {
   return (last?.controlPlanes ?? []).filter((name) => {
     const node = nodes.find((one) => one.name === name);
-    return node === undefined || fateOf(node, last) !== "replaced";
+    return node === undefined || machineChange(node, last) !== "replaced";
   });
 }
 
@@ -138,7 +141,7 @@ function lostProblems(config: ClusterConfig, last: LastRun): string[] {
       ];
 }
 
-// A control plane that founds a cluster from the snapshot would do so beside those that live.
+// A control plane that inits a cluster from the snapshot would do so beside those that live.
 function restoreProblems(config: ClusterConfig, last: LastRun): string[] {
   const { stay } = changeOfControlPlanes(config, last);
   return config.restoreSnapshot === undefined || stay.length === 0
@@ -157,7 +160,7 @@ function restoreProblems(config: ClusterConfig, last: LastRun): string[] {
 function changeOfControlPlanes({ nodes }: ClusterConfig, last: LastRun) {
   const before = last.controlPlanes ?? [];
   const declared = new Map(controlPlanes(nodes).map((node) => [node.name, node]));
-  const isReplaced = (name: string) => declared.has(name) && fateOf(declared.get(name)!, last) === "replaced";
+  const isReplaced = (name: string) => declared.has(name) && machineChange(declared.get(name)!, last) === "replaced";
   return {
     stay: before.filter((name) => declared.has(name) && !isReplaced(name)),
     replaced: before.filter(isReplaced),
@@ -210,8 +213,8 @@ function whileUpgradedProblems(config: ClusterConfig, last: LastRun): string[] {
   const restartsOnly =
     keys.length > 0 && others.length === 0 && controlPlanes(config.nodes).some(({ name }) => name === only);
   return config.nodes.flatMap((node, i) => {
-    const fate = fateOf(node, last);
-    if (fate === "replaced" && isKubernetes) {
+    const change = machineChange(node, last);
+    if (change === "replaced" && isKubernetes) {
       return refused(
         `nodes[${i}].name`,
         node.name,
@@ -219,7 +222,7 @@ function whileUpgradedProblems(config: ClusterConfig, last: LastRun): string[] {
         "Replace it before or after; if it is lost, remove it now and add it again after.",
       );
     }
-    return (fate === "new" || fate === "replaced") && restartsOnly && !isKubernetes
+    return (change === "new" || change === "replaced") && restartsOnly && !isKubernetes
       ? refused(
           `nodes[${i}].name`,
           node.name,

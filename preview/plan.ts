@@ -1,21 +1,21 @@
-/** What a run does to the nodes, as data: steps.ts works it out, plan-text.ts and plan-markdown.ts write it down. */
+/** What a run does to the nodes, as data: steps.ts works it out, text.ts and markdown.ts write it down. */
 import type { ClusterConfig, Role } from "../model/config";
 import type { LastRun } from "./last-run";
-import { type Fate, leavers } from "./members";
+import { type MachineChange, removedNodes } from "./members";
 
 export type StepKind =
   | "make"
   | "check"
   | "clean"
   | "prepare"
-  | "found"
+  | "init"
   | "join"
   | "upgrade"
   | "restart"
-  | "bury"
+  | "dead-members"
   | "network"
-  | "leave"
-  | "settle"
+  | "removal"
+  | "finalize"
   | "test";
 
 export interface Step {
@@ -56,7 +56,7 @@ export interface Plan {
 export function nodePlans(
   config: ClusterConfig,
   last: LastRun | undefined,
-  fates: ReadonlyMap<string, Fate>,
+  machines: ReadonlyMap<string, MachineChange>,
   steps: readonly Step[],
 ): NodePlan[] {
   const changesOf = (name: string): Change[] => {
@@ -64,13 +64,13 @@ export function nodePlans(
     const has = (kind: StepKind) => own.some((step) => step.kind === kind);
     const drained = own.some(({ does }) => does.startsWith("is drained"));
     const all: [Change, boolean][] = [
-      ["created", has("found") && fates.get(name) !== "replaced"],
-      ["replaced", fates.get(name) === "replaced"],
+      ["created", has("init") && machines.get(name) !== "replaced"],
+      ["replaced", machines.get(name) === "replaced"],
       ["joined", has("join")],
       ["drained", drained],
       ["restarted", has("upgrade") || has("restart")],
-      ["relabelled", has("settle")],
-      ["removed", has("leave")],
+      ["relabelled", has("finalize")],
+      ["removed", has("removal")],
     ];
     const changes = all.filter(([, is]) => is).map(([change]) => change);
     return changes.length > 0 ? changes : ["untouched"];
@@ -80,11 +80,11 @@ export function nodePlans(
       name,
       role,
       changes: changesOf(name),
-      ...(fates.get(name) === "unsure" && {
+      ...(machines.get(name) === "unsure" && {
         note: "reached in another way: if another machine answers there, it is replaced",
       }),
     })),
-    ...leavers(config.nodes, last).map(({ name, role }): NodePlan => ({
+    ...removedNodes(config.nodes, last).map(({ name, role }): NodePlan => ({
       name,
       role: role === "control-plane" ? role : "worker",
       changes: changesOf(name),

@@ -1,265 +1,262 @@
 /**
- * What a run will do to which node, in which order: components/cluster/cluster.ts's order, foretold from the config and the last
- * complete run. Steps that would find everything as it is are left out.
+ * What a run will do to which node, in which order: the order of model/order.ts, without the steps that would find everything as it is,
+ * by the config and the last complete run.
  */
-import type { ClusterConfig, NodeConfig } from "../model/config";
-import { type LastRun, labelsOf, releaseOf } from "./last-run";
-import { declaredMachine, isMade } from "../model/machine";
-import { type Fate, fateOf, leavers, survivors, upgradeKeys } from "./members";
-import { controlPlanes, workers } from "../model/nodes";
-import { nodePlans, type Plan, type Step } from "./plan";
 import { hostOf } from "../components/kubernetes/registries";
+import type { ClusterConfig, NodeConfig } from "../model/config";
+import { isMade } from "../model/machine";
+import { controlPlanes } from "../model/nodes";
+import { byId, orderOf, type OrderedStep, waitsFor } from "../model/order";
+import { labelsOf, type LastRun, type Member, releaseOf } from "./last-run";
+import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
+import { nodePlans, type Plan, type Step } from "./plan";
+
+/** What one step of the order does; that of several hosts with the same batch is one step of the plan. */
+type Work = Pick<Step, "kind" | "does" | "disturbs"> & {
+  nodes: readonly string[];
+  batch?: (typeof batches)[number] | undefined;
+  /** Where it is not the step's own. */
+  resource?: string;
+};
+
+/** Machines that are made are checked later than those that are there. */
+const batches = ["made", "made again", "checked", "checked when made"] as const;
 
 /** The plan of a run. `last` is undefined for a cluster that is still to be made. */
 export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
-  const steps: Step[] = [];
-  const add = (step: Step) => {
-    // Hosts are looked at before anything is set up or changed; only old machines are cleaned meanwhile.
-    const waits = step.after.length > 0 || step.kind === "clean" ? step : { ...step, after: [...hosts] };
-    steps.push(waits);
-    return waits;
+  const removed = removedNodes(config.nodes, last);
+  const machines = new Map(config.nodes.map((node) => [node.name, machineChange(node, last)]));
+  const order = orderOf(
+    config,
+    removed.map((member) => ({ name: member.name, end: `${member.name}-${isMade(member) ? "instance" : "cleanup"}` })),
+  );
+  const works = new Map<string, Work>();
+  const change = new Change(config, last, machines, removed);
+  for (const step of order) {
+    const work = change.work(step, [...works.values()]);
+    if (work !== undefined) works.set(step.id, work);
+  }
+  const steps = stepsOf(order, works);
+  return { isNew: last === undefined, steps, nodes: nodePlans(config, last, machines, steps) };
+}
+
+/** The steps that do something. Each waits for what is before it in the order, of those that do something. */
+function stepsOf(order: readonly OrderedStep[], works: ReadonlyMap<string, Work>): Step[] {
+  const ordered = byId(order);
+  const made = new Map<string, Step>();
+  const add = (group: readonly OrderedStep[]) => {
+    const [first] = group.map(({ id }) => ({ id, ...works.get(id)! }));
+    if (first === undefined) return;
+    const earlier = group.flatMap((one) => waitsFor(one, ordered, (id) => works.has(id)));
+    const { kind, does, disturbs, id, resource = id } = first;
+    const step: Step = {
+      kind,
+      nodes: group.flatMap((one) => works.get(one.id)!.nodes),
+      resource,
+      after: [...new Set(earlier.map((one) => made.get(one)!))],
+      does,
+      ...(disturbs !== undefined && { disturbs }),
+    };
+    for (const one of group) made.set(one.id, step);
   };
-  const hosts: Step[] = [];
-  const fates = new Map<string, Fate>(config.nodes.map((node) => [node.name, fateOf(node, last)]));
-  const isJoining = ({ name }: { name: string }) => ["new", "replaced"].includes(fates.get(name)!);
-  const joining = config.nodes.filter(isJoining);
-  const leaving = leavers(config.nodes, last);
-  // There the endpoint is somebody else's to keep.
-  const isLan = config.nodeNetwork === "lan";
-  const endpoint = `${config.endpoint.address}:${config.endpoint.port}`;
+  const batchOf = ({ id }: OrderedStep) => works.get(id)?.batch;
+  for (const batch of batches) add(order.filter((step) => batchOf(step) === batch));
+  for (const step of order) if (works.has(step.id) && batchOf(step) === undefined) add([step]);
+  return [...new Set(made.values())];
+}
 
-  const isMachineMade = (node: NodeConfig) => isMade(declaredMachine(node));
-  const isReplaced = ({ name }: { name: string }) => fates.get(name) === "replaced";
-  const made = [false, true].flatMap((again) => {
-    const names = joining.filter((node) => isMachineMade(node) && isReplaced(node) === again).map(({ name }) => name);
-    return names.length === 0 ? [] : [add(makeStep(names, again))];
-  });
-  // Machines that are made are looked at later than those that are there.
-  const checks = [false, true].flatMap((late) => {
-    const names = joining.filter((node) => isMachineMade(node) === late).map(({ name }) => name);
-    return names.length === 0 ? [] : [add(checkStep(names, late ? made : []))];
-  });
-  hosts.push(...checks);
-  const cleaned = new Map<string, Step>();
-  for (const { name } of joining.filter((node) => isReplaced(node) && !isMachineMade(node))) {
-    cleaned.set(
-      name,
-      add({
-        kind: "clean",
-        nodes: [name],
-        resource: `${name}-undo`,
-        after: [],
-        does: "the machine that was it is cleaned, if it still answers",
-        disturbs: "its pods, which are not drained",
-      }),
-    );
-  }
-  const prepared = new Map<string, Step>();
-  for (const { name } of joining) {
-    const old = cleaned.get(name);
-    prepared.set(
-      name,
-      add({
-        kind: "prepare",
-        nodes: [name],
-        resource: `${name}-runtime`,
-        after: old === undefined ? hosts : [...hosts, old],
-        does: `gets ${isLan ? "" : "the tailnet, "}containerd and kubelet${sources(config)}`,
-      }),
-    );
+/** What a run changes. */
+class Change {
+  private readonly isNew: boolean;
+  /** There the endpoint is somebody else's to keep. */
+  private readonly isLan: boolean;
+  private readonly endpoint: string;
+  private readonly keys: readonly string[];
+
+  constructor(
+    private readonly config: ClusterConfig,
+    private readonly last: LastRun | undefined,
+    private readonly machines: ReadonlyMap<string, MachineChange>,
+    private readonly removed: readonly Member[],
+  ) {
+    this.isNew = last === undefined;
+    this.isLan = config.nodeNetwork === "lan";
+    this.endpoint = `${config.endpoint.address}:${config.endpoint.port}`;
+    this.keys = upgradeKeys(config, last);
   }
 
-  const keys = upgradeKeys(config, last);
-  const isUpgrade = keys.some((key) => key !== "kubernetes.certificateRenewal");
-  const upgrade = (node: NodeConfig, after: readonly Step[]): Step | undefined => {
-    if (isJoining(node) || keys.length === 0 || (!isUpgrade && node.role === "worker")) {
-      return undefined;
+  /**
+   * What a step does; undefined if it finds everything as it is, or nobody has to know.
+   *
+   * @param earlier what the steps before it in the order do.
+   */
+  work(step: OrderedStep, earlier: readonly Work[]): Work | undefined {
+    const { config } = this;
+    const node = config.nodes.find(({ name }) => name === step.node);
+    if (node !== undefined) return this.isJoining(node) ? this.workOnJoining(step, node) : this.workOnOther(step, node);
+    // Those that the config has no more.
+    const nodes = step.node === undefined ? [] : [step.node];
+    switch (step.kind) {
+      case "dead-members":
+        return this.deadMembers();
+      case "cilium":
+        return this.cilium();
+      case "removal":
+        return {
+          kind: "removal",
+          nodes,
+          resource: "cluster-finalize",
+          does: `${config.drainSeconds > 0 ? "is drained, if it is Ready, and " : ""}leaves the cluster`,
+          disturbs: config.drainSeconds > 0 ? "its pods, which are evicted" : "its pods, which are not drained",
+        };
+      case "finalize":
+        return this.finalize(earlier.length > 0);
+      case "checks":
+        return config.checks && earlier.some(({ kind }) => kind !== "finalize")
+          ? { kind: "test", nodes: [], does: "the cluster is checked" }
+          : undefined;
+      case "end":
+        return {
+          kind: "clean",
+          nodes,
+          does: step.id.endsWith("-instance")
+            ? "its machine on EC2 is terminated"
+            : "its host is cleaned, if it answers",
+        };
+      default:
+        return undefined;
     }
-    return add(
-      isUpgrade
-        ? upgradeStep(config, last!, keys, node, after)
-        : {
-            kind: "restart",
-            nodes: [node.name],
-            resource: `${node.name}-upgrade`,
-            after,
-            does: "gets new certificates, and its static pods are restarted",
-            disturbs: "clients of its API server, which go to another control plane if there is one",
-          },
-    );
-  };
-
-  // One control plane after the other; everything else starts with the first of them.
-  const planes: Step[] = [];
-  let first: Step | undefined;
-  const founds = survivors(config.nodes, last).length === 0;
-  controlPlanes(config.nodes).forEach((node, i) => {
-    if (isJoining(node)) {
-      const isFounder = i === 0 && founds;
-      const after = [prepared.get(node.name)!, ...planes];
-      const joined = add({
-        kind: isFounder ? "found" : "join",
-        nodes: [node.name],
-        resource: `${node.name}-control-plane`,
-        after,
-        does: isFounder
-          ? `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `; the endpoint ${endpoint} is on it`}`
-          : `joins as a control plane through ${endpoint}${isLan ? "" : ", and then has the endpoint, too"}`,
-      });
-      planes.push(joined);
-      if (i === 0) first = joined;
-    }
-    const dead = leaving.filter(({ role }) => role === "control-plane").map(({ name }) => name);
-    const upgraded = upgrade(node, [...planes]);
-    if (i === 0 && dead.length > 0) {
-      planes.push(
-        add({
-          kind: "bury",
-          nodes: dead,
-          resource: "cluster-departures",
-          after: first === undefined ? [] : [first],
-          does: "taken out of etcd and the cluster at once if dead",
-        }),
-      );
-    }
-    if (upgraded !== undefined) planes.push(upgraded);
-  });
-
-  const start = first === undefined ? [] : [first];
-  const done: Step[] = [...planes];
-  // The admission, for which no worker's upgrade is too early, knows the joining ones by what their hosts have said.
-  let previous: readonly Step[] = [...planes, ...workers(config.nodes).flatMap(({ name }) => prepared.get(name) ?? [])];
-  for (const node of workers(config.nodes)) {
-    const joined = isJoining(node)
-      ? add({
-          kind: "join",
-          nodes: [node.name],
-          resource: `${node.name}-join`,
-          after: [prepared.get(node.name)!, ...start],
-          does: `joins as a worker through ${endpoint}`,
-        })
-      : undefined;
-    const own = joined === undefined ? [] : [joined];
-    const upgraded = upgrade(node, [...previous, ...own]);
-    // Whoever is upgraded later waits for this one, too.
-    previous = upgraded === undefined ? [...previous, ...own] : [upgraded];
-    done.push(...own, ...(upgraded === undefined ? [] : [upgraded]));
   }
 
-  const isNew = last === undefined;
-  if (isNew || (last.release !== undefined && last.release !== releaseOf(config))) {
+  private isJoining({ name }: NodeConfig): boolean {
+    return ["new", "replaced"].includes(this.machines.get(name)!);
+  }
+
+  private workOnJoining({ kind }: OrderedStep, { name, host }: NodeConfig): Work | undefined {
+    const { config, isLan, endpoint } = this;
+    const isReplaced = this.machines.get(name) === "replaced";
+    const nodes = [name];
+    switch (kind) {
+      case "instance":
+        return isReplaced
+          ? {
+              kind: "make",
+              nodes,
+              batch: "made again",
+              does: "its machine on EC2 is terminated, with what is on it, and a new one is made",
+              disturbs: "its pods, which are not drained",
+            }
+          : { kind: "make", nodes, batch: "made", does: "its machine on EC2 is made" };
+      case "facts":
+        return {
+          kind: "check",
+          nodes,
+          batch: host.kind === "ec2" ? "checked when made" : "checked",
+          does: "host key and requirements are looked at; nothing is set up before all of them are fit",
+        };
+      case "cleanup":
+        return isReplaced
+          ? {
+              kind: "clean",
+              nodes,
+              does: "the machine that was it is cleaned, if it still answers",
+              disturbs: "its pods, which are not drained",
+            }
+          : undefined;
+      case "runtime":
+        return {
+          kind: "prepare",
+          nodes,
+          does: `gets ${isLan ? "" : "the tailnet, "}containerd and kubelet${sources(config)}`,
+        };
+      case "control-plane":
+        return name === controlPlanes(config.nodes)[0]!.name && survivors(config.nodes, this.last).length === 0
+          ? {
+              kind: "init",
+              nodes,
+              does: `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `; the endpoint ${endpoint} is on it`}`,
+            }
+          : {
+              kind: "join",
+              nodes,
+              does: `joins as a control plane through ${endpoint}${isLan ? "" : ", and then has the endpoint, too"}`,
+            };
+      case "join":
+        return { kind: "join", nodes, does: `joins as a worker through ${endpoint}` };
+      default:
+        return undefined;
+    }
+  }
+
+  private workOnOther({ kind }: OrderedStep, { name, role }: NodeConfig): Work | undefined {
+    const { config, last, keys } = this;
+    const software = keys.filter((key) => key !== "kubernetes.certificateRenewal");
+    if (kind !== "upgrade" || keys.length === 0 || (software.length === 0 && role === "worker")) return undefined;
+    const nodes = [name];
+    if (software.length === 0) {
+      return {
+        kind: "restart",
+        nodes,
+        does: "gets new certificates, and its static pods are restarted",
+        disturbs: "clients of its API server, which go to another control plane if there is one",
+      };
+    }
+    // As components/kubernetes/node-upgrade.ts has it: the only node has nowhere to send its pods to.
+    const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
+    const what =
+      keys[0] === "kubernetes.version"
+        ? `goes from Kubernetes ${last!.kubernetes} to ${config.kubernetesVersion}`
+        : `is upgraded for ${software.join(" and ")}, unless it is so already`;
+    return {
+      kind: "upgrade",
+      nodes,
+      does: `${isDrained ? "is drained, " : ""}${what}, and is restarted`,
+      disturbs:
+        (isDrained ? "its pods, which are evicted" : "its pods, which stay on it") +
+        (role === "control-plane" ? "; clients of its API server" : ""),
+    };
+  }
+
+  private deadMembers(): Work | undefined {
+    const nodes = this.removed.filter(({ role }) => role === "control-plane").map(({ name }) => name);
+    return nodes.length === 0
+      ? undefined
+      : { kind: "dead-members", nodes, does: "taken out of etcd and the cluster at once if dead" };
+  }
+
+  private cilium(): Work | undefined {
+    const { config, last, isNew } = this;
+    if (!isNew && (last!.release === undefined || last!.release === releaseOf(config))) return undefined;
+    const { version } = config.cilium;
     const was = last?.cilium;
-    done.push(
-      add({
-        kind: "network",
-        nodes: [],
-        resource: "cilium-release",
-        after: start,
-        does:
-          was === undefined
-            ? `Cilium ${config.cilium.version} is installed`
-            : was === config.cilium.version
-              ? "Cilium gets its changed values"
-              : `Cilium goes from ${was} to ${config.cilium.version}`,
-        ...(!isNew && { disturbs: "connections through Cilium's proxies; its pods restart one after the other" }),
-      }),
-    );
+    return {
+      kind: "network",
+      nodes: [],
+      does:
+        was === undefined
+          ? `Cilium ${version} is installed`
+          : was === version
+            ? "Cilium gets its changed values"
+            : `Cilium goes from ${was} to ${version}`,
+      ...(!isNew && { disturbs: "connections through Cilium's proxies; its pods restart one after the other" }),
+    };
   }
 
-  const relabelled = config.nodes.filter((node) => {
-    const before = last?.members.find(({ name }) => name === node.name)?.labels;
-    return !isJoining(node) && before !== undefined && before !== labelsOf(node);
-  });
-  let left: readonly Step[] = done;
-  for (const { name } of leaving) {
-    left = [
-      add({
-        kind: "leave",
-        nodes: [name],
-        resource: "cluster-settle",
-        after: left,
-        does: `${config.drainSeconds > 0 ? "is drained, if it is Ready, and " : ""}leaves the cluster`,
-        disturbs: config.drainSeconds > 0 ? "its pods, which are evicted" : "its pods, which are not drained",
-      }),
-    ];
-  }
-  const isSettled = done.length > 0 || leaving.length > 0;
-  if (isSettled || relabelled.length > 0) {
-    const settled = add({
-      kind: "settle",
+  private finalize(isBusy: boolean): Work | undefined {
+    const relabelled = this.config.nodes.filter((node) => {
+      const before = this.last?.members.find(({ name }) => name === node.name)?.labels;
+      return !this.isJoining(node) && before !== undefined && before !== labelsOf(node);
+    });
+    if (!isBusy && relabelled.length === 0) return undefined;
+    return {
+      kind: "finalize",
       nodes: relabelled.map(({ name }) => name),
-      resource: "cluster-settle",
-      after: left,
       does: `${relabelled.length > 0 ? "get their labels and taints; " : ""}Cilium, the nodes and CoreDNS are waited for`,
       ...(relabelled.some(({ taints }) => taints.some(({ effect }) => effect === "NoExecute")) && {
         disturbs: "pods that do not tolerate a NoExecute taint",
       }),
-    });
-    const tested =
-      config.checks && isSettled
-        ? add({ kind: "test", nodes: [], resource: "cluster-checks", after: [settled], does: "the cluster is checked" })
-        : settled;
-    // The engine deletes what is declared no more at the very end.
-    for (const member of leaving) {
-      add({
-        kind: "clean",
-        nodes: [member.name],
-        resource: `${member.name}-${isMade(member) ? "instance" : "undo"}`,
-        after: [tested],
-        does: isMade(member) ? "its machine on EC2 is terminated" : "its host is cleaned, if it answers",
-      });
-    }
+    };
   }
-
-  return { isNew, steps, nodes: nodePlans(config, last, fates, steps) };
-}
-
-function makeStep(nodes: readonly string[], again: boolean): Step {
-  return {
-    kind: "make",
-    nodes,
-    resource: `${nodes[0]!}-instance`,
-    after: [],
-    does: again
-      ? "its machine on EC2 is terminated, with what is on it, and a new one is made"
-      : "its machine on EC2 is made",
-    ...(again && { disturbs: "its pods, which are not drained" }),
-  };
-}
-
-function checkStep(nodes: readonly string[], after: readonly Step[]): Step {
-  return {
-    kind: "check",
-    nodes,
-    resource: `${nodes[0]!}-facts`,
-    after,
-    does: "host key and requirements are looked at; nothing is set up before all of them are fit",
-  };
-}
-
-function upgradeStep(
-  config: ClusterConfig,
-  last: LastRun,
-  keys: readonly string[],
-  { name, role }: NodeConfig,
-  after: readonly Step[],
-): Step {
-  // As NodeVersion has it: the only node has nowhere to send its pods to.
-  const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
-  const what =
-    keys[0] === "kubernetes.version"
-      ? `goes from Kubernetes ${last.kubernetes} to ${config.kubernetesVersion}`
-      : `is upgraded for ${keys.filter((key) => key !== "kubernetes.certificateRenewal").join(" and ")}, unless it is so already`;
-  return {
-    kind: "upgrade",
-    nodes: [name],
-    resource: `${name}-upgrade`,
-    after,
-    does: `${isDrained ? "is drained, " : ""}${what}, and is restarted`,
-    disturbs:
-      (isDrained ? "its pods, which are evicted" : "its pods, which stay on it") +
-      (role === "control-plane" ? "; clients of its API server" : ""),
-  };
 }
 
 /** Where a host's packages and images come from, if not from the official places. */

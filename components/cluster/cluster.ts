@@ -7,27 +7,23 @@ import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../kuber
 import { tailnetUnderlay } from "../network/cilium/values";
 import { operatorServer, withServer } from "../../model/kubeconfig";
 import { lanUnderlay } from "../network/lan/address";
-import { controlPlanes, workers } from "../../model/nodes";
+import { controlPlanes } from "../../model/nodes";
+import { orderOf } from "../../model/order";
 import { preflightReport, preflightWarnings } from "./preflight";
 import type { Applied } from "../../preview/last-run";
-import { Admission } from "../kubernetes/admission";
 import { Cilium } from "../network/cilium/release";
-import { ClusterChecks } from "./checks";
-import { ClusterDepartures } from "./dead-members";
-import { appliedOutput, certain, ifDone, permitted } from "./preview";
+import { checkCluster } from "./checks";
+import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
 import { ClusterOnline } from "./online";
-import { ClusterPeers } from "./peers";
-import { ClusterSecrets } from "../kubernetes/authorities";
-import { ClusterSettle } from "./finalize";
-import { ControlPlane } from "../kubernetes/control-plane";
-import { NodeVersion } from "../kubernetes/node-upgrade";
+import { declarePeers } from "./peers";
+import { makeAuthorities } from "../kubernetes/authorities";
+import { finalize } from "./finalize";
+import { type CertificateOutput, makeControlPlanes, makeWorkers } from "./nodes";
+import { OrderedResources } from "./ordered-resources";
 import { doneSince, stepsSoFar } from "../hosts/done";
 import { makeHosts } from "../hosts/hosts";
 import { prepareNodes } from "./prepared-nodes";
-import { SecretsEncryption } from "../kubernetes/hardening/secrets-encryption";
 import { TailnetApi } from "../network/tailnet/api";
-import { TailnetRoutes } from "../network/tailnet/routes";
-import { Worker } from "../kubernetes/worker";
 
 /** A node of the outputs. */
 export interface NodeOutput {
@@ -41,31 +37,13 @@ export interface NodeOutput {
   deviceId: string;
 }
 
-/** A control plane of the outputs. */
-export interface CertificateOutput {
-  name: string;
-  /** When the first of its certificates ends, RFC 3339. Its authorities have an output of their own. */
-  expires: string;
-}
-
 /** Without the `v`. */
 export interface VersionsOutput {
   kubernetes: string;
   cilium: string;
 }
 
-/**
- * The whole cluster, and the only place that knows its order:
- *
- * hosts are checked, all of them, before one is changed → node network and runtime on each → the cluster's authorities are made →
- * one control plane after the other, for etcd takes one learner at a time: the first founds the cluster, each other joins
- * through the endpoint; in between, dead ones that are declared no more are taken out. Workers join as soon as there is an
- * API, all at once. Cilium is installed beside them. Then nodes that are declared no more are taken out, and the whole is
- * checked.
- *
- * The first control plane of the list is where steps for the whole cluster run (the admission of workers, settling, the
- * checks); nothing else sets it apart, and the list may be put into another order at any time.
- */
+/** The whole cluster. In which order its resources are made is in model/order.ts. */
 export class Cluster extends pulumi.ComponentResource {
   /** Administrator's kubeconfig; its server is the endpoint. Secret. */
   public readonly kubeconfig: pulumi.Output<string>;
@@ -91,9 +69,9 @@ export class Cluster extends pulumi.ComponentResource {
     super("tailkube:cluster:Cluster", name, {}, opts);
     const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
-    const mayBegin = permitted(config, last, this);
+    const mayBegin = checkChange(config, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
-      mayBegin.apply(() => certain(config, last, hostKeys));
+      mayBegin.apply(() => checkMachines(config, last, hostKeys));
     const hosts = makeHosts(config, secrets.sshPrivateKey, areCertain, { parent: this, dependsOn: mayBegin });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good. Nothing is changed on
     // any host before all are known to be fit.
@@ -120,140 +98,56 @@ export class Cluster extends pulumi.ComponentResource {
       !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
         ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
         : undefined;
-    const prepared = prepareNodes({ config, secrets, hosts, api }, { parent: this, dependsOn: checked });
+    const resources = new OrderedResources(orderOf(config), this, (node) => hosts[config.nodes.indexOf(node)]!);
+    config.nodes.forEach((node, i) => {
+      resources.make(node.host.kind === "ec2" ? "instance" : "cleanup", node, () => hosts[i]!.end);
+      resources.make("facts", node, () => hosts[i]!.factsScript);
+    });
+    resources.make("fit", undefined, () => checked);
+    resources.make("policy", undefined, () => api?.policy);
+    const prepared = prepareNodes({ config, secrets, hosts, api }, resources);
     const of = (node: NodeConfig) => prepared[config.nodes.indexOf(node)]!;
-    // The node, and what others have to wait for before they reach it or its pods by the tailnet.
-    const reachable = (node: NodeConfig, joined: ControlPlane | Worker): pulumi.Resource[] => {
-      const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
-      const routes = config.podRouting === "native" ? [...endpoint, joined.podCidr] : endpoint;
-      return api === undefined || approval !== "devices" || routes.length === 0
-        ? [joined]
-        : [
-            joined,
-            new TailnetRoutes(
-              node.name,
-              {
-                api,
-                deviceId: of(node).device.deviceId,
-                routes,
-                approvedBefore: of(node).device.approvedRoutes,
-              },
-              { parent: this, dependsOn: joined },
-            ),
-          ];
-    };
 
     const coordinator = of(controlPlanes(config.nodes)[0]!);
-    const peers = new ClusterPeers(
-      "cluster",
-      { on: coordinator.member, controlPlanes: controlPlanes(config.nodes).map((node) => of(node).member) },
-      { parent: this, dependsOn: coordinator.needs },
-    );
-    const clusterSecrets = new ClusterSecrets(
-      "cluster",
-      { config, on: coordinator.member, ready: coordinator.ready },
-      { parent: this },
+    const authorities = resources.make(
+      "authorities",
+      undefined,
+      // Not what the order has before it: what the engine waits for, it deletes with.
+      (id, { dependsOn: _, ...rest }) =>
+        makeAuthorities(id, { config, on: coordinator.member, ready: coordinator.ready }, rest),
     );
     // Of the certificates alone, which are no secret.
     this.authorities = pulumi.unsecret(
-      clusterSecrets.values.apply(({ caCrt, etcdCaCrt, frontProxyCaCrt }) =>
+      authorities.values.apply(({ caCrt, etcdCaCrt, frontProxyCaCrt }) =>
         authoritiesOf({ kubernetes: caCrt, etcd: etcdCaCrt, "front-proxy": frontProxyCaCrt }),
       ),
     );
     this.authorities.apply((authorities) => {
       for (const warning of authorityWarnings(authorities, new Date())) void pulumi.log.warn(warning, this);
     });
-    const planes: pulumi.Resource[] = [];
-    const encryption = new Map<NodeConfig, pulumi.Output<string>>();
-    const expiries: pulumi.Output<CertificateOutput>[] = [];
-    const plane = (node: NodeConfig, restoreSnapshot?: string) => {
-      const { member, runtime, needs } = of(node);
-      const controlPlane = new ControlPlane(
-        node.name,
-        { config, member, secrets: clusterSecrets.values, restoreSnapshot },
-        { parent: this, dependsOn: [clusterSecrets, peers, ...needs, ...planes] },
-      );
-      const version = new NodeVersion(
-        node.name,
-        { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
-        { parent: this, dependsOn: [runtime, controlPlane, ...planes] },
-      );
-      const reached = reachable(node, controlPlane);
-      planes.push(...reached, version);
-      encryption.set(
-        node,
-        pulumi.all([controlPlane.encryption, version.encryption]).apply(([joined, changed]) => changed || joined),
-      );
-      expiries.push(
-        pulumi
-          .all([controlPlane.certificateExpiry, version.certificateExpiry])
-          .apply(([joined, upgraded]) => ({ name: node.name, expires: upgraded || joined })),
-      );
-      return { controlPlane, reached };
-    };
-    const [firstPlane, ...otherPlanes] = controlPlanes(config.nodes);
-    const { controlPlane: first, reached: founded } = plane(firstPlane!, config.restoreSnapshot);
-    planes.push(
-      new ClusterDepartures("cluster", { config, on: coordinator.member }, { parent: this, dependsOn: founded }),
+    const planes = controlPlanes(config.nodes).map((node) => of(node).member);
+    resources.make("peers", undefined, (id, opts) =>
+      declarePeers(id, { on: coordinator.member, controlPlanes: planes }, opts),
     );
-    otherPlanes.forEach((node) => plane(node));
-    this.certificates = pulumi.all(expiries);
-    this.kubeconfig = first.kubeconfig;
+    const joinArgs = { config, authorities: authorities.values, prepared: of, api };
+    const { kubeconfig, certificates } = makeControlPlanes(joinArgs, resources);
+    makeWorkers(joinArgs, resources);
+    this.certificates = certificates;
+    this.kubeconfig = kubeconfig;
     this.directKubeconfig = pulumi
-      .all([first.kubeconfig, coordinator.member.address, coordinator.member.host.address])
-      .apply(([kubeconfig, address, host]) => withServer(kubeconfig, operatorServer(config, host, address)));
+      .all([kubeconfig, coordinator.member.address, coordinator.member.host.address])
+      .apply(([text, address, host]) => withServer(text, operatorServer(config, host, address)));
 
-    const joined: pulumi.Resource[] = [...planes];
-    for (const [node, state] of encryption) {
-      // When the last of them can read what the first one will encrypt.
-      const args = { config, member: of(node).member, secrets: clusterSecrets.values, state };
-      joined.push(new SecretsEncryption(node.name, args, { parent: this, dependsOn: planes }));
-    }
-    // One node at a time, so each waits for the one before it, and workers for all control planes.
-    let previous: pulumi.Resource[] = planes;
-    const workerNodes = workers(config.nodes).map(of);
-    if (workerNodes.length > 0) {
-      const admission = new Admission(
-        "workers",
-        {
-          config,
-          by: coordinator.member,
-          joiners: workerNodes.map(({ member }) => member),
-          secrets: clusterSecrets.values,
-        },
-        { parent: this, dependsOn: founded },
-      );
-      joined.push(admission);
-      // It declares whose certificates are approved, and a changed kubelet asks for one.
-      previous = [...planes, admission];
-      for (const { member, runtime, needs } of workerNodes) {
-        const name = member.node.name;
-        const worker = new Worker(
-          name,
-          { config, member, secrets: clusterSecrets.values },
-          { parent: this, dependsOn: [...founded, ...needs] },
-        );
-        const version = new NodeVersion(
-          name,
-          { config, member, installed: runtime.kubernetesVersion, secrets: clusterSecrets.values },
-          { parent: this, dependsOn: [runtime, worker, ...previous] },
-        );
-        joined.push(...reachable(member.node, worker), version);
-        previous = [version];
-      }
-    }
-
-    const cilium = new Cilium(
+    const cilium = resources.make(
       "cilium",
-      { config, underlay, kubeconfig: this.directKubeconfig },
-      { parent: this, dependsOn: founded },
+      undefined,
+      (_, opts) => new Cilium("cilium", { config, underlay, kubeconfig: this.directKubeconfig }, opts),
     );
     const members = prepared.map(({ member }) => member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
-    const settled = new ClusterSettle(
-      "cluster",
-      { config, on: coordinator.member, members, secrets: clusterSecrets.values, release },
-      { parent: this, dependsOn: [...joined, cilium] },
+    const onCoordinator = { config, on: coordinator.member, members, release };
+    const finalized = resources.make("finalize", undefined, (id, opts) =>
+      finalize(id, { ...onCoordinator, authorities: authorities.values }, opts),
     );
     const isDone = doneSince(stepsBefore);
     isDone.apply((done) => {
@@ -264,15 +158,10 @@ export class Cluster extends pulumi.ComponentResource {
       );
     });
     if (config.nodes.some(({ host }) => host.kind === "ssh")) {
-      // What depends on most goes first.
-      new ClusterOnline("cluster", config, hosts, { parent: this, dependsOn: settled });
+      resources.make("online", undefined, (id, opts) => new ClusterOnline(id, config, hosts, opts));
     }
     if (config.checks) {
-      new ClusterChecks(
-        "cluster",
-        { config, underlay, on: coordinator.member, members, release },
-        { parent: this, dependsOn: settled },
-      );
+      resources.make("checks", undefined, (id, opts) => checkCluster(id, { ...onCoordinator, underlay }, opts));
     }
 
     const nodes = pulumi.all(
@@ -283,13 +172,13 @@ export class Cluster extends pulumi.ComponentResource {
           .apply(([address, host, deviceId]) => ({ name: node, role, address, host, deviceId }));
       }),
     );
-    const versions = settled.done.apply(() => ({
+    const versions = finalized.done.apply(() => ({
       kubernetes: config.kubernetesVersion,
       cilium: config.cilium.version,
     }));
     this.nodes = ifDone(isDone, nodes, last, "nodes");
     this.versions = ifDone(isDone, versions, last, "versions");
-    this.applied = ifDone(isDone, appliedOutput(config, hosts, settled.done), last, "applied");
+    this.applied = ifDone(isDone, appliedOutput(config, hosts, finalized.done), last, "applied");
     this.registerOutputs({ nodes: this.nodes, versions: this.versions, applied: this.applied });
   }
 }

@@ -1,38 +1,38 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { HostScript } from "../hosts/remote-script";
+import { RemoteScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "../kubernetes/member";
 
-export interface ClusterDeparturesArgs {
+export interface RemoveDeadMembersArgs {
   config: ClusterConfig;
   /** The control plane on which it runs. */
   on: Member;
 }
 
 /**
- * Takes dead control planes that are declared no more out of the cluster before another one joins: kubeadm lets nobody in
- * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (ClusterSettle).
+ * Removes dead control planes that are no longer declared before another one joins: kubeadm lets no control plane in
+ * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (finalize.ts).
  * A first `up` does not run it.
  */
-export class ClusterDepartures extends pulumi.ComponentResource {
-  constructor(name: string, args: ClusterDeparturesArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:cluster:Departures", name, {}, opts);
-    const { config } = args;
-    new HostScript(
-      `${name}-departures`,
-      {
-        host: args.on.host,
-        stage: "departures",
-        variables: {
-          ...nodeVariables(config, args.on),
-          TK_NODES: config.nodes.map((node) => node.name).join(" "),
-          TK_DRAIN_SECONDS: `${config.drainSeconds}`,
-        },
-        updateOnly: true,
-        timeoutSeconds: 480,
+export function removeDeadMembers(
+  name: string,
+  args: RemoveDeadMembersArgs,
+  opts: pulumi.CustomResourceOptions,
+): RemoteScript {
+  const { config } = args;
+  return new RemoteScript(
+    name,
+    {
+      host: args.on.host,
+      stage: "departures",
+      variables: {
+        ...nodeVariables(config, args.on),
+        TK_NODES: config.nodes.map((node) => node.name).join(" "),
+        TK_DRAIN_SECONDS: `${config.drainSeconds}`,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.registerOutputs();
-  }
+      updateOnly: true,
+      timeoutSeconds: 480,
+    },
+    opts,
+  );
 }

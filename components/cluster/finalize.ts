@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { labelLines, taintLines } from "../../model/nodes";
-import type { ClusterSecretValues } from "../kubernetes/authority-values";
-import { HostScript } from "../hosts/remote-script";
+import type { Authorities } from "../kubernetes/authority-values";
+import { RemoteScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "../kubernetes/member";
 import { encryptionVariables } from "../kubernetes/hardening/variables";
 
@@ -12,47 +12,52 @@ import { encryptionVariables } from "../kubernetes/hardening/variables";
  */
 export const readySeconds = ({ nodes }: Pick<ClusterConfig, "nodes">) => 600 + 60 * nodes.length;
 
-export interface ClusterSettleArgs {
+export interface FinalizeArgs {
   config: ClusterConfig;
   /** The control plane on which it runs. */
   on: Member;
   members: readonly Member[];
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
   /** What the release of Cilium is made of: readiness is waited for anew when it changes. */
   release: pulumi.Input<string>;
 }
 
-/** Nodes that are declared no more out; labels and taints as declared; then Cilium, every node and CoreDNS ready, pods older than the network restarted, and Secrets stored as wanted. */
-export class ClusterSettle extends pulumi.ComponentResource {
+export interface Finalized {
+  resource: pulumi.Resource;
   /** Known when it is done. */
-  public readonly done: pulumi.Output<boolean>;
+  done: pulumi.Output<boolean>;
+}
 
-  constructor(name: string, args: ClusterSettleArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:cluster:Settle", name, {}, opts);
-    const { config } = args;
-    const script = new HostScript(
-      `${name}-settle`,
-      {
-        host: args.on.host,
-        stage: "settle",
-        variables: {
-          ...nodeVariables(config, args.on),
-          ...encryptionVariables(config, args.secrets),
-          TK_NODES: config.nodes.map((node) => node.name).join(" "),
-          // A machine that was replaced has a Node without labels, and is waited for.
-          TK_MARKS: pulumi.all(args.members.map((member) => member.mark)).apply((marks) => marks.join(" ")),
-          TK_LABELS: labelLines(config.nodes),
-          TK_TAINTS: taintLines(config.nodes),
-          TK_RELEASE: args.release,
-          TK_READY_SECONDS: `${readySeconds(config)}`,
-          TK_DRAIN_SECONDS: `${config.drainSeconds}`,
-        },
-        // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
-        timeoutSeconds: 3 * readySeconds(config) + 540 + 5 * config.drainSeconds,
+/**
+ * Removes nodes that are no longer declared; sets labels and taints; then waits until Cilium, every node and CoreDNS are ready,
+ * restarts pods that are older than the network, and has Secrets stored as declared.
+ */
+export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomResourceOptions): Finalized {
+  const { config } = args;
+  const script = new RemoteScript(
+    name,
+    {
+      host: args.on.host,
+      stage: "settle",
+      variables: {
+        ...nodeVariables(config, args.on),
+        ...encryptionVariables(config, args.authorities),
+        TK_NODES: config.nodes.map((node) => node.name).join(" "),
+        // A machine that was replaced has a Node without labels, and is waited for.
+        TK_MARKS: pulumi.all(args.members.map((member) => member.membershipId)).apply((ids) => ids.join(" ")),
+        TK_LABELS: labelLines(config.nodes),
+        TK_TAINTS: taintLines(config.nodes),
+        TK_RELEASE: args.release,
+        TK_READY_SECONDS: `${readySeconds(config)}`,
+        TK_DRAIN_SECONDS: `${config.drainSeconds}`,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.done = script.result.apply(() => true);
-    this.registerOutputs();
-  }
+      // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
+      timeoutSeconds: 3 * readySeconds(config) + 540 + 5 * config.drainSeconds,
+    },
+    opts,
+  );
+  return {
+    resource: script,
+    done: script.result.apply(() => true),
+  };
 }

@@ -26,7 +26,7 @@ export class ClusterOnline extends local.Command {
       ];
     });
     super(
-      `${name}-online`,
+      name,
       {
         interpreter: ["bash", "--norc", "-c"],
         // Short, for an error quotes it whole. Machines of the stack go by their provider's API.

@@ -6,7 +6,7 @@ import { reported } from "../../model/report";
 import type { ClusterConfig } from "../../model/config";
 import { hostWarnings } from "../kubernetes/compatibility";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../../preview/last-run";
-import { fateOf, memberProblems, withHostKeys } from "../../preview/members";
+import { machineChange, memberProblems, withHostKeys } from "../../preview/members";
 import { nodeNetworkProblems } from "../../preview/node-network";
 import { controlPlanes } from "../../model/nodes";
 import { planMarkdown, refusalMarkdown } from "../../preview/markdown";
@@ -19,7 +19,7 @@ import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
  * Holds the config against what the last run has left, before any host is talked to: fails on what cannot become of the
  * cluster, and tells in a preview what will. Resolves to the resource to wait for.
  */
-export function permitted(
+export function checkChange(
   config: ClusterConfig,
   last: LastOutputs,
   parent: pulumi.Resource,
@@ -55,18 +55,18 @@ function previous(last: LastOutputs) {
 }
 
 /**
- * As `permitted`, before anything is changed on a host, when it is known which machines answer: one that is reached in another
+ * As `checkChange`, before anything is changed on a host, when it is known which machines answer: one that is reached in another
  * way than in the last run may be another one. Resolves to the resource to wait for.
  *
  * @param hostKeys what each host has shown, in the order of the config; undefined for machines that are made.
  */
-export function certain(
+export function checkMachines(
   config: ClusterConfig,
   last: LastOutputs,
   hostKeys: readonly (pulumi.Output<string> | undefined)[],
 ): pulumi.Output<pulumi.Resource> {
   return previous(last).apply(({ before }) => {
-    const unsure = config.nodes.map((node) => fateOf(node, before) === "unsure");
+    const unsure = config.nodes.map((node) => machineChange(node, before) === "unsure");
     return pulumi.all(hostKeys.map((key, i) => (unsure[i] ? key : undefined))).apply((found) => {
       const problems = memberProblems(withHostKeys(config, found), before);
       if (problems.length > 0) throw reported(new ConfigError(problems).message);
@@ -84,7 +84,7 @@ function wantedOf(config: ClusterConfig) {
 }
 
 function warningsOf(config: ClusterConfig, before: LastRun | undefined): string[] {
-  const stay = controlPlanes(config.nodes).filter((node) => fateOf(node, before) !== "replaced");
+  const stay = controlPlanes(config.nodes).filter((node) => machineChange(node, before) !== "replaced");
   return [
     ...changeWarnings(
       before,

@@ -6,7 +6,7 @@ import { scriptText } from "./script-text";
 import { renderStdin } from "./stages";
 import { operatorCommand } from "./guarded-script";
 
-export interface HostUndoArgs {
+export interface HostCleanupArgs {
   node: NodeConfig;
   host: SshHostConfig;
   config: ClusterConfig;
@@ -36,8 +36,8 @@ const undoSeconds = 300;
  * on a host that is gone, and with it every destroy. This one runs on the operator's machine and goes to the host by
  * OpenSSH; a host that does not answer while others do, or is another machine by now, is reported and skipped.
  */
-export class HostUndo extends local.Command {
-  constructor(name: string, args: HostUndoArgs, opts?: pulumi.CustomResourceOptions) {
+export class HostCleanup extends local.Command {
+  constructor(name: string, args: HostCleanupArgs, opts?: pulumi.CustomResourceOptions) {
     const { node, host, config } = args;
     const script = renderStdin({
       node: node.name,

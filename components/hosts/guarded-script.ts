@@ -63,7 +63,7 @@ export function operatorCommand(
 }
 
 /**
- * A script that may cut its host off: it changes rules, routes, filters or network managers. As a HostScript, but it runs by
+ * A script that may cut its host off: it changes rules, routes, filters or network managers. As a RemoteScript, but it runs by
  * OpenSSH from the operator's machine, because it is done only when a new connection from outside has reached the host
  * afterwards. Until then the host's guard (host/installed/guard.sh) puts the network back by itself. All of it is one resource, so
  * that a host that was cut off is not in the state as done.

@@ -3,7 +3,7 @@ import type { types } from "@pulumi/command";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import type { HostFacts } from "./facts";
 import { requirementsScript } from "./requirements";
-import { HostScript, type ScriptTarget } from "./remote-script";
+import { RemoteScript, type ScriptTarget } from "./remote-script";
 
 /** A machine that becomes a node. What uses it never asks of which kind it is. */
 export interface Host extends ScriptTarget {
@@ -13,7 +13,7 @@ export interface Host extends ScriptTarget {
   readonly address: pulumi.Output<string>;
   readonly facts: pulumi.Output<HostFacts>;
   /** What looks at the host, for who has to wait until it has. */
-  readonly factsScript: HostScript;
+  readonly factsScript: RemoteScript;
   /** What ends all that is left on the host when it goes itself: every script that leaves something depends on it. */
   readonly end: pulumi.Resource;
 }
@@ -27,15 +27,15 @@ export interface HostArgs {
 }
 
 /** How long a machine may take to boot before its first answer: 40 dials of at most 10 s. */
-export const patience = { dialErrorLimit: 40, perDialTimeout: 10 };
+export const dialOptions = { dialErrorLimit: 40, perDialTimeout: 10 };
 
 /** The first look at a host, which changes nothing: fails on one that does not meet the requirements. */
 export function factsScript(
   host: ScriptTarget,
   { node, config }: HostArgs,
   opts: pulumi.CustomResourceOptions,
-): HostScript {
-  return new HostScript(
+): RemoteScript {
+  return new RemoteScript(
     `${host.name}-facts`,
     {
       host,

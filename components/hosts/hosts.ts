@@ -18,7 +18,7 @@ export function makeHosts(
   privateKey: pulumi.Output<string>,
   certain: (hostKeys: readonly (pulumi.Output<string> | undefined)[]) => pulumi.Output<pulumi.Resource>,
   opts: pulumi.ComponentResourceOptions,
-): Host[] {
+): (Host & pulumi.Resource)[] {
   const onEc2 = config.nodes.filter(({ host }) => host.kind === "ec2");
   const ec2 = onEc2.length > 0 ? makeEc2(config, privateKey, opts) : undefined;
   const madeVpc = config.ec2?.given === undefined ? config.ec2?.vpcCidr : undefined;

@@ -5,7 +5,7 @@ import { noteStep } from "./done";
 import { renderStdin, type Stage } from "./stages";
 import { reported } from "../../model/report";
 
-/** What a HostScript needs of a host. A component never asks which kind of host it has. */
+/** What a RemoteScript needs of a host. A component never asks which kind of host it has. */
 export interface ScriptTarget {
   /** Node name. */
   readonly name: string;
@@ -18,7 +18,7 @@ export interface ScriptTarget {
   readonly deletedWith?: pulumi.Resource;
 }
 
-export interface HostScriptArgs {
+export interface RemoteScriptArgs {
   host: ScriptTarget;
   /** Stage name: what is written on the host and in messages. */
   stage: Stage;
@@ -43,13 +43,13 @@ export interface HostScriptArgs {
  *
  * The command is short, for a failing one is quoted whole; everything else, secrets first, goes by stdin. It is repeated
  * when an input changes, even a rotated key, so every script is idempotent. What it leaves on the host is taken away by the
- * host's undo (host-undo.ts), for a provider that deletes over SSH cannot tell a host that is gone.
+ * host's clean-up (cleanup.ts), for a provider that deletes over SSH cannot tell a host that is gone.
  */
-export class HostScript extends remote.Command {
+export class RemoteScript extends remote.Command {
   /** The script's result: the JSON object that it prints. Secret only if `secretResult` says so. */
   public readonly result: pulumi.Output<Record<string, string>>;
 
-  constructor(name: string, args: HostScriptArgs, opts: pulumi.CustomResourceOptions) {
+  constructor(name: string, args: RemoteScriptArgs, opts: pulumi.CustomResourceOptions) {
     const hasUpdate = args.updateOnly !== undefined;
     // A replaced one would not run, or is to outlast the machine.
     const outlasts = hasUpdate || opts.ignoreChanges?.includes("triggers") === true;

@@ -4,9 +4,9 @@ import type { SshHostConfig } from "../../model/config";
 import { machineName } from "../../model/machine";
 import type { HostFacts } from "./facts";
 import { shellQuote } from "./script-text";
-import { factsScript, type Host, type HostArgs, patience } from "./host";
-import type { HostScript } from "./remote-script";
-import { HostUndo } from "./cleanup";
+import { factsScript, type Host, type HostArgs, dialOptions } from "./host";
+import type { RemoteScript } from "./remote-script";
+import { HostCleanup } from "./cleanup";
 
 /**
  * A bare host that is reached by SSH. Its host key is the one in the config, or the one of the first contact, which the
@@ -20,9 +20,9 @@ export class SshHost extends pulumi.ComponentResource implements Host {
   public readonly facts: pulumi.Output<HostFacts>;
   public readonly name: string;
   public readonly user: string;
-  public readonly factsScript: HostScript;
+  public readonly factsScript: RemoteScript;
   /** What takes everything off the host again. */
-  public readonly end: HostUndo;
+  public readonly end: HostCleanup;
   /** What the host has shown, or what the config pins it to. */
   public readonly hostKey: pulumi.Output<string>;
 
@@ -39,13 +39,13 @@ export class SshHost extends pulumi.ComponentResource implements Host {
       user: host.user,
       privateKey: args.privateKey,
       hostKey: this.hostKey,
-      ...patience,
+      ...dialOptions,
     });
     this.identity = this.hostKey.apply((key) => machineName(host.identity ?? "", key));
     this.factsScript = factsScript(this, args, { parent: this, dependsOn: opts?.dependsOn });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
-    this.end = new HostUndo(
-      `${name}-undo`,
+    this.end = new HostCleanup(
+      `${name}-cleanup`,
       {
         node: args.node,
         host,
@@ -55,7 +55,12 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         privateKey: args.privateKey,
       },
       // A replaced one cleans the former machine at once.
-      { parent: this, dependsOn: args.certain },
+      {
+        parent: this,
+        dependsOn: args.certain,
+        // Its name before 0.2.0: without it the engine would delete this one as another, and so clean the host.
+        aliases: [pulumi.createUrn(`${name}-undo`, "command:local:Command", this)],
+      },
     );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }

@@ -1,16 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import type { ClusterSecretValues } from "./authority-values";
-import { HostScript } from "../hosts/remote-script";
+import type { Authorities } from "./authority-values";
+import { RemoteScript } from "../hosts/remote-script";
 import { joinSeconds, type Member, nodeVariables, workerToken } from "./member";
 
-export interface AdmissionArgs {
+export interface AdmitWorkersArgs {
   config: ClusterConfig;
   /** A control plane that is in. */
   by: Member;
   /** The workers that may join. */
   joiners: readonly Member[];
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
 }
 
 /**
@@ -18,31 +18,27 @@ export interface AdmissionArgs {
  * not before them: a run that is killed leaves no admission in the state, and the next one opens the door anew, where a
  * token minted in a resource of its own would have run out.
  */
-export class Admission extends pulumi.ComponentResource {
-  constructor(name: string, args: AdmissionArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:controlplane:Admission", name, {}, opts);
-    new HostScript(
-      `${name}-admit`,
-      {
-        host: args.by.host,
-        stage: "admit",
-        variables: {
-          ...nodeVariables(args.config, args.by),
-          TK_JOINERS: pulumi
-            .all(args.joiners.map((joiner) => joiner.mark))
-            .apply((marks) => marks.map((mark, i) => `${args.joiners[i]!.node.name}=${mark}`).join(" ")),
-          TK_JOINER_ADDRESSES: pulumi
-            .all(args.joiners.map((joiner) => joiner.address))
-            .apply((addresses) => addresses.map((address, i) => `${args.joiners[i]!.node.name}=${address}`).join(" ")),
-          TK_TOKENS: pulumi
-            .all(args.joiners.map((joiner) => workerToken(joiner, args.secrets)))
-            .apply((tokens) => tokens.map((token, i) => `${args.joiners[i]!.node.name}=${token}`).join(" ")),
-          TK_JOIN_SECONDS: `${joinSeconds}`,
-        },
-        timeoutSeconds: joinSeconds + 300,
+export function admitWorkers(name: string, args: AdmitWorkersArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
+  return new RemoteScript(
+    name,
+    {
+      host: args.by.host,
+      stage: "admit",
+      variables: {
+        ...nodeVariables(args.config, args.by),
+        TK_JOINERS: pulumi
+          .all(args.joiners.map((joiner) => joiner.membershipId))
+          .apply((ids) => ids.map((membershipId, i) => `${args.joiners[i]!.node.name}=${membershipId}`).join(" ")),
+        TK_JOINER_ADDRESSES: pulumi
+          .all(args.joiners.map((joiner) => joiner.address))
+          .apply((addresses) => addresses.map((address, i) => `${args.joiners[i]!.node.name}=${address}`).join(" ")),
+        TK_TOKENS: pulumi
+          .all(args.joiners.map((joiner) => workerToken(joiner, args.authorities)))
+          .apply((tokens) => tokens.map((token, i) => `${args.joiners[i]!.node.name}=${token}`).join(" ")),
+        TK_JOIN_SECONDS: `${joinSeconds}`,
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.registerOutputs();
-  }
+      timeoutSeconds: joinSeconds + 300,
+    },
+    opts,
+  );
 }

@@ -1,15 +1,20 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterSecretValues } from "./authority-values";
+import type { Authorities } from "./authority-values";
 import type { ClusterConfig } from "../../model/config";
-import { HostScript, unlinked } from "../hosts/remote-script";
+import { RemoteScript, unlinked } from "../hosts/remote-script";
 import type { Member } from "./member";
 
-export interface ClusterSecretsArgs {
+export interface MakeAuthoritiesArgs {
   config: ClusterConfig;
-  /** Where they are made: the control plane that founds the cluster. */
+  /** Where they are made: the control plane that inits the cluster. */
   on: Member;
   /** Known when that host has what makes them. */
   ready: pulumi.Output<unknown>;
+}
+
+export interface MadeAuthorities {
+  resource: pulumi.Resource;
+  values: pulumi.Output<Authorities>;
 }
 
 /**
@@ -19,30 +24,30 @@ export interface ClusterSecretsArgs {
  * them in the state: a running cluster has no other copy of the seed, nor of the key for its Secrets that comes from it. A
  * person who can read the state's secrets is the cluster's administrator, as is a person with the SSH key of the stack's config.
  */
-export class ClusterSecrets extends pulumi.ComponentResource {
-  public readonly values: pulumi.Output<ClusterSecretValues>;
-
-  /** @param opts no `dependsOn`: what the engine waits for, it deletes with. */
-  constructor(name: string, args: ClusterSecretsArgs, opts: { parent: pulumi.Resource }) {
-    super("tailkube:controlplane:Secrets", name, {}, opts);
-    const { host, mark } = args.on;
-    const connection = pulumi.all([pulumi.output(host.connection), args.ready]).apply(([to]) => to);
-    const script = new HostScript(
-      `${name}-secrets`,
-      {
-        host: { name: host.name, user: host.user, identity: "", connection: unlinked(connection) },
-        stage: "secrets",
-        variables: { TK_MARK: unlinked(mark), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
-        secretResult: true,
-        timeoutSeconds: 300,
-      },
-      {
-        parent: this,
-        // Whatever becomes of the host that they were made on, they stay what they are.
-        ignoreChanges: ["connection", "create", "stdin", "triggers", "logging", "addPreviousOutputInEnv"],
-      },
-    );
-    this.values = script.result as unknown as pulumi.Output<ClusterSecretValues>;
-    this.registerOutputs();
-  }
+export function makeAuthorities(
+  name: string,
+  args: MakeAuthoritiesArgs,
+  opts: pulumi.CustomResourceOptions,
+): MadeAuthorities {
+  const { host, membershipId } = args.on;
+  const connection = pulumi.all([pulumi.output(host.connection), args.ready]).apply(([to]) => to);
+  const script = new RemoteScript(
+    name,
+    {
+      host: { name: host.name, user: host.user, identity: "", connection: unlinked(connection) },
+      stage: "secrets",
+      variables: { TK_MARK: unlinked(membershipId), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
+      secretResult: true,
+      timeoutSeconds: 300,
+    },
+    {
+      ...opts,
+      // Whatever becomes of the host that they were made on, they stay what they are.
+      ignoreChanges: ["connection", "create", "stdin", "triggers", "logging", "addPreviousOutputInEnv"],
+    },
+  );
+  return {
+    resource: script,
+    values: script.result as unknown as pulumi.Output<Authorities>,
+  };
 }

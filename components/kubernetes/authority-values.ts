@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 
 /** What a cluster keeps for as long as it lives. Certificates and keys are PEM. */
-export interface ClusterSecretValues {
+export interface Authorities {
   /** The mark of the control plane that may found the cluster; any other joins it. */
   founder: string;
   /** From which each worker's bootstrap token is derived: 64 hex digits. */

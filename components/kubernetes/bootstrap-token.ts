@@ -43,12 +43,12 @@ export function bootstrapToken(seed: string, purpose: string): string {
 export interface Joiner {
   name: string;
   /** Names its membership: this machine as this node of this stack. */
-  mark: string;
+  membershipId: string;
   /** Made by the host, and kept until its clean-up. */
   nonce: string;
 }
 
 /** A worker's token: no other worker's, and not the same again when a host has left and is added once more. */
-export function joinToken(seed: string, { name, mark, nonce }: Joiner): string {
-  return bootstrapToken(seed, JSON.stringify(["worker", name, mark, nonce]));
+export function joinToken(seed: string, { name, membershipId, nonce }: Joiner): string {
+  return bootstrapToken(seed, JSON.stringify(["worker", name, membershipId, nonce]));
 }

@@ -2,8 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { initConfiguration, joinConfiguration } from "./kubeadm";
 import { approverScript, scriptText } from "../hosts/script-text";
-import type { ClusterSecretValues } from "./authority-values";
-import { HostScript } from "../hosts/remote-script";
+import type { Authorities } from "./authority-values";
+import { RemoteScript } from "../hosts/remote-script";
 import {
   discoveryKubeconfig,
   endpointAdvice,
@@ -14,93 +14,99 @@ import {
 } from "./member";
 import { controlPlaneSecurityVariables } from "./hardening/variables";
 
-export interface ControlPlaneArgs {
+export interface JoinControlPlaneArgs {
   config: ClusterConfig;
   member: Member;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
   /** A snapshot of etcd on this host that a cluster without any control plane is made from; absolute path. */
   restoreSnapshot?: string | undefined;
 }
 
+export interface JoinedControlPlane {
+  resource: pulumi.Resource;
+  /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
+  kubeconfig: pulumi.Output<string>;
+  /** The node's own part of the pod CIDR. */
+  podCidr: pulumi.Output<string>;
+  /** When the first of its certificates ended as they were when it joined, RFC 3339. */
+  certificateExpiry: pulumi.Output<string>;
+  /** What it did with Secrets when it joined: `wanted`, or `reading`, if not all others could read encrypted ones yet. */
+  encryption: pulumi.Output<string>;
+}
+
 /**
- * A control plane, whichever of them: it founds the cluster if the state says so and no declared control plane has an API
+ * A control plane, whichever of them: it inits the cluster if the state says so and no declared control plane has an API
  * server, else it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
  * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
  */
-export class ControlPlane extends pulumi.ComponentResource {
-  /** The cluster administrator's kubeconfig, with the endpoint as its server. Secret. */
-  public readonly kubeconfig: pulumi.Output<string>;
-  /** The node's own part of the pod CIDR. */
-  public readonly podCidr: pulumi.Output<string>;
-  /** When the first of its certificates ended as they were when it joined, RFC 3339. */
-  public readonly certificateExpiry: pulumi.Output<string>;
-  /** What it did with Secrets when it joined: `wanted`, or `reading`, if not all others could read encrypted ones yet. */
-  public readonly encryption: pulumi.Output<string>;
-
-  constructor(name: string, args: ControlPlaneArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:controlplane:ControlPlane", name, {}, opts);
-    const { config, member, secrets } = args;
-    const document = (of: (node: ReturnType<typeof nodeDocument>, host: string) => string) =>
-      pulumi
-        .all([member.address, member.resolvConf, member.host.address])
-        .apply(([nodeIp, resolvConf, host]) => of(nodeDocument(member, nodeIp, resolvConf), host));
-    const secret = (key: keyof ClusterSecretValues) => secrets.apply((values) => values[key]);
-    const script = new HostScript(
-      `${name}-control-plane`,
-      {
-        host: member.host,
-        stage: "control-plane",
-        variables: {
-          ...nodeVariables(config, member),
-          TK_ENDPOINT_ADVICE: endpointAdvice(config),
-          TK_MARK: member.mark,
-          TK_FOUNDER: secret("founder"),
-          TK_POD_CIDR: config.podCidr,
-          TK_KUBERNETES_VERSION: config.kubernetesVersion,
-          TK_HOST_ENDPOINT: scriptText("installed/endpoint.sh"),
-          TK_HOST_ETCD: scriptText("installed/etcd.sh"),
-          TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
-          ...controlPlaneSecurityVariables(config, secrets),
-          TK_RESTORE: args.restoreSnapshot ?? "",
-          TK_INIT_DOCUMENT: document((node, host) =>
-            initConfiguration({
-              ...config,
-              // What the operator's machine calls this one.
-              certSANs: [host],
-              profile: config.hostProfile,
-              resolvConf: node.resolvConf!,
-              node,
-            }),
-          ),
-          TK_JOIN_DOCUMENT: document((node) =>
-            joinConfiguration({
-              endpoint: config.endpoint,
-              apiServerPort: config.apiServerPort,
-              node,
-              discovery: { kubeConfigPath: discoveryKubeconfig },
-              profile: config.hostProfile,
-            }),
-          ),
-          TK_CA_CRT: secret("caCrt"),
-          TK_CA_KEY: secret("caKey"),
-          TK_ETCD_CA_CRT: secret("etcdCaCrt"),
-          TK_ETCD_CA_KEY: secret("etcdCaKey"),
-          TK_FRONT_PROXY_CA_CRT: secret("frontProxyCaCrt"),
-          TK_FRONT_PROXY_CA_KEY: secret("frontProxyCaKey"),
-          TK_SA_PUB: secret("saPub"),
-          TK_SA_KEY: secret("saKey"),
-        },
-        secretResult: true,
-        // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate; before it, a former attempt's member of
-        // etcd, which may have to become ready or leave, its reset, and the minute in which other control planes are asked for.
-        timeoutSeconds: kubeadmSeconds + 1800,
+export function joinControlPlane(
+  name: string,
+  args: JoinControlPlaneArgs,
+  opts: pulumi.CustomResourceOptions,
+): JoinedControlPlane {
+  const { config, member, authorities } = args;
+  const document = (of: (node: ReturnType<typeof nodeDocument>, host: string) => string) =>
+    pulumi
+      .all([member.address, member.resolvConf, member.host.address])
+      .apply(([nodeIp, resolvConf, host]) => of(nodeDocument(member, nodeIp, resolvConf), host));
+  const secret = (key: keyof Authorities) => authorities.apply((values) => values[key]);
+  const script = new RemoteScript(
+    name,
+    {
+      host: member.host,
+      stage: "control-plane",
+      variables: {
+        ...nodeVariables(config, member),
+        TK_ENDPOINT_ADVICE: endpointAdvice(config),
+        TK_MARK: member.membershipId,
+        TK_FOUNDER: secret("founder"),
+        TK_POD_CIDR: config.podCidr,
+        TK_KUBERNETES_VERSION: config.kubernetesVersion,
+        TK_HOST_ENDPOINT: scriptText("installed/endpoint.sh"),
+        TK_HOST_ETCD: scriptText("installed/etcd.sh"),
+        TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
+        ...controlPlaneSecurityVariables(config, authorities),
+        TK_RESTORE: args.restoreSnapshot ?? "",
+        TK_INIT_DOCUMENT: document((node, host) =>
+          initConfiguration({
+            ...config,
+            // What the operator's machine calls this one.
+            certSANs: [host],
+            profile: config.hostProfile,
+            resolvConf: node.resolvConf!,
+            node,
+          }),
+        ),
+        TK_JOIN_DOCUMENT: document((node) =>
+          joinConfiguration({
+            endpoint: config.endpoint,
+            apiServerPort: config.apiServerPort,
+            node,
+            discovery: { kubeConfigPath: discoveryKubeconfig },
+            profile: config.hostProfile,
+          }),
+        ),
+        TK_CA_CRT: secret("caCrt"),
+        TK_CA_KEY: secret("caKey"),
+        TK_ETCD_CA_CRT: secret("etcdCaCrt"),
+        TK_ETCD_CA_KEY: secret("etcdCaKey"),
+        TK_FRONT_PROXY_CA_CRT: secret("frontProxyCaCrt"),
+        TK_FRONT_PROXY_CA_KEY: secret("frontProxyCaKey"),
+        TK_SA_PUB: secret("saPub"),
+        TK_SA_KEY: secret("saKey"),
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.kubeconfig = script.result.apply((r) => r.kubeconfig ?? "");
-    this.podCidr = pulumi.unsecret(script.result.apply((r) => r.podCidr ?? ""));
-    this.certificateExpiry = pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? ""));
-    this.encryption = pulumi.unsecret(script.result.apply((r) => r.encryption ?? ""));
-    this.registerOutputs({ kubeconfig: this.kubeconfig });
-  }
+      secretResult: true,
+      // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate; before it, a former attempt's member of
+      // etcd, which may have to become ready or leave, its reset, and the minute in which other control planes are asked for.
+      timeoutSeconds: kubeadmSeconds + 1800,
+    },
+    opts,
+  );
+  return {
+    resource: script,
+    kubeconfig: script.result.apply((r) => r.kubeconfig ?? ""),
+    podCidr: pulumi.unsecret(script.result.apply((r) => r.podCidr ?? "")),
+    certificateExpiry: pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? "")),
+    encryption: pulumi.unsecret(script.result.apply((r) => r.encryption ?? "")),
+  };
 }

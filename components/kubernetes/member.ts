@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { joinToken } from "./bootstrap-token";
 import type { NodeDocumentArgs } from "./kubeadm";
-import type { ClusterSecretValues } from "./authority-values";
+import type { Authorities } from "./authority-values";
 import type { Host } from "../hosts/host";
 import type { ScriptTarget } from "../hosts/remote-script";
 
@@ -18,7 +18,7 @@ export interface Member {
    * Names this membership: this machine as this node of this stack. The host keeps it when it has joined, and the Node
    * object carries it, so that neither a foreign cluster nor a former machine of the same name is taken for it.
    */
-  mark: pulumi.Output<string>;
+  membershipId: pulumi.Output<string>;
   /** What a worker's host has made for its token to be its own; empty on control planes, which have none. */
   nonce: pulumi.Output<string>;
 }
@@ -31,10 +31,10 @@ export const kubeadmSeconds = 600;
 export const joinSeconds = 900;
 
 /** The bootstrap token that lets a worker in. Secret. */
-export function workerToken(member: Member, secrets: pulumi.Output<ClusterSecretValues>): pulumi.Output<string> {
+export function workerToken(member: Member, authorities: pulumi.Output<Authorities>): pulumi.Output<string> {
   return pulumi
-    .all([secrets, member.mark, member.nonce])
-    .apply(([{ seed }, mark, nonce]) => joinToken(seed, { name: member.node.name, mark, nonce }));
+    .all([authorities, member.membershipId, member.nonce])
+    .apply(([{ seed }, membershipId, nonce]) => joinToken(seed, { name: member.node.name, membershipId, nonce }));
 }
 
 /** The variables of host/lib/node.sh. */

@@ -3,9 +3,9 @@ import { packageVariables } from "../hosts/packages";
 import type { ClusterConfig, Role } from "../../model/config";
 import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
-import { HostScript, type ScriptTarget } from "../hosts/remote-script";
+import { RemoteScript, type ScriptTarget } from "../hosts/remote-script";
 
-export interface NodeRuntimeArgs {
+export interface InstallRuntimeArgs {
   host: ScriptTarget;
   role: Role;
   config: ClusterConfig;
@@ -13,37 +13,43 @@ export interface NodeRuntimeArgs {
   registryCredentials?: pulumi.Output<string>;
 }
 
-/** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
-export class NodeRuntime extends pulumi.ComponentResource {
+export interface InstalledRuntime {
+  resource: pulumi.Resource;
   /** The version of Kubernetes on the host, with its `v`: on a node that has joined, the one that it has, not the wanted one. */
-  public readonly kubernetesVersion: pulumi.Output<string>;
+  kubernetesVersion: pulumi.Output<string>;
   /** On a worker: random text that the host keeps until its clean-up; empty on a control plane. */
-  public readonly nonce: pulumi.Output<string>;
+  nonce: pulumi.Output<string>;
+}
 
-  constructor(name: string, args: NodeRuntimeArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:node:Runtime", name, {}, opts);
-    const { config } = args;
-    const script = new HostScript(
-      `${name}-runtime`,
-      {
-        host: args.host,
-        stage: "runtime",
-        variables: {
-          TK_ROLE: args.role,
-          TK_KUBERNETES_VERSION: config.kubernetesVersion,
-          TK_BUNDLE: config.bundle ?? "",
-          ...containerdVariables(config),
-          ...packageVariables(config, "kubernetes", "docker"),
-          TK_REGISTRIES: registryLinesOf(config, args.registryCredentials),
-        },
-        timeoutSeconds: 1200,
+/** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
+export function installRuntime(
+  name: string,
+  args: InstallRuntimeArgs,
+  opts: pulumi.CustomResourceOptions,
+): InstalledRuntime {
+  const { config } = args;
+  const script = new RemoteScript(
+    name,
+    {
+      host: args.host,
+      stage: "runtime",
+      variables: {
+        TK_ROLE: args.role,
+        TK_KUBERNETES_VERSION: config.kubernetesVersion,
+        TK_BUNDLE: config.bundle ?? "",
+        ...containerdVariables(config),
+        ...packageVariables(config, "kubernetes", "docker"),
+        TK_REGISTRIES: registryLinesOf(config, args.registryCredentials),
       },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.kubernetesVersion = script.result.apply((r) => r.kubeadm ?? "");
-    this.nonce = script.result.apply((r) => r.nonce ?? "");
-    this.registerOutputs();
-  }
+      timeoutSeconds: 1200,
+    },
+    opts,
+  );
+  return {
+    resource: script,
+    kubernetesVersion: script.result.apply((r) => r.kubeadm ?? ""),
+    nonce: script.result.apply((r) => r.nonce ?? ""),
+  };
 }
 
 /** What host/lib/registries.sh reads; it is secret where there are credentials. */

@@ -61,7 +61,7 @@ refuse_other_authority() {
     authority=$(cat "$PKI/ca.crt" 2>/dev/null) ||
         fail "$PKI/ca.crt, the certificate of this cluster's authority, cannot be read on this host. Copy it from another control plane, and run again"
     [[ $authority == *"$TK_CA_CRT"* ]] ||
-        fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-secrets has left the state and was made again. Import a copy of the state from before (docs/operate/pulumi.md), or destroy the stack"
+        fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-authorities has left the state and was made again. Import a copy of the state from before (docs/operate/pulumi.md), or destroy the stack"
 }
 
 note_attempt() {

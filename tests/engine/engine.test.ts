@@ -176,7 +176,7 @@ describe("the engine", function () {
       const failed = await run("echo alas >&2; exit 9", "up");
       expect(failed.code).to.not.equal(0);
       expect(failed.output).to.contain("alas").and.to.not.contain("Promise");
-      expect(failed.resources).to.not.include("cluster-secrets");
+      expect(failed.resources).to.not.include("cluster-authorities");
 
       const first = await run("echo ready", "up");
       expect(first.code, first.output).to.equal(0);
@@ -187,12 +187,12 @@ describe("the engine", function () {
       const host = ["--target", stack.find("w1-facts")!.urn, "--target-dependents"];
       const targeted = await run("", "destroy", ...host);
       expect(targeted.code, targeted.output).to.equal(0);
-      expect(targeted.resources).to.include("cluster-secrets").and.to.not.include.members(["cp1-runtime"]);
+      expect(targeted.resources).to.include("cluster-authorities").and.to.not.include.members(["cp1-runtime"]);
       expect(targeted.resources).to.not.include("cp1-control-plane");
       const own = ["--target", stack.find("cp1-host-key")!.urn, "--target-dependents"];
       const founder = await run("", "destroy", ...own);
       expect(founder.code, founder.output).to.equal(0);
-      expect(founder.resources).to.include("cluster-secrets");
+      expect(founder.resources).to.include("cluster-authorities");
 
       const second = await run("echo ready", "up");
       expect(second.code, second.output).to.equal(0);
@@ -206,6 +206,48 @@ describe("the engine", function () {
       process.env.PATH = PATH;
       await server.close();
     }
+  });
+
+  it("takes the resources of a stack from before 0.2.0 for those of today, and runs none of their commands", async () => {
+    const run = async (stack: Stack, version: string, ...args: string[]) => {
+      const { code, output } = await stack.run(args, { JOURNAL: journal.file, VERSION: version });
+      expect(code, output).to.equal(0);
+      return output;
+    };
+    const stack = await Stack.create({ program: "former", project: "former" });
+    await run(stack, "before", "up");
+    expect(journal.take()).to.have.members(["cleanup made", "network made", "device made"]);
+    await run(stack, "now", "up");
+    expect(journal.take()).to.deep.equal([]);
+    const urns = stack.deployment.resources!.map(({ urn }) => urn.replace("urn:pulumi:test::former::", ""));
+    const onHost = "tailkube:cluster:Cluster$tailkube:host:SshHost$command:local:Command";
+    expect(urns.filter((urn) => urn.includes("$command:"))).to.have.members(
+      ["cp1-cleanup", "cp1-tailnet", "cp1-device"].map((name) => `${onHost}::${name}`),
+    );
+    // Their components have gone.
+    expect(urns.filter((urn) => urn.includes("$tailkube:tailnet:"))).to.deep.equal([]);
+    expect(await run(stack, "now", "up", "--expect-no-changes")).to.contain("unchanged");
+    await run(stack, "now", "destroy");
+    expect(journal.take()).to.deep.equal(["device deleted", "network deleted", "cleanup deleted"]);
+
+    // Where a script has changed as well, it runs, and nothing is cleaned.
+    const changed = await Stack.create({ program: "former", project: "former" });
+    await run(changed, "before", "up");
+    journal.take();
+    process.env.SCRIPT = "another";
+    try {
+      await run(changed, "now", "up");
+    } finally {
+      delete process.env.SCRIPT;
+    }
+    expect(journal.take()).to.have.members(["cleanup changed", "network changed", "device changed"]);
+
+    // It is the aliases that keep them.
+    const other = await Stack.create({ program: "former", project: "former" });
+    await run(other, "before", "up");
+    journal.take();
+    await run(other, "without aliases", "up");
+    expect(journal.take()).to.include.members(["cleanup deleted", "network made"]);
   });
 
   it("tells a program what it said the last time, also if that was before a failure", async () => {

@@ -46,10 +46,10 @@ describe("a destroy that cannot reach the hosts", function () {
   function expectKept(run: EngineRun): void {
     expect(run.code, "the destroy's exit status").not.to.equal(0);
     const state = lab.output("lab/engine", ["export"]);
-    expect(state, "the cluster's authorities in the state").to.match(/::cluster-secrets"/);
+    expect(state, "the cluster's authorities in the state").to.match(/::cluster-authorities"/);
     for (const host of lab.hosts) {
       expect(lab.onHost(host, "cat /var/lib/tailkube/joined").trim(), `${host} is still a node`).not.to.equal("");
-      expect(state, `the undo of ${host} in the state`).to.contain(`::${host}-undo"`);
+      expect(state, `the undo of ${host} in the state`).to.contain(`::${host}-cleanup"`);
     }
   }
 

@@ -36,6 +36,13 @@ const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
 const ofSteward = ["secrets", "peers", "departures", "admit", "settle", "checks"];
+/** Names of resources whose stage has another one. */
+const nameOf: Record<string, string> = {
+  secrets: "authorities",
+  departures: "dead-members",
+  settle: "finalize",
+  admit: "admission",
+};
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
 
@@ -59,11 +66,11 @@ describe("three control planes and a worker", () => {
     const stages = [
       ...names.flatMap((name) => [`${name}-facts`, `${name}-tailnet`, `${name}-runtime`, `${name}-upgrade`]),
       ...planes.flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
-      ...["workers-admit", "w1-join"],
-      ...["cluster-secrets", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["workers-admission", "w1-join"],
+      ...["cluster-authorities", "cluster-peers", "cluster-dead-members", "cluster-finalize", "cluster-checks"],
     ];
     expect(custom(run).map(({ type, name }) => `${type} ${name}`)).to.have.members([
-      ...names.flatMap((name) => [`${name}-host-key`, `${name}-undo`].map((one) => `command:local:Command ${one}`)),
+      ...names.flatMap((name) => [`${name}-host-key`, `${name}-cleanup`].map((one) => `command:local:Command ${one}`)),
       ...stages.map((name) => `command:${name.endsWith("-tailnet") ? "local" : "remote"}:Command ${name}`),
       "command:local:Command cluster-online",
       "pulumi:providers:kubernetes cilium-kubernetes",
@@ -74,26 +81,16 @@ describe("three control planes and a worker", () => {
   it("are these components, under one", () => {
     const components = run.resources.filter((r) => !r.custom);
     expect(components.map(({ type, name }) => `${type} ${name}`)).to.have.members([
-      ...planes.map((name) => `tailkube:controlplane:SecretsEncryption ${name}`),
       "tailkube:cluster:Cluster cluster",
-      ...names.flatMap((name) => [
-        `tailkube:host:SshHost ${name}`,
-        `tailkube:tailnet:Node ${name}`,
-        `tailkube:node:Runtime ${name}`,
-        `tailkube:node:Version ${name}`,
-      ]),
-      "tailkube:controlplane:Secrets cluster",
-      "tailkube:cluster:Peers cluster",
-      "tailkube:cluster:Departures cluster",
-      ...planes.map((name) => `tailkube:controlplane:ControlPlane ${name}`),
-      "tailkube:controlplane:Admission workers",
-      "tailkube:worker:Worker w1",
+      ...names.map((name) => `tailkube:host:SshHost ${name}`),
       "tailkube:network:Cilium cilium",
-      "tailkube:cluster:Settle cluster",
-      "tailkube:cluster:Checks cluster",
     ]);
     const roots = run.resources.filter(({ parent }) => parent === "");
     expect(roots.map(({ name }) => name)).to.deep.equal(["cluster"]);
+    // What is only a node's is under its host.
+    for (const { name, parent } of custom(run).filter((r) => !/^(cluster|workers|cilium)-/.test(r.name))) {
+      expect(parent, name).to.match(new RegExp(`::${name.split("-")[0]}$`));
+    }
   });
 
   it("take few connections to each host", () => {
@@ -129,7 +126,7 @@ describe("three control planes and a worker", () => {
         expect(commands, name).to.have.lengthOf(1);
         expect(commandOf({ inputs }), name).to.match(/^timeout --kill-after=10 \d+ bash -s -- apply$/);
         // Otherwise a new resource would never run, or the authorities be made anew with a new machine.
-        const lasting = inputs.create === undefined || name === "cluster-secrets";
+        const lasting = inputs.create === undefined || name === "cluster-authorities";
         expect(inputs.triggers === undefined, name).to.equal(lasting);
         expect(inputs, name).to.not.have.any.keys("delete", ...(name.endsWith("-tailnet") ? [] : ["environment"]));
         expect(inputs, name).to.include({ logging: "none", addPreviousOutputInEnv: false });
@@ -140,12 +137,12 @@ describe("three control planes and a worker", () => {
       // The authorities' leaves nothing but a digest in /run, and goes with no host.
       for (const script of scripts(run).filter((one) => !["facts", "secrets"].includes(stageOf(one)))) {
         const node = variablesOf(stdinOf(script)).TK_NODE!;
-        expect(before(run, script.name), script.name).to.include(`${node}-undo`);
+        expect(before(run, script.name), script.name).to.include(`${node}-cleanup`);
       }
     });
 
     it("hides its answer if it holds secrets", () => {
-      for (const name of ["cluster-secrets", ...planes.map((plane) => `${plane}-control-plane`)]) {
+      for (const name of ["cluster-authorities", ...planes.map((plane) => `${plane}-control-plane`)]) {
         expect(find(run, name).additionalSecretOutputs, name).to.include.members(["stdout", "stderr"]);
       }
     });
@@ -181,7 +178,7 @@ describe("three control planes and a worker", () => {
         const read = new Set([...code.matchAll(/\$\{?(TK_[A-Z0-9_]+)/g)].map((match) => match[1]!));
         const set = new Set([...text.matchAll(/^(TK_[A-Z0-9_]+)=/gm)].map((match) => match[1]!));
         const stage = stageOf(script);
-        expect(script.name.endsWith(`-${stage}`), script.name).to.equal(true);
+        expect(script.name.endsWith(`-${nameOf[stage] ?? stage}`), script.name).to.equal(true);
         const given = [...set, ...optional, ...(unused[stage] ?? [])];
         expect(
           [...read].filter((name) => !given.includes(name)),
@@ -250,10 +247,10 @@ describe("three control planes and a worker", () => {
       expect(stdinWithSecrets.map(({ name }) => name)).to.have.members([
         ...names.map((name) => `${name}-tailnet`),
         ...planes.flatMap((name) => ["control-plane", "upgrade", "encryption"].map((stage) => `${name}-${stage}`)),
-        ...["workers-admit", "w1-join"],
+        ...["workers-admission", "w1-join"],
       ]);
       for (const name of names) {
-        expect(find(run, `${name}-undo`).secretInputs, name).to.deep.equal(["stdin"]);
+        expect(find(run, `${name}-cleanup`).secretInputs, name).to.deep.equal(["stdin"]);
       }
     });
 
@@ -301,7 +298,7 @@ describe("three control planes and a worker", () => {
     });
 
     it("send workers to the endpoint, with the CA itself and the token that the admission makes valid", () => {
-      const token = /^w1=([a-z0-9]{6}\.[a-z0-9]{16})$/.exec(variables(run, "workers-admit").TK_TOKENS!)![1]!;
+      const token = /^w1=([a-z0-9]{6}\.[a-z0-9]{16})$/.exec(variables(run, "workers-admission").TK_TOKENS!)![1]!;
       expect(kubeadm(run, "w1-join")[0]!.discovery).to.deep.equal({
         file: { kubeConfigPath: "/run/tailkube/discovery.conf" },
       });
@@ -347,7 +344,7 @@ describe("three control planes and a worker", () => {
         expect(before(older, `${name}-encryption`)).to.include.members(planes.map((other) => `${other}-upgrade`));
       }
       // Which stores the old ones anew.
-      expect(before(older, "cluster-settle")).to.include.members(planes.map((name) => `${name}-encryption`));
+      expect(before(older, "cluster-finalize")).to.include.members(planes.map((name) => `${name}-encryption`));
     });
   });
 
@@ -363,8 +360,8 @@ describe("three control planes and a worker", () => {
   });
 
   it("have their certificates approved for their own addresses, which are declared before a kubelet changes", () => {
-    expect(variables(run, "workers-admit").TK_JOINER_ADDRESSES).to.equal(`w1=${nodeAddress(3)}`);
-    expect(before(run, "w1-upgrade")).to.include("workers-admit");
+    expect(variables(run, "workers-admission").TK_JOINER_ADDRESSES).to.equal(`w1=${nodeAddress(3)}`);
+    expect(before(run, "w1-upgrade")).to.include("workers-admission");
   });
 
   it("are upgraded one after the other, control planes first, and not in a first run", () => {
@@ -378,14 +375,14 @@ describe("three control planes and a worker", () => {
   });
 
   it("take dead control planes out before another one joins, but not in a first run", () => {
-    const { inputs } = find(run, "cluster-departures");
+    const { inputs } = find(run, "cluster-dead-members");
     expect(inputs).to.not.have.any.keys("create", "triggers");
-    expect(before(run, "cluster-departures")).to.include("cp1-control-plane");
-    for (const name of ["cp2", "cp3"]) expect(before(run, `${name}-control-plane`)).to.include("cluster-departures");
+    expect(before(run, "cluster-dead-members")).to.include("cp1-control-plane");
+    for (const name of ["cp2", "cp3"]) expect(before(run, `${name}-control-plane`)).to.include("cluster-dead-members");
   });
 
   it("keep the cluster's authorities whatever becomes of the host that made them", () => {
-    expect(find(run, "cluster-secrets").ignoreChanges).to.include.members([
+    expect(find(run, "cluster-authorities").ignoreChanges).to.include.members([
       "connection",
       "create",
       "stdin",
@@ -400,16 +397,14 @@ describe("three control planes and a worker", () => {
   });
 
   it("keep the cluster's authorities whatever leaves the state with what depends on it, and make them when a host can", async () => {
-    const { dependencies, parent } = find(run, "cluster-secrets");
+    const { dependencies, parent } = find(run, "cluster-authorities");
     expect(dependencies).to.deep.equal([]);
-    const component = run.resources.find(({ type }) => type === "tailkube:controlplane:Secrets")!;
     expect(parent).to.match(/::cluster$/);
-    expect(component.dependencies).to.deep.equal([]);
-    for (const name of planes) expect(before(run, `${name}-control-plane`)).to.include("cluster-secrets");
+    for (const name of planes) expect(before(run, `${name}-control-plane`)).to.include("cluster-authorities");
     const asked = run.resources.map(({ name }) => name);
-    expect(asked.indexOf("cluster-secrets")).to.be.greaterThan(asked.indexOf("cp1-runtime"));
+    expect(asked.indexOf("cluster-authorities")).to.be.greaterThan(asked.indexOf("cp1-runtime"));
     // Not known, and so not made, before the host is ready.
-    const planned = find(await runProgram({ preview: true }), "cluster-secrets");
+    const planned = find(await runProgram({ preview: true }), "cluster-authorities");
     expect(planned.dependencies).to.deep.equal([]);
     expect(planned.inputs.connection).to.equal(unknown);
   });
@@ -420,8 +415,8 @@ describe("three control planes and a worker", () => {
     );
     expect(new Set(marks).size).to.equal(4);
     marks.forEach((mark) => expect(mark).to.match(/^[0-9a-f]{16}$/));
-    expect(variables(run, "workers-admit").TK_JOINERS).to.equal(`w1=${marks[3]}`);
-    expect(variables(run, "cluster-secrets").TK_MARK).to.equal(marks[0]);
+    expect(variables(run, "workers-admission").TK_JOINERS).to.equal(`w1=${marks[3]}`);
+    expect(variables(run, "cluster-authorities").TK_MARK).to.equal(marks[0]);
   });
 
   it("are checked by their declared addresses", () => {
@@ -483,7 +478,7 @@ describe("three control planes and a worker", () => {
       const facts = names.map((name) => `${name}-facts`);
       for (const { name } of scripts(run)) {
         // The authorities wait, too, but the engine does not see for what.
-        if (!name.endsWith("-facts") && name !== "cluster-secrets") {
+        if (!name.endsWith("-facts") && name !== "cluster-authorities") {
           expect(before(run, name), name).to.include.members(facts);
         }
       }
@@ -505,19 +500,19 @@ describe("three control planes and a worker", () => {
         const earlier = planes.slice(0, i).map((other) => `${other}-control-plane`);
         const later = planes.slice(i + 1).map((other) => `${other}-control-plane`);
         const all = before(run, `${name}-control-plane`);
-        expect(all).to.include.members(["cluster-secrets", `${name}-tailnet`, `${name}-runtime`, ...earlier]);
+        expect(all).to.include.members(["cluster-authorities", `${name}-tailnet`, `${name}-runtime`, ...earlier]);
         expect(all.filter((other) => later.includes(other))).to.deep.equal([]);
       });
     });
 
     it("runs the admission beside its joins: either would wait for the other for ever", () => {
-      expect(before(run, "workers-admit")).to.not.include("w1-join");
-      expect(before(run, "w1-join")).to.not.include("workers-admit");
+      expect(before(run, "workers-admission")).to.not.include("w1-join");
+      expect(before(run, "w1-join")).to.not.include("workers-admission");
     });
 
     it("lets workers and Cilium in as soon as there is an API", () => {
       const later = ["cp2-control-plane", "cp3-control-plane"];
-      for (const name of ["w1-join", "workers-admit", "cilium-release"]) {
+      for (const name of ["w1-join", "workers-admission", "cilium-release"]) {
         expect(before(run, name)).to.include("cp1-control-plane");
         expect(before(run, name).filter((other) => later.includes(other))).to.deep.equal([]);
       }
@@ -528,7 +523,7 @@ describe("three control planes and a worker", () => {
       const all = custom(run).map(({ name }) => name);
       const last = ["cluster-checks", "cluster-online"];
       const earlier = all.filter((name) => !last.includes(name));
-      expect(before(run, "cluster-settle")).to.have.members(earlier.filter((name) => name !== "cluster-settle"));
+      expect(before(run, "cluster-finalize")).to.have.members(earlier.filter((name) => name !== "cluster-finalize"));
       // The first to go in a destroy, and needed by nothing.
       for (const name of last) expect(before(run, name)).to.have.members(earlier);
     });
@@ -582,16 +577,16 @@ describe("other stacks", () => {
     const run = await runProgram({ config: { nodes: only("cp1") } });
     expect(run.errors).to.deep.equal([]);
     expect(custom(run).map(({ name }) => name)).to.have.members([
-      ...["host-key", "undo", "facts", "tailnet", "runtime", "control-plane", "upgrade", "encryption"].map(
+      ...["host-key", "cleanup", "facts", "tailnet", "runtime", "control-plane", "upgrade", "encryption"].map(
         (name) => `cp1-${name}`,
       ),
       ...[
-        "cluster-secrets",
+        "cluster-authorities",
         "cluster-peers",
-        "cluster-departures",
+        "cluster-dead-members",
         "cilium-kubernetes",
         "cilium-release",
-        "cluster-settle",
+        "cluster-finalize",
         "cluster-online",
         "cluster-checks",
       ],
@@ -600,17 +595,17 @@ describe("other stacks", () => {
     expect(find(run, "cilium-release").inputs.values).to.deep.include({
       operator: { replicas: 1, rollOutPods: true },
     });
-    expect(before(run, "cluster-settle")).to.include.members(["cp1-control-plane", "cilium-release"]);
+    expect(before(run, "cluster-finalize")).to.include.members(["cp1-control-plane", "cilium-release"]);
   });
 
   it("several workers: one admission for all, joins side by side", async () => {
     const w2 = { ...nodes[3]!, name: "w2", host: { address: "192.0.2.22" } };
     const run = await runProgram({ config: { nodes: [...nodes, w2] } });
-    expect(variables(run, "workers-admit").TK_JOINERS).to.match(/^w1=[0-9a-f]{16} w2=[0-9a-f]{16}$/);
+    expect(variables(run, "workers-admission").TK_JOINERS).to.match(/^w1=[0-9a-f]{16} w2=[0-9a-f]{16}$/);
     expect(before(run, "w2-join")).to.not.include("w1-join");
     expect(before(run, "w1-join")).to.not.include("w2-join");
     expect(tokenOf(run, "w1")).to.not.equal(tokenOf(run, "w2"));
-    expect(variables(run, "workers-admit").TK_TOKENS).to.equal(`w1=${tokenOf(run, "w1")} w2=${tokenOf(run, "w2")}`);
+    expect(variables(run, "workers-admission").TK_TOKENS).to.equal(`w1=${tokenOf(run, "w1")} w2=${tokenOf(run, "w2")}`);
   });
 
   it("a host that is added again: another token, and those of the others as before", async () => {
@@ -629,7 +624,7 @@ describe("other stacks", () => {
     const pinned = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPinnedByTheOperator";
     const run = await runProgram({ config: { nodes: change("cp2", { hostKey: pinned }) } });
     expect(custom(run).map(({ name }) => name)).to.not.include("cp2-host-key");
-    expect(find(run, "cp2-undo").inputs.environment).to.include({ TAILKUBE_HOST_KEY: pinned });
+    expect(find(run, "cp2-cleanup").inputs.environment).to.include({ TAILKUBE_HOST_KEY: pinned });
     for (const script of scripts(run).filter(({ name }) => name.startsWith("cp2-"))) {
       expect(connectionOf(script).hostKey, script.name).to.equal(pinned);
     }
@@ -653,10 +648,10 @@ describe("other stacks", () => {
       custom(old)
         .filter(({ name, inputs }) => JSON.stringify(find(renewed, name).inputs[key]) !== JSON.stringify(inputs[key]))
         .map(({ name }) => name);
-    const ofNode = ["host-key", "undo", "facts", "tailnet", "runtime", "join"];
+    const ofNode = ["host-key", "cleanup", "facts", "tailnet", "runtime", "join"];
     expect(changed("triggers")).to.have.members(ofNode.map((name) => `w1-${name}`));
     // It is waited for, and labelled, before the checks look.
-    expect(changed("stdin")).to.have.members(["w1-join", "workers-admit", "cluster-settle"]);
+    expect(changed("stdin")).to.have.members(["w1-join", "workers-admission", "cluster-finalize"]);
   });
 
   it("another machine as the first control plane: nothing changes on the others, and the authorities stay", async () => {
@@ -668,11 +663,11 @@ describe("other stacks", () => {
       .filter(({ name, inputs }) => JSON.stringify(find(renewed, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name)
       // The others' clean-up knows its address; nothing runs when that changes.
-      .filter((name) => name === "cp1-undo" || !name.endsWith("-undo"));
+      .filter((name) => name === "cp1-cleanup" || !name.endsWith("-cleanup"));
     expect(changed.filter((name) => /^(cp2|cp3|w1)-/.test(name))).to.deep.equal([]);
-    expect(changed).to.include.members(["cp1-control-plane", "cp1-undo", "workers-admit", "cluster-settle"]);
+    expect(changed).to.include.members(["cp1-control-plane", "cp1-cleanup", "workers-admission", "cluster-finalize"]);
     // Ignored by the engine: see ignoreChanges above.
-    expect(changed).to.include("cluster-secrets");
+    expect(changed).to.include("cluster-authorities");
   });
 
   it("a further node: nothing changes on the hosts that are there", async () => {
@@ -683,7 +678,7 @@ describe("other stacks", () => {
       .filter(({ name, inputs }) => JSON.stringify(find(grown, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
     expect(changed).to.have.members([
-      ...["workers-admit", "cluster-peers", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["workers-admission", "cluster-peers", "cluster-dead-members", "cluster-finalize", "cluster-checks"],
       // It runs nothing before a destroy.
       "cluster-online",
     ]);
@@ -702,7 +697,7 @@ describe("other stacks", () => {
 
   it("another version of Cilium: readiness is waited for and checked anew", async () => {
     const [old, newer] = [await runProgram(), await runProgram({ config: { cilium: { version: "1.21.0" } } })];
-    for (const name of ["cluster-settle", "cluster-checks"]) {
+    for (const name of ["cluster-finalize", "cluster-checks"]) {
       expect(stdinOf(find(newer, name)), name).to.not.equal(stdinOf(find(old, name)));
     }
   });
@@ -719,7 +714,7 @@ describe("other stacks", () => {
         expect(commandOf(script), script.name).to.match(asAdmin ? /^sudo -n timeout / : /^timeout /);
       }
     }
-    expect(find(run, "cp2-undo").inputs.environment).to.include({
+    expect(find(run, "cp2-cleanup").inputs.environment).to.include({
       TAILKUBE_USER: "admin",
       TAILKUBE_PORT: "2222",
       TAILKUBE_COMMAND: "sudo -n timeout --kill-after=10 300 bash -s -- remove",
@@ -769,7 +764,7 @@ describe("what stops the program", () => {
     expect(run.errors[0]!.message).to.match(/^cp2, w1: one tailnet address, 100\.64\.0\.2, /);
     const made = custom(run).map(({ name }) => name);
     expect(made).to.include.members(["cp2-tailnet", "w1-tailnet", "w1-runtime"]);
-    expect(made.filter((name) => /-(control-plane|join|secrets|admit)$/.test(name))).to.deep.equal([]);
+    expect(made.filter((name) => /-(control-plane|join|authorities|admission)$/.test(name))).to.deep.equal([]);
   });
 
   it("hosts that the config does not fit: one error, as it is, and no host is touched", async () => {
@@ -789,7 +784,7 @@ describe("what stops the program", () => {
       ].join("\n"),
     );
     expect(custom(run).map(({ name }) => name)).to.have.members(
-      names.flatMap((name) => [`${name}-host-key`, `${name}-facts`, `${name}-undo`]),
+      names.flatMap((name) => [`${name}-host-key`, `${name}-facts`, `${name}-cleanup`]),
     );
   });
 

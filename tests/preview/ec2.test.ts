@@ -102,8 +102,8 @@ describe("a stack on EC2", () => {
         ["first-boot", "host-key", "facts", "tailnet", "runtime", "upgrade"].map((s) => `${name}-${s}`),
       ),
       ...["cp1", "cp2", "cp3"].flatMap((name) => [`${name}-control-plane`, `${name}-encryption`]),
-      ...["workers-admit", "w1-join", "cluster-secrets", "cluster-peers", "cluster-departures"],
-      ...["cluster-settle", "cluster-checks"],
+      ...["workers-admission", "w1-join", "cluster-authorities", "cluster-peers", "cluster-dead-members"],
+      ...["cluster-finalize", "cluster-checks"],
     ];
     expect(scripts(run).map(({ name }) => name)).to.have.members(stages);
     const local = ofType(run, "command:local:Command").map(({ name }) => name);
@@ -279,7 +279,7 @@ describe("a stack on EC2", () => {
 
     it("takes with it what is on it, but for what is the cluster's", () => {
       const lasting = (name: string) =>
-        /-(upgrade|encryption)$/.test(name) || ["cluster-secrets", "cluster-departures"].includes(name);
+        /-(upgrade|encryption)$/.test(name) || ["cluster-authorities", "cluster-dead-members"].includes(name);
       for (const script of scripts(run)) {
         const node = variablesOf(script.inputs.stdin as string).TK_NODE!;
         const expected = lasting(script.name) ? "" : `${node}-instance`;
@@ -487,12 +487,12 @@ describe("other stacks on EC2", () => {
     const run = await runProgram({ config: { ...config, nodes: [...(config.nodes as object[]), bare] } });
     expect(run.errors).to.deep.equal([]);
     expect(ofType(run, "command:local:Command").map(({ name }) => name)).to.have.members([
-      ...["w2-host-key", "w2-undo", "cluster-online"],
+      ...["w2-host-key", "w2-cleanup", "cluster-online"],
       ...[...names, "w2"].map((name) => `${name}-tailnet`),
     ]);
     expect(find(run, "w2-tailnet").deletedWith).to.equal("");
     expect(lastOf(find(run, "w1-tailnet").deletedWith)).to.equal("w1-instance");
     expect(instances(run).map(({ name }) => name)).to.not.include("w2-instance");
-    expect(variablesOf(find(run, "workers-admit").inputs.stdin as string).TK_JOINERS).to.match(/^w1=\w+ w2=\w+$/);
+    expect(variablesOf(find(run, "workers-admission").inputs.stdin as string).TK_JOINERS).to.match(/^w1=\w+ w2=\w+$/);
   });
 });

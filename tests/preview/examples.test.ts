@@ -23,7 +23,7 @@ interface ExampleNode {
 
 const folder = join(__dirname, "../../examples");
 const read = (file: string) => readFileSync(join(folder, file), "utf8");
-const count = ({ resources }: Run, type: string) => resources.filter((one) => one.type === type).length;
+const count = (run: Run, name: RegExp) => run.resources.filter((r) => r.custom && name.test(r.name)).length;
 // Of a kind that every host takes.
 const { private: sshPrivateKey } = utils.generateKeyPairSync("ed25519");
 
@@ -63,9 +63,9 @@ describe("the examples", () => {
     const [controlPlanes, workers] = expected[file] ?? [0, 0];
     const hasNodes = (run: Run) => {
       expect(run.errors).to.deep.equal([]);
-      expect(count(run, "tailkube:controlplane:ControlPlane")).to.equal(controlPlanes);
-      expect(count(run, "tailkube:worker:Worker")).to.equal(workers);
-      expect(count(run, "tailkube:cluster:Checks")).to.equal(1);
+      expect(count(run, /-control-plane$/)).to.equal(controlPlanes);
+      expect(count(run, /-join$/)).to.equal(workers);
+      expect(count(run, /^cluster-checks$/)).to.equal(1);
     };
 
     it(`${file}: a preview with no host in reach`, async () => {

@@ -46,7 +46,7 @@ describe("a cluster in a lan", () => {
     const kinds = run.resources.map(({ type, name }) => `${type} ${name}`);
     expect(kinds.filter((kind) => /tailnet|tailscale/.test(kind))).to.deep.equal([]);
     for (const name of names) {
-      expect(kinds).to.include.members([`tailkube:lan:Node ${name}`, `command:local:Command ${name}-lan`]);
+      expect(kinds).to.include.members([`command:local:Command ${name}-lan`]);
     }
     for (const { name, inputs } of scripts(run)) {
       if (name.endsWith("-upgrade")) continue;
@@ -104,7 +104,7 @@ describe("a cluster in a lan", () => {
     for (const name of names) {
       const { dependencies } = find(run, `${name}-lan`);
       expect(
-        dependencies.some((urn) => urn.endsWith(`::${name}-undo`)),
+        dependencies.some((urn) => urn.endsWith(`::${name}-cleanup`)),
         name,
       ).to.equal(true);
       expect(
@@ -200,7 +200,7 @@ describe("other lans", () => {
       /^The config does not fit the hosts\. .*\n {2}- cp1: none of its addresses is in lan\.cidr 172\.31\.78\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.77\.11 on eth1\./,
     );
     expect(custom(run).map(({ name }) => name)).to.have.members(
-      names.flatMap((name) => [`${name}-host-key`, `${name}-facts`, `${name}-undo`]),
+      names.flatMap((name) => [`${name}-host-key`, `${name}-facts`, `${name}-cleanup`]),
     );
   });
 
@@ -226,7 +226,7 @@ describe("other lans", () => {
       .filter(({ name, inputs }) => JSON.stringify(find(more, name).inputs) !== JSON.stringify(inputs))
       .map(({ name }) => name);
     expect(changed).to.have.members([
-      ...["workers-admit", "cluster-departures", "cluster-settle", "cluster-checks"],
+      ...["workers-admission", "cluster-dead-members", "cluster-finalize", "cluster-checks"],
       // It runs nothing before a destroy.
       "cluster-online",
     ]);

@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import type { ClusterSecretValues } from "../../components/kubernetes/authority-values";
+import type { Authorities } from "../../components/kubernetes/authority-values";
 import type { Member } from "../../components/kubernetes/member";
-import { NodeVersion } from "../../components/kubernetes/node-upgrade";
+import { upgradeNode } from "../../components/kubernetes/node-upgrade";
 import { upgradeConfiguration } from "../../components/kubernetes/kubeadm";
 import { bash } from "../unit/host/bash";
 import { configOf, minimal } from "../unit/config/fixtures";
@@ -45,18 +45,22 @@ async function made(
     },
     address: pulumi.output("100.64.0.9"),
     resolvConf: pulumi.output("/etc/resolv.conf"),
-    mark: pulumi.output("mark"),
+    membershipId: pulumi.output("membershipId"),
     nonce: pulumi.output(""),
   };
-  const secrets = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<ClusterSecretValues>;
-  const version = new NodeVersion(nodeName, { config, member, installed: pulumi.output(installed), secrets });
+  const authorities = pulumi.output({ seed: joinSeed }) as unknown as pulumi.Output<Authorities>;
+  const version = upgradeNode(
+    `${nodeName}-upgrade`,
+    { config, member, installed: pulumi.output(installed), authorities },
+    {},
+  );
   const certificateExpiry = await new Promise<string>((resolve) => version.certificateExpiry.apply(resolve));
   return { inputs: inputs!, certificateExpiry };
 }
 
 const variables = ({ inputs }: Made) => variablesOf(inputs.stdin as string);
 
-describe("NodeVersion", () => {
+describe("the upgrade of a node", () => {
   it("does nothing when it is made: a new node has its versions already", async () => {
     const { inputs, certificateExpiry } = await made("cp1");
     expect(inputs).to.not.have.any.keys("create", "delete", "triggers");

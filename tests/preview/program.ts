@@ -15,6 +15,8 @@ export interface Registered {
   name: string;
   /** URN of the parent; empty for the root. */
   parent: string;
+  /** Former URNs. */
+  aliases: string[];
   custom: boolean;
   /** Inputs in plain; an unknown one is `unknown`. */
   inputs: Record<string, unknown>;
@@ -111,7 +113,7 @@ function answer(
         kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.37.2"}`,
         nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
       };
-    case "secrets":
+    case "authorities":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
       return {
@@ -384,6 +386,7 @@ interface Request {
   getType(): string;
   getName(): string;
   getParent(): string;
+  getAliasesList(): { getUrn(): string }[];
   getCustom(): boolean;
   getObject(): { toJavaScript(): Record<string, unknown> };
   getDependenciesList(): string[];
@@ -409,6 +412,7 @@ export function recordRegistrations(registered: Registered[]): void {
       type: request.getType(),
       name: request.getName(),
       parent: request.getParent(),
+      aliases: request.getAliasesList().map((alias) => alias.getUrn()),
       custom: request.getCustom(),
       inputs: plain(inputs) as Record<string, unknown>,
       secretInputs: secretKeys(inputs),

@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { TailnetDevice } from "../../components/network/tailnet/device";
+import { tailnetDevice } from "../../components/network/tailnet/device";
 import { apiKey } from "../unit/config/fixtures";
 import { type Registered, recordRegistrations } from "./program";
 
-describe("TailnetDevice", () => {
+describe("a node's device in the tailnet", () => {
   const resources: Registered[] = [];
   let command: Registered;
 
@@ -18,13 +18,13 @@ describe("TailnetDevice", () => {
     );
     recordRegistrations(resources);
     const other = new pulumi.ComponentResource("tailkube:test:Other", "other");
-    new TailnetDevice(
-      "cp1",
+    tailnetDevice(
+      "cp1-device",
       {
         deviceId: pulumi.output("n1CNTRL"),
         login: pulumi.output("found"),
         node: "cp1",
-        // Not marked: that is the component's to do.
+        // Not marked: that is the function's to do.
         api: { url: "https://api.example.com", key: pulumi.output(apiKey) },
       },
       { parent: other },
@@ -33,13 +33,11 @@ describe("TailnetDevice", () => {
     command = resources.find(({ type }) => type === "command:local:Command")!;
   });
 
-  it("is one command on the operator's machine, in a component", () => {
+  it("is one command on the operator's machine", () => {
     expect(resources.map(({ type, name }) => `${type} ${name}`)).to.deep.equal([
       "tailkube:test:Other other",
-      "tailkube:tailnet:Device cp1",
       "command:local:Command cp1-device",
     ]);
-    expect(command.parent).to.contain("tailkube:tailnet:Device::cp1");
   });
 
   it("does nothing until it is deleted", () => {

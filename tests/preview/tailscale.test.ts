@@ -128,11 +128,11 @@ describe("Tailscale's own tailnet, by an OAuth client", () => {
   });
 
   it("lets nobody join by an endpoint whose route is not approved, and checks nothing before all are", () => {
-    for (const name of ["cp2-control-plane", "cp3-control-plane", "w1-join", "workers-admit"]) {
+    for (const name of ["cp2-control-plane", "cp3-control-plane", "w1-join", "workers-admission"]) {
       expect(before(run, name), name).to.include("cp1-routes");
     }
     expect(before(run, "cp1-control-plane")).to.not.include("cp1-routes");
-    expect(before(run, "cluster-settle")).to.include.members(names.map((name) => `${name}-routes`));
+    expect(before(run, "cluster-finalize")).to.include.members(names.map((name) => `${name}-routes`));
   });
 
   it("deletes the devices by the same client", () => {

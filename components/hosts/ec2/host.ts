@@ -9,8 +9,8 @@ import { fingerprint } from "../../../model/machine";
 import type { HostFacts } from "../facts";
 import { derivedHostKey } from "../../../model/ssh-key";
 import type { Ec2Network } from "./network";
-import { factsScript, type Host, type HostArgs, patience } from "../host";
-import { HostScript } from "../remote-script";
+import { factsScript, type Host, type HostArgs, dialOptions } from "../host";
+import { RemoteScript } from "../remote-script";
 
 export interface Ec2HostArgs extends HostArgs {
   ec2: Ec2Config;
@@ -32,7 +32,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
   public readonly facts: pulumi.Output<HostFacts>;
   public readonly name: string;
   public readonly user: string;
-  public readonly factsScript: HostScript;
+  public readonly factsScript: RemoteScript;
   public readonly end: Instance;
   public readonly deletedWith: Instance;
 
@@ -57,9 +57,9 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
         user: host.user,
         privateKey: args.privateKey,
         hostKey,
-        ...patience,
+        ...dialOptions,
       });
-    const boot = new HostScript(
+    const boot = new RemoteScript(
       `${name}-first-boot`,
       {
         host: { ...this.target(), connection: connection(pulumi.unsecret(firstKey.publicKey)) },
@@ -70,7 +70,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
       { parent: this, ignoreChanges: ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"] },
     );
     this.connection = connection(boot.result.apply(({ hostKey = "" }) => ed25519(name, hostKey)));
-    new HostScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
+    new RemoteScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
     this.factsScript = factsScript(this, args, { parent: this });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.registerOutputs({ identity: this.identity, facts: this.facts });

@@ -1,14 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
-import type { ClusterSecretValues } from "../authority-values";
-import { HostScript } from "../../hosts/remote-script";
+import type { Authorities } from "../authority-values";
+import { RemoteScript } from "../../hosts/remote-script";
 import type { Member } from "../member";
 import { controlPlaneSecurityVariables } from "./variables";
 
-export interface SecretsEncryptionArgs {
+export interface EncryptSecretsArgs {
   config: ClusterConfig;
   member: Member;
-  secrets: pulumi.Output<ClusterSecretValues>;
+  authorities: pulumi.Output<Authorities>;
   /** What this control plane does with Secrets so far: `wanted` or `reading`. */
   state: pulumi.Output<string>;
 }
@@ -18,21 +18,21 @@ export interface SecretsEncryptionArgs {
  * control plane in its turn learns to read encrypted Secrets; only when the last one can may any of them write such a
  * Secret. It `dependsOn` all of them, therefore, and connects nowhere in a cluster that has it from the start.
  */
-export class SecretsEncryption extends pulumi.ComponentResource {
-  constructor(name: string, args: SecretsEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:controlplane:SecretsEncryption", name, {}, opts);
-    const { config, member, secrets } = args;
-    new HostScript(
-      `${name}-encryption`,
-      {
-        host: member.host,
-        stage: "encryption",
-        variables: controlPlaneSecurityVariables(config, secrets),
-        updateOnly: args.state.apply((state) => state !== "reading"),
-        timeoutSeconds: 300,
-      },
-      { parent: this, dependsOn: opts?.dependsOn },
-    );
-    this.registerOutputs();
-  }
+export function encryptSecrets(
+  name: string,
+  args: EncryptSecretsArgs,
+  opts: pulumi.CustomResourceOptions,
+): RemoteScript {
+  const { config, member, authorities } = args;
+  return new RemoteScript(
+    name,
+    {
+      host: member.host,
+      stage: "encryption",
+      variables: controlPlaneSecurityVariables(config, authorities),
+      updateOnly: args.state.apply((state) => state !== "reading"),
+      timeoutSeconds: 300,
+    },
+    opts,
+  );
 }

@@ -10,7 +10,7 @@ import {
   encryptionConfiguration,
   encryptionKey,
 } from "./files";
-import type { ClusterSecretValues } from "../authority-values";
+import type { Authorities } from "../authority-values";
 import { type Member, nodeDocument } from "../member";
 
 /** A node that was secured by another name is secured anew. Of no secret, and the same on all nodes of a role. */
@@ -38,16 +38,16 @@ export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record
 }
 
 /** It tells nothing of the key. */
-const keyName = (secrets: pulumi.Output<ClusterSecretValues>) =>
-  pulumi.unsecret(secrets.apply(({ seed }) => encryptionKey(seed).name));
+const keyName = (authorities: pulumi.Output<Authorities>) =>
+  pulumi.unsecret(authorities.apply(({ seed }) => encryptionKey(seed).name));
 
 /** The name of the key for Secrets, and whether it is used. */
 export function encryptionVariables(
   config: ClusterConfig,
-  secrets: pulumi.Output<ClusterSecretValues>,
+  authorities: pulumi.Output<Authorities>,
 ): Record<string, pulumi.Input<string>> {
   return {
-    TK_ENCRYPTION_KEY: keyName(secrets),
+    TK_ENCRYPTION_KEY: keyName(authorities),
     TK_ENCRYPTS: config.security.secretsEncryption ? "1" : "",
   };
 }
@@ -64,13 +64,13 @@ export function workerSecurityVariables(config: ClusterConfig): Record<string, s
 /** The variables of host/lib/node-security.sh and host/lib/security.sh on a control plane. */
 export function controlPlaneSecurityVariables(
   config: ClusterConfig,
-  secrets: pulumi.Output<ClusterSecretValues>,
+  authorities: pulumi.Output<Authorities>,
 ): Record<string, pulumi.Input<string>> {
   const encryption = (encrypts: boolean) =>
-    secrets.apply(({ seed }) => encryptionConfiguration(encryptionKey(seed), encrypts));
+    authorities.apply(({ seed }) => encryptionConfiguration(encryptionKey(seed), encrypts));
   return {
     ...nodeSecurityVariables(config, "control-plane"),
-    TK_ENCRYPTION_KEY: keyName(secrets),
+    TK_ENCRYPTION_KEY: keyName(authorities),
     TK_ENCRYPTION: encryption(config.security.secretsEncryption),
     TK_ENCRYPTION_READ: encryption(false),
     TK_AUTHENTICATION: authenticationConfiguration(config) ?? "",

@@ -10,7 +10,7 @@ import { tailnetPolicy } from "./policy";
 export class TailnetApi extends pulumi.ComponentResource {
   public readonly provider: tailscale.Provider;
   /** What has to be there before a device logs in: a key may only have a tag that the policy knows. */
-  public readonly policy: pulumi.Resource[];
+  public readonly policy: pulumi.Resource | undefined;
 
   constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:tailnet:Api", name, {}, opts);
@@ -27,20 +27,18 @@ export class TailnetApi extends pulumi.ComponentResource {
     );
     this.policy =
       tailnet.routeApproval !== "policy"
-        ? []
-        : [
-            new tailscale.Acl(
-              `${name}-policy`,
-              {
-                acl: JSON.stringify(tailnetPolicy(config, tailnet.policy ?? {}), undefined, 2),
-                // The user has given the whole policy to the program, and it replaces the one that is there.
-                overwriteExistingContent: true,
-                // Without one, a tailnet lets everybody reach everything.
-                resetAclOnDestroy: false,
-              },
-              { parent: this, provider: this.provider, retainOnDelete: true },
-            ),
-          ];
+        ? undefined
+        : new tailscale.Acl(
+            `${name}-policy`,
+            {
+              acl: JSON.stringify(tailnetPolicy(config, tailnet.policy ?? {}), undefined, 2),
+              // The user has given the whole policy to the program, and it replaces the one that is there.
+              overwriteExistingContent: true,
+              // Without one, a tailnet lets everybody reach everything.
+              resetAclOnDestroy: false,
+            },
+            { parent: this, provider: this.provider, retainOnDelete: true },
+          );
     this.registerOutputs();
   }
 }

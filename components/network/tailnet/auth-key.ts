@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tailscale from "@pulumi/tailscale";
 import type { TailnetApi } from "./api";
 
-export interface TailnetAuthKeyArgs {
+export interface MakeAuthKeyArgs {
   api: TailnetApi;
   /** Of the node's device. */
   tags: string[];
@@ -15,36 +15,31 @@ export interface TailnetAuthKeyArgs {
 /** How long a key is good for that no device has used, in seconds: an `up` that failed before may be mended within that. */
 const keySeconds = 7 * 24 * 3600;
 
+export interface MadeAuthKey {
+  resource: pulumi.Resource;
+  /** Secret. */
+  key: pulumi.Output<string>;
+}
+
 /**
  * The auth key of one node: good for one login, with the node's tags, and without anybody who has to admit the device. It is
  * spent by the time that the node is in the tailnet, and is not made again then.
  */
-export class TailnetAuthKey extends pulumi.ComponentResource {
-  /** Secret. */
-  public readonly key: pulumi.Output<string>;
-
-  constructor(name: string, args: TailnetAuthKeyArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:tailnet:AuthKey", name, {}, opts);
-    const { api, tags } = args;
-    const key = new tailscale.TailnetKey(
-      `${name}-auth-key`,
-      {
-        reusable: false,
-        ephemeral: false,
-        preauthorized: true,
-        tags,
-        expiry: keySeconds,
-        recreateIfInvalid: "never",
-        // At most 50 letters, digits, hyphens and spaces. Any change of it makes another key.
-        description: args.identity.apply((identity) => `tailkube ${args.node.slice(0, 24)} ${identity}`),
-      },
-      { parent: this, provider: api.provider, dependsOn: [...api.policy, ...dependencies(opts)] },
-    );
-    this.key = pulumi.secret(key.key);
-    this.registerOutputs();
-  }
-}
-
-function dependencies(opts?: pulumi.ComponentResourceOptions): pulumi.Input<pulumi.Resource>[] {
-  return [opts?.dependsOn ?? []].flat() as pulumi.Input<pulumi.Resource>[];
+export function makeAuthKey(name: string, args: MakeAuthKeyArgs, opts: pulumi.CustomResourceOptions): MadeAuthKey {
+  const { api, tags } = args;
+  const key = new tailscale.TailnetKey(
+    name,
+    {
+      reusable: false,
+      ephemeral: false,
+      preauthorized: true,
+      tags,
+      expiry: keySeconds,
+      recreateIfInvalid: "never",
+      // At most 50 letters, digits, hyphens and spaces. Any change of it makes another key.
+      description: args.identity.apply((identity) => `tailkube ${args.node.slice(0, 24)} ${identity}`),
+    },
+    { ...opts, provider: api.provider },
+  );
+  return { resource: key, key: pulumi.secret(key.key) };
 }

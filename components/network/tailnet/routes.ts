@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tailscale from "@pulumi/tailscale";
 import type { TailnetApi } from "./api";
 
-export interface TailnetRoutesArgs {
+export interface ApproveRoutesArgs {
   api: TailnetApi;
   /** The device's stable ID. */
   deviceId: pulumi.Output<string>;
@@ -16,26 +16,25 @@ export interface TailnetRoutesArgs {
  * The approval of what one node advertises, beside what was approved for its device before: the tailnet sends traffic by these
  * routes only. They are known when the node has joined, for its pod CIDR comes from the cluster.
  */
-export class TailnetRoutes extends pulumi.ComponentResource {
-  constructor(name: string, args: TailnetRoutesArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tailkube:tailnet:Routes", name, {}, opts);
-    new tailscale.DeviceSubnetRoutes(
-      `${name}-routes`,
-      {
-        deviceId: args.deviceId,
-        routes: pulumi
-          .all([pulumi.all(args.routes), args.approvedBefore])
-          .apply(([routes, before]) => [...new Set([...routes, ...before])]),
-      },
-      {
-        parent: this,
-        provider: args.api.provider,
-        dependsOn: opts?.dependsOn,
-        // The device takes them along. To be taken back they would need a device, which a lost host's may be no more; and a
-        // cluster whose approval becomes somebody else's keeps its network meanwhile.
-        retainOnDelete: true,
-      },
-    );
-    this.registerOutputs();
-  }
+export function approveRoutes(
+  name: string,
+  args: ApproveRoutesArgs,
+  opts: pulumi.CustomResourceOptions,
+): tailscale.DeviceSubnetRoutes {
+  return new tailscale.DeviceSubnetRoutes(
+    name,
+    {
+      deviceId: args.deviceId,
+      routes: pulumi
+        .all([pulumi.all(args.routes), args.approvedBefore])
+        .apply(([routes, before]) => [...new Set([...routes, ...before])]),
+    },
+    {
+      ...opts,
+      provider: args.api.provider,
+      // The device takes them along. To be taken back they would need a device, which a lost host's may be no more; and a
+      // cluster whose approval becomes somebody else's keeps its network meanwhile.
+      retainOnDelete: true,
+    },
+  );
 }

@@ -30,7 +30,7 @@ describe("the plan", () => {
     expect(order(plan)).to.deep.equal([
       "check cp1 cp2 cp3 w1",
       ...["prepare cp1", "prepare cp2", "prepare cp3", "prepare w1"],
-      ...["found cp1", "join cp2", "join cp3", "join w1", "network", "settle", "test"],
+      ...["init cp1", "join cp2", "join cp3", "join w1", "network", "finalize", "test"],
     ]);
     expect(plan.steps.filter(({ disturbs }) => disturbs !== undefined)).to.deep.equal([]);
   });
@@ -83,7 +83,7 @@ describe("the plan", () => {
   it("of a new worker: it joins, the others are untouched", () => {
     const plan = of({ nodes: [...nodes, { name: "w2", role: "worker", host: { address: "192.0.2.22" } }] });
     expect(changesOf(plan)).to.include({ cp1: "untouched", w1: "untouched", w2: "joined" });
-    expect(order(plan)).to.deep.equal(["check w2", "prepare w2", "join w2", "settle", "test"]);
+    expect(order(plan)).to.deep.equal(["check w2", "prepare w2", "join w2", "finalize", "test"]);
   });
 
   it("of two that leave: one is drained after the other, after all that comes, and the hosts are cleaned last", () => {
@@ -94,7 +94,7 @@ describe("the plan", () => {
       ...{ cp3: "drained removed", w1: "drained removed" },
     });
     expect(order(plan)).to.deep.equal([
-      ...["check w2", "prepare w2", "bury cp3", "join w2", "leave cp3", "leave w1", "settle", "test"],
+      ...["check w2", "prepare w2", "dead-members cp3", "join w2", "removal cp3", "removal w1", "finalize", "test"],
       ...["clean cp3", "clean w1"],
     ]);
   });
@@ -104,7 +104,7 @@ describe("the plan", () => {
     expect(changesOf(plan)).to.deep.equal({
       ...{ cp1: "untouched", cp2: "replaced joined", cp3: "untouched", w1: "untouched" },
     });
-    expect(order(plan)).to.deep.equal(["check cp2", "clean cp2", "prepare cp2", "join cp2", "settle", "test"]);
+    expect(order(plan)).to.deep.equal(["check cp2", "clean cp2", "prepare cp2", "join cp2", "finalize", "test"]);
   });
 
   it("knows the machine by its key, and says where it cannot know", () => {
@@ -126,7 +126,7 @@ describe("the plan", () => {
     );
     expect(order(plan)).to.deep.equal([
       ...["upgrade cp1", "upgrade cp2", "upgrade cp3", "upgrade w1"],
-      ...["settle", "test"],
+      ...["finalize", "test"],
     ]);
     expect(plan.steps[0]?.does).to.equal("is drained, goes from Kubernetes 1.35.4 to 1.36.3, and is restarted");
   });
@@ -148,7 +148,7 @@ describe("the plan", () => {
 
   it("of renewed certificates: control planes alone, and nothing is drained", () => {
     const plan = of({ kubernetes: { certificateRenewal: "2026-11-21" } });
-    expect(order(plan)).to.deep.equal(["restart cp1", "restart cp2", "restart cp3", "settle", "test"]);
+    expect(order(plan)).to.deep.equal(["restart cp1", "restart cp2", "restart cp3", "finalize", "test"]);
     expect(changesOf(plan)).to.include({ cp1: "restarted", w1: "untouched" });
   });
 
@@ -174,7 +174,7 @@ describe("the plan", () => {
 
   it("of Cilium: its pods restart, no node does", () => {
     const plan = of({ cilium: { version: "1.21.0" } });
-    expect(order(plan)).to.deep.equal(["network", "settle", "test"]);
+    expect(order(plan)).to.deep.equal(["network", "finalize", "test"]);
     expect(plan.steps[0]?.does).to.equal("Cilium goes from 1.20.2 to 1.21.0");
     expect(of({ cilium: { values: { hubble: { enabled: false } } } }).steps[0]?.does).to.equal(
       "Cilium gets its changed values",
@@ -184,7 +184,7 @@ describe("the plan", () => {
   it("of a cluster that has lost all control planes: the first founds it from the snapshot", () => {
     const lost = nodes.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
     const plan = of({ nodes: lost, kubernetes: { restoreSnapshot: "/root/one.db" } });
-    expect(plan.steps.find(({ kind }) => kind === "found")?.does).to.match(/^founds the cluster from \/root\/one\.db;/);
+    expect(plan.steps.find(({ kind }) => kind === "init")?.does).to.match(/^founds the cluster from \/root\/one\.db;/);
     expect(changesOf(plan)).to.include({ cp1: "replaced", cp2: "replaced joined" });
   });
 });
@@ -204,7 +204,8 @@ describe("the plan of machines on EC2", () => {
       "prepare cp1",
     ]);
     const [make, bare, made, prepare] = plan.steps;
-    expect([make!.after, bare!.after, made!.after, prepare!.after]).to.deep.equal([[], [], [make], [bare, made]]);
+    expect([make!.after, bare!.after, made!.after]).to.deep.equal([[], [], [make]]);
+    expect(prepare!.after).to.have.members([make, bare, made]);
     expect(make).to.include({ resource: "cp1-instance", does: "its machine on EC2 is made" });
     expect(make).to.not.have.property("disturbs");
   });
@@ -217,7 +218,7 @@ describe("the plan of machines on EC2", () => {
   it("of a changed identity, and of it alone: the machine is terminated, and a new one joins", () => {
     const plan = ofEc2({ nodes: renewed });
     expect(changesOf(plan)).to.include({ cp1: "untouched", cp2: "replaced joined", w1: "untouched" });
-    expect(order(plan)).to.deep.equal(["make cp2", "check cp2", "prepare cp2", "join cp2", "settle", "test"]);
+    expect(order(plan)).to.deep.equal(["make cp2", "check cp2", "prepare cp2", "join cp2", "finalize", "test"]);
     expect(plan.steps[0]).to.deep.include({
       resource: "cp2-instance",
       does: `its machine on EC2 ${ends}`,
@@ -227,7 +228,7 @@ describe("the plan of machines on EC2", () => {
 
   it("of one that leaves: its machine is terminated last", () => {
     const plan = ofEc2({ nodes: all.slice(0, 3) });
-    expect(order(plan)).to.deep.equal(["leave w1", "settle cp1 cp2 cp3", "test", "clean w1"]);
+    expect(order(plan)).to.deep.equal(["removal w1", "finalize cp1 cp2 cp3", "test", "clean w1"]);
     expect(plan.steps[3]).to.include({ resource: "w1-instance", does: "its machine on EC2 is terminated" });
   });
 
@@ -400,11 +401,11 @@ describe("any valid change of any valid cluster", () => {
       for (const join of steps.filter(({ kind }) => kind === "join")) {
         const earlier = ancestors(join);
         const joined = [...earlier]
-          .filter(({ kind, resource }) => ["found", "join"].includes(kind) && resource.endsWith("-control-plane"))
+          .filter(({ kind, resource }) => ["init", "join"].includes(kind) && resource.endsWith("-control-plane"))
           .flatMap((step) => step.nodes);
         const up = new Set([...survivors(wanted, last), ...joined]);
         // Not before it, nor at the same time.
-        for (const leave of steps.filter(({ kind }) => kind === "leave")) {
+        for (const leave of steps.filter(({ kind }) => kind === "removal")) {
           expect(ancestors(leave).has(join)).to.equal(true);
         }
         // One at a time, as is shown below.
@@ -420,7 +421,7 @@ describe("any valid change of any valid cluster", () => {
     forAll(({ steps, isNew }) => {
       const joins = steps.filter(({ resource }) => resource.endsWith("-control-plane"));
       joins.forEach((a, i) => joins.slice(i + 1).forEach((b) => expect(apart(a, b)).to.equal(false)));
-      const founds = steps.filter(({ kind }) => kind === "found");
+      const founds = steps.filter(({ kind }) => kind === "init");
       expect(founds).to.have.lengthOf(isNew ? 1 : 0);
       for (const found of founds) {
         for (const join of steps.filter(({ kind }) => kind === "join")) {
@@ -432,7 +433,7 @@ describe("any valid change of any valid cluster", () => {
 
   it("drains and restarts no node while another one is", () => {
     forAll(({ steps }) => {
-      const disturbing = steps.filter(({ kind }) => ["upgrade", "restart", "leave"].includes(kind));
+      const disturbing = steps.filter(({ kind }) => ["upgrade", "restart", "removal"].includes(kind));
       disturbing.forEach((a, i) => disturbing.slice(i + 1).forEach((b) => expect(apart(a, b)).to.equal(false)));
     });
   });
@@ -445,7 +446,7 @@ describe("any valid change of any valid cluster", () => {
           expect(ancestors(step).has(check!)).to.equal(true);
         }
         if (step.kind === "clean" && step.after.length > 0) {
-          expect(ancestors(step).size).to.be.at.least(steps.filter(({ kind }) => kind === "leave").length);
+          expect(ancestors(step).size).to.be.at.least(steps.filter(({ kind }) => kind === "removal").length);
           expect(last!.members.some(({ name }) => name === step.nodes[0])).to.equal(true);
         }
       }
@@ -457,7 +458,7 @@ describe("any valid change of any valid cluster", () => {
       const names = [...config.nodes.map(({ name }) => name), ...(last?.nodes ?? [])];
       expect(told.map(({ name }) => name)).to.have.members([...new Set(names)]);
       for (const { name, changes } of told) {
-        const isNamed = steps.some((step) => step.kind !== "bury" && step.nodes.includes(name));
+        const isNamed = steps.some((step) => step.kind !== "dead-members" && step.nodes.includes(name));
         expect(changes.includes("untouched"), name).to.equal(!isNamed);
       }
     });

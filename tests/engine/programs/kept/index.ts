@@ -1,6 +1,6 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { ClusterSecrets, type ClusterSecretsArgs } from "../../../../components/kubernetes/authorities";
+import { makeAuthorities, type MakeAuthoritiesArgs } from "../../../../components/kubernetes/authorities";
 
 const { HOST_PORT, HOST_KEY, USER_KEY, RUNTIME } = process.env;
 const cluster = new pulumi.ComponentResource("test:index:Cluster", "cluster");
@@ -19,15 +19,15 @@ const connection = {
   dialErrorLimit: 3,
   perDialTimeout: 5,
 };
-const on = { host: { name: "cp1", user: "root", identity: "", connection }, mark: key.stdout };
-const secrets = new ClusterSecrets(
-  "cluster",
-  { config: { kubernetesVersion: "1.37.2" }, on, ready: runtime.stdout } as unknown as ClusterSecretsArgs,
+const on = { host: { name: "cp1", user: "root", identity: "", connection }, membershipId: key.stdout };
+const authorities = makeAuthorities(
+  "cluster-authorities",
+  { config: { kubernetesVersion: "1.37.2" }, on, ready: runtime.stdout } as unknown as MakeAuthoritiesArgs,
   { parent: cluster },
 );
 const plane = new local.Command(
   "cp1-control-plane",
-  { create: "cat", stdin: secrets.values.apply(({ seed }) => seed), logging: "none" },
-  { parent: cluster, dependsOn: [runtime, secrets] },
+  { create: "cat", stdin: authorities.values.apply(({ seed }) => seed), logging: "none" },
+  { parent: cluster, dependsOn: [runtime, authorities.resource] },
 );
 export const seed = plane.stdout;

@@ -56,12 +56,12 @@ describe("bootstrap tokens", () => {
 });
 
 describe("workers' tokens", () => {
-  const joiner = fc.record({ name: fc.string(), mark: fc.string(), nonce: fc.string() });
+  const joiner = fc.record({ name: fc.string(), membershipId: fc.string(), nonce: fc.string() });
 
   it("are different for another worker, another machine and another admission", () => {
     fc.assert(
       fc.property(seed, joiner, joiner, (s, a, b) => {
-        fc.pre(a.name !== b.name || a.mark !== b.mark || a.nonce !== b.nonce);
+        fc.pre(a.name !== b.name || a.membershipId !== b.membershipId || a.nonce !== b.nonce);
         expect(joinToken(s, a)).to.not.equal(joinToken(s, b));
         expect(joinToken(s, a)).to.equal(joinToken(s, { ...a }));
       }),
@@ -70,10 +70,10 @@ describe("workers' tokens", () => {
 
   it("do not depend on where one part ends and the next begins", () => {
     const tokens = [
-      { name: "w1", mark: "a", nonce: "b" },
-      { name: "w1a", mark: "", nonce: "b" },
-      { name: "w1", mark: "ab", nonce: "" },
-      { name: 'w1","a', mark: "", nonce: "b" },
+      { name: "w1", membershipId: "a", nonce: "b" },
+      { name: "w1a", membershipId: "", nonce: "b" },
+      { name: "w1", membershipId: "ab", nonce: "" },
+      { name: 'w1","a', membershipId: "", nonce: "b" },
     ].map((one) => joinToken("0123456789abcdef", one));
     expect(new Set(tokens)).to.have.property("size", 4);
   });

@@ -1,0 +1,105 @@
+/** Prepared hosts become members of the cluster, and stay what is declared. */
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, NodeConfig } from "../../model/config";
+import { controlPlanes, workers } from "../../model/nodes";
+import { admitWorkers } from "../kubernetes/admission";
+import type { Authorities } from "../kubernetes/authority-values";
+import { joinControlPlane } from "../kubernetes/control-plane";
+import { encryptSecrets } from "../kubernetes/hardening/secrets-encryption";
+import { upgradeNode } from "../kubernetes/node-upgrade";
+import { joinWorker } from "../kubernetes/worker";
+import type { TailnetApi } from "../network/tailnet/api";
+import { approveRoutes } from "../network/tailnet/routes";
+import { removeDeadMembers } from "./dead-members";
+import type { OrderedResources } from "./ordered-resources";
+import type { PreparedNode } from "./prepared-nodes";
+
+export interface JoinArgs {
+  config: ClusterConfig;
+  authorities: pulumi.Output<Authorities>;
+  prepared: (node: NodeConfig) => PreparedNode;
+  /** Approves routes where the config wants that. */
+  api?: TailnetApi | undefined;
+}
+
+/** A control plane of the outputs. */
+export interface CertificateOutput {
+  name: string;
+  /** When the first of its certificates ends, RFC 3339. Its authorities have an output of their own. */
+  expires: string;
+}
+
+/** The control planes, in the order of the config. Returns the kubeconfig of the first, and when the certificates of each end. */
+export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
+  const { config, authorities } = args;
+  const nodes = controlPlanes(config.nodes);
+  const made = nodes.map((node, i) => {
+    const { member } = args.prepared(node);
+    const restoreSnapshot = i === 0 ? config.restoreSnapshot : undefined;
+    const joined = resources.make("control-plane", node, (name, opts) =>
+      joinControlPlane(name, { config, member, authorities, restoreSnapshot }, opts),
+    );
+    makeRoutes(args, node, joined, resources);
+    const changed = keepVersion(args, node, resources);
+    if (i === 0) {
+      resources.make("dead-members", undefined, (name, opts) => removeDeadMembers(name, { config, on: member }, opts));
+    }
+    return { node, joined, changed };
+  });
+  for (const { node, joined, changed } of made) {
+    const { member } = args.prepared(node);
+    const state = pulumi.all([joined.encryption, changed.encryption]).apply(([first, now]) => now || first);
+    resources.make("encryption", node, (name, opts) =>
+      encryptSecrets(name, { config, member, authorities, state }, opts),
+    );
+  }
+  const certificates = made.map(({ node, joined, changed }) =>
+    pulumi
+      .all([joined.certificateExpiry, changed.certificateExpiry])
+      .apply(([first, now]): CertificateOutput => ({ name: node.name, expires: now || first })),
+  );
+  return { kubeconfig: made[0]!.joined.kubeconfig, certificates: pulumi.all(certificates) };
+}
+
+/** The workers, all at once, and what lets them in. */
+export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
+  const { config, authorities } = args;
+  const nodes = workers(config.nodes);
+  if (nodes.length === 0) return;
+  const by = args.prepared(controlPlanes(config.nodes)[0]!).member;
+  const joiners = nodes.map((node) => args.prepared(node).member);
+  resources.make("admission", undefined, (name, opts) =>
+    admitWorkers(name, { config, by, joiners, authorities }, opts),
+  );
+  for (const node of nodes) {
+    const { member } = args.prepared(node);
+    const joined = resources.make("join", node, (name, opts) =>
+      joinWorker(name, { config, member, authorities }, opts),
+    );
+    makeRoutes(args, node, joined, resources);
+    keepVersion(args, node, resources);
+  }
+}
+
+/** What others have to wait for before they reach the node, or its pods, by the tailnet. */
+function makeRoutes(
+  { config, prepared, api }: JoinArgs,
+  node: NodeConfig,
+  { podCidr }: { podCidr: pulumi.Output<string> },
+  resources: OrderedResources,
+): void {
+  const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
+  const routes = config.podRouting === "native" ? [...endpoint, podCidr] : endpoint;
+  const { deviceId, approvedRoutes } = prepared(node).device;
+  resources.make("routes", node, (name, opts) =>
+    api === undefined || config.tailnet.routeApproval !== "devices" || routes.length === 0
+      ? undefined
+      : approveRoutes(name, { api, deviceId, routes, approvedBefore: approvedRoutes }, opts),
+  );
+}
+
+function keepVersion({ config, authorities, prepared }: JoinArgs, node: NodeConfig, resources: OrderedResources) {
+  const { member, runtime } = prepared(node);
+  const args = { config, member, installed: runtime.kubernetesVersion, authorities };
+  return resources.make("upgrade", node, (name, opts) => upgradeNode(name, args, opts));
+}
