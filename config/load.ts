@@ -20,8 +20,10 @@ import { lanSelection, nodeNetworkProblems } from "./rules/lan";
 import { mirrorProblems } from "./rules/mirrors";
 import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules/cluster";
 import { meantKey, parseSound } from "./parse";
+import { movedKeys, nearestKey } from "./moved-keys";
 import type { Given, Rule } from "./rules/rule";
-import { hostProfileSchema, stackSchema, type StackValues, structuredKeys } from "./schema/stack";
+import { hostProfileSchema } from "./schema/host-profile";
+import { stackSchema, type StackValues, structuredKeys } from "./schema/stack";
 import {
   type ClusterConfig,
   emptyHostProfile,
@@ -66,8 +68,8 @@ const rules: readonly Rule[] = [
  */
 export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today()): LoadedConfig {
   const findings = new Findings();
-  const raw = readSource(source, findings);
-  const exposed = exposedSecrets(raw, (key) => source.isEncrypted?.(key) ?? true);
+  const { raw, written } = readSource(source, findings);
+  const exposed = exposedSecrets(written, (key) => source.isEncrypted?.(key) ?? true);
   findings.add([...exposed.values()]);
   const { values, problems, wrong } = parseSound(stackSchema, raw);
   findings.addWrong(
@@ -99,30 +101,42 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today
 function ciliumProblems({ config, values }: Given): Problem[] {
   const ofProfile = { path: ["hostProfile", "ciliumValues"], file: values.hostProfile };
   return [
-    { values: config.cilium.values, path: ["ciliumValues"] },
+    { values: config.cilium.values, path: ["cilium", "values"] },
     { values: config.hostProfile.ciliumValues, ...ofProfile },
   ].flatMap((given) => [...contradictions(config, given), ...bypasses(config, given), ...unfitValues(config, given)]);
 }
 
-function readSource(source: ConfigSource, findings: Findings): Record<string, unknown> {
+/** What the source has under the keys that there are, as it is written, and without what belongs elsewhere. */
+function readSource(source: ConfigSource, findings: Findings): Record<"raw" | "written", Record<string, unknown>> {
   const known = Object.keys(stackSchema.shape);
   const raw: Record<string, unknown> = {};
+  const isText = new Set<string>();
   for (const key of known) {
     try {
       const value = structuredKeys.has(key) ? source.getObject(key) : source.get(key);
       raw[key] = value === "" || value === null ? undefined : value;
     } catch {
-      // The source's own error may quote the value.
-      const allowed = "structure, as YAML in the stack's file";
-      findings.addWrong([{ path: [key], wrong: "it is no JSON", allowed, fix: "Correct it there." }]);
+      isText.add(key);
     }
   }
-  const unknown = (source.keys?.() ?? []).filter((key) => !known.includes(key));
+  const written = { ...raw };
+  const keys = source.keys?.() ?? [];
+  const moved = movedKeys(keys, raw, isText);
   findings.addWrong(
-    unknown.map((key) => unknownKey([key], known)),
-    unknown.map((key) => meantKey([key], known, raw)).filter((path) => path !== undefined),
+    moved.map(({ problem }) => problem),
+    moved.map(({ now }) => now),
   );
-  return raw;
+  // The source's own error may quote the value.
+  const allowed = "structure, as YAML in the stack's file";
+  findings.addWrong(
+    [...isText].map((key) => ({ path: [key], wrong: "it is no JSON", allowed, fix: "Correct it there." })),
+  );
+  const unknown = keys.filter((key) => !known.includes(key) && !moved.some(({ was }) => was === key));
+  findings.addWrong(
+    unknown.map((key) => unknownKey([key], known, nearestKey(key, known))),
+    unknown.map((key) => meantKey([key], nearestKey(key, known), raw)).filter((path) => path !== undefined),
+  );
+  return { raw, written };
 }
 
 function readHostProfile(path: string | undefined, readFile: ReadFile, findings: Findings): HostProfile {
@@ -165,7 +179,8 @@ function clusterConfig(
   policy: Record<string, unknown> | undefined,
   mirrors: MirrorsConfig,
 ): ClusterConfig {
-  const ssh = { user: values.sshUser, port: values.sshPort };
+  const ssh = { user: values.ssh.user, port: values.ssh.port };
+  const { endpoint, network, kubernetes, cilium, tailnet } = values;
   const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
   const nodes = values.nodes.map((node): NodeConfig => ({
@@ -180,35 +195,35 @@ function clusterConfig(
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
-  const ec2 = ec2Config(values.ec2, values.nodeCidr);
+  const ec2 = ec2Config(values.ec2, values.lan.cidr);
   return {
     clusterName: values.clusterName,
     nodes,
     nodeNetwork: values.nodeNetwork,
-    endpoint: { address: values.endpoint ?? defaultEndpoint, port: values.endpointPort },
-    apiServerPort: isLan ? values.apiServerPort : values.endpointPort,
-    podCidr: values.podCidr,
-    serviceCidr: values.serviceCidr,
-    podRouting: values.podRouting ?? (isLan ? "vxlan" : "native"),
-    tunnelPort: values.tunnelPort,
-    kubernetesVersion: values.kubernetesVersion,
-    ...(values.tailscaleVersion !== undefined && { tailscaleVersion: values.tailscaleVersion }),
-    ...(values.containerdVersion !== undefined && { containerdVersion: values.containerdVersion }),
-    certificateRenewal: values.certificateRenewal,
-    drainSeconds: values.drainSeconds,
-    ...(values.restoreSnapshot !== undefined && { restoreSnapshot: values.restoreSnapshot }),
+    endpoint: { address: endpoint.address ?? defaultEndpoint, port: endpoint.port },
+    apiServerPort: isLan ? endpoint.apiServerPort : endpoint.port,
+    podCidr: network.podCidr,
+    serviceCidr: network.serviceCidr,
+    podRouting: network.podRouting ?? (isLan ? "vxlan" : "native"),
+    tunnelPort: network.tunnelPort,
+    kubernetesVersion: kubernetes.version,
+    ...(tailnet.tailscaleVersion !== undefined && { tailscaleVersion: tailnet.tailscaleVersion }),
+    ...(kubernetes.containerdVersion !== undefined && { containerdVersion: kubernetes.containerdVersion }),
+    certificateRenewal: kubernetes.certificateRenewal,
+    drainSeconds: kubernetes.drainSeconds,
+    ...(kubernetes.restoreSnapshot !== undefined && { restoreSnapshot: kubernetes.restoreSnapshot }),
     cilium: {
-      version: values.ciliumVersion,
-      ...(values.ciliumChart !== undefined && { chart: values.ciliumChart }),
-      values: values.ciliumValues,
+      version: cilium.version,
+      ...(cilium.chart !== undefined && { chart: cilium.chart }),
+      values: cilium.values,
     },
     tailnet: {
-      loginServer: values.tailnetLoginServer,
-      tag: values.tailnetTag,
-      ...(values.tailnetControlPlaneTag !== undefined && { controlPlaneTag: values.tailnetControlPlaneTag }),
-      mtu: values.tailnetMtu,
-      api: values.tailnetApi.replace(/\/+$/, ""),
-      ...(values.tailnetOauthClientId !== undefined && { oauthClientId: values.tailnetOauthClientId }),
+      loginServer: tailnet.loginServer,
+      tag: tailnet.tag,
+      ...(tailnet.controlPlaneTag !== undefined && { controlPlaneTag: tailnet.controlPlaneTag }),
+      mtu: tailnet.mtu,
+      api: tailnet.api.replace(/\/+$/, ""),
+      ...(tailnet.oauthClientId !== undefined && { oauthClientId: tailnet.oauthClientId }),
       routeApproval: routeApproval(values),
       ...(policy !== undefined && { policy }),
     },

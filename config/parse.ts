@@ -1,7 +1,7 @@
 /** What a user has written, held against a schema: the problems of each key by itself, and all the rest. */
 import { z } from "zod";
 import { isValues } from "../model/merge";
-import { nearest, type Path, type Problem, unknownKey } from "../model/problem";
+import { nearest, type Path, pathOf, type Problem, unknownKey } from "../model/problem";
 import { standInFor } from "./schema/stand-ins";
 
 export interface Parsed<T> {
@@ -40,10 +40,13 @@ function issueProblems(issue: z.core.$ZodIssue, schema: unknown, input: unknown)
   return [{ path: issue.path, got: valueAt(input, issue.path), allowed: issue.message }];
 }
 
-/** The key that one that does not exist may be meant for, if it is not set. */
-export function meantKey(path: Path, known: readonly string[], input: unknown): Path | undefined {
-  const near = nearest(String(path.at(-1)), known);
-  const meant = near === undefined ? undefined : [...path.slice(0, -1), near];
+/**
+ * The key that one that does not exist may be meant for, if it is not set.
+ *
+ * @param near its path in the object that the key at `path` is in.
+ */
+export function meantKey(path: Path, near: string | undefined, input: unknown): Path | undefined {
+  const meant = near === undefined ? undefined : [...path.slice(0, -1), ...pathOf(near)];
   return meant !== undefined && valueAt(input, meant) === undefined ? meant : undefined;
 }
 
@@ -51,7 +54,9 @@ export function meantKey(path: Path, known: readonly string[], input: unknown): 
 function wrongKeys(issue: z.core.$ZodIssue, schema: unknown, input: unknown): Path[] {
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(issue.path, schema, input);
-    return issue.keys.map((key) => meantKey([...issue.path, key], known, input)).filter((path) => path !== undefined);
+    return issue.keys
+      .map((key) => meantKey([...issue.path, key], nearest(key, known), input))
+      .filter((path) => path !== undefined);
   }
   // The kind says what the keys beside it mean.
   return [issue.path.at(-1) === "kind" ? issue.path.slice(0, -1) : issue.path];

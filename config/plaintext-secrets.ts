@@ -1,6 +1,7 @@
 /** Secrets that stand in the stack's file for everybody to read. Nothing here puts one, or a part of one, into a message. */
 import { keyText, looksSecret } from "../model/messages";
 import type { Problem } from "../model/problem";
+import { isSecretKey } from "./schema/secrets";
 
 /**
  * The problems of secrets in plain, by the text of the key that holds them: one for each key of a secret that is not encrypted, one for each
@@ -18,7 +19,7 @@ export function exposedSecrets(
     if (value === undefined || isEncrypted(key)) {
       continue;
     }
-    if (`${key}File` in raw) {
+    if (isSecretKey(key)) {
       found.set(key, {
         path: key,
         wrong: "it stands in plain in the stack's config",
@@ -31,7 +32,7 @@ export function exposedSecrets(
       found.set(keyText(path), {
         path,
         wrong: "it holds a secret in plain, not shown here",
-        allowed: key.endsWith("File") ? "the path of a file that holds it" : "a text without secrets",
+        allowed: /File$/.test(String(path.at(-1))) ? "the path of a file that holds it" : "a text without secrets",
         fix: "Remove the secret, and make another one if anybody else could read it.",
       });
     }

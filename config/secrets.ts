@@ -4,7 +4,8 @@ import type { Secrets } from "../model/config";
 import type { ReadFile } from "./source";
 import type { Problem } from "../model/problem";
 import { credentialsOf } from "../components/kubernetes/registries";
-import { isGiven, makesAuthKeys, type SecretKey } from "./rules/tailnet";
+import { isGiven, makesAuthKeys } from "./rules/tailnet";
+import { fileKeyOf, fileOf, secretFiles, type SecretKey } from "./schema/secrets";
 import type { StackValues } from "./schema/stack";
 
 /** What a secret is, for the user, and what is wrong with a value and what to do; `undefined` if nothing is wrong. */
@@ -44,7 +45,7 @@ const tailnetAuthKey: SecretKind = {
       return [
         "it is the secret of an OAuth client, whose devices are ephemeral: a node that was off for a while would come back with " +
           "another address",
-        "Set it as tailnetOauthClientSecret beside tailnetOauthClientId, so that the program makes the keys, " +
+        "Set it as tailnetOauthClientSecret beside tailnet.oauthClientId, so that the program makes the keys, " +
           "or make an auth key in the admin console.",
       ];
     }
@@ -92,7 +93,7 @@ const registryCredentials: SecretKind = {
 };
 
 /**
- * The secrets, each from its own key or from the file that `…File` names; one of `problems` for each that is missing,
+ * The secrets, each from its own key or from the file that another key names; one of `problems` for each that is missing,
  * given twice, unreadable or of the wrong kind. Those of the tailnet's API may be missing, and
  * the auth key where they can make one; in a lan the tailnet's are not looked at.
  */
@@ -130,18 +131,19 @@ function readSecret(
   values: StackValues,
   readFile: ReadFile,
 ): { value: string; problem?: Problem } {
-  const [inConfig, file] = [values[key], values[`${key}File`]];
+  const [inConfig, file] = [values[key], fileOf(values, key)];
+  const fileKey = fileKeyOf(key);
   // A lan has none of the tailnet's.
   const about = key.startsWith("tailnet") ? ["nodeNetwork"] : [];
   if (inConfig !== undefined && file !== undefined) {
-    const wrong = `it is set, and ${key}File too`;
+    const wrong = `it is set, and ${fileKey} too`;
     return { value: "", problem: { path: key, wrong, allowed: "one of them", fix: "Remove the other.", about } };
   }
   if (inConfig === undefined && file === undefined) {
-    const fix = `Set it (pulumi config set --secret ${key}), or name its file in ${key}File.`;
+    const fix = `Set it (pulumi config set --secret ${key}), or name its file in ${fileKey}.`;
     // Those that make the auth keys are as good.
-    const makers = key === "tailnetAuthKey" ? ["tailnetLoginServer", "tailnetApiKey", "tailnetOauthClientSecret"] : [];
-    return { value: "", problem: { path: key, allowed: kind.wanted, fix, about: [...about, ...makers, `${key}File`] } };
+    const makers = key === "tailnetAuthKey" ? ["tailnet.loginServer", "tailnetApiKey", "tailnetOauthClientSecret"] : [];
+    return { value: "", problem: { path: key, allowed: kind.wanted, fix, about: [...about, ...makers, fileKey] } };
   }
   if (file !== undefined && looksSecret(file)) {
     // Said by exposedSecrets, which does not quote it.
@@ -156,12 +158,12 @@ function readSecret(
       const wrong = `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
       const allowed = `a file with ${kind.wanted}; a relative path is relative to the project`;
       const fix = "Correct the path.";
-      return { value: "", problem: { path: `${key}File`, got: file, wrong, allowed, fix, about } };
+      return { value: "", problem: { path: fileKey, got: file, wrong, allowed, fix, about } };
     }
   }
   const trimmed = value.trim();
   const [wrong, fix] = trimmed === "" ? ["it is empty", `Give ${kind.wanted}.`] : (kind.problem(trimmed) ?? []);
-  const at = file === undefined ? { path: key } : { path: `${key}File`, file };
+  const at = file === undefined ? { path: key } : { path: fileKey, file, keyLength: secretFiles[key].length };
   return { value: trimmed, ...(wrong !== undefined && { problem: { ...at, wrong, fix, about } }) };
 }
 

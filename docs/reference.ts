@@ -1,100 +1,29 @@
-/** The config reference as Markdown: what the schema says of each key, and one source of words for what it is. Pure. */
-import { z } from "zod";
+/** The config reference as Markdown, of what the schemas say of each key. Pure. */
+import { stringify } from "yaml";
+import type { Field, Section } from "./sections";
 
-/** A key with what the schema says of it. */
-export interface Field {
-  /** Where it is: `nodes[].host.port`. One of several kinds of an object is named by its `kind`: `nodes[].host[ssh].port`. */
-  path: string;
-  /** What the program says is allowed when it refuses a value. */
-  allowed: string;
-  isRequired: boolean;
-  /** Undefined where there is none, or the program works it out. */
-  default?: unknown;
-}
-
-/** An object of the config: its keys, and after them the objects in it have sections of their own. */
-export interface Section {
-  /** Empty for the config itself. */
-  path: string;
-  fields: Field[];
-}
-
-interface Annotated extends z.core.JSONSchema.BaseSchema {
-  allowed?: string;
-  isRequired?: boolean;
-}
-
-/** The objects of a schema, each with its keys, in their order. Throws if a key says nothing of what is allowed. */
-export function sectionsOf(schema: z.ZodType, path = ""): Section[] {
-  const json = z.toJSONSchema(schema, {
-    unrepresentable: "any",
-    override: ({ zodSchema, jsonSchema }) => {
-      Object.assign(jsonSchema, {
-        allowed: allowedBy(zodSchema, jsonSchema),
-        // Of several kinds of an object one may be meant where none is named: the words of the key say so.
-        isRequired: jsonSchema.const === undefined && !z.safeParse(zodSchema, undefined).success,
-      });
-    },
-  });
-  return sections(json, path);
-}
-
-function sections(json: Annotated, path: string): Section[] {
-  const kinds = json.oneOf;
-  if (kinds !== undefined) {
-    return kinds.flatMap((one) => sections(one, `${path}[${String((one.properties!.kind as Annotated).const)}]`));
-  }
-  if (json.items !== undefined) {
-    return sections(json.items as Annotated, `${path}[]`);
-  }
-  if (json.properties === undefined) {
-    return [];
-  }
-  const properties = Object.entries(json.properties as Record<string, Annotated>).map(([key, value]) => ({
-    at: path === "" ? key : `${path}.${key}`,
-    value,
-  }));
-  const fields = properties.map(({ at, value }): Field => {
-    if (value.allowed === undefined) {
-      throw new Error(`${at}: the schema does not say what is allowed`);
-    }
-    return { path: at, allowed: value.allowed, isRequired: value.isRequired === true, default: value.default };
-  });
-  return [{ path, fields }, ...properties.flatMap(({ at, value }) => sections(value, at))];
-}
-
-/**
- * The schema's own words: the error that it gives to what no key takes. Of a wrong type, or else a text that nothing is.
- * Keys that take any text, and the `kind` of an object, give zod's error instead of one of ours.
- */
-function allowedBy(schema: z.core.$ZodType, json: z.core.JSONSchema.BaseSchema): string | undefined {
-  const said = [Symbol("none"), "\0"]
-    .map((value) => z.safeParse(schema, value).error?.issues[0]?.message)
-    .find((message) => message !== undefined && !message.startsWith("Invalid "));
-  return said ?? (json.const !== undefined ? String(json.const) : json.type === "string" ? "any text" : undefined);
-}
-
-/**
- * The tables of some sections, each under a heading but the first.
- *
- * @param words what each key is, by its path. Throws on a key without any.
- */
-export function referenceTables(all: readonly Section[], words: ReadonlyMap<string, string>): string {
+/** The tables of some sections, each under a heading but the first, with the examples of the keys that have some. */
+export function referenceTables(all: readonly Section[]): string {
   const known = new Set(all.map(({ path }) => path));
+  const examples = new Map(all.flatMap(({ fields }) => fields.map((field) => [field.path, field.examples])));
   return all
     .map(({ path, fields }) => {
       const heading = path === "" ? [] : [`## \`${path}\``, ""];
-      const rows = fields.map((field) => {
-        const text = words.get(field.path);
-        if (text === undefined) {
-          throw new Error(`${field.path}: nothing says what it is; describe it in Pulumi.yaml or docs/fields.yaml`);
-        }
-        return row([keyCell(field.path, path, known), defaultCell(field), field.allowed, text]);
-      });
-      return [...heading, row(["Key", "Default", "Allowed", "What it is"]), "| --- | --- | --- | --- |", ...rows, ""];
+      const rows = fields.map((field) =>
+        row([keyCell(field.path, path, known), defaultCell(field), field.allowed, field.words]),
+      );
+      const table = [row(["Key", "Default", "Allowed", "What it is"]), "| --- | --- | --- | --- |", ...rows, ""];
+      return [...heading, ...table, ...exampleBlocks(path.replace("[]", ""), examples)];
     })
     .flat()
     .join("\n");
+}
+
+function exampleBlocks(key: string, examples: ReadonlyMap<string, readonly unknown[]>): string[] {
+  return (examples.get(key) ?? []).flatMap((example) => {
+    const text = stringify({ [`tailkube:${key}`]: example }, { collectionStyle: "any", lineWidth: 110 });
+    return ["```yaml", text.trimEnd(), "```", ""];
+  });
 }
 
 function keyCell(path: string, section: string, known: ReadonlySet<string>): string {
@@ -123,6 +52,16 @@ function defaultCell({ isRequired, default: value }: Field): string {
     return "required";
   }
   return value === undefined || value === "" ? "" : `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+}
+
+/** The keys that have been renamed, each with its path today. */
+export function renamedTable(renamed: Readonly<Record<string, string>>): string {
+  return [
+    row(["Old key", "Key"]),
+    "| --- | --- |",
+    ...Object.entries(renamed).map(([was, now]) => row([`\`${was}\``, `\`${now}\``])),
+    "",
+  ].join("\n");
 }
 
 function row(cells: readonly string[]): string {

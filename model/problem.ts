@@ -8,8 +8,10 @@ export type Key = string | Path;
 
 export interface Problem {
   path: Key;
-  /** The file that the first key of the path names, and that the rest of the path is in. */
+  /** The file that the beginning of the path names, and that the rest of the path is in. */
   file?: string;
+  /** How many parts of the path that beginning has. Absent: one. */
+  keyLength?: number;
   /** The value; absent where nothing is set, or it must not be shown. */
   got?: unknown;
   /** What is wrong with it, to be read after the value. Absent: it is not set, or is not one of those that are allowed. */
@@ -31,13 +33,15 @@ export function pathOf(key: Key): Path {
 }
 
 /** The problem in a line: the key, what is wrong, what is allowed, what to do. */
-export function problemLine({ path, file, got, wrong, allowed, fix }: Problem): string {
-  const [first, ...rest] = pathOf(path);
+export function problemLine({ path, file, keyLength = 1, got, wrong, allowed, fix }: Problem): string {
+  const parts = pathOf(path);
   const where = file === undefined ? "the stack's config" : "the file";
   const key =
     file === undefined
-      ? keyText(pathOf(path))
-      : [`${String(first)} (${file})`, keyText(rest)].filter((part) => part !== "").join(": ");
+      ? keyText(parts)
+      : [`${keyText(parts.slice(0, keyLength))} (${file})`, keyText(parts.slice(keyLength))]
+          .filter((part) => part !== "")
+          .join(": ");
   if (wrong !== undefined) {
     const value = got === undefined ? "" : `${valueText(got)} `;
     const rule = allowed === undefined ? "" : ` Allowed: ${allowed}.`;
@@ -58,9 +62,12 @@ export function resting(problems: readonly Problem[], ...keys: Key[]): Problem[]
   return problems.map((one) => ({ ...one, about: [...(one.about ?? []), ...keys] }));
 }
 
-/** The problem of a key that does not exist. Its value is not quoted: it may be a secret under a mistyped key. */
-export function unknownKey(path: Path, known: readonly string[]): Problem {
-  const near = nearest(String(path.at(-1)), known);
+/**
+ * The problem of a key that does not exist. Its value is not quoted: it may be a secret under a mistyped key.
+ *
+ * @param near the key that it may be meant for.
+ */
+export function unknownKey(path: Path, known: readonly string[], near = nearest(String(path.at(-1)), known)): Problem {
   return {
     path,
     wrong: "there is no such key",

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { ClusterConfig, NodeConfig } from "../model/config";
+import { byTodaysKeys } from "../model/renamed-keys";
 import { ciliumValues } from "../components/network/cilium/values";
 import type { SeenHost } from "../components/kubernetes/compatibility";
 import { declaredMachine, fingerprint } from "../model/machine";
@@ -53,15 +54,15 @@ export interface LastRun extends RunningCluster, Omit<Applied, "nodes"> {
 export function fixedSettings(config: ClusterConfig): Record<string, string> {
   return {
     clusterName: config.clusterName,
-    endpoint: config.endpoint.address,
-    endpointPort: `${config.endpoint.port}`,
+    "endpoint.address": config.endpoint.address,
+    "endpoint.port": `${config.endpoint.port}`,
     // In a tailnet it is the endpoint's.
-    ...(config.nodeNetwork === "lan" && { apiServerPort: `${config.apiServerPort}` }),
-    podCidr: config.podCidr,
-    serviceCidr: config.serviceCidr,
-    podRouting: config.podRouting,
-    tailnetLoginServer: config.tailnet.loginServer,
-    tailnetTag: config.tailnet.tag,
+    ...(config.nodeNetwork === "lan" && { "endpoint.apiServerPort": `${config.apiServerPort}` }),
+    "network.podCidr": config.podCidr,
+    "network.serviceCidr": config.serviceCidr,
+    "network.podRouting": config.podRouting,
+    "tailnet.loginServer": config.tailnet.loginServer,
+    "tailnet.tag": config.tailnet.tag,
     "mirrors.imageRepository": config.mirrors.imageRepository ?? "",
   };
 }
@@ -69,14 +70,14 @@ export function fixedSettings(config: ClusterConfig): Record<string, string> {
 /** What nodes that have joined are upgraded for beside Kubernetes itself, by config key, as text. */
 export function nodeSoftware(config: ClusterConfig): Record<string, string> {
   return {
-    tailscaleVersion: config.tailscaleVersion ?? "",
-    containerdVersion: config.containerdVersion ?? "",
+    "tailnet.tailscaleVersion": config.tailscaleVersion ?? "",
+    "kubernetes.containerdVersion": config.containerdVersion ?? "",
     bundle: config.bundle ?? "",
     // containerd looks for their files only where there are any; what is in these it reads at each pull.
     "mirrors.registries": `${config.mirrors.registries.length > 0}`,
     "containerd.restrictOomScoreAdj": `${config.hostProfile.containerd.restrictOomScoreAdj}`,
     security: fingerprint([JSON.stringify(config.security)]),
-    certificateRenewal: config.certificateRenewal,
+    "kubernetes.certificateRenewal": config.certificateRenewal,
   };
 }
 
@@ -137,8 +138,8 @@ export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: u
   const planes = new Set(running.controlPlanes);
   return {
     ...running,
-    ...(told?.settings && { settings: told.settings }),
-    ...(told?.software && { software: told.software }),
+    ...(told?.settings && { settings: byTodaysKeys(told.settings) }),
+    ...(told?.software && { software: byTodaysKeys(told.software) }),
     ...(told?.release !== undefined && { release: told.release }),
     members: (running.nodes ?? []).map((name) => ({
       ...byName.get(name),

@@ -53,7 +53,7 @@ export function survivors(nodes: readonly NodeConfig[], last: LastRun | undefine
   });
 }
 
-/** Config keys for which nodes that have joined are upgraded or, for `certificateRenewal` alone, control planes restarted. */
+/** Config keys for which nodes that have joined are upgraded or, for `kubernetes.certificateRenewal` alone, control planes restarted. */
 export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): string[] {
   if (last === undefined) {
     return [];
@@ -61,10 +61,13 @@ export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): s
   const changed = Object.entries(nodeSoftware(config))
     .filter(([key, value]) => last.software !== undefined && (last.software[key] ?? "") !== value)
     // Without a version, what is installed stays.
-    .filter(([key, value]) => value !== "" || !["tailscaleVersion", "containerdVersion", "bundle"].includes(key))
+    .filter(
+      ([key, value]) =>
+        value !== "" || !["tailnet.tailscaleVersion", "kubernetes.containerdVersion", "bundle"].includes(key),
+    )
     .map(([key]) => key);
   return last.kubernetes !== undefined && last.kubernetes !== config.kubernetesVersion
-    ? ["kubernetesVersion", ...changed]
+    ? ["kubernetes.version", ...changed]
     : changed;
 }
 
@@ -134,7 +137,7 @@ function lostProblems(config: ClusterConfig, last: LastRun): string[] {
     ? []
     : [
         `nodes: every control plane (${before.join(", ")}) would be replaced by another machine, and the cluster with them. Allowed: ` +
-          "at least one that stays. Replace fewer in one run; if they are lost already, set restoreSnapshot (docs/operate/disaster.md).",
+          "at least one that stays. Replace fewer in one run; if they are lost already, set kubernetes.restoreSnapshot (docs/operate/disaster.md).",
       ];
 }
 
@@ -145,10 +148,10 @@ function restoreProblems(config: ClusterConfig, last: LastRun): string[] {
     ? []
     : [
         refused(
-          "restoreSnapshot",
+          "kubernetes.restoreSnapshot",
           config.restoreSnapshot,
           `no value while a control plane of the cluster stays (${stay.join(", ")})`,
-          "Remove it: pulumi config rm tailkube:restoreSnapshot. If they are all lost, give each node's host a new identity first (docs/operate/disaster.md).",
+          "Remove it: pulumi config rm --path tailkube:kubernetes.restoreSnapshot. If they are all lost, give each node's host a new identity first (docs/operate/disaster.md).",
         ),
       ];
 }
@@ -205,7 +208,7 @@ const listed = (names: readonly string[]) =>
  */
 function whileUpgradedProblems(config: ClusterConfig, last: LastRun): string[] {
   const keys = upgradeKeys(config, last);
-  const isKubernetes = keys[0] === "kubernetesVersion";
+  const isKubernetes = keys[0] === "kubernetes.version";
   const [only, ...others] = survivors(config.nodes, last);
   const restartsOnly =
     keys.length > 0 && others.length === 0 && controlPlanes(config.nodes).some(({ name }) => name === only);

@@ -190,7 +190,7 @@ class Change {
 
   private workOnOther({ kind }: OrderedStep, { name, role }: NodeConfig): Work | undefined {
     const { config, last, keys } = this;
-    const software = keys.filter((key) => key !== "certificateRenewal");
+    const software = keys.filter((key) => key !== "kubernetes.certificateRenewal");
     if (kind !== "upgrade" || keys.length === 0 || (software.length === 0 && role === "worker")) return undefined;
     const nodes = [name];
     if (software.length === 0) {
@@ -204,7 +204,7 @@ class Change {
     // As components/kubernetes/node-upgrade.ts has it: the only node has nowhere to send its pods to.
     const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
     const what =
-      keys[0] === "kubernetesVersion"
+      keys[0] === "kubernetes.version"
         ? `goes from Kubernetes ${last!.kubernetes} to ${config.kubernetesVersion}`
         : `is upgraded for ${software.join(" and ")}, unless it is so already`;
     return {

@@ -43,12 +43,12 @@ function kubernetesProblems(running: RunningCluster, wanted: WantedCluster): str
   }
   if (compareVersions(wanted.kubernetes, at) < 0) {
     const allowed = `${at}, which the cluster is at, or newer: Kubernetes knows no downgrade`;
-    return [refused("kubernetesVersion", wanted.kubernetes, allowed, `Set ${at} or newer.`)];
+    return [refused("kubernetes.version", wanted.kubernetes, allowed, `Set ${at} or newer.`)];
   }
   const next = minorOf(at) + 1;
   if (minorOf(wanted.kubernetes) > next) {
     const allowed = `${at}, which the cluster is at, to any 1.${next}: Kubernetes goes one minor at a time`;
-    return [refused("kubernetesVersion", wanted.kubernetes, allowed, `Upgrade to a 1.${next} first.`)];
+    return [refused("kubernetes.version", wanted.kubernetes, allowed, `Upgrade to a 1.${next} first.`)];
   }
   return [];
 }
@@ -61,7 +61,7 @@ function ciliumProblems(running: RunningCluster, wanted: WantedCluster): string[
   }
   const next = minorOf(at) + (minorOf(wanted.cilium) > minorOf(at) ? 1 : -1);
   const allowed = `a version at most one minor away from ${at}, which the cluster is at`;
-  return [refused("ciliumVersion", wanted.cilium, allowed, `Go to a 1.${next} first.`)];
+  return [refused("cilium.version", wanted.cilium, allowed, `Go to a 1.${next} first.`)];
 }
 
 // Cilium's agents would restart while nodes are drained, and nobody could tell which of the two broke something.
@@ -74,7 +74,7 @@ function togetherProblems(running: RunningCluster, wanted: WantedCluster): strin
     ? []
     : [
         refused(
-          "ciliumVersion",
+          "cilium.version",
           wanted.cilium,
           `${cilium}, which the cluster is at, while Kubernetes goes from ${kubernetes} to ${wanted.kubernetes}`,
           "Upgrade one of the two in a run of its own.",

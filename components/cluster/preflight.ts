@@ -11,9 +11,11 @@ import { lanProblems } from "../network/lan/address";
 export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfig): string[] {
   const ours = [
     // In a lan it is in the hosts' own network, or a name.
-    ...(config.nodeNetwork === "tailnet" ? [{ key: "endpoint", network: `${config.endpoint.address}/32` }] : []),
-    { key: "podCidr", network: config.podCidr },
-    { key: "serviceCidr", network: config.serviceCidr },
+    ...(config.nodeNetwork === "tailnet"
+      ? [{ key: "endpoint.address", network: `${config.endpoint.address}/32` }]
+      : []),
+    { key: "network.podCidr", network: config.podCidr },
+    { key: "network.serviceCidr", network: config.serviceCidr },
   ];
   return facts.interfaces
     .filter((nic) => !isOwnInterface(nic.name))
@@ -88,7 +90,7 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
   );
   // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
   const kubernetesMinor = minorOf(config.kubernetesVersion);
-  // containerdVersion replaces what the host has; the config rules check that version.
+  // kubernetes.containerdVersion replaces what the host has; the config rules check that version.
   const oldRuntime = (config.containerdVersion === undefined ? all : []).flatMap(({ node, facts }) => {
     const release = containerdRelease(facts.containerd);
     const why = [
@@ -99,7 +101,7 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
       ? []
       : [
           `${node.name}: containerd ${facts.containerd} works with Kubernetes ${config.kubernetesVersion}, but ${why.join(", and ")}. ` +
-            "Upgrade it: containerdVersion, or its package.",
+            "Upgrade it: kubernetes.containerdVersion, or its package.",
         ];
   });
   return [...shared, ...carriers, ...oldRuntime];

@@ -222,7 +222,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       test: `taken=$(ports_taken ${neededPorts(node, config).join(" ")}); [ -z "$taken" ]`,
       problem:
         "these ports, which Kubernetes, etcd or Cilium need, are taken: ${taken% }. Stop the process or move it" +
-        `${config.podRouting === "vxlan" ? `, or, for ${config.tunnelPort}/udp, choose another tunnelPort` : ""}.`,
+        `${config.podRouting === "vxlan" ? `, or, for ${config.tunnelPort}/udp, choose another network.tunnelPort` : ""}.`,
     },
     {
       id: "tools",
@@ -247,8 +247,8 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
           id: "containerd",
           test: `[ -z "$containerd_package" ] || [ "$containerd_package" = containerd ] || [ "$containerd" = ${config.containerdVersion} ]`,
           problem:
-            `containerd is $containerd of $containerd_package, and containerdVersion ${config.containerdVersion} would replace it ` +
-            "and remove what depends on it, such as Docker. Remove the config key containerdVersion, or upgrade it to that version.",
+            `containerd is $containerd of $containerd_package, and kubernetes.containerdVersion ${config.containerdVersion} would replace it ` +
+            "and remove what depends on it, such as Docker. Remove the config key kubernetes.containerdVersion, or upgrade it to that version.",
         }
       : undefined,
     {

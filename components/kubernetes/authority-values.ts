@@ -57,7 +57,7 @@ export function authorityWarnings(authorities: readonly AuthorityOutput[], now: 
     const when = days < 0 ? `ended at ${expires}` : `ends at ${expires}, in ${days} days`;
     return [
       `The certificate of the cluster's authority ${name} ${when}. Certificates of nodes and users end with it, and ` +
-        "certificateRenewal does not renew it. Make a new cluster before then, or replace the authorities by hand " +
+        "kubernetes.certificateRenewal does not renew it. Make a new cluster before then, or replace the authorities by hand " +
         "(https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/).",
     ];
   });

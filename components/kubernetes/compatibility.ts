@@ -1,7 +1,7 @@
 /**
  * Which versions of Kubernetes, Cilium and containerd are untested together or out of their makers' support, and what hosts
  * may not be able to run: warnings, for it may well work. What is known not to work is refused: `leastContainerd` in
- * requirements.ts, and the oldest minors in config/schema/stack.ts. What is known at all is in model/releases.json.
+ * requirements.ts, and the oldest minors in model/releases.ts and config/schema/software.ts. What is known at all is in model/releases.json.
  */
 import type { ClusterConfig } from "../../model/config";
 import {
@@ -32,13 +32,13 @@ export function untested({ bundle, kubernetesVersion, containerdVersion, cilium 
   const agent = ciliumRelease(cilium.version);
   if (agent === undefined) {
     found.push(
-      `ciliumVersion: ${cilium.version} is newer than ${ciliumReleases[0]!.minor}, the newest that is known here. Look at ` +
+      `cilium.version: ${cilium.version} is newer than ${ciliumReleases[0]!.minor}, the newest that is known here. Look at ` +
         `Cilium's list of Kubernetes versions for 1.${kubernetes}.`,
     );
   } else if (!isTestedTogether(agent, kubernetesVersion)) {
     const fitting = ciliumReleases.filter((one) => isTestedTogether(one, kubernetesVersion)).map(({ minor }) => minor);
     found.push(
-      `ciliumVersion: ${cilium.version} with Kubernetes ${kubernetesVersion} is untested: Cilium tests ${agent.minor} with ` +
+      `cilium.version: ${cilium.version} with Kubernetes ${kubernetesVersion} is untested: Cilium tests ${agent.minor} with ` +
         `${agent.kubernetes[0]} to ${agent.kubernetes[1]}. Tested with 1.${kubernetes}: ${fitting.join(", ") || "none yet"}.`,
     );
   }
@@ -48,7 +48,7 @@ export function untested({ bundle, kubernetesVersion, containerdVersion, cilium 
     !isContainerdTested(containerdVersion, kubernetesVersion)
   ) {
     found.push(
-      `containerdVersion: ${containerdVersion} with Kubernetes ${kubernetesVersion} is untested. containerd recommends ` +
+      `kubernetes.containerdVersion: ${containerdVersion} with Kubernetes ${kubernetesVersion} is untested. containerd recommends ` +
         `${kubernetesRelease(kubernetesVersion)!.containerdTested.join(", ")} or newer patches of these.`,
     );
   }
@@ -65,10 +65,16 @@ export function outOfSupport(
   today: string,
 ): string[] {
   const wanted = [
-    { key: "kubernetesVersion", version: kubernetesVersion, release: kubernetesRelease(kubernetesVersion) },
-    { key: "ciliumVersion", version: cilium.version, release: ciliumRelease(cilium.version) },
+    { key: "kubernetes.version", version: kubernetesVersion, release: kubernetesRelease(kubernetesVersion) },
+    { key: "cilium.version", version: cilium.version, release: ciliumRelease(cilium.version) },
     ...(bundle === undefined && containerdVersion !== undefined
-      ? [{ key: "containerdVersion", version: containerdVersion, release: containerdRelease(containerdVersion) }]
+      ? [
+          {
+            key: "kubernetes.containerdVersion",
+            version: containerdVersion,
+            release: containerdRelease(containerdVersion),
+          },
+        ]
       : []),
   ];
   return wanted
@@ -104,14 +110,14 @@ export function hostWarnings(
     return [
       ...(cgroup === 1 && hostProfile.kubelet.failCgroupV1 !== false
         ? [
-            `kubernetesVersion: ${host} runs cgroup v1, with which kubelet 1.35 and newer do not start. Boot it with ` +
+            `kubernetes.version: ${host} runs cgroup v1, with which kubelet 1.35 and newer do not start. Boot it with ` +
               "systemd.unified_cgroup_hierarchy=1, or set kubelet.failCgroupV1: false in a host profile.",
           ]
         : []),
       ...(bundle === undefined && /^\d/.test(containerd) && compareVersions(containerd, least) < 0
         ? [
-            `kubernetesVersion: ${host} has containerd ${containerd}, and ${kubernetesVersion} wants ${least} or newer. Upgrade containerd ` +
-              "first, in a run of its own: containerdVersion.",
+            `kubernetes.version: ${host} has containerd ${containerd}, and ${kubernetesVersion} wants ${least} or newer. Upgrade containerd ` +
+              "first, in a run of its own: kubernetes.containerdVersion.",
           ]
         : []),
     ];

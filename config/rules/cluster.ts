@@ -47,7 +47,7 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
         fix: "Correct one.",
         about: [
           ...[`nodes[${i}].host.port`, `nodes[${reached}].host.address`, `nodes[${reached}].host.port`],
-          ...(hasOwnPort(i) === hasOwnPort(reached) ? [] : ["sshPort"]),
+          ...(hasOwnPort(i) === hasOwnPort(reached) ? [] : ["ssh.port"]),
         ],
       });
     }
@@ -76,8 +76,8 @@ export function networkProblems({ config, values }: Given): Problem[] {
       if (overlap(one.network, range)) problems.push(clash(one, `range ${range}`, `it is ${name}`));
     }
     // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
-    const isTheirs = isLan && one.key === "endpoint";
-    const about = one.key === "endpoint" ? ["nodeNetwork"] : [];
+    const isTheirs = isLan && one.key === "endpoint.address";
+    const about = one.key === "endpoint.address" ? ["nodeNetwork"] : [];
     if (overlap(one.network, tailnetRange) && !isTheirs) {
       problems.push(clash(one, tailnetText, "Tailscale drops what others send from there", about));
     }
@@ -95,7 +95,7 @@ export function networkProblems({ config, values }: Given): Problem[] {
   const subnets = subnetCount(podCidr, 24);
   if (subnets < nodes.length) {
     problems.push({
-      path: "podCidr",
+      path: "network.podCidr",
       got: podCidr,
       allowed: `a network with a /24 for each of the ${nodes.length} nodes; this one has ${subnets}`,
       fix: "Choose a larger one.",
@@ -118,15 +118,16 @@ interface KeyedNetwork {
 export function ownNetworks({ config, values }: Pick<Given, "config" | "values">): KeyedNetwork[] {
   const { endpoint, podCidr, serviceCidr } = config;
   // A lan has none by default.
-  const hasEndpoint = isIPv4(endpoint.address) && (config.nodeNetwork === "tailnet" || values.endpoint !== undefined);
+  const hasEndpoint =
+    isIPv4(endpoint.address) && (config.nodeNetwork === "tailnet" || values.endpoint.address !== undefined);
   return [
-    ...(hasEndpoint ? [{ key: "endpoint", network: `${endpoint.address}/32` }] : []),
-    { key: "podCidr", network: podCidr },
-    { key: "serviceCidr", network: serviceCidr },
+    ...(hasEndpoint ? [{ key: "endpoint.address", network: `${endpoint.address}/32` }] : []),
+    { key: "network.podCidr", network: podCidr },
+    { key: "network.serviceCidr", network: serviceCidr },
   ];
 }
 
-/** The hosts' addresses, and the network of a VPC that is made: in a lan that is nodeCidr (config/rules/lan.ts). */
+/** The hosts' addresses, and the network of a VPC that is made: in a lan that is lan.cidr (config/rules/lan.ts). */
 function hostNetworks({ nodes, ec2, nodeNetwork }: ClusterConfig): KeyedNetwork[] {
   return [
     ...nodes.flatMap(({ host }, i) =>
@@ -160,13 +161,15 @@ function shortText(network: string): string {
 
 /** Versions that exclude one another. */
 export function versionProblems({ config }: Given): Problem[] {
-  const { bundle, kubernetesVersion, containerdVersion } = config;
+  const { bundle, kubernetesVersion, containerdVersion, tailscaleVersion } = config;
   if (bundle !== undefined) {
-    return (["tailscaleVersion", "containerdVersion"] as const)
-      .filter((key) => config[key] !== undefined)
-      .map((key) => ({
-        path: key,
-        got: config[key],
+    return [
+      { path: "tailnet.tailscaleVersion", got: tailscaleVersion },
+      { path: "kubernetes.containerdVersion", got: containerdVersion },
+    ]
+      .filter(({ got }) => got !== undefined)
+      .map((one) => ({
+        ...one,
         allowed: "nothing beside bundle, whose own version counts",
         fix: "Remove one of the two.",
       }));
@@ -176,11 +179,11 @@ export function versionProblems({ config }: Given): Problem[] {
     ? []
     : [
         {
-          path: "containerdVersion",
+          path: "kubernetes.containerdVersion",
           got: containerdVersion,
           allowed: `${least} or newer, for Kubernetes ${kubernetesVersion}`,
           fix: "Set a newer one, or remove the key.",
-          about: ["kubernetesVersion"],
+          about: ["kubernetes.version"],
         },
       ];
 }
@@ -196,7 +199,7 @@ export function warnings(config: ClusterConfig): string[] {
   }
   if (minorOf(config.kubernetesVersion) > newestKubernetesMinor) {
     found.push(
-      `kubernetesVersion: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest that this was tried with.`,
+      `kubernetes.version: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest that this was tried with.`,
     );
   }
   return found;

@@ -8,7 +8,8 @@ import type { Given } from "./rule";
 
 /** What the network of a VPC wants of a lan in it; none without hosts of kind ec2. */
 export function ec2LanProblems({ values }: Given): Problem[] {
-  const { nodes, nodeNetwork, podRouting, ec2 } = values;
+  const { nodes, nodeNetwork, ec2 } = values;
+  const { podRouting } = values.network;
   if (nodeNetwork !== "lan" || ec2 === undefined || !nodes.some(({ host }) => host.kind === "ec2")) return [];
   const found: Problem[] = nodes.flatMap(({ host }, i) =>
     host.kind === "ec2"
@@ -23,7 +24,7 @@ export function ec2LanProblems({ values }: Given): Problem[] {
   );
   if (podRouting === "native") {
     const allowed = "vxlan with nodeNetwork lan on EC2, which drops packets of pods' addresses";
-    found.push({ path: "podRouting", got: podRouting, allowed });
+    found.push({ path: "network.podRouting", got: podRouting, allowed });
   }
   if (ec2.openTailscalePort) {
     found.push({ path: "ec2.openTailscalePort", got: true, allowed: "false with nodeNetwork lan", fix: "Remove it." });
@@ -34,18 +35,18 @@ export function ec2LanProblems({ values }: Given): Problem[] {
 }
 
 // An address that is not declared is unknown until the machine exists.
-function madeProblems({ nodes, nodeCidr, endpoint }: StackValues, vpcCidr: string): Problem[] {
+function madeProblems({ nodes, lan, endpoint: { address } }: StackValues, vpcCidr: string): Problem[] {
   const networks = zoneSubnets(vpcCidr);
   const planes = nodes.filter(({ role }) => role === "control-plane");
   const found: Problem[] = [];
-  if (nodeCidr !== undefined && nodeCidr !== vpcCidr) {
+  if (lan.cidr !== undefined && lan.cidr !== vpcCidr) {
     const allowed = `${vpcCidr}, the network of the VPC that is made`;
-    found.push({ path: "nodeCidr", got: nodeCidr, allowed, fix: "Set it, or ec2.vpcCidr.", about: ["ec2.vpcCidr"] });
+    found.push({ path: "lan.cidr", got: lan.cidr, allowed, fix: "Set it, or ec2.vpcCidr.", about: ["ec2.vpcCidr"] });
   }
-  if (endpoint !== undefined && isIPv4(endpoint) && !planes.some(({ nodeIp }) => nodeIp === endpoint)) {
+  if (address !== undefined && isIPv4(address) && !planes.some(({ nodeIp }) => nodeIp === address)) {
     found.push({
-      path: "endpoint",
-      got: endpoint,
+      path: "endpoint.address",
+      got: address,
       allowed: "the nodeIp of a control plane, or a DNS name, where the VPC is made",
       fix: `Set nodeIp of ${planes[0]?.name ?? "a control plane"} to it, or set ec2.vpcId and ec2.subnetIds.`,
       about: nodes.flatMap((_, i) => ["name", "role", "nodeIp"].map((key) => `nodes[${i}].${key}`)),

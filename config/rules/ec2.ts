@@ -37,7 +37,7 @@ function sharedProblems({ key }: Ec2Machine, values: Ec2Values | undefined, sshP
       wrong: type === undefined ? "its format is unknown" : `it is of type ${type}`,
       allowed: "for hosts of kind ec2 an ed25519 or RSA key, for EC2 takes no others",
       fix: "Make one: ssh-keygen -t ed25519.",
-      about: ["sshPrivateKeyFile"],
+      about: ["ssh.privateKeyFile"],
     });
   }
   return problems;

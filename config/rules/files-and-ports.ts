@@ -17,8 +17,8 @@ export function serverProblems({ config, values }: Given): Problem[] {
     return [];
   }
   const servers = [
-    { key: "tailnetLoginServer", url: config.tailnet.loginServer },
-    { key: "tailnetApi", url: config.tailnet.api },
+    { key: "tailnet.loginServer", url: config.tailnet.loginServer },
+    { key: "tailnet.api", url: config.tailnet.api },
   ];
   return servers.flatMap(({ key, url }) => {
     const host = /^https?:\/\/(?:[^/@]*@)?([^/:]+)/.exec(url)?.[1] ?? "";
@@ -34,7 +34,7 @@ const nodePorts = [30000, 32767] as const;
 /** Each port of a host has one user. */
 export function portProblems({ config, values }: Given): Problem[] {
   const { apiServerPort: port, tunnelPort, podRouting, nodes } = config;
-  const key = config.nodeNetwork === "lan" ? "apiServerPort" : "endpointPort";
+  const key = config.nodeNetwork === "lan" ? "endpoint.apiServerPort" : "endpoint.port";
   const other = (than: string): Problem => ({
     path: key,
     got: port,
@@ -50,7 +50,7 @@ export function portProblems({ config, values }: Given): Problem[] {
   nodes.forEach(({ role, host }, i) => {
     if (role !== "control-plane" || host.kind !== "ssh" || host.port !== port) return;
     const own = values.nodes[i]!.host;
-    const portKey = own.kind === "ssh" && own.port !== undefined ? `nodes[${i}].host.port` : "sshPort";
+    const portKey = own.kind === "ssh" && own.port !== undefined ? `nodes[${i}].host.port` : "ssh.port";
     found.push(...resting([other(isSsh)], `nodes[${i}].role`, portKey));
   });
   if (port >= nodePorts[0] && port <= nodePorts[1]) {
@@ -59,8 +59,8 @@ export function portProblems({ config, values }: Given): Problem[] {
   const problems = resting(found, "nodeNetwork");
   if (podRouting === "vxlan" && tunnelPort === tailscalePort) {
     const allowed = "a port that is not tailscaled's";
-    const about = ["podRouting", ...(values.podRouting === undefined ? ["nodeNetwork"] : [])];
-    problems.push({ path: "tunnelPort", got: tunnelPort, allowed, fix: "Choose another.", about });
+    const about = ["network.podRouting", ...(values.network.podRouting === undefined ? ["nodeNetwork"] : [])];
+    problems.push({ path: "network.tunnelPort", got: tunnelPort, allowed, fix: "Choose another.", about });
   }
   return problems;
 }
@@ -93,7 +93,7 @@ export function chartProblems({ config: { cilium }, readFile }: Given): Problem[
   if (chart === undefined) {
     return [];
   }
-  const wrong = (allowed: string) => [{ path: "ciliumChart", got: chart, allowed, fix: "Correct the path." }];
+  const wrong = (allowed: string) => [{ path: "cilium.chart", got: chart, allowed, fix: "Correct the path." }];
   const isPacked = /\.(tgz|tar\.gz)$/.test(chart);
   let found: { name?: unknown; version?: unknown } = {};
   try {
@@ -107,8 +107,8 @@ export function chartProblems({ config: { cilium }, readFile }: Given): Problem[
   if (found.name !== "cilium") {
     return wrong(`a chart named cilium; this one is ${valueText(found.name)}`);
   }
-  const allowed = `${String(found.version)}, which the chart at ciliumChart is`;
+  const allowed = `${String(found.version)}, which the chart at cilium.chart is`;
   return found.version === version
     ? []
-    : [{ path: "ciliumVersion", got: version, allowed, fix: "Set it, or name another chart." }];
+    : [{ path: "cilium.version", got: version, allowed, fix: "Set it, or name another chart." }];
 }

@@ -17,10 +17,10 @@ export function lanSelection(node: NodeValues, all: StackValues): NonNullable<No
           ...(nodeInterface !== undefined && { interface: nodeInterface }),
         }
       : {
-          ...(all.nodeCidr !== undefined && { cidr: all.nodeCidr }),
-          ...(all.nodeInterface !== undefined && { interface: all.nodeInterface }),
+          ...(all.lan.cidr !== undefined && { cidr: all.lan.cidr }),
+          ...(all.lan.interface !== undefined && { interface: all.lan.interface }),
         };
-  return { ...selection, checksumOffload: node.checksumOffload ?? all.checksumOffload };
+  return { ...selection, checksumOffload: node.checksumOffload ?? all.lan.checksumOffload };
 }
 
 /** A problem for each key that contradicts the node network, or that it lacks. */
@@ -29,14 +29,14 @@ export function nodeNetworkProblems({ values }: Given): Problem[] {
 }
 
 function lanProblems(values: StackValues): Problem[] {
-  const { endpoint, nodeCidr, operatorEndpoint } = values;
+  const { endpoint, lan, network, operatorEndpoint } = values;
   const found: Problem[] = [];
-  if (endpoint === undefined) {
+  if (endpoint.address === undefined) {
     const allowed =
       "with nodeNetwork lan, an IPv4 address or DNS name that leads to a control plane: the address of one, or a balancer's";
-    found.push({ path: "endpoint", allowed });
+    found.push({ path: "endpoint.address", allowed });
   }
-  if (nodeCidr === undefined) {
+  if (lan.cidr === undefined) {
     found.push(...selectionProblems(values));
   }
   if (operatorEndpoint === "tailnet") {
@@ -44,28 +44,28 @@ function lanProblems(values: StackValues): Problem[] {
     found.push({ path: "operatorEndpoint", got: operatorEndpoint, allowed });
   }
   for (const key of ["podCidr", "serviceCidr"] as const) {
-    if (nodeCidr === undefined || !overlap(values[key], nodeCidr)) continue;
-    const allowed = `what does not overlap nodeCidr ${nodeCidr}, where the hosts are`;
-    found.push({ path: key, got: values[key], allowed, fix: "Choose another.", about: ["nodeCidr"] });
+    if (lan.cidr === undefined || !overlap(network[key], lan.cidr)) continue;
+    const allowed = `what does not overlap lan.cidr ${lan.cidr}, where the hosts are`;
+    found.push({ path: `network.${key}`, got: network[key], allowed, fix: "Choose another.", about: ["lan.cidr"] });
   }
   return [...found, ...workerEndpoint(values), ...twins(values)];
 }
 
-/** Of a lan without nodeCidr. */
-function selectionProblems({ nodes, nodeInterface }: StackValues): Problem[] {
+/** Of a lan without lan.cidr. */
+function selectionProblems({ nodes, lan }: StackValues): Problem[] {
   const allowed =
-    "with nodeNetwork lan, the network of the nodes' addresses such as 192.168.1.0/24, or their interface in nodeInterface";
+    "with nodeNetwork lan, the network of the nodes' addresses such as 192.168.1.0/24, or their interface in lan.interface";
   if (nodes.some(({ host }) => host.kind === "ec2")) {
-    return [{ path: "nodeCidr", allowed: "with nodeNetwork lan on EC2, the network of the VPC such as 10.20.0.0/16" }];
+    return [{ path: "lan.cidr", allowed: "with nodeNetwork lan on EC2, the network of the VPC such as 10.20.0.0/16" }];
   }
   // A node for each problem: of one whose own keys are wrong, none is known.
   return nodes.flatMap((node, i) =>
-    nodeInterface !== undefined || node.nodeIp || node.nodeInterface
+    lan.interface !== undefined || node.nodeIp || node.nodeInterface
       ? []
       : {
-          path: "nodeCidr",
+          path: "lan.cidr",
           allowed,
-          about: ["nodeInterface", ...["nodeIp", "nodeInterface", "host.kind"].map((key) => `nodes[${i}].${key}`)],
+          about: ["lan.interface", ...["nodeIp", "nodeInterface", "host.kind"].map((key) => `nodes[${i}].${key}`)],
         },
   );
 }
@@ -73,11 +73,11 @@ function selectionProblems({ nodes, nodeInterface }: StackValues): Problem[] {
 // As far as the config says it; of other addresses the hosts' facts do (components/network/lan/address.ts).
 function workerEndpoint({ endpoint, nodes }: StackValues): Problem[] {
   return nodes.flatMap(({ name, role, nodeIp }, i) =>
-    role !== "worker" || nodeIp === undefined || nodeIp !== endpoint
+    role !== "worker" || nodeIp === undefined || nodeIp !== endpoint.address
       ? []
       : {
-          path: "endpoint",
-          got: endpoint,
+          path: "endpoint.address",
+          got: endpoint.address,
           allowed: `an address that leads to a control plane; this is the nodeIp of ${name}, a worker`,
           about: ["name", "role", "nodeIp"].map((key) => `nodes[${i}].${key}`),
         },
@@ -93,22 +93,28 @@ function twins({ nodes }: StackValues): Problem[] {
 }
 
 function tailnetProblems(values: StackValues): Problem[] {
-  const { endpoint, endpointPort, apiServerPort } = values;
+  const { address, port, apiServerPort } = values.endpoint;
   const lanOnly = (path: string, got: unknown, allowed = "nothing with nodeNetwork tailnet"): Problem[] =>
     got === undefined ? [] : [{ path, got, allowed, fix: "Remove it, or set nodeNetwork: lan." }];
   const found: Problem[] = [];
-  if (endpoint !== undefined && !isIPv4(endpoint)) {
-    found.push({ path: "endpoint", got: endpoint, allowed: "an IPv4 address such as 10.200.0.1" });
+  if (address !== undefined && !isIPv4(address)) {
+    found.push({ path: "endpoint.address", got: address, allowed: "an IPv4 address such as 10.200.0.1" });
   }
   // 6443 is its default.
-  if (apiServerPort !== endpointPort && apiServerPort !== 6443) {
-    const allowed = `endpointPort ${endpointPort} with nodeNetwork tailnet, for the endpoint is an address of each control plane`;
-    found.push({ path: "apiServerPort", got: apiServerPort, allowed, fix: "Remove it.", about: ["endpointPort"] });
+  if (apiServerPort !== port && apiServerPort !== 6443) {
+    const allowed = `endpoint.port ${port} with nodeNetwork tailnet, for the endpoint is an address of each control plane`;
+    found.push({
+      path: "endpoint.apiServerPort",
+      got: apiServerPort,
+      allowed,
+      fix: "Remove it.",
+      about: ["endpoint.port"],
+    });
   }
   return [
     ...found,
-    ...(["nodeCidr", "nodeInterface"] as const).flatMap((key) => lanOnly(key, values[key])),
-    ...(values.checksumOffload ? [] : lanOnly("checksumOffload", false, "true with nodeNetwork tailnet")),
+    ...(["cidr", "interface"] as const).flatMap((key) => lanOnly(`lan.${key}`, values.lan[key])),
+    ...(values.lan.checksumOffload ? [] : lanOnly("lan.checksumOffload", false, "true with nodeNetwork tailnet")),
     ...values.nodes.flatMap((node, i) =>
       (["nodeIp", "nodeInterface", "checksumOffload"] as const).flatMap((key) =>
         lanOnly(`nodes[${i}].${key}`, node[key]),

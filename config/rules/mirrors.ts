@@ -13,7 +13,7 @@ export function mirrorProblems({ config, secrets, values }: Given): Problem[] {
     problems.push({ path: `mirrors.packages.${first}`, got: "a mirror", allowed, fix: "Remove one of the two." });
   }
   if (cilium.chart !== undefined && mirrors.charts !== undefined) {
-    const allowed = "nothing beside ciliumChart";
+    const allowed = "nothing beside cilium.chart";
     problems.push({ path: "mirrors.charts.url", got: mirrors.charts.url, allowed, fix: "Remove one of the two." });
   }
   mirrors.registries.forEach(({ name }, i) => {
@@ -58,7 +58,7 @@ function credentialProblems(
         wrong: `it has a line for ${valueText(host)}, which is the host of no endpoint`,
         allowed: [...hosts].join(", ") || "none without mirrors.registries",
         fix: "Correct the line, or remove it.",
-        about: ["registryCredentialsFile", "mirrors.registries", ...all.map(({ key }) => key)],
+        about: ["mirrors.registryCredentialsFile", "mirrors.registries", ...all.map(({ key }) => key)],
       })),
   ];
 }

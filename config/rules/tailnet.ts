@@ -4,18 +4,17 @@ import { isValues, type Values } from "../../model/merge";
 import { valueText } from "../../model/messages";
 import { type Problem, resting } from "../../model/problem";
 import type { ReadFile } from "../source";
-import { defaultPodCidr, type StackValues, tailscaleLoginServer } from "../schema/stack";
+import { defaultPodCidr } from "../schema/networks";
+import { fileKeyOf, fileOf, type SecretKey } from "../schema/secrets";
+import type { StackValues } from "../schema/stack";
+import { tailscaleLoginServer } from "../schema/tailnet";
 import type { ClusterConfig } from "../../model/config";
 import type { Given } from "./rule";
 
 /** Whether a secret is set, or the file that holds it. */
 export function isGiven(values: StackValues, key: SecretKey): boolean {
-  return values[key] !== undefined || values[`${key}File`] !== undefined;
+  return values[key] !== undefined || fileOf(values, key) !== undefined;
 }
-
-/** A key that a secret is under; its file's is `…File`. */
-export type SecretKey = { [K in keyof StackValues]: K extends `${infer Key}File` ? Key : never }[keyof StackValues] &
-  keyof StackValues;
 
 /** Whether the stack has what the tailnet's API asks for: an access token, or an OAuth client. */
 function hasTailnetApi(values: StackValues): boolean {
@@ -28,13 +27,13 @@ export function makesAuthKeys(values: StackValues): boolean {
     values.nodeNetwork !== "lan" &&
     !isGiven(values, "tailnetAuthKey") &&
     hasTailnetApi(values) &&
-    values.tailnetLoginServer === tailscaleLoginServer
+    values.tailnet.loginServer === tailscaleLoginServer
   );
 }
 
 /** Who approves the nodes' routes: as the user says, or who makes the keys. */
 export function routeApproval(values: StackValues): ClusterConfig["tailnet"]["routeApproval"] {
-  return values.tailnetRouteApproval ?? (makesAuthKeys(values) ? "devices" : "none");
+  return values.tailnet.routeApproval ?? (makesAuthKeys(values) ? "devices" : "none");
 }
 
 /** A problem for each contradiction between the keys of the tailnet's API. A lan has none of them. */
@@ -50,16 +49,16 @@ export function tailnetApiProblems({ values }: Given): Problem[] {
 
 function accessProblems(values: StackValues): Problem[] {
   const hasSecret = isGiven(values, "tailnetOauthClientSecret");
-  const hasClient = values.tailnetOauthClientId !== undefined;
+  const hasClient = values.tailnet.oauthClientId !== undefined;
   const found: Problem[] = [];
   if (hasSecret && !hasClient) {
-    found.push({ path: "tailnetOauthClientId", allowed: "the ID of the OAuth client whose secret is set" });
+    found.push({ path: "tailnet.oauthClientId", allowed: "the ID of the OAuth client whose secret is set" });
   }
   if (!hasSecret && hasClient) {
     found.push({
       path: "tailnetOauthClientSecret",
-      allowed: "the secret of the OAuth client that tailnetOauthClientId names",
-      fix: "Set it (pulumi config set --secret tailnetOauthClientSecret), or remove tailnetOauthClientId.",
+      allowed: "the secret of the OAuth client that tailnet.oauthClientId names",
+      fix: "Set it (pulumi config set --secret tailnetOauthClientSecret), or remove tailnet.oauthClientId.",
     });
   }
   if (hasSecret && isGiven(values, "tailnetApiKey")) {
@@ -71,51 +70,51 @@ function accessProblems(values: StackValues): Problem[] {
 
 function approvalProblems(values: StackValues): Problem[] {
   const approval = routeApproval(values);
-  const file = values.tailnetPolicyFile;
+  const file = values.tailnet.policyFile;
   const found: Problem[] = [];
   if (approval !== "none" && !hasTailnetApi(values)) {
     const allowed = "none without tailnetApiKey or an OAuth client";
-    found.push({ path: "tailnetRouteApproval", got: approval, allowed, fix: "Set one of these, or remove the key." });
+    found.push({ path: "tailnet.routeApproval", got: approval, allowed, fix: "Set one of these, or remove the key." });
   }
   if (approval === "policy" && file === undefined) {
     const allowed =
-      "with tailnetRouteApproval policy, the file with the tailnet's whole policy: the program's would replace it";
-    found.push({ path: "tailnetPolicyFile", allowed });
+      "with tailnet.routeApproval policy, the file with the tailnet's whole policy: the program's would replace it";
+    found.push({ path: "tailnet.policyFile", allowed });
   }
   if (approval !== "policy" && file !== undefined) {
-    const allowed = "nothing without tailnetRouteApproval: policy";
-    found.push({ path: "tailnetPolicyFile", got: file, allowed, fix: "Set that, or remove the key." });
+    const allowed = "nothing without tailnet.routeApproval: policy";
+    found.push({ path: "tailnet.policyFile", got: file, allowed, fix: "Set that, or remove the key." });
   }
-  return resting(found, "tailnetRouteApproval");
+  return resting(found, "tailnet.routeApproval");
 }
 
 /** Contradictions between the control planes' own tag and key, and the others'. */
 function controlPlaneProblems(values: StackValues): Problem[] {
-  const { tailnetControlPlaneTag: tag, tailnetTag } = values;
+  const { controlPlaneTag: tag, tag: sharedTag } = values.tailnet;
   const hasKey = isGiven(values, "tailnetControlPlaneAuthKey");
   const isMade = makesAuthKeys(values);
   const found: Problem[] = [];
-  if (tag === tailnetTag) {
-    const allowed = "another tag than tailnetTag, which all nodes have";
-    found.push({ path: "tailnetControlPlaneTag", got: tag, allowed, fix: "Choose another.", about: ["tailnetTag"] });
+  if (tag === sharedTag) {
+    const allowed = "another tag than tailnet.tag, which all nodes have";
+    found.push({ path: "tailnet.controlPlaneTag", got: tag, allowed, fix: "Choose another.", about: ["tailnet.tag"] });
   }
   if (tag !== undefined && !isMade && !hasKey) {
     found.push({
       path: "tailnetControlPlaneAuthKey",
-      allowed: `with tailnetControlPlaneTag, an auth key with both tags, ${tailnetTag} and ${tag}, for the control planes`,
+      allowed: `with tailnet.controlPlaneTag, an auth key with both tags, ${sharedTag} and ${tag}, for the control planes`,
       fix:
         "Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its " +
-        "file in tailnetControlPlaneAuthKeyFile.",
-      about: ["tailnetTag", "tailnetControlPlaneTag", "tailnetLoginServer"],
+        `file in ${fileKeyOf("tailnetControlPlaneAuthKey")}.`,
+      about: ["tailnet.tag", "tailnet.controlPlaneTag", "tailnet.loginServer"],
     });
   }
   if (hasKey && (tag === undefined || isMade)) {
     found.push({
       path: "tailnetControlPlaneAuthKey",
-      wrong: `it is set, ${isMade ? "and the program makes the keys" : "but tailnetControlPlaneTag is not"}`,
+      wrong: `it is set, ${isMade ? "and the program makes the keys" : "but tailnet.controlPlaneTag is not"}`,
       allowed: `nothing ${isMade ? "without tailnetAuthKey" : "without that tag"}`,
       fix: "Set that, or remove the key.",
-      about: [isMade ? "tailnetLoginServer" : "tailnetControlPlaneTag"],
+      about: [isMade ? "tailnet.loginServer" : "tailnet.controlPlaneTag"],
     });
   }
   return found;
@@ -126,17 +125,19 @@ export function tailnetWarnings(values: StackValues): string[] {
   if (values.nodeNetwork === "lan") {
     return [];
   }
-  const api = values.tailnetApi;
+  const { api } = values.tailnet;
   return [
     ...(hasTailnetApi(values) && api.startsWith("http://") && !isPrivate(hostOf(api))
       ? [
-          `tailnetApi: ${valueText(api)} sends the API's token over the network in plain, for everybody on the way to read. ` +
+          `tailnet.api: ${valueText(api)} sends the API's token over the network in plain, for everybody on the way to read. ` +
             "Use an https:// URL.",
         ]
       : []),
-    ...(values.endpoint !== undefined && values.podCidr === defaultPodCidr && values.podRouting !== "vxlan"
+    ...(values.endpoint.address !== undefined &&
+    values.network.podCidr === defaultPodCidr &&
+    values.network.podRouting !== "vxlan"
       ? [
-          "podCidr: it is the default, and endpoint is not. Clusters in one tailnet need a podCidr each, for their nodes advertise " +
+          "network.podCidr: it is the default, and endpoint.address is not. Clusters in one tailnet need a podCidr each, for their nodes advertise " +
             "it to all devices: if there is another cluster, choose another podCidr, too.",
         ]
       : []),
@@ -154,13 +155,13 @@ function isPrivate(host: string): boolean {
 
 /** The tailnet's policy in the file that the stack names; undefined if it names none, or in a lan. */
 export function readPolicy(values: StackValues, readFile: ReadFile, problems: Problem[]): Values | undefined {
-  const path = values.tailnetPolicyFile;
+  const path = values.tailnet.policyFile;
   if (path === undefined || values.nodeNetwork === "lan") {
     return undefined;
   }
   const wrong = (what: string, fix: string) =>
     problems.push({
-      path: "tailnetPolicyFile",
+      path: "tailnet.policyFile",
       got: path,
       wrong: what,
       allowed: "a file with the tailnet's policy as JSON, without comments; a relative path is relative to the project",

@@ -2,48 +2,86 @@
 import { z } from "zod";
 import type { Ec2HostConfig, Ec2Config } from "../../model/config";
 import { architectureOf, defaultInstanceType, ec2Images } from "../../components/hosts/ec2/image";
-import { choice, network, text, wholeNumber, yesOrNo } from "./fields";
+import { choice, key, network, text, wholeNumber, yesOrNo } from "./fields";
 
 const gib = () => wholeNumber(10, 16384, "GiB");
 const instanceType = () => text(/^[a-z0-9-]+\.[a-z0-9-]+$/, "an instance type such as t3.medium or t4g.medium");
 const subnetId = () => text(/^subnet-[0-9a-f]+$/, "the ID of a subnet such as subnet-0123456789abcdef0");
 
-const machine = {
-  instanceType: instanceType().optional(),
-  architecture: choice(["amd64", "arm64"]).optional(),
-  os: choice(["debian", "ubuntu", "ubuntu-24.04"]).optional(),
-  rootVolumeGib: gib().optional(),
-};
+const machine = (words: Record<"instanceType" | "architecture" | "os" | "rootVolumeGib", string>) => ({
+  instanceType: key(instanceType().optional(), words.instanceType),
+  architecture: key(choice(["amd64", "arm64"]).optional(), words.architecture),
+  os: key(choice(["debian", "ubuntu", "ubuntu-24.04"]).optional(), words.os),
+  rootVolumeGib: key(gib().optional(), words.rootVolumeGib),
+});
 
 /** What a user writes as `host` of a node; what is left out is as in `ec2`. */
-export const ec2HostSchema = z.strictObject(
-  {
-    kind: z.literal("ec2"),
-    ...machine,
-    subnetId: subnetId().optional(),
-    identity: z.string({ error: "a text" }).optional(),
-  },
-  { error: "an object with kind: ec2" },
-);
+export const ec2HostSchema = z
+  .strictObject(
+    {
+      kind: key(
+        z.literal("ec2"),
+        "A machine that the program creates on EC2. The stack's ec2 has the defaults for keys that are not set.",
+      ),
+      ...machine({
+        instanceType: "Instance type of this machine.",
+        architecture: "Architecture of this machine.",
+        os: "Operating system of this machine.",
+        rootVolumeGib: "Size of this machine's root volume in GiB.",
+      }),
+      subnetId: key(
+        subnetId().optional(),
+        "A subnet of the existing VPC. By default, the program uses the zones in turn.",
+      ),
+      identity: key(z.string({ error: "a text" }).optional(), "Changing this text replaces the machine.", {
+        isInput: true,
+      }),
+    },
+    { error: "an object with kind: ec2" },
+  )
+  .meta({ title: "Ec2HostArgs" });
 
 /** What a user writes as `ec2`. */
 export const ec2Schema = z.strictObject(
   {
-    region: text(/^[a-z]{2,}(-[a-z]+)+-\d+$/, "a region of AWS such as eu-central-1"),
+    region: key(text(/^[a-z]{2,}(-[a-z]+)+-\d+$/, "a region of AWS such as eu-central-1"), "AWS region."),
     // From /8 on: a shorter prefix is most of the internet, and opens SSH to it.
-    operatorCidrs: z
-      .array(network(8, 32, "198.51.100.7/32"), { error: "a list of IPv4 networks such as [198.51.100.7/32]" })
-      .min(1, { error: "at least one IPv4 network that this machine's connections come from" }),
-    vpcId: text(/^vpc-[0-9a-f]+$/, "the ID of a VPC such as vpc-0123456789abcdef0").optional(),
-    subnetIds: z
-      .array(subnetId(), { error: "a list of IDs of subnets" })
-      .min(1, { error: "at least one ID of a subnet" })
-      .optional(),
+    operatorCidrs: key(
+      z
+        .array(network(8, 32, "198.51.100.7/32"), { error: "a list of IPv4 networks such as [198.51.100.7/32]" })
+        .min(1, { error: "at least one IPv4 network that this machine's connections come from" }),
+      "IPv4 networks that may connect by SSH, including your machine's.",
+    ),
+    vpcId: key(
+      text(/^vpc-[0-9a-f]+$/, "the ID of a VPC such as vpc-0123456789abcdef0").optional(),
+      "An existing VPC. By default, the program creates one.",
+    ),
+    subnetIds: key(
+      z
+        .array(subnetId(), { error: "a list of IDs of subnets" })
+        .min(1, { error: "at least one ID of a subnet" })
+        .optional(),
+      "Subnets of that VPC, one per zone; machines need outbound internet access from them.",
+    ),
     // AWS's own bounds of a VPC are /16 and /28; its subnets need room.
-    vpcCidr: network(16, 24, "10.20.0.0/16").optional(),
-    openTailscalePort: yesOrNo().default(false),
-    operatorAddress: choice(["public", "private"]).default("public"),
-    ...machine,
+    vpcCidr: key(
+      network(16, 24, "10.20.0.0/16").optional(),
+      "IPv4 network of a VPC that the program creates. Default: 10.20.0.0/16.",
+    ),
+    openTailscalePort: key(
+      yesOrNo().default(false),
+      "Whether any address may send to 41641/udp, for direct connections from devices elsewhere.",
+    ),
+    operatorAddress: key(
+      choice(["public", "private"]).default("public"),
+      "Which of a host's addresses your machine uses. private requires an existing VPC.",
+    ),
+    ...machine({
+      instanceType: "Instance type. Default: t3.medium or, for arm64, t4g.medium.",
+      architecture: "Architecture. Default: that of the instance type, otherwise amd64.",
+      os: "Operating system, with the publisher's newest image. debian is Debian 13, ubuntu is 26.04. Default: debian.",
+      rootVolumeGib: "Size of the root volumes in GiB. Default: 20.",
+    }),
   },
   { error: "an object with region, operatorCidrs and, where wanted, other keys" },
 );

@@ -3,64 +3,118 @@ import { X509Certificate } from "node:crypto";
 import { z } from "zod";
 import type { MirrorsConfig } from "../../model/config";
 import type { Problem } from "../../model/problem";
-import { text } from "./fields";
+import { file, group, key, text } from "./fields";
 import type { ReadFile } from "../source";
 
 const url = (example: string) =>
   text(/^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~:/+@-]*)?$/, `a URL without a password such as ${example}`);
 
-function packageMirror(example: string) {
-  return z
-    .strictObject({ url: url(example), keyUrl: url(`${example}/key.asc`).optional() }, { error: "an object with url" })
-    .optional();
+function packageMirror(of: string, example: string) {
+  return key(
+    z
+      .strictObject(
+        {
+          url: key(url(example), "Replaces the official address; paths below it are the same."),
+          keyUrl: key(
+            url(`${example}/key.asc`).optional(),
+            "The key that signs it. Default: the official path below url.",
+          ),
+        },
+        { error: "an object with url" },
+      )
+      .optional(),
+    `Replaces ${of}.`,
+  );
 }
 
 /** What a user writes under `mirrors`. */
-export const mirrorsSchema = z
-  .strictObject(
+export const mirrorsSchema = key(
+  group(
     {
-      packages: z
-        .strictObject(
-          {
-            kubernetes: packageMirror("https://mirror.example.com/kubernetes"),
-            tailscale: packageMirror("https://mirror.example.com/tailscale"),
-            docker: packageMirror("https://mirror.example.com/docker"),
-          },
-          { error: "an object with kubernetes, tailscale or docker" },
-        )
-        .default({}),
-      registries: z
-        .array(
-          z.strictObject(
+      packages: key(
+        z
+          .strictObject(
             {
-              name: text(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?$/, "the name of a registry such as registry.k8s.io"),
-              endpoints: z
-                .array(url("https://mirror.example.com/v2/registry.k8s.io"), { error: "a list of URLs" })
-                .min(1, { error: "at least one URL" }),
-              caFile: z.string({ error: "the path of a file on this machine" }).optional(),
+              kubernetes: packageMirror("https://pkgs.k8s.io", "https://mirror.example.com/kubernetes"),
+              tailscale: packageMirror("https://pkgs.tailscale.com", "https://mirror.example.com/tailscale"),
+              docker: packageMirror(
+                "https://download.docker.com, the source of containerd.io",
+                "https://mirror.example.com/docker",
+              ),
             },
-            { error: "an object with name and endpoints" },
-          ),
-          { error: "a list of registries, each with name and endpoints" },
-        )
-        .default([]),
-      charts: z
-        .strictObject(
-          {
-            url: url("https://mirror.example.com/charts"),
-            caFile: z.string({ error: "the path of a file on this machine" }).optional(),
-          },
-          { error: "an object with url" },
-        )
-        .optional(),
-      imageRepository: text(
-        /^[a-z0-9][a-z0-9.-]*(:\d+)?(\/[a-z0-9._-]+)*$/,
-        "the beginning of image names such as mirror.example.com/kubernetes",
-      ).optional(),
+            { error: "an object with kubernetes, tailscale or docker" },
+          )
+          .default({}),
+        "apt repositories that replace the official ones, by project.",
+      ),
+      registries: key(
+        z
+          .array(
+            z.strictObject(
+              {
+                name: key(
+                  text(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?$/, "the name of a registry such as registry.k8s.io"),
+                  "The registry in the names of the images.",
+                ),
+                endpoints: key(
+                  z
+                    .array(url("https://mirror.example.com/v2/registry.k8s.io"), { error: "a list of URLs" })
+                    .min(1, { error: "at least one URL" }),
+                  "Where its images are. containerd tries these in order, then the registry itself. A URL with a path is used " +
+                    "unchanged and must include /v2.",
+                ),
+                caFile: key(
+                  file().optional(),
+                  "File on this machine with the CAs that sign the endpoints' certificates. Default: the hosts' own CAs.",
+                ),
+              },
+              { error: "an object with name and endpoints" },
+            ),
+            { error: "a list of registries, each with name and endpoints" },
+          )
+          .default([]),
+        "Registries that containerd tries before the registry in an image's name.",
+      ),
+      registryCredentialsFile: key(
+        file().optional(),
+        "File on this machine with the lines of registryCredentials, relative to the project.",
+      ),
+      charts: key(
+        z
+          .strictObject(
+            {
+              url: key(url("https://mirror.example.com/charts"), "Its URL, which has index.yaml below it."),
+              caFile: key(file().optional(), "File on this machine with the CAs that sign its certificate."),
+            },
+            { error: "an object with url" },
+          )
+          .optional(),
+        "A Helm repository with Cilium's chart, instead of https://helm.cilium.io.",
+      ),
+      imageRepository: key(
+        text(
+          /^[a-z0-9][a-z0-9.-]*(:\d+)?(\/[a-z0-9._-]+)*$/,
+          "the beginning of image names such as mirror.example.com/kubernetes",
+        ).optional(),
+        "Replaces registry.k8s.io in the names of kubeadm's images, etcd, CoreDNS and pause. Cannot change in a running cluster.",
+      ),
     },
-    { error: "an object such as { registries: [{ name: registry.k8s.io, endpoints: [https://mirror.example.com] }] }" },
-  )
-  .prefault({});
+    "{ registries: [{ name: registry.k8s.io, endpoints: [https://mirror.example.com] }] }",
+  ),
+  "Where hosts install from instead of the official places.",
+  {
+    title: "MirrorsArgs",
+    examples: [
+      {
+        packages: { kubernetes: { url: "https://mirror.example.com/kubernetes" } },
+        registries: [
+          { name: "registry.k8s.io", endpoints: ["https://mirror.example.com/v2/registry.k8s.io"], caFile: "ca.pem" },
+        ],
+        charts: { url: "https://mirror.example.com/charts" },
+      },
+    ],
+  },
+);
 
 export type MirrorsValues = z.output<typeof mirrorsSchema>;
 

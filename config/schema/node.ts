@@ -1,10 +1,10 @@
-/** The zod schema of one entry of `nodes`, and what other keys share with it. */
+/** The `nodes` of a stack's config, and what other keys share with them. */
 import { z } from "zod";
 import { isIPv4 } from "../../model/cidr";
 import { isInterfacePattern } from "../../components/hosts/interfaces";
 import { isValues } from "../../model/merge";
 import { ec2HostSchema } from "./ec2";
-import { choice, text, wholeNumber, yesOrNo } from "./fields";
+import { choice, key, port, text, yesOrNo } from "./fields";
 
 export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsName =
@@ -12,7 +12,6 @@ const dnsName =
 const labelKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
-export const port = () => wholeNumber(1, 65535, "a port");
 const interfaceText = "the name of an interface such as eth1, or how names begin and a plus sign, such as enp+";
 export const interfacePattern = () =>
   z.string({ error: interfaceText }).refine(isInterfacePattern, { error: interfaceText });
@@ -20,30 +19,49 @@ const hostAddress = "an IPv4 address or a DNS name";
 export const isHostAddress = (text: string) => (/^[\d.]+$/.test(text) ? isIPv4(text) : dnsName.test(text));
 export const userName = () => text(/^[a-z_][a-z0-9_.-]{0,31}$/i, "a user name such as root or admin");
 
-const taint = z.strictObject(
-  {
-    key: text(labelKey, "a taint key such as example.com/dedicated"),
-    value: text(labelValue, "up to 63 letters, digits, '-', '_' or '.'").optional(),
-    effect: choice(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
-  },
-  { error: "an object with key, value and effect" },
-);
+const taint = z
+  .strictObject(
+    {
+      key: key(text(labelKey, "a taint key such as example.com/dedicated"), "Key of the taint."),
+      value: key(text(labelValue, "up to 63 letters, digits, '-', '_' or '.'").optional(), "Value of the taint."),
+      effect: key(
+        choice(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+        "What happens to pods that do not tolerate it.",
+      ),
+    },
+    { error: "an object with key, value and effect" },
+  )
+  .meta({ title: "TaintArgs" });
 
-const sshHost = z.strictObject(
-  {
-    kind: z.literal("ssh"),
-    address: z.string({ error: hostAddress }).refine(isHostAddress, { error: hostAddress }),
-    user: userName().optional(),
-    port: port().optional(),
-    hostKey: text(
-      // No ssh-rsa: the provider would offer its SHA-1 signatures alone, which OpenSSH refuses since 8.8.
-      /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+) [A-Za-z0-9+/]+={0,2}( .*)?$/,
-      "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…",
-    ).optional(),
-    identity: z.string({ error: "a text" }).optional(),
-  },
-  { error: "an object with address and, where wanted, user, port, hostKey and identity" },
-);
+const identity = (words: string) => key(z.string({ error: "a text" }).optional(), words, { isInput: true });
+
+const sshHost = z
+  .strictObject(
+    {
+      kind: key(z.literal("ssh"), "An existing machine that is reached by SSH. Optional.", { isDefault: true }),
+      address: key(
+        z.string({ error: hostAddress }).refine(isHostAddress, { error: hostAddress }),
+        "Where your machine reaches it by SSH. In a tailnet, this must not be a tailnet address.",
+        { isInput: true },
+      ),
+      user: key(userName().optional(), "SSH user; root, or a user with sudo and no password. Default: ssh.user."),
+      port: key(port().optional(), "SSH port. Default: ssh.port."),
+      hostKey: key(
+        text(
+          // No ssh-rsa: the provider would offer its SHA-1 signatures alone, which OpenSSH refuses since 8.8.
+          /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+) [A-Za-z0-9+/]+={0,2}( .*)?$/,
+          "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…",
+        ).optional(),
+        "Its public SSH host key. By default, the program pins the key of the first connection.",
+        { isInput: true },
+      ),
+      identity: identity(
+        "Changing this text declares that the name now stands for a different machine, and replaces the node.",
+      ),
+    },
+    { error: "an object with address and, where wanted, user, port, hostKey and identity" },
+  )
+  .meta({ title: "SshHostArgs" });
 
 const host = z.preprocess(
   (value) => (isValues(value) && value.kind === undefined ? { ...value, kind: "ssh" } : value),
@@ -102,16 +120,59 @@ function mayKubeletSet(key: string): boolean {
 const nodeIpText = "an IPv4 address that the host has, such as 192.168.1.11";
 
 /** A node, as a user writes it. */
-export const nodeSchema = z.strictObject(
+const nodeSchema = z
+  .strictObject(
+    {
+      name: key(
+        text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
+        "Name of the Kubernetes node and of its device in the tailnet.",
+      ),
+      role: key(
+        choice(["control-plane", "worker"]),
+        "Use an odd number of control planes, because etcd needs a majority.",
+      ),
+      host: key(host, "The machine."),
+      labels: key(
+        labels.default({}),
+        "Labels of the Kubernetes node; labels of kubernetes.io and k8s.io only if a kubelet may set them.",
+      ),
+      taints: key(
+        z.array(taint, { error: "a list of taints" }).optional(),
+        "Taints of the Kubernetes node; an empty list for none. By default, control planes have kubeadm's if there is a worker.",
+      ),
+      nodeIp: key(
+        z.string({ error: nodeIpText }).refine(isIPv4, { error: nodeIpText }).optional(),
+        "With nodeNetwork lan, the node IP itself, instead of lan.cidr and lan.interface.",
+      ),
+      nodeInterface: key(
+        interfacePattern().optional(),
+        "With nodeNetwork lan, the interface with the node IP, instead of lan.cidr and lan.interface.",
+      ),
+      checksumOffload: key(
+        yesOrNo().optional(),
+        "With nodeNetwork lan, whether this node's interface may leave checksums to its NIC. Default: lan.checksumOffload.",
+      ),
+    },
+    { error: "an object with name, role and host" },
+  )
+  .meta({ title: "NodeArgs" });
+
+export const nodesSchema = key(
+  z.array(nodeSchema, { error: "a list of nodes, each with name, role and host" }),
+  "The nodes. Control planes join in this order.",
   {
-    name: text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
-    role: choice(["control-plane", "worker"]),
-    host,
-    labels: labels.default({}),
-    taints: z.array(taint, { error: "a list of taints" }).optional(),
-    nodeIp: z.string({ error: nodeIpText }).refine(isIPv4, { error: nodeIpText }).optional(),
-    nodeInterface: interfacePattern().optional(),
-    checksumOffload: yesOrNo().optional(),
+    examples: [
+      [
+        { name: "cp1", role: "control-plane", host: { address: "192.0.2.11" } },
+        {
+          name: "w1",
+          role: "worker",
+          host: { address: "w1.example.com", user: "admin", port: 2222 },
+          labels: { "example.com/disk": "ssd" },
+          taints: [{ key: "example.com/dedicated", value: "builds", effect: "NoSchedule" }],
+        },
+        { name: "w2", role: "worker", host: { kind: "ec2", instanceType: "m7g.large" } },
+      ],
+    ],
   },
-  { error: "an object with name, role and host" },
 );

@@ -1,31 +1,62 @@
 /** The `security` section of a stack's config: what the cluster is hardened by. All of it is on unless a user takes it back. */
 import { z } from "zod";
-import { choice } from "./fields";
+import { choice, key } from "./fields";
 
 const yesOrNo = () => z.boolean({ error: "true or false" });
 const pids = "0 (no bound) or a whole number from 64 to 4194304";
 
 /** What a user writes under `security`. */
-export const securitySchema = z
-  .strictObject(
-    {
-      secretsEncryption: yesOrNo().default(true),
-      auditLog: yesOrNo().default(true),
-      anonymousRequests: choice(["health", "all"]).default("health"),
-      kubeletServingCertificates: yesOrNo().default(true),
-      seccompDefault: yesOrNo().default(true),
-      // 64: a small pod's few containers. 4194304: the kernel's PID_MAX_LIMIT on 64 bits (proc_pid_max(5)).
-      podPidsLimit: z
-        .number({ error: pids })
-        .int({ error: pids })
-        .refine((n) => n === 0 || (n >= 64 && n <= 4194304), { error: pids })
-        .default(4096),
-      serviceExternalIPs: yesOrNo().default(false),
-      podSecurity: choice(["privileged", "baseline", "restricted"]).default("privileged"),
-      eventRateLimit: yesOrNo().default(true),
-      profiling: yesOrNo().default(false),
-      extendedTokens: yesOrNo().default(false),
-    },
-    { error: "an object such as { podSecurity: baseline }" },
-  )
-  .prefault({});
+export const securitySchema = key(
+  z
+    .strictObject(
+      {
+        secretsEncryption: key(yesOrNo().default(true), "Whether Secrets are encrypted in etcd and in its snapshots."),
+        auditLog: key(
+          yesOrNo().default(true),
+          "Whether API servers write an audit log to /var/log/kubernetes/audit on each control plane.",
+        ),
+        anonymousRequests: key(
+          choice(["health", "all"]).default("health"),
+          "What the API answers without credentials. health (only the health paths) or all (as with kubeadm).",
+        ),
+        kubeletServingCertificates: key(
+          yesOrNo().default(true),
+          "Whether kubelets use serving certificates from the cluster's CA, and API servers verify them.",
+        ),
+        seccompDefault: key(yesOrNo().default(true), "Whether containers without a seccomp profile get containerd's."),
+        // 64: a small pod's few containers. 4194304: the kernel's PID_MAX_LIMIT on 64 bits (proc_pid_max(5)).
+        podPidsLimit: key(
+          z
+            .number({ error: pids })
+            .int({ error: pids })
+            .refine((n) => n === 0 || (n >= 64 && n <= 4194304), { error: pids })
+            .default(4096),
+          "Maximum number of processes in a pod.",
+        ),
+        serviceExternalIPs: key(
+          yesOrNo().default(false),
+          "Whether a Service may claim externalIPs, which let anyone who can create Services intercept other traffic.",
+        ),
+        podSecurity: key(
+          choice(["privileged", "baseline", "restricted"]).default("privileged"),
+          "The Pod Security Standard of namespaces without their own labels.",
+        ),
+        eventRateLimit: key(
+          yesOrNo().default(true),
+          "Whether API servers limit events, so that they cannot fill etcd.",
+        ),
+        profiling: key(
+          yesOrNo().default(false),
+          "Whether API server, controller manager and scheduler serve profiles.",
+        ),
+        extendedTokens: key(
+          yesOrNo().default(false),
+          "Whether service account tokens stay valid for a year, for old clients that never reload them.",
+        ),
+      },
+      { error: "an object such as { podSecurity: baseline }" },
+    )
+    .prefault({}),
+  "Hardening, all on by default. docs/reference/security.md explains each key.",
+  { title: "SecurityArgs", examples: [{ podSecurity: "baseline", podPidsLimit: 8192 }] },
+);

@@ -16,7 +16,7 @@ const standIns: Readonly<Record<string, (i: number) => unknown>> = {
   "nodes.#.taints.#.key": () => "stand-in",
   "nodes.#.taints.#.effect": () => "NoSchedule",
   bundle: () => "/stand-in",
-  tailnetOauthClientId: () => "standIn",
+  "tailnet.oauthClientId": () => "standIn",
   "ec2.region": () => "stand-in-1",
   "ec2.operatorCidrs": () => ["192.0.2.0/32"],
   "ec2.operatorCidrs.#": () => "192.0.2.0/32",

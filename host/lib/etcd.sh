@@ -85,7 +85,7 @@ forget_restore() {
 # that founds the cluster again, before `kubeadm init --ignore-preflight-errors=DirAvailable--var-lib-etcd`.
 etcd_restore() {
     local file=$1 made=$TK_STATE/restored image log=$TK_RUN/restore.log wanted
-    [ -f "$file" ] || fail "tailkube:restoreSnapshot: there is no file $file on this host; copy the snapshot there"
+    [ -f "$file" ] || fail "tailkube:kubernetes.restoreSnapshot: there is no file $file on this host; copy the snapshot there"
     wanted="$(sha256sum "$file" | awk '{print $1}') $TK_NODE $TK_NODE_IP"
     if [ -e /var/lib/etcd/member ]; then
         # A run that was killed after this step goes on with what it made.

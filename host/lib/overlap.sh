@@ -39,7 +39,7 @@ overlapping_routes() {
             for (i = 1; i <= count; i++) {
                 split(routes[i], part, "/")
                 if (routes[i] == endpoint "/32") why = "the endpoint of this stack"
-                else if (part[2] + 0 >= length_of_pods && network(part[1], length_of_pods) == network_of_pods) why = "in podCidr " pods " of this stack"
+                else if (part[2] + 0 >= length_of_pods && network(part[1], length_of_pods) == network_of_pods) why = "in network.podCidr " pods " of this stack"
                 else continue
                 printf "%s (%s) has %s, which is %s\n", name == "" ? "one without a name" : name, address, routes[i], why
             }
@@ -74,5 +74,5 @@ refuse_overlapping_routes() {
     [ -n "$found" ] || return 0
     if [ "$(wc -l <<<"$found")" -gt 3 ]; then more="; and $(($(wc -l <<<"$found") - 3)) more"; fi
     found=$(awk 'NR <= 3' <<<"$found" | paste -sd ';' | sed 's/;/; /g')
-    fail "another device of the tailnet has a route to this cluster's networks: $found$more. Nothing was founded or advertised. Each cluster in a tailnet needs an endpoint and a podCidr that no other device advertises: change tailkube:endpoint or tailkube:podCidr, or take the route from that device, and run again"
+    fail "another device of the tailnet has a route to this cluster's networks: $found$more. Nothing was founded or advertised. Each cluster in a tailnet needs an endpoint.address and a network.podCidr that no other device advertises: change tailkube:endpoint.address or tailkube:network.podCidr, or take the route from that device, and run again"
 }

@@ -327,7 +327,7 @@ docker_repository() {
 }
 
 refuse_containerd() {
-    fail "containerd is $(containerd_version containerd) of $1, and tailkube does not replace another package's. Remove tailkube:containerdVersion, or upgrade $1 to $TK_CONTAINERD_VERSION"
+    fail "containerd is $(containerd_version containerd) of $1, and tailkube does not replace another package's. Remove tailkube:kubernetes.containerdVersion, or upgrade $1 to $TK_CONTAINERD_VERSION"
 }
 
 # install_containerd_package: containerd.io of a host that has none, and the wanted version of one that has the distribution's or
@@ -347,7 +347,7 @@ install_containerd_package() {
         exact=$(apt_version containerd.io "$wanted") || fail "neither this host's repositories nor Docker's have containerd $wanted; 'apt-cache madison containerd containerd.io' lists theirs"
         ask 60 "what an installation of containerd.io $exact would remove from this host (apt-get install --simulate)" apt_removals "containerd.io=$exact"
         removed=$(tr ' ' '\n' <<<"$ANSWER" | awk 'NF && !/^(containerd|runc)$/ {printf "%s ", $1}')
-        [ -z "$removed" ] || fail "containerd $wanted is in Docker's package containerd.io alone, which would remove ${removed% } from this host. Remove tailkube:containerdVersion, or remove these yourself if nothing needs them"
+        [ -z "$removed" ] || fail "containerd $wanted is in Docker's package containerd.io alone, which would remove ${removed% } from this host. Remove tailkube:kubernetes.containerdVersion, or remove these yourself if nothing needs them"
         apt_replace "containerd.io=$exact"
         ;;
     '' | containerd.io)

@@ -273,7 +273,7 @@ log_in() {
     [ "$state" != Stopped ] || [ -n "$ours" ] || fail "this host is logged in to a tailnet but stopped; run 'tailscale up' or 'tailscale logout' on it"
     if [ "$state" = Running ]; then
         ask_prefs
-        [ "$(pref ControlURL)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(pref ControlURL), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnetLoginServer"
+        [ "$(pref ControlURL)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(pref ControlURL), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnet.loginServer"
         if [ -z "$ours" ]; then
             use_found_login
             return

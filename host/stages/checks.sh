@@ -134,13 +134,13 @@ run_probe() {
 advice() {
     case $1 in
     pod) if [ "$TK_NODE_NETWORK-$TK_POD_ROUTING" = lan-native ]; then
-        echo "are both on one network segment, and does its switch or hypervisor let addresses of pods through? 'ip route' on $2 shows the route to $3's pod CIDR; tailkube:podRouting vxlan does without"
+        echo "are both on one network segment, and does its switch or hypervisor let addresses of pods through? 'ip route' on $2 shows the route to $3's pod CIDR; tailkube:network.podRouting vxlan does without"
     elif [ "$TK_POD_ROUTING" = native ]; then
         echo "is $3's pod CIDR approved as a route in the tailnet, and does the policy let the pod CIDR through? 'tailscale status' and 'ip route show table 52' on $2 show what it accepts"
     elif [[ $4 == *"itself answers"* ]]; then
-        echo "UDP $TK_TUNNEL_PORT is lost between $2 and $3: open it both ways in firewalls and security groups, or choose another port with tailkube:tunnelPort.$([ "$TK_NODE_NETWORK" != lan ] || echo " If it is open, try checksumOffload: false on both.") 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end"
+        echo "UDP $TK_TUNNEL_PORT is lost between $2 and $3: open it both ways in firewalls and security groups, or choose another port with tailkube:network.tunnelPort.$([ "$TK_NODE_NETWORK" != lan ] || echo " If it is open, try checksumOffload: false on both.") 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end"
     else
-        echo "is UDP $TK_TUNNEL_PORT open between $2 and $3? 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end, tailkube:tunnelPort changes the port"
+        echo "is UDP $TK_TUNNEL_PORT open between $2 and $3? 'cilium-dbg bpf tunnel list' in the agent on $2 shows the tunnel's end, tailkube:network.tunnelPort changes the port"
     fi ;;
     ping) echo "does 'ping 127.0.0.1' work on $2? It is in the package iputils-ping" ;;
     service) echo "'cilium-dbg service list' in the agent on $2 shows the service's backends" ;;
@@ -148,7 +148,7 @@ advice() {
     mtu) if [ "$TK_NODE_NETWORK" = lan ]; then
         echo "do the interfaces of both nodes and all switches between them pass $TK_UNDERLAY_MTU bytes? Set what they do pass as the MTU of the nodes' interfaces"
     else
-        echo "is tailscale0's MTU on both nodes what tailkube:tailnetMtu says ('ip link show tailscale0')?"
+        echo "is tailscale0's MTU on both nodes what tailkube:tailnet.mtu says ('ip link show tailscale0')?"
     fi ;;
     esac
 }

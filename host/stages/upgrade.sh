@@ -59,7 +59,7 @@ apply() {
     if ! has_wanted_renewal && certificates_expired; then
         # There is no API to ask anything, and none before most of the control planes have been here.
         if ! { has_wanted_binaries && has_wanted_containerd && has_wanted_tailscale; }; then
-            fail "this control plane's certificates ended at $(certificate_expiry); renew them first, with a changed tailkube:certificateRenewal and unchanged versions"
+            fail "this control plane's certificates ended at $(certificate_expiry); renew them first, with a changed tailkube:kubernetes.certificateRenewal and unchanged versions"
         fi
         renew_certificates
         remember_renewal

@@ -34,10 +34,10 @@ describe("the whole program by the engine", function () {
   });
 
   it("names everything that is wrong with a config, and asks for no resource", async () => {
-    const stack = await tailkube({ nodes, podCidr: "10.50.0.0/33", kubernetesVersion: "newest" });
+    const stack = await tailkube({ nodes, network: { podCidr: "10.50.0.0/33" }, kubernetes: { version: "newest" } });
     const { code, output } = await stack.run(["preview"]);
     expect(code).to.not.equal(0);
-    expect(output).to.contain("podCidr").and.to.contain("kubernetesVersion");
+    expect(output).to.contain("network.podCidr").and.to.contain("kubernetes.version");
     expect(output).to.not.contain("command:remote:Command");
   });
 
@@ -63,7 +63,7 @@ describe("the whole program by the engine", function () {
       broken,
       `require(${module}).IPv4.isValidCIDRFourPartDecimal = () => { throw new Error("broken"); };\n`,
     );
-    const stack = await tailkube({ nodes });
+    const stack = await tailkube({ nodes, network: { podCidr: "10.51.0.0/16" } });
     const { code, output } = await stack.run(["preview"], { NODE_OPTIONS: `--require ${broken}` });
     expect(code).to.not.equal(0);
     const lines = readFileSync(join(root, "model/cidr.ts"), "utf8").split("\n");

@@ -13,7 +13,7 @@ describe("changed values of Cilium", function () {
     const before = agents();
     expect(before.map(({ node }) => node)).to.deep.equal([...lab.hosts]);
     if (values === undefined) useOwnStack();
-    else useStack({ ciliumValues: values });
+    else useStack({ cilium: { values } });
     let ended = false;
     let most = 0;
     const watch = async () => {

@@ -14,9 +14,11 @@ export type ControlPlane = (typeof controlPlanes)[number];
 export const worker = "w1";
 export const namespace = "tailkube-faults";
 
-const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
+const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as {
+  config: { "tailkube:kubernetes": { version: string } };
+};
 /** The one image that every node has. */
-export const image = pauseImage(project.config["tailkube:kubernetesVersion"]!);
+export const image = pauseImage(project.config["tailkube:kubernetes"].version);
 
 const addresses = new Map<lab.HostName, string>();
 

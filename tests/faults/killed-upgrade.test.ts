@@ -51,12 +51,12 @@ describe("upgrades killed on the host", function () {
     process.env.MIRROR_BUNDLES = "default patch";
     await lab.bareHosts();
     const { kubernetesVersion } = JSON.parse(lab.read("bundles/patch/bundle.json")) as { kubernetesVersion: string };
-    useStack({ kubernetesVersion, drainSeconds: 60 });
+    useStack({ kubernetes: { version: kubernetesVersion, drainSeconds: 60 } });
     await engineOk(["up"], 900);
     expect(keep(), "the ConfigMap was written").to.equal(true);
     refreshKubeconfig();
     for (const node of ["cp2", "w1"] as const) givePod(node, kubernetesVersion);
-    useStack({ drainSeconds: 60 });
+    useStack({ kubernetes: { drainSeconds: 60 } });
   });
   after(async () => {
     useOwnStack();

@@ -91,7 +91,7 @@ const changes: { title: string; stack: () => Record<string, unknown>; cases: Cas
   [
     {
       title: "a changed value of Cilium",
-      stack: () => ({ ciliumValues: { l7Proxy: false } }),
+      stack: () => ({ cilium: { values: { l7Proxy: false } } }),
       cases: [
         { title: "in Cilium's restart", trap: rollout, how: "kill" },
         { title: "in Cilium's restart", trap: rollout, how: "power" },
@@ -100,7 +100,7 @@ const changes: { title: string; stack: () => Record<string, unknown>; cases: Cas
     },
     {
       title: "a removal of a control plane and a worker",
-      stack: () => ({ ciliumValues: { l7Proxy: false }, nodes: without("cp3", "w1") }),
+      stack: () => ({ cilium: { values: { l7Proxy: false } }, nodes: without("cp3", "w1") }),
       cases: [
         { title: "in a drain", trap: drain("cp3"), how: "kill" },
         { title: "the member has left etcd", trap: memberRemoved, how: "kill" },
@@ -145,15 +145,15 @@ describe("changes and removals killed on the host", function () {
   for (const { title, stack, cases, left } of changes) {
     for (const one of cases) {
       it(`${title}, ${one.title}: ${one.how} on ${one.trap.host}`, async () => {
-        useStack({ drainSeconds: 60, ...stack() });
+        useStack({ kubernetes: { drainSeconds: 60 }, ...stack() });
         await interrupt(one.trap, one.how, "up");
       });
     }
     it(`${title}: the next run finishes it`, async () => {
-      useStack({ drainSeconds: 60, ...stack() });
+      useStack({ kubernetes: { drainSeconds: 60 }, ...stack() });
       await engineOk(["up"], 1_200);
       await expectWhole(left);
-      const isOn = !("ciliumValues" in stack());
+      const isOn = !("cilium" in stack());
       expect(proxies(), "l7Proxy on all nodes").to.deep.equal(left.map((host) => `${host} ${isOn}`));
     });
   }

@@ -41,7 +41,7 @@ describe("hosts that come and go", function () {
   });
 
   /** The stack with these nodes, the drain's bound short. */
-  const use = (wanted: StackNode[]) => useStack({ nodes: wanted, drainSeconds: 20 });
+  const use = (wanted: StackNode[]) => useStack({ nodes: wanted, kubernetes: { drainSeconds: 20 } });
 
   /** The same nodes, with another machine behind this name. */
   function renewed(name: string): StackNode[] {

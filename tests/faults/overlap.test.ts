@@ -71,7 +71,7 @@ describe("another device of the tailnet that advertises a part of the pod networ
       const run = await engine(["up"], 900);
       expect(run.code, `attempt ${attempt}`).not.to.equal(0);
       expect(run.text).to.match(
-        /cp1: control-plane: another device of the tailnet has a route to this cluster's networks: stranger \(100\.[\d.]+\) has 10\.50\.7\.0\/24, which is in podCidr 10\.50\.0\.0\/16 of this stack\. Nothing was founded or advertised\./,
+        /cp1: control-plane: another device of the tailnet has a route to this cluster's networks: stranger \(100\.[\d.]+\) has 10\.50\.7\.0\/24, which is in network\.podCidr 10\.50\.0\.0\/16 of this stack\. Nothing was founded or advertised\./,
       );
       for (const host of lab.hosts) {
         expect(ofCluster(host), `${host}, attempt ${attempt}`).to.deep.equal([]);

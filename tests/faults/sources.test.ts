@@ -92,7 +92,7 @@ describe("the places that hosts install from", function () {
     const mirrors = config()["tailkube:mirrors"];
     const [authority, password] = [join(folder, "authority.pem"), join(folder, "password")];
     const other = lab.read("kubeconfig").match(/certificate-authority-data: (\S+)/)![1]!;
-    useStack({ registryCredentialsFile: password });
+    useStack({ mirrors: { registryCredentialsFile: password } });
     writeFileSync(password, "172.31.77.1:3352 lab:wrong\n", { mode: 0o600 });
     writeFileSync(authority, Buffer.from(other, "base64"));
     const refused = await engine(["up"], 600);
@@ -135,10 +135,10 @@ describe("the places that hosts install from", function () {
 
   for (const host of lab.hosts) {
     it(`${host} has what the official instructions give it, and an upgrade by hand changes no version of the cluster`, () => {
-      const { "tailkube:kubernetesVersion": version, "tailkube:containerdVersion": containerd } = ownStack().config;
+      const { version, containerdVersion } = ownStack().config["tailkube:kubernetes"] as Record<string, string>;
       const wanted = [
-        `hi containerd.io ${containerd as string}-1~debian`,
-        ...["kubeadm", "kubectl", "kubelet"].map((name) => `hi ${name} ${version as string}-1.1`),
+        `hi containerd.io ${containerdVersion}-1~debian`,
+        ...["kubeadm", "kubectl", "kubelet"].map((name) => `hi ${name} ${version}-1.1`),
       ];
       const packages = () =>
         command(

@@ -3,6 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import { isValues } from "../../model/merge";
 import * as lab from "../lab/lab";
 import { killSession } from "../lab/processes";
 
@@ -27,10 +28,16 @@ export function ownNodes(): StackNode[] {
   return config["tailkube:nodes"] as StackNode[];
 }
 
-/** Makes every further run of the engine use the lab's stack with these changes; keys without the project's name. */
+/**
+ * Makes every further run of the engine use the lab's stack with these changes; keys without the project's name. Of a group, what
+ * is not named stays.
+ */
 export function useStack(changes: Record<string, unknown>): void {
   const stack = ownStack();
-  for (const [key, value] of Object.entries(changes)) stack.config[`tailkube:${key}`] = value;
+  for (const [key, value] of Object.entries(changes)) {
+    const own = stack.config[`tailkube:${key}`];
+    stack.config[`tailkube:${key}`] = isValues(own) && isValues(value) ? { ...own, ...value } : value;
+  }
   const folder = join(lab.state, "faults");
   mkdirSync(folder, { recursive: true });
   const file = join(folder, "Pulumi.dev.yaml");

@@ -19,12 +19,26 @@ interface Release {
   ciliumVersion: string;
 }
 
-/** Versions that the mirror has, and the config that asks for them; Cilium stays what it is until it is asked for, too. */
-function release(name: string): Release & { config: Record<string, string>; cilium: Record<string, string> } {
+interface Wanted extends Release {
+  /** The config that asks for these versions, with further keys of `kubernetes`. */
+  config(kubernetes: Record<string, unknown>): Record<string, unknown>;
+  /** The config of Cilium, which stays what it is until it is asked for, too. */
+  cilium: Record<string, unknown>;
+}
+
+/** Versions that the mirror has. */
+function release(name: string): Wanted {
   const file = `lab/.state/${name === "default" ? "bundle" : `bundles/${name}`}/bundle.json`;
   const content = JSON.parse(readFileSync(join(lab.root, file), "utf8")) as Release;
   const { kubernetesVersion, containerdVersion, tailscaleVersion, ciliumVersion } = content;
-  return { ...content, config: { kubernetesVersion, containerdVersion, tailscaleVersion }, cilium: { ciliumVersion } };
+  return {
+    ...content,
+    config: (kubernetes) => ({
+      kubernetes: { version: kubernetesVersion, containerdVersion, ...kubernetes },
+      tailnet: { tailscaleVersion },
+    }),
+    cilium: { cilium: { version: ciliumVersion } },
+  };
 }
 
 /** A rolling upgrade under load, killed in the middle once. The tests build on each other. */
@@ -42,7 +56,7 @@ describe("a rolling upgrade", function () {
     from = release("minor");
     // Both workers start with what their Debian has, 1.6 and 1.7.
     command("w2" as lab.HostName, "apt-get update -q && apt-get install -y -q containerd", 300);
-    useStack({ nodes, ...from.config, ...from.cilium, containerdVersion: undefined, drainSeconds: 120 });
+    useStack({ nodes, ...from.config({ containerdVersion: undefined, drainSeconds: 120 }), ...from.cilium });
     await engineOk(["up"], 900);
     refreshKubeconfig();
     await freshNamespace("cp2");
@@ -216,10 +230,10 @@ END
   it("that skips a minor, or goes back, is refused in the preview", async () => {
     const minor = Number(from.kubernetesVersion.split(".")[1]);
     for (const [version, line] of [
-      [`1.${minor + 2}.0`, /kubernetesVersion: .* Kubernetes goes one minor at a time/],
-      [`1.${minor - 1}.9`, /kubernetesVersion: .* Kubernetes knows no downgrade/],
+      [`1.${minor + 2}.0`, /kubernetes\.version: .* Kubernetes goes one minor at a time/],
+      [`1.${minor - 1}.9`, /kubernetes\.version: .* Kubernetes knows no downgrade/],
     ] as const) {
-      useStack({ nodes, ...from.config, ...from.cilium, containerdVersion: undefined, kubernetesVersion: version });
+      useStack({ nodes, ...from.config({ containerdVersion: undefined, version }), ...from.cilium });
       const logins = all.map(lab.logins);
       const { code, text } = await engine(["preview"], 120);
       expect(code, version).to.not.equal(0);
@@ -230,7 +244,7 @@ END
 
   it("to the next minor, killed in the middle of a drain: it goes on where it was, and touches no finished node", async () => {
     const to = release("patch");
-    useStack({ nodes, ...to.config, ...from.cilium, drainSeconds: 120 });
+    useStack({ nodes, ...to.config({ drainSeconds: 120 }), ...from.cilium });
     await upgraded(`${from.kubernetesVersion} to ${to.kubernetesVersion}`, async () => {
       const draining = () =>
         workers.some((host) => lab.kubectl("get", "node", host, "-o", "jsonpath={.spec.unschedulable}") === "true");
@@ -249,7 +263,7 @@ END
 
   it("to the next patch", async () => {
     const to = release("default");
-    useStack({ nodes, ...to.config, ...from.cilium, drainSeconds: 120 });
+    useStack({ nodes, ...to.config({ drainSeconds: 120 }), ...from.cilium });
     await upgraded(`${release("patch").kubernetesVersion} to ${to.kubernetesVersion}`, async () => {
       await engineOk(["up"], 1800);
     });
@@ -258,7 +272,7 @@ END
 
   it("of Cilium", async () => {
     const to = release("default");
-    useStack({ nodes, ...to.config, ...to.cilium, drainSeconds: 120 });
+    useStack({ nodes, ...to.config({ drainSeconds: 120 }), ...to.cilium });
     await upgraded(`Cilium ${from.ciliumVersion} to ${to.ciliumVersion}`, async () => {
       await engineOk(["up"], 900);
     });
@@ -285,7 +299,7 @@ END
         )
         .trim();
     const before = controlPlanes.map(expiry);
-    useStack({ nodes, ...to.config, ...to.cilium, drainSeconds: 120, certificateRenewal: "once" });
+    useStack({ nodes, ...to.config({ drainSeconds: 120, certificateRenewal: "once" }), ...to.cilium });
     await engineOk(["up"], 900);
     controlPlanes.forEach((host, i) => expect(Number(expiry(host)), host).to.be.greaterThan(Number(before[i])));
     const told = JSON.parse(lab.output("lab/engine", ["output", "certificates"])) as {
@@ -335,7 +349,7 @@ describe("all control planes are lost", function () {
     expect(refused.text).to.match(/every control plane \(.*\) would be replaced .*docs\/operate\/disaster\.md/);
 
     lab.writeOnHost("cp1", "/root/snapshot.db", Buffer.from(snapshot, "base64"));
-    useStack({ nodes, restoreSnapshot: "/root/snapshot.db" });
+    useStack({ nodes, kubernetes: { restoreSnapshot: "/root/snapshot.db" } });
     const seconds = await engineOk(["up"], 1200);
     refreshKubeconfig();
     await eventually(

@@ -15,8 +15,10 @@ import { routeTests } from "./routes";
 import { interrupt, kubeadm } from "./traps";
 import { allowed, difference, type HostState, stateOf, takePackagesBack } from "./leftovers";
 
-const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as { config: Record<string, string> };
-const version = `v${project.config["tailkube:kubernetesVersion"]}`;
+const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as {
+  config: { "tailkube:kubernetes": { version: string } };
+};
+const version = `v${project.config["tailkube:kubernetes"].version}`;
 
 describe("a cluster on the lab's hosts", function () {
   inSteps();
@@ -181,7 +183,7 @@ describe("a cluster on the lab's hosts", function () {
     console.log(`      agents ended and back after ${anew} s; checks after it: ${lab.repeatChecks().trim()}`);
   });
 
-  proxyTests(project.config["tailkube:kubernetesVersion"]!);
+  proxyTests(project.config["tailkube:kubernetes"].version);
 
   it("a destroy leaves the hosts as they were, but for packages, and no device in the tailnet", async () => {
     for (const host of lab.hosts) {

@@ -25,12 +25,9 @@ function useLan(changes: Record<string, unknown> = {}): void {
     clusterName: "lan",
     nodes,
     nodeNetwork: "lan",
-    nodeCidr: "172.31.77.0/24",
-    endpoint: addresses.cp1,
-    tailnetLoginServer: undefined,
-    tailnetAuthKeyFile: undefined,
-    tailnetApi: undefined,
-    tailnetApiKeyFile: undefined,
+    lan: { cidr: "172.31.77.0/24" },
+    endpoint: { address: addresses.cp1 },
+    tailnet: undefined,
     ...changes,
   });
 }
@@ -147,7 +144,7 @@ describe("a cluster in a lan, on the lab's hosts", function () {
   });
 
   it("with tunnel port 8473 they are green again", async () => {
-    useLan({ tunnelPort: 8473 });
+    useLan({ network: { tunnelPort: 8473 } });
     const seconds = await engineOk(["up"], 30 * 60);
     console.log(`      another port in ${seconds.toFixed(0)} s`);
     expect(ciliumConfig("tunnel-port")).to.equal("8473");

@@ -696,7 +696,7 @@ describe("other stacks", () => {
   });
 
   it("another version of Cilium: readiness is waited for and checked anew", async () => {
-    const [old, newer] = [await runProgram(), await runProgram({ config: { ciliumVersion: "1.21.0" } })];
+    const [old, newer] = [await runProgram(), await runProgram({ config: { cilium: { version: "1.21.0" } } })];
     for (const name of ["cluster-finalize", "cluster-checks"]) {
       expect(stdinOf(find(newer, name)), name).to.not.equal(stdinOf(find(old, name)));
     }
@@ -734,8 +734,8 @@ describe("other stacks", () => {
     });
   });
 
-  it("podRouting vxlan: the tunnel's MTU and port", async () => {
-    const run = await runProgram({ config: { podRouting: "vxlan", tunnelPort: "8223" } });
+  it("network.podRouting vxlan: the tunnel's MTU and port", async () => {
+    const run = await runProgram({ config: { network: { podRouting: "vxlan", tunnelPort: 8223 } } });
     expect(variables(run, "cluster-checks")).to.include({ TK_POD_MTU: "1230", TK_TUNNEL_PORT: "8223" });
     expect(variables(run, "cp1-tailnet")).to.include({ TK_POD_ROUTING: "vxlan" });
     expect(find(run, "cilium-release").inputs.values).to.deep.include({ routingMode: "tunnel", tunnelPort: 8223 });
@@ -779,8 +779,8 @@ describe("what stops the program", () => {
     expect(run.errors[0]!.message).to.equal(
       [
         "The config does not fit the hosts. Nothing has been changed on any of them.",
-        "  - cp2: podCidr 10.50.0.0/16 overlaps 10.50.1.1/24 of its interface eth1. Choose another podCidr, one that is used nowhere around the hosts.",
-        "  - w1: endpoint 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint, one that is used nowhere around the hosts.",
+        "  - cp2: network.podCidr 10.50.0.0/16 overlaps 10.50.1.1/24 of its interface eth1. Choose another network.podCidr, one that is used nowhere around the hosts.",
+        "  - w1: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint.address, one that is used nowhere around the hosts.",
       ].join("\n"),
     );
     expect(custom(run).map(({ name }) => name)).to.have.members(
@@ -797,7 +797,7 @@ describe("what stops the program", () => {
       const run = await runProgram({ last, preview });
       expect(run.errors.map(({ message }) => message)).to.deep.equal([
         "there is a problem in the stack's config:\n" +
-          '  - kubernetesVersion: "1.37.2" is refused. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
+          '  - kubernetes.version: "1.37.2" is refused. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
           "Upgrade to a 1.35 first.",
       ]);
       // Not even a host key is asked for.
@@ -814,10 +814,10 @@ describe("what stops the program", () => {
   });
 
   it("a wrong config: before anything is registered", async () => {
-    const run = await runProgram({ config: { podCidr: "10.50.0.1/16" } });
+    const run = await runProgram({ config: { network: { podCidr: "10.50.0.1/16" } } });
     expect(run.resources).to.deep.equal([]);
     expect(run.errors.map(({ message }) => message.split("\n")[1])).to.deep.equal([
-      '  - podCidr: "10.50.0.1/16" is refused. Allowed: an IPv4 network of prefix length /8 to /24 such as 10.50.0.0/16; ' +
+      '  - network.podCidr: "10.50.0.1/16" is refused. Allowed: an IPv4 network of prefix length /8 to /24 such as 10.50.0.0/16; ' +
         "for this one write 10.50.0.0/16. Correct it in the stack's config.",
     ]);
   });

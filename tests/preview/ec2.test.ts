@@ -423,7 +423,10 @@ describe("a lan on EC2", () => {
   );
 
   it("has no tailnet, and lets through what the nodes have to say to each other, by the ports of the config", async () => {
-    const run = await runProgram({ config: { ...lan, tunnelPort: "8473", apiServerPort: "7443" }, facts });
+    const run = await runProgram({
+      config: { ...lan, network: { tunnelPort: 8473 }, endpoint: { ...(lan.endpoint as object), apiServerPort: 7443 } },
+      facts,
+    });
     expect(run.errors).to.deep.equal([]);
     expect(run.resources.filter(({ type, name }) => /tailnet|tailscale/.test(`${type} ${name}`))).to.deep.equal([]);
     expect(Object.keys(rules(run))).to.have.members([
@@ -450,7 +453,7 @@ describe("a lan on EC2", () => {
   });
 
   it("lets a balancer of the VPC reach the API, where the endpoint is one", async () => {
-    const run = await runProgram({ config: { ...lan, endpoint: "api.example.com" }, facts });
+    const run = await runProgram({ config: { ...lan, endpoint: { address: "api.example.com" } }, facts });
     expect(run.errors).to.deep.equal([]);
     expect(rules(run)["from 10.20.0.0/16: tcp 6443"]).to.equal(
       "API from the balancer that is the endpoint, and its health checks",

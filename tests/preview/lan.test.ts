@@ -22,8 +22,8 @@ const machine = (i: number, eth1 = 1500): Partial<HostFacts> => ({
 const facts = Object.fromEntries(names.map((name, i) => [name, machine(i)]));
 const config = {
   nodeNetwork: "lan",
-  nodeCidr: "172.31.77.0/24",
-  endpoint: "172.31.77.11",
+  lan: { cidr: "172.31.77.0/24" },
+  endpoint: { address: "172.31.77.11" },
   tailnetAuthKey: undefined,
   nodes: [...nodes.slice(0, 3), { ...nodes[3]!, checksumOffload: false }],
 };
@@ -154,7 +154,7 @@ describe("a cluster in a lan", () => {
 describe("other lans", () => {
   it("a balancer: its address and port for all who ask, the API servers' own port behind it", async () => {
     const run = await runProgram({
-      config: { ...config, endpoint: "k8s.example.com", endpointPort: "443", apiServerPort: "6443" },
+      config: { ...config, endpoint: { address: "k8s.example.com", port: 443, apiServerPort: 6443 } },
       facts,
     });
     expect(run.errors).to.deep.equal([]);
@@ -178,23 +178,26 @@ describe("other lans", () => {
 
   it("interfaces of other names and MTUs: all by name, and the smallest MTU", async () => {
     const odd = { interfaces: [{ name: "enp3s0", addresses: ["172.31.77.21/24"], mtu: 1400 }] };
-    const run = await runProgram({ config: { ...config, tunnelPort: "8473" }, facts: { ...facts, w1: odd } });
+    const run = await runProgram({
+      config: { ...config, network: { tunnelPort: 8473 } },
+      facts: { ...facts, w1: odd },
+    });
     expect(values(run)).to.deep.include({ devices: ["enp3s0", "eth1"], MTU: 1400, tunnelPort: 8473 });
     expect(values(run)).to.not.have.property("nodePort");
     expect(variables(run, "cluster-checks")).to.include({ TK_POD_MTU: "1350", TK_TUNNEL_PORT: "8473" });
   });
 
   it("routed pods: Cilium itself sets the routes between neighbours", async () => {
-    const run = await runProgram({ config: { ...config, podRouting: "native" }, facts });
+    const run = await runProgram({ config: { ...config, network: { podRouting: "native" } }, facts });
     expect(values(run)).to.deep.include({ routingMode: "native", autoDirectNodeRoutes: true });
     expect(variables(run, "cluster-checks").TK_POD_MTU).to.equal("1500");
   });
 
   it("hosts that do not fit it: one error that names them, and nothing is changed", async () => {
-    const run = await runProgram({ config: { ...config, nodeCidr: "172.31.78.0/24" }, facts });
+    const run = await runProgram({ config: { ...config, lan: { cidr: "172.31.78.0/24" } }, facts });
     expect(run.errors).to.have.lengthOf(1);
     expect(run.errors[0]!.message).to.match(
-      /^The config does not fit the hosts\. .*\n {2}- cp1: none of its addresses is in nodeCidr 172\.31\.78\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.77\.11 on eth1\./,
+      /^The config does not fit the hosts\. .*\n {2}- cp1: none of its addresses is in lan\.cidr 172\.31\.78\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.77\.11 on eth1\./,
     );
     expect(custom(run).map(({ name }) => name)).to.have.members(
       names.flatMap((name) => [`${name}-host-key`, `${name}-facts`, `${name}-cleanup`]),

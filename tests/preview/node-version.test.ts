@@ -18,7 +18,7 @@ async function made(
   nodeName: string,
   changes: Record<string, unknown> = {},
   stdout = "",
-  installed = `v${(changes.kubernetesVersion as string | undefined) ?? "1.37.2"}`,
+  installed = `v${(changes.kubernetes as { version?: string } | undefined)?.version ?? "1.37.2"}`,
 ): Promise<Made> {
   let inputs: Record<string, unknown> | undefined;
   await pulumi.runtime.setMocks({
@@ -70,7 +70,7 @@ describe("the upgrade of a node", () => {
   });
 
   it("runs at once where a former run has left another version and not come this far", async () => {
-    const { inputs } = await made("cp1", { kubernetesVersion: "1.36.3" }, "{}", "v1.35.4");
+    const { inputs } = await made("cp1", { kubernetes: { version: "1.36.3" } }, "{}", "v1.35.4");
     expect(inputs.create).to.be.a("string").and.equal(inputs.update);
   });
 
@@ -86,10 +86,8 @@ describe("the upgrade of a node", () => {
 
   it("is told all versions, and how kubeadm is to go about it", async () => {
     const changes = {
-      kubernetesVersion: "1.36.1",
-      tailscaleVersion: "1.102.5",
-      containerdVersion: "2.2.1",
-      drainSeconds: 60,
+      kubernetes: { version: "1.36.1", containerdVersion: "2.2.1", drainSeconds: 60 },
+      tailnet: { tailscaleVersion: "1.102.5" },
     };
     expect(variables(await made("cp1", changes))).to.include({
       TK_ROLE: "control-plane",
@@ -110,22 +108,22 @@ describe("the upgrade of a node", () => {
     const stdin = async (node: string, changes: Record<string, unknown>) => (await made(node, changes)).inputs.stdin;
     const before = await stdin("w1", {});
     for (const changes of [
-      { kubernetesVersion: "1.36.1" },
-      { tailscaleVersion: "1.102.5" },
-      { containerdVersion: "2.2.1" },
+      { kubernetes: { version: "1.36.1" } },
+      { tailnet: { tailscaleVersion: "1.102.5" } },
+      { kubernetes: { containerdVersion: "2.2.1" } },
     ]) {
       expect(await stdin("w1", changes), JSON.stringify(changes)).to.not.equal(before);
     }
     // A worker has no such certificates; Cilium is Helm's to upgrade.
     for (const changes of [
-      { certificateRenewal: "2027" },
-      { ciliumVersion: "1.16.0" },
+      { kubernetes: { certificateRenewal: "2027" } },
+      { cilium: { version: "1.16.0" } },
       { checks: false },
       { clusterName: "x" },
     ]) {
       expect(await stdin("w1", changes), JSON.stringify(changes)).to.equal(before);
     }
-    expect(await stdin("cp1", { certificateRenewal: "2027" })).to.not.equal(await stdin("cp1", {}));
+    expect(await stdin("cp1", { kubernetes: { certificateRenewal: "2027" } })).to.not.equal(await stdin("cp1", {}));
   });
 
   it("leaves the pods on the only node there is", async () => {

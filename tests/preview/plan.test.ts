@@ -98,13 +98,17 @@ describe("a preview tells the plan", () => {
   });
 
   it("and of what is refused, why, in the file as well", async () => {
-    await logged({ preview: true, config: { podCidr: "x" } });
-    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- podCidr: "x" is refused\./);
-    const { errors } = await logged({ preview: true, last: outputsOf(configOf()), config: { podRouting: "vxlan" } });
+    await logged({ preview: true, config: { network: { podCidr: "x" } } });
+    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- network\.podCidr: "x" is refused\./);
+    const { errors } = await logged({
+      preview: true,
+      last: outputsOf(configOf()),
+      config: { network: { podRouting: "vxlan" } },
+    });
     expect(errors[0]?.message).to.include(
-      'podRouting: "vxlan" is refused. Allowed: native, with which the cluster was made.',
+      'network.podRouting: "vxlan" is refused. Allowed: native, with which the cluster was made.',
     );
-    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- podRouting: /);
+    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- network\.podRouting: /);
   });
 
   it("and goes on where the file cannot be written", async () => {
@@ -139,7 +143,7 @@ describe("hosts that are reached in another way", () => {
 
 describe("the last run leaves to the next", () => {
   it("what it was, where the engine was told to leave scripts out, and says so", async () => {
-    const last = outputsOf(configOf({ kubernetesVersion: "1.37.1" })) as unknown as Record<string, unknown>;
+    const last = outputsOf(configOf({ kubernetes: { version: "1.37.1" } })) as unknown as Record<string, unknown>;
     const { versions, nodes: former, applied } = last;
     for (const name of ["cluster-finalize", "w1-join", "cp2-upgrade", "w1-tailnet", "cilium-release"]) {
       const warned: string[] = [];
@@ -168,14 +172,18 @@ describe("the last run leaves to the next", () => {
     const told: string[] = [];
     (pulumi.log as { warn: typeof warn }).warn = (message) => (told.push(message), Promise.resolve());
     try {
-      const last = outputsOf(configOf({ kubernetesVersion: "1.35.1" }));
+      const last = outputsOf(configOf({ kubernetes: { version: "1.35.1" } }));
       (last.applied as { nodes: { cgroup: number }[] }).nodes[3]!.cgroup = 1;
-      await runProgram({ preview: true, last, config: { kubernetesVersion: "1.35.4", ciliumVersion: "1.20.2" } });
+      await runProgram({
+        preview: true,
+        last,
+        config: { kubernetes: { version: "1.35.4" }, cilium: { version: "1.20.2" } },
+      });
     } finally {
       (pulumi.log as { warn: typeof warn }).warn = warn;
     }
     expect(told).to.have.lengthOf(1);
-    expect(told[0]).to.match(/^kubernetesVersion: w1 \(Debian .*\), as it was .*, runs cgroup v1/);
+    expect(told[0]).to.match(/^kubernetes\.version: w1 \(Debian .*\), as it was .*, runs cgroup v1/);
   });
 });
 
@@ -219,13 +227,17 @@ describe("the plan's order is the engine's", () => {
     ["when the first control plane is another machine", { nodes: replaced("cp1") }, {}],
     ["when a worker is another machine", { nodes: replaced("w1") }, {}],
     ["when a worker and a control plane are other machines", { nodes: replaced("w1", "cp2") }, {}],
-    ["in an upgrade", { kubernetesVersion: "1.37.3" }, {}],
-    ["when nodes come while others are upgraded", { nodes: [...nodes, w2], tailscaleVersion: "1.102.5" }, {}],
-    ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetesVersion: "1.37.3" }, {}],
+    ["in an upgrade", { kubernetes: { version: "1.37.3" } }, {}],
+    [
+      "when nodes come while others are upgraded",
+      { nodes: [...nodes, w2], tailnet: { tailscaleVersion: "1.102.5" } },
+      {},
+    ],
+    ["when nodes go while others are upgraded", { nodes: nodes.slice(1), kubernetes: { version: "1.37.3" } }, {}],
     ["on EC2, beside a bare host", { ...ec2, nodes: [...ec2Nodes, w2] }, undefined],
     ["when a machine on EC2 is made anew", { ...ec2, nodes: renewed }, ec2],
     ["when machines on EC2 come and go", { ...ec2, nodes: [...ec2Nodes.slice(0, 3), ec2Worker] }, ec2],
-    ["when Cilium goes on", { ciliumVersion: "1.21.0" }, {}],
+    ["when Cilium goes on", { cilium: { version: "1.21.0" } }, {}],
   ];
   for (const [what, config, former] of cases) {
     it(what, () => compare(config, former));

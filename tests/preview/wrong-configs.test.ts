@@ -63,11 +63,24 @@ describe("a wrong config: one line, no host contacted, nothing created:", () => 
     process.chdir(folder);
     const run = await runProgram({
       preview: true,
-      config: { endpoint: "10.96.0.1", podCidr: "172.17.0.0/16", tailnetMtu: "1000", checks: "maybe", nodez: "x" },
+      config: {
+        endpoint: { address: "10.96.0.1" },
+        network: { podCidr: "172.17.0.0/16" },
+        tailnet: { mtu: 1000 },
+        checks: "maybe",
+        nodez: "x",
+      },
       plain: ["tailnetAuthKey"],
     });
     expect(run.resources).to.deep.equal([]);
     const keys = run.errors.flatMap(({ message }) => message.split("\n  - ").slice(1)).map((one) => one.split(":")[0]);
-    expect(keys).to.have.members(["nodez", "tailnetAuthKey", "tailnetMtu", "checks", "endpoint", "podCidr"]);
+    expect(keys).to.have.members([
+      "nodez",
+      "tailnetAuthKey",
+      "tailnet.mtu",
+      "checks",
+      "endpoint.address",
+      "network.podCidr",
+    ]);
   });
 });

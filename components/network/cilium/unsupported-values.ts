@@ -42,7 +42,7 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
       path: ["tunnel"],
       is: (v) => v !== "" && v !== null,
       allowed: "nothing: the chart has it no more",
-      fix: "Remove it, and set podRouting.",
+      fix: "Remove it, and set network.podRouting.",
     },
     // Later ones learnt it.
     ...(minorOf(cilium.version) < 16
@@ -52,7 +52,7 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
             is: (v: unknown) => isOn((v as Values | null)?.enabled) && ((v as Values).type ?? "ipsec") === "ipsec",
             allowed: "no IPsec, which does not go with kubeProxyReplacement; the tailnet encrypts already",
             fix: "Remove it, or set its type to wireguard.",
-            about: ["ciliumVersion"],
+            about: ["cilium.version"],
           },
         ]
       : []),
@@ -61,14 +61,14 @@ function unfit({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "ciliu
           {
             path: ["autoDirectNodeRoutes"],
             is: isOn,
-            allowed: "false with podRouting vxlan",
-            about: ["podRouting", "nodeNetwork"],
+            allowed: "false with network.podRouting vxlan",
+            about: ["network.podRouting", "nodeNetwork"],
           },
           {
             path: ["loadBalancer", "mode"],
             is: (v: unknown) => ["dsr", "hybrid"].includes(String(v)),
-            allowed: "snat with podRouting vxlan",
-            about: ["podRouting", "nodeNetwork"],
+            allowed: "snat with network.podRouting vxlan",
+            about: ["network.podRouting", "nodeNetwork"],
           },
         ]
       : []),

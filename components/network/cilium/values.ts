@@ -54,7 +54,7 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
   const devices = underlay && underlay.devices.length === 1 ? underlay.devices[0] : underlay?.devices;
   return [
     // Auto-detection takes any interface with an address, and the smallest MTU of all of them (cilium/cilium#14339).
-    { path: ["devices"], value: devices, about: ["nodeNetwork"], ...(isLan && { instead: "nodeInterface" }) },
+    { path: ["devices"], value: devices, about: ["nodeNetwork"], ...(isLan && { instead: "lan.interface" }) },
     // Of several, each host has but one; Cilium takes the one with the node IP.
     ...(Array.isArray(devices)
       ? []
@@ -62,18 +62,18 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
     {
       path: ["MTU"],
       value: underlay?.mtu,
-      instead: isLan ? "the interfaces' MTU on the hosts" : "tailnetMtu",
+      instead: isLan ? "the interfaces' MTU on the hosts" : "tailnet.mtu",
       about: ["nodeNetwork"],
     },
     // There is no kube-proxy that would make the API's service address work before Cilium does.
     { path: ["kubeProxyReplacement"], value: true },
-    { path: ["k8sServiceHost"], value: endpoint.address, instead: "endpoint" },
-    { path: ["k8sServicePort"], value: endpoint.port, instead: "endpointPort" },
+    { path: ["k8sServiceHost"], value: endpoint.address, instead: "endpoint.address" },
+    { path: ["k8sServicePort"], value: endpoint.port, instead: "endpoint.port" },
     // Each node's podCIDR from kubeadm; the chart's own pool is 10.0.0.0/8, which swallows the endpoint.
     { path: ["ipam", "mode"], value: "kubernetes" },
     // Masquerading in BPF works on `devices` only: pods would leave by the NIC with addresses that nobody answers.
     { path: ["bpf", "masquerade"], value: false },
-    ...routingPins(config, isLan).map((pin) => ({ ...pin, about: ["podRouting", "nodeNetwork"] })),
+    ...routingPins(config, isLan).map((pin) => ({ ...pin, about: ["network.podRouting", "nodeNetwork"] })),
     // All three read their configuration when they start: without it changed values would take effect with the next reboot.
     { path: ["rollOutCiliumPods"], value: true },
     { path: ["envoy", "rollOutPods"], value: true },
@@ -84,15 +84,15 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
 function routingPins({ podCidr, podRouting, tunnelPort }: PinnedArgs, isLan: boolean): Pin[] {
   return podRouting === "native"
     ? [
-        { path: ["routingMode"], value: "native", instead: "podRouting" },
-        { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "podCidr" },
+        { path: ["routingMode"], value: "native", instead: "network.podRouting" },
+        { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "network.podCidr" },
         // The routes are the tailnet's: tailscale0 has no neighbours to route to directly. In a lan each node is one.
         { path: ["autoDirectNodeRoutes"], value: isLan },
       ]
     : [
-        { path: ["routingMode"], value: "tunnel", instead: "podRouting" },
+        { path: ["routingMode"], value: "tunnel", instead: "network.podRouting" },
         { path: ["tunnelProtocol"], value: "vxlan" },
-        { path: ["tunnelPort"], value: tunnelPort, instead: "tunnelPort" },
+        { path: ["tunnelPort"], value: tunnelPort, instead: "network.tunnelPort" },
       ];
 }
 
@@ -145,7 +145,7 @@ export function contradictions(config: PinnedArgs, { values, ...at }: GivenValue
 
 /** The config keys that a pinned value is made of. */
 export function aboutOf({ instead, about = [] }: Pin): string[] {
-  return [...about, ...(instead !== undefined && /^\w+$/.test(instead) ? [instead] : [])];
+  return [...about, ...(instead !== undefined && /^[\w.]+$/.test(instead) ? [instead] : [])];
 }
 
 function nest(path: string[], value: unknown): Values {

@@ -57,7 +57,7 @@ export function lanProblems(all: readonly NodeFacts[], config: Lan): string[] {
         .map(
           (other) =>
             `${node.name}: ${at.interface} has ${at.address}, and so has ${other.at.interface} of ${other.node.name}, as behind a ` +
-            "NAT of virtual machines. Name the network or the interface by which they reach each other in nodeCidr or nodeInterface.",
+            "NAT of virtual machines. Name the network or the interface by which they reach each other in lan.cidr or lan.interface.",
         ),
       ...(at.mtu < leastMtu
         ? [
@@ -93,8 +93,8 @@ function selectionProblem(one: NodeFacts, config: Lan): string[] {
 function selectionText({ address, cidr, interface: pattern }: LanSelection): string {
   return [
     ...(address === undefined ? [] : [`the nodeIp ${address}`]),
-    ...(cidr === undefined ? [] : [`in nodeCidr ${cidr}`]),
-    ...(pattern === undefined ? [] : [`on nodeInterface ${pattern}`]),
+    ...(cidr === undefined ? [] : [`in lan.cidr ${cidr}`]),
+    ...(pattern === undefined ? [] : [`on interface ${pattern}`]),
   ].join(" and ");
 }
 
@@ -107,8 +107,8 @@ function segmentProblems(found: readonly { node: { name: string }; at: LanAddres
         .filter(({ at }) => at.network !== first.at.network)
         .map(
           ({ node, at }) =>
-            `${node.name}: its address ${at.address} is in ${at.network}, that of ${first.node.name} in ${first.at.network}; podRouting ` +
-            "native wants all nodes on one network segment. Set podRouting: vxlan.",
+            `${node.name}: its address ${at.address} is in ${at.network}, that of ${first.node.name} in ${first.at.network}; network.podRouting ` +
+            "native wants all nodes on one network segment. Set network.podRouting: vxlan.",
         );
 }
 

@@ -75,7 +75,7 @@ describe("hosts of kind ec2", () => {
 
   it("are in the network of a VPC that is given, in a lan", () => {
     const given = { vpcId: "vpc-0a1b", subnetIds: ["subnet-0a"] };
-    const lan = { ...inLan(stack), nodes, nodeCidr: "172.31.0.0/16" };
+    const lan = { ...inLan(stack), nodes, lan: { cidr: "172.31.0.0/16" } };
     expect(configOf(changed(given, {}, lan)).ec2!.vpcCidr).to.equal("172.31.0.0/16");
     expect(configOf({ ...stack, ...inLan(stack) }).ec2!.vpcCidr).to.equal("10.20.0.0/16");
   });
@@ -204,17 +204,17 @@ describe("wrong hosts of kind ec2", () => {
     [
       "a VPC over the pods",
       changed({ vpcCidr: "10.50.0.0/16" }),
-      /^podCidr: "10\.50\.0\.0\/16" is refused\. Allowed: what does not overlap ec2\.vpcCidr 10\.50\.0\.0\/16/,
+      /^network\.podCidr: "10\.50\.0\.0\/16" is refused\. Allowed: what does not overlap ec2\.vpcCidr 10\.50\.0\.0\/16/,
     ],
     [
       "a VPC over the services",
       changed({ vpcCidr: "10.100.0.0/16" }),
-      /^serviceCidr: .* does not overlap ec2\.vpcCidr 10\.100\.0\.0\/16/,
+      /^network\.serviceCidr: .* does not overlap ec2\.vpcCidr 10\.100\.0\.0\/16/,
     ],
     [
       "a VPC over the endpoint",
       changed({ vpcCidr: "10.200.0.0/16" }),
-      /^endpoint: .* does not overlap ec2\.vpcCidr 10\.200\.0\.0\/16/,
+      /^endpoint\.address: .* does not overlap ec2\.vpcCidr 10\.200\.0\.0\/16/,
     ],
     [
       "a VPC in the tailnet's range",
@@ -233,8 +233,8 @@ describe("wrong hosts of kind ec2", () => {
     ],
     [
       "routed pods in a lan",
-      { ...lan, podRouting: "native" },
-      /^podRouting: "native" is refused\. Allowed: vxlan with/,
+      { ...lan, network: { podRouting: "native" } },
+      /^network\.podRouting: "native" is refused\. Allowed: vxlan with/,
     ],
     [
       "a port of Tailscale's in a lan",
@@ -243,18 +243,18 @@ describe("wrong hosts of kind ec2", () => {
     ],
     [
       "a lan without its network",
-      { ...lan, nodeCidr: undefined, nodeInterface: "ens5" },
-      /^nodeCidr: not set\. Wanted: with nodeNetwork lan on EC2, the network of the VPC/,
+      { ...lan, lan: { cidr: undefined, interface: "ens5" } },
+      /^lan\.cidr: not set\. Wanted: with nodeNetwork lan on EC2, the network of the VPC/,
     ],
     [
       "another network than that of the VPC that is made",
-      { ...lan, nodeCidr: "10.20.0.0/15" },
-      /^nodeCidr: "10\.20\.0\.0\/15" is refused\. Allowed: 10\.20\.0\.0\/16, the network of the VPC that is made\./,
+      { ...lan, lan: { cidr: "10.20.0.0/15" } },
+      /^lan\.cidr: "10\.20\.0\.0\/15" is refused\. Allowed: 10\.20\.0\.0\/16, the network of the VPC that is made\./,
     ],
     [
       "an endpoint that is no declared address",
       { ...lan, nodes },
-      /^endpoint: "10\.20\.64\.10" is refused\. Allowed: the nodeIp of a control plane, .* Set nodeIp of cp1 to it, or/,
+      /^endpoint\.address: "10\.20\.64\.10" is refused\. Allowed: the nodeIp of a control plane, .* Set nodeIp of cp1 to it, or/,
     ],
     ...["10.20.192.1", "10.20.64.3", "10.20.127.255"].map((nodeIp): [string, Record<string, unknown>, RegExp] => [
       `the address ${nodeIp}`,
@@ -268,8 +268,8 @@ describe("wrong hosts of kind ec2", () => {
     ],
     [
       "pods over the VPC in a lan",
-      { ...lan, podCidr: "10.20.192.0/18" },
-      /^podCidr: "10\.20\.192\.0\/18" is refused\. Allowed: what does not overlap nodeCidr/,
+      { ...lan, network: { podCidr: "10.20.192.0/18" } },
+      /^network\.podCidr: "10\.20\.192\.0\/18" is refused\. Allowed: what does not overlap lan\.cidr/,
     ],
     ["no key", changed({}, {}, { sshPrivateKey: undefined }), /^sshPrivateKey: not set\./],
     [

@@ -61,7 +61,12 @@ describe("loadConfig", () => {
   });
 
   it("takes scalars as the text that Pulumi hands over", () => {
-    const config = configOf({ endpointPort: "8443", tunnelPort: "8223", checks: "false", tailnetMtu: "1400" });
+    const config = configOf({
+      endpoint: { port: 8443 },
+      network: { tunnelPort: 8223 },
+      checks: "false",
+      tailnet: { mtu: 1400 },
+    });
     expect(config.endpoint.port).to.equal(8443);
     expect(config.tunnelPort).to.equal(8223);
     expect(config.checks).to.equal(false);
@@ -69,11 +74,17 @@ describe("loadConfig", () => {
   });
 
   it("takes the API's URL with a slash at its end", () => {
-    expect(configOf({ tailnetApi: "http://192.0.2.1:3340/" }).tailnet.api).to.equal("http://192.0.2.1:3340");
+    expect(configOf({ tailnet: { api: "http://192.0.2.1:3340/" } }).tailnet.api).to.equal("http://192.0.2.1:3340");
   });
 
   it("counts an empty text as not set, as the defaults of Pulumi.yaml have it", () => {
-    const config = configOf({ bundle: "", ciliumChart: "", hostProfile: "", tailnetAuthKeyFile: "", podCidr: "" });
+    const config = configOf({
+      bundle: "",
+      cilium: { chart: "" },
+      hostProfile: "",
+      tailnet: { authKeyFile: "" },
+      network: { podCidr: "" },
+    });
     expect(config).to.not.have.any.keys("bundle");
     expect(config.cilium).to.not.have.any.keys("chart");
     expect(config.podCidr).to.equal("10.50.0.0/16");
@@ -81,8 +92,7 @@ describe("loadConfig", () => {
 
   it("gives hosts the stack's SSH user and port where they name none", () => {
     const config = configOf({
-      sshUser: "admin",
-      sshPort: "2022",
+      ssh: { user: "admin", port: 2022 },
       ...withNode(0, { host: { address: "cp1.example.org", user: "pi", port: 22, hostKey: "ssh-ed25519 AAAAC3Nz" } }),
     });
     expect(config.nodes[0]?.host).to.deep.equal({
@@ -115,9 +125,9 @@ describe("loadConfig", () => {
     const { config, secrets } = load(
       {
         sshPrivateKey: undefined,
-        sshPrivateKeyFile: "~/.ssh/id_ed25519",
+        ssh: { privateKeyFile: "~/.ssh/id_ed25519" },
         tailnetAuthKey: undefined,
-        tailnetAuthKeyFile: "secret/authkey",
+        tailnet: { authKeyFile: "secret/authkey" },
         hostProfile: "lab/profile.yaml",
       },
       {
@@ -142,9 +152,9 @@ describe("loadConfig", () => {
   });
 
   it("warns of what is allowed but unwise", () => {
-    expect(load({ nodes: nodes.slice(1), kubernetesVersion: "1.38.0" }).warnings).to.deep.equal([
+    expect(load({ nodes: nodes.slice(1), kubernetes: { version: "1.38.0" } }).warnings).to.deep.equal([
       "nodes: 2 control planes survive no more failures than 1 would: etcd needs a majority. Use an odd number.",
-      "kubernetesVersion: 1.38.0 is newer than 1.37, the newest that this was tried with.",
+      "kubernetes.version: 1.38.0 is newer than 1.37, the newest that this was tried with.",
     ]);
   });
 });
@@ -223,103 +233,131 @@ describe("loadConfig refuses", () => {
     {
       what: "an unknown key",
       changes: { podCIDRs: "10.0.0.0/16" },
-      line: /^podCIDRs: there is no such key\. .* Did you mean podCidr\?$/,
+      line: /^podCIDRs: there is no such key\. .* Did you mean network\.podCidr\?$/,
     },
     {
       what: "a network with host bits",
-      changes: { podCidr: "10.50.3.0/16" },
-      line: /^podCidr: "10\.50\.3\.0\/16" is refused\. Allowed: .*; for this one write 10\.50\.0\.0\/16\./,
+      changes: { network: { podCidr: "10.50.3.0/16" } },
+      line: /^network\.podCidr: "10\.50\.3\.0\/16" is refused\. Allowed: .*; for this one write 10\.50\.0\.0\/16\./,
     },
     {
       what: "too small a service network",
-      changes: { serviceCidr: "10.96.0.0/29" },
-      line: /^serviceCidr: .* \/12 to \/28/,
+      changes: { network: { serviceCidr: "10.96.0.0/29" } },
+      line: /^network\.serviceCidr: .* \/12 to \/28/,
     },
     {
       what: "too large a service network",
-      changes: { serviceCidr: "10.0.0.0/8" },
-      line: /^serviceCidr: .* \/12 to \/28/,
+      changes: { network: { serviceCidr: "10.0.0.0/8" } },
+      line: /^network\.serviceCidr: .* \/12 to \/28/,
     },
     {
       what: "a pod network smaller than the nodes",
-      changes: { podCidr: "10.50.0.0/23" },
-      line: /^podCidr: .* a \/24 for each of the 4 nodes; this one has 2\./,
+      changes: { network: { podCidr: "10.50.0.0/23" } },
+      line: /^network\.podCidr: .* a \/24 for each of the 4 nodes; this one has 2\./,
     },
     {
       what: "pods and services in one network",
-      changes: { podCidr: "10.100.0.0/16" },
-      line: /^podCidr: "10\.100\.0\.0\/16" is refused\. Allowed: what does not overlap serviceCidr 10\.96\.0\.0\/12/,
+      changes: { network: { podCidr: "10.100.0.0/16" } },
+      line: /^network\.podCidr: "10\.100\.0\.0\/16" is refused\. Allowed: what does not overlap network\.serviceCidr 10\.96\.0\.0\/12/,
     },
     {
       what: "the endpoint among the pods",
-      changes: { endpoint: "10.50.0.1" },
-      line: /^endpoint: "10\.50\.0\.1" is refused\. Allowed: what does not overlap podCidr/,
+      changes: { endpoint: { address: "10.50.0.1" } },
+      line: /^endpoint\.address: "10\.50\.0\.1" is refused\. Allowed: what does not overlap network\.podCidr/,
     },
     {
       what: "an endpoint that is a host",
-      changes: { endpoint: "192.0.2.12" },
-      line: /^endpoint: .* does not overlap nodes\[1\]\.host\.address 192\.0\.2\.12/,
+      changes: { endpoint: { address: "192.0.2.12" } },
+      line: /^endpoint\.address: .* does not overlap nodes\[1\]\.host\.address 192\.0\.2\.12/,
     },
     {
       what: "pods in the tailnet's range",
-      changes: { podCidr: "100.96.0.0/16" },
-      line: /^podCidr: .* the tailnet's range 100\.64\.0\.0\/10/,
+      changes: { network: { podCidr: "100.96.0.0/16" } },
+      line: /^network\.podCidr: .* the tailnet's range 100\.64\.0\.0\/10/,
     },
     {
       what: "SSH over the tailnet",
       changes: withNode(0, { host: { address: "100.100.1.1" } }),
       line: /^nodes\[0\]\.host\.address: "100\.100\.1\.1" is refused\. .* leaves the tailnet on destroy/,
     },
-    { what: "a loopback endpoint", changes: { endpoint: "127.0.0.1" }, line: /^endpoint: .* loopback/ },
-    { what: "a name as endpoint", changes: { endpoint: "api.example.org" }, line: /^endpoint: .* an IPv4 address/ },
+    {
+      what: "a loopback endpoint",
+      changes: { endpoint: { address: "127.0.0.1" } },
+      line: /^endpoint\.address: .* loopback/,
+    },
+    {
+      what: "a name as endpoint",
+      changes: { endpoint: { address: "api.example.org" } },
+      line: /^endpoint\.address: .* an IPv4 address/,
+    },
     {
       what: "a version with v",
-      changes: { kubernetesVersion: "v1.36.3" },
-      line: /^kubernetesVersion: "v1\.36\.3" is refused\. Allowed: a version without v, 1\.35\.0 or newer/,
+      changes: { kubernetes: { version: "v1.36.3" } },
+      line: /^kubernetes\.version: "v1\.36\.3" is refused\. Allowed: a version without v, 1\.35\.0 or newer/,
     },
-    { what: "a version without patch", changes: { kubernetesVersion: "1.36" }, line: /^kubernetesVersion: "1\.36"/ },
-    { what: "a Kubernetes out of support", changes: { kubernetesVersion: "1.34.9" }, line: /^kubernetesVersion: / },
-    { what: "a Cilium that is too old", changes: { ciliumVersion: "1.14.3" }, line: /^ciliumVersion: .* 1\.15\.0/ },
-    { what: "a chart's URL", changes: { ciliumChart: "oci://x/y" }, line: /^ciliumChart: .* not a URL/ },
-    { what: "an API without a scheme", changes: { tailnetApi: "api.example.com" }, line: /^tailnetApi: .* a URL/ },
+    {
+      what: "a version without patch",
+      changes: { kubernetes: { version: "1.36" } },
+      line: /^kubernetes\.version: "1\.36"/,
+    },
+    {
+      what: "a Kubernetes out of support",
+      changes: { kubernetes: { version: "1.34.9" } },
+      line: /^kubernetes\.version: /,
+    },
+    {
+      what: "a Cilium that is too old",
+      changes: { cilium: { version: "1.14.3" } },
+      line: /^cilium\.version: .* 1\.15\.0/,
+    },
+    { what: "a chart's URL", changes: { cilium: { chart: "oci://x/y" } }, line: /^cilium\.chart: .* not a URL/ },
+    {
+      what: "an API without a scheme",
+      changes: { tailnet: { api: "api.example.com" } },
+      line: /^tailnet\.api: .* a URL/,
+    },
     {
       what: "an MTU below IPv6's least",
-      changes: { tailnetMtu: "1200" },
-      line: /^tailnetMtu: "1200" is refused\. Allowed: bytes from 1280 to 65535\./,
+      changes: { tailnet: { mtu: 1200 } },
+      line: /^tailnet\.mtu: 1200 is refused\. Allowed: bytes from 1280 to 65535\./,
     },
-    { what: "a tag without its prefix", changes: { tailnetTag: "k8s" }, line: /^tailnetTag: "k8s" .* tag:k8s/ },
-    { what: "a server that is no URL", changes: { tailnetLoginServer: "example.org" }, line: /^tailnetLoginServer: / },
+    { what: "a tag without its prefix", changes: { tailnet: { tag: "k8s" } }, line: /^tailnet\.tag: "k8s" .* tag:k8s/ },
+    {
+      what: "a server that is no URL",
+      changes: { tailnet: { loginServer: "example.org" } },
+      line: /^tailnet\.loginServer: /,
+    },
     { what: "a relative bundle", changes: { bundle: "bundle" }, line: /^bundle: "bundle" .* absolute path/ },
     {
       what: "a version of Tailscale with its v",
-      changes: { tailscaleVersion: "v1.102.5" },
-      line: /^tailscaleVersion: "v1\.102\.5" is refused\. Allowed: a version without v such as 1\.102\.5\./,
+      changes: { tailnet: { tailscaleVersion: "v1.102.5" } },
+      line: /^tailnet\.tailscaleVersion: "v1\.102\.5" is refused\. Allowed: a version without v such as 1\.102\.5\./,
     },
     {
       what: "a version of containerd beside a bundle",
-      changes: { bundle: "/opt/b", containerdVersion: "2.2.1" },
-      line: 'containerdVersion: "2.2.1" is refused. Allowed: nothing beside bundle, whose own version counts. Remove one of the two.',
+      changes: { bundle: "/opt/b", kubernetes: { containerdVersion: "2.2.1" } },
+      line: 'kubernetes.containerdVersion: "2.2.1" is refused. Allowed: nothing beside bundle, whose own version counts. Remove one of the two.',
     },
     {
       what: "a containerd that is too old for Kubernetes",
-      changes: { kubernetesVersion: "1.38.0", containerdVersion: "1.7.24" },
-      line: /^containerdVersion: "1\.7\.24" is refused\. Allowed: 2\.0 or newer, for Kubernetes 1\.38\.0\./,
+      changes: { kubernetes: { version: "1.38.0", containerdVersion: "1.7.24" } },
+      line: /^kubernetes\.containerdVersion: "1\.7\.24" is refused\. Allowed: 2\.0 or newer, for Kubernetes 1\.38\.0\./,
     },
     {
       what: "a drain of minus one second",
-      changes: { drainSeconds: -1 },
-      line: /^drainSeconds: "-1" is refused\. Allowed: seconds from 0 to 86400\./,
+      changes: { kubernetes: { drainSeconds: -1 } },
+      line: /^kubernetes\.drainSeconds: -1 is refused\. Allowed: seconds from 0 to 86400\./,
     },
     {
       what: "a snapshot that is nowhere",
-      changes: { restoreSnapshot: "one.db" },
-      line: /^restoreSnapshot: "one\.db" is refused\. Allowed: an absolute path on the hosts/,
+      changes: { kubernetes: { restoreSnapshot: "one.db" } },
+      line: /^kubernetes\.restoreSnapshot: "one\.db" is refused\. Allowed: an absolute path on the hosts/,
     },
     { what: "yes for true", changes: { checks: "yes" }, line: /^checks: "yes" is refused\. Allowed: true or false\./ },
     {
       what: "a Cilium value against the network",
-      changes: { ciliumValues: { ipam: { mode: "cluster-pool" } } },
-      line: /^ciliumValues\.ipam\.mode: "cluster-pool" is refused\. Allowed: "kubernetes" .*\. Remove it\./,
+      changes: { cilium: { values: { ipam: { mode: "cluster-pool" } } } },
+      line: /^cilium\.values\.ipam\.mode: "cluster-pool" is refused\. Allowed: "kubernetes" .*\. Remove it\./,
     },
   ];
   for (const { what, changes, line } of cases) {
@@ -336,7 +374,7 @@ describe("loadConfig refuses", () => {
 
   it("all of it at once, each in a line", () => {
     const problems = problemsOf({
-      podCidr: "x",
+      network: { podCidr: "x" },
       checks: "maybe",
       nodse: "[]",
       tailnetAuthKey: undefined,
@@ -347,7 +385,7 @@ describe("loadConfig refuses", () => {
       "tailnetAuthKey",
       "nodes[0].name",
       "nodes[0].role",
-      "podCidr",
+      "network.podCidr",
       "checks",
     ]);
     expect(problems.filter((line) => line.includes("\n"))).to.deep.equal([]);
@@ -392,7 +430,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a profile's Cilium value against the network",
       file: "ciliumValues: {MTU: 9000}",
-      line: /^hostProfile \(p\.yaml\): ciliumValues\.MTU: 9000 .* Change tailnetMtu instead\.$/,
+      line: /^hostProfile \(p\.yaml\): ciliumValues\.MTU: 9000 .* Change tailnet\.mtu instead\.$/,
     },
   ];
   for (const { what, file, line } of profileCases) {
@@ -413,14 +451,14 @@ describe("loadConfig, of secrets,", () => {
     },
     {
       what: "one that is given twice",
-      changes: { tailnetAuthKeyFile: "key" },
+      changes: { tailnet: { authKeyFile: "key" } },
       files: { key: authKey },
-      line: /^tailnetAuthKey: it is set, and tailnetAuthKeyFile too/,
+      line: /^tailnetAuthKey: it is set, and tailnet\.authKeyFile too/,
     },
     {
       what: "a file that is not there",
-      changes: { sshPrivateKey: undefined, sshPrivateKeyFile: "id" },
-      line: /^sshPrivateKeyFile: "id" cannot be read \(ENOENT\)/,
+      changes: { sshPrivateKey: undefined, ssh: { privateKeyFile: "id" } },
+      line: /^ssh\.privateKeyFile: "id" cannot be read \(ENOENT\)/,
     },
     {
       what: "a public key",
@@ -459,20 +497,20 @@ describe("loadConfig, of secrets,", () => {
     },
     {
       what: "an access token in a file that is not there",
-      changes: { tailnetApiKeyFile: "api" },
-      line: /^tailnetApiKeyFile: "api" cannot be read \(ENOENT\)/,
+      changes: { tailnet: { apiKeyFile: "api" } },
+      line: /^tailnet\.apiKeyFile: "api" cannot be read \(ENOENT\)/,
     },
     {
       what: "an access token that is given twice",
-      changes: { tailnetApiKey: apiKey, tailnetApiKeyFile: "api" },
+      changes: { tailnetApiKey: apiKey, tailnet: { apiKeyFile: "api" } },
       files: { api: apiKey },
-      line: /^tailnetApiKey: it is set, and tailnetApiKeyFile too/,
+      line: /^tailnetApiKey: it is set, and tailnet\.apiKeyFile too/,
     },
     {
       what: "an empty file",
-      changes: { tailnetAuthKey: undefined, tailnetAuthKeyFile: "k" },
+      changes: { tailnetAuthKey: undefined, tailnet: { authKeyFile: "k" } },
       files: { k: "\n" },
-      line: /^tailnetAuthKeyFile \(k\): it is empty/,
+      line: /^tailnet\.authKeyFile \(k\): it is empty/,
     },
   ];
   for (const { what, changes, files, line } of cases) {
@@ -486,7 +524,7 @@ describe("loadConfig, of secrets,", () => {
   it("takes an access token of the API, which may be missing", () => {
     expect(load().secrets).not.to.have.property("tailnetApiKey");
     expect(load({ tailnetApiKey: apiKey }).secrets.tailnetApiKey).to.equal(apiKey);
-    expect(load({ tailnetApiKeyFile: "api" }, { api: `${apiKey}\n` }).secrets.tailnetApiKey).to.equal(apiKey);
+    expect(load({ tailnet: { apiKeyFile: "api" } }, { api: `${apiKey}\n` }).secrets.tailnetApiKey).to.equal(apiKey);
   });
 
   it("takes an OpenSSH key without a passphrase", () => {
@@ -494,7 +532,11 @@ describe("loadConfig, of secrets,", () => {
   });
 
   it("quotes none, whatever else is wrong", () => {
-    const message = problemsOf({ tailnetAuthKye: authKey, podCidr: "x", sshUser: "?" }).join("\n");
+    const message = problemsOf({
+      tailnetAuthKye: authKey,
+      network: { podCidr: "x" },
+      ssh: { user: "?" },
+    }).join("\n");
     expect(message).to.not.contain(authKey).and.not.contain("bm90IGEga2V5");
   });
 });

@@ -30,7 +30,7 @@ describe("loadStackConfig", () => {
       {
         "tailkube:nodes": JSON.stringify(minimal.nodes),
         "tailkube:tailnetAuthKey": authKey,
-        "tailkube:sshPrivateKeyFile": "id",
+        "tailkube:ssh": JSON.stringify({ privateKeyFile: "id" }),
         "tailkube:tailnetApiKey": apiKey,
         "kubernetes:context": "not ours",
       },

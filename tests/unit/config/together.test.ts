@@ -34,18 +34,18 @@ describe("a config with several problems", () => {
       "a node of a wrong role, and pods around the host of another one",
       {
         nodes: withNodes({ 0: { role: "master" }, 1: { host: { address: "198.51.100.7" } } }),
-        podCidr: "198.51.0.0/16",
+        network: { podCidr: "198.51.0.0/16" },
       },
-      ["nodes[0].role", "podCidr"],
+      ["nodes[0].role", "network.podCidr"],
     ],
     [
       "two wrong nodes, and rules about the others",
       {
         nodes: withNodes({ 0: { role: "master" }, 1: "cp2", 3: { name: "cp3", host: { address: "100.64.0.7" } } }),
-        podCidr: "10.50.0.0/23",
-        endpoint: "192.0.2.13",
+        network: { podCidr: "10.50.0.0/23" },
+        endpoint: { address: "192.0.2.13" },
       },
-      ["nodes[0].role", "nodes[1]", "nodes[3].name", "nodes[3].host.address", "podCidr", "endpoint"],
+      ["nodes[0].role", "nodes[1]", "nodes[3].name", "nodes[3].host.address", "network.podCidr", "endpoint.address"],
     ],
     [
       "a wrong label, and a rule about the same node",
@@ -54,8 +54,11 @@ describe("a config with several problems", () => {
     ],
     [
       "a wrong kind of host, whose other keys nobody can judge",
-      { nodes: withNodes({ 3: { host: { kind: "vm", address: "100.64.0.7", size: 1 } } }), endpoint: "10.96.0.1" },
-      ["nodes[3].host.kind", "endpoint"],
+      {
+        nodes: withNodes({ 3: { host: { kind: "vm", address: "100.64.0.7", size: 1 } } }),
+        endpoint: { address: "10.96.0.1" },
+      },
+      ["nodes[3].host.kind", "endpoint.address"],
     ],
     [
       "workers alone, one with a wrong label",
@@ -80,7 +83,7 @@ describe("a config with several problems", () => {
     [
       "a mistyped key of ec2, and its network over the pods",
       { ec2: { ...ec2, vpcCidr: "10.50.0.0/16", zone: "a" } },
-      ["ec2.zone", "podCidr"],
+      ["ec2.zone", "network.podCidr"],
     ],
     [
       "a wrong element of a list, and a rule about its sound ones",
@@ -102,17 +105,17 @@ describe("a config with several problems", () => {
     ],
     [
       "a wrong bundle, and a version beside it",
-      { bundle: "bundle", containerdVersion: "2.2.1" },
-      ["bundle", "containerdVersion"],
+      { bundle: "bundle", kubernetes: { containerdVersion: "2.2.1" } },
+      ["bundle", "kubernetes.containerdVersion"],
     ],
     [
       "a wrong endpoint, which its password may be for",
       {
         mirrors: { registries: [{ name: "ghcr.io", endpoints: ["mirror"] }] },
         registryCredentials: "mirror a:b",
-        serviceCidr: "100.64.0.0/16",
+        network: { serviceCidr: "100.64.0.0/16" },
       },
-      ["mirrors.registries[0].endpoints[0]", "serviceCidr"],
+      ["mirrors.registries[0].endpoints[0]", "network.serviceCidr"],
     ],
     [
       "an authority that is not there, and a URL without TLS",
@@ -121,13 +124,13 @@ describe("a config with several problems", () => {
     ],
     [
       "a wrong level of security, and values of Cilium",
-      { security: { podSecurity: "high" }, ciliumValues: { MTU: 9000, ipv6: { enabled: true } } },
-      ["security.podSecurity", "ciliumValues.MTU", "ciliumValues.ipv6.enabled"],
+      { security: { podSecurity: "high" }, cilium: { values: { MTU: 9000, ipv6: { enabled: true } } } },
+      ["security.podSecurity", "cilium.values.MTU", "cilium.values.ipv6.enabled"],
     ],
     [
       "a wrong MTU, which a value of Cilium would have to be",
-      { tailnetMtu: "1000", ciliumValues: { MTU: 9000, devices: "eth0" } },
-      ["tailnetMtu", "ciliumValues.devices"],
+      { tailnet: { mtu: 1000 }, cilium: { values: { MTU: 9000, devices: "eth0" } } },
+      ["tailnet.mtu", "cilium.values.devices"],
     ],
     [
       "a profile with a mistyped key, and values of Cilium",
@@ -137,12 +140,23 @@ describe("a config with several problems", () => {
     ],
     [
       "no network of that name, in which nothing is missing and nothing too much",
-      { nodeNetwork: "wan", nodeCidr: "10.1.0.0/16", endpoint: "k8s.example.com", tailnetAuthKey: undefined },
+      {
+        nodeNetwork: "wan",
+        lan: { cidr: "10.1.0.0/16" },
+        endpoint: { address: "k8s.example.com" },
+        tailnetAuthKey: undefined,
+      },
       ["nodeNetwork"],
     ],
     [
       "a mistyped key, without which nothing is missing",
-      { nodeNetwork: "lan", nodeCidr: "192.0.2.0/24", endpont: "192.0.2.11", tailnetAuthKey: undefined, checks: "x" },
+      {
+        nodeNetwork: "lan",
+        lan: { cidr: "192.0.2.0/24" },
+        endpont: "192.0.2.11",
+        tailnetAuthKey: undefined,
+        checks: "x",
+      },
       ["endpont", "checks"],
     ],
     [
@@ -152,9 +166,9 @@ describe("a config with several problems", () => {
         registryCredentials: "h a:b",
         sshPrivateKey: undefined,
         hostProfile: "gone",
-        endpoint: "127.0.0.1",
+        endpoint: { address: "127.0.0.1" },
       },
-      ["mirrors", "sshPrivateKey", "hostProfile", "endpoint"],
+      ["mirrors", "sshPrivateKey", "hostProfile", "endpoint.address"],
     ],
   ];
   for (const [what, changes, keys, files] of cases) {
@@ -210,7 +224,11 @@ const touched = ({ keys, meant = [] }: Single) => [...keys.map(([path]) => path)
 
 function aboutOf({ about = [], changes, plain = [] }: WrongConfig): string[] {
   // A lan takes nothing that a tailnet does.
-  return [...about, ...plain, ...("nodeNetwork" in changes ? ["endpoint", "podRouting", "tailnetAuthKey"] : [])];
+  return [
+    ...about,
+    ...plain,
+    ...("nodeNetwork" in changes ? ["endpoint.address", "network.podRouting", "tailnetAuthKey"] : []),
+  ];
 }
 
 /** The problems of all of them in one config, and the lines of those that are not said. */

@@ -580,7 +580,7 @@ describe("founding in a tailnet where other devices advertise", () => {
 
   it("a part of the pod CIDR, or the endpoint, fails before anything is made or advertised, in one line", () => {
     for (const [route, said] of [
-      ["10.50.7.0/24", "d1 (100.64.1.1) has 10.50.7.0/24, which is in podCidr 10.50.0.0/16 of this stack"],
+      ["10.50.7.0/24", "d1 (100.64.1.1) has 10.50.7.0/24, which is in network.podCidr 10.50.0.0/16 of this stack"],
       ["10.200.0.1/32", "d1 (100.64.1.1) has 10.200.0.1/32, which is the endpoint of this stack"],
     ] as const) {
       for (const routing of ["native", "vxlan"]) {
@@ -590,7 +590,9 @@ describe("founding in a tailnet where other devices advertise", () => {
         expect(stderr).to.include(
           `has a route to this cluster's networks: ${said}. Nothing was founded or advertised.`,
         );
-        expect(stderr).to.include("change tailkube:endpoint or tailkube:podCidr, or take the route from that device");
+        expect(stderr).to.include(
+          "change tailkube:endpoint.address or tailkube:network.podCidr, or take the route from that device",
+        );
         expect(acts(root), "what was done").to.deep.equal([]);
         expect(logOf(root)).not.to.include("install_endpoint");
         expect(existsSync(`${root}/var/lib/tailkube/attempt`)).to.equal(false);
@@ -653,7 +655,7 @@ describe("founding in a tailnet where other devices advertise", () => {
     const seen = overlaps([{ HostName: hidden, DNSName: `${hidden}.`, routes: ["10.50.7.0/24"] }, { HostName: made }]);
     expect(seen).to.have.lengthOf(1);
     expect(seen[0]).to.match(
-      /^[A-Za-z0-9-]+ \(100\.64\.1\.1\) has 10\.50\.7\.0\/24, which is in podCidr 10\.50\.0\.0\/16 of this stack$/,
+      /^[A-Za-z0-9-]+ \(100\.64\.1\.1\) has 10\.50\.7\.0\/24, which is in network\.podCidr 10\.50\.0\.0\/16 of this stack$/,
     );
     expect(overlaps([{ DNSName: "", routes: ["10.50.7.0/24"] }])[0]).to.match(/^one without a name \(100\.64\.1\.1\)/);
   });

@@ -239,7 +239,7 @@ describe("drain", () => {
     expect(done.stderr).to.equal(
       "tailkube: node1: upgrade: not drained within 1 s, and uncordoned again. Left: default/web-1 (evicted, but it has not ended), " +
         "default/web-2 (The disruption budget web needs 2 healthy pods and has 2 currently), default/web-3 (the API does not answer). " +
-        "Give them more replicas, or room on other nodes, or delete them; tailkube:drainSeconds is the bound (0: no drain)\n",
+        "Give them more replicas, or room on other nodes, or delete them; tailkube:kubernetes.drainSeconds is the bound (0: no drain)\n",
     );
     expect({ unschedulable: done.is("unschedulable"), ours: done.is("ours") }).to.deep.equal({
       unschedulable: false,

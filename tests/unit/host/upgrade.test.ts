@@ -431,7 +431,7 @@ describe("lib/etcd.sh", () => {
     it("says what it lacks", () => {
       const root = temporaryFolder();
       expect(run(root, `etcd_restore ${root}/keep/one.db`).stderr).to.match(
-        /restoreSnapshot: there is no file \S+ on this host/,
+        /tailkube:kubernetes\.restoreSnapshot: there is no file \S+ on this host/,
       );
       write(`${root}/keep/one.db`, "snapshot");
       const { status, stderr } = run(

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { parse } from "yaml";
 import { removeTemporaryFolders, temporaryFolder, write } from "../host/bash";
 
 const here = join(__dirname, "../../../lab");
@@ -39,6 +40,7 @@ describe("lab/engine", () => {
       "jq",
       "rm",
       "dpkg",
+      "awk",
     ];
     ({ root, path } = labFolder(["engine", "env", "sources"], tools));
     write(join(root, "Pulumi.dev.yaml"), "config:\n  tailkube:which: the project's\n");
@@ -75,7 +77,7 @@ describe("lab/engine", () => {
     expect(project.stdout).to.match(/^pulumi up --yes --skip-preview /);
     expect(project.stdout).to.match(
       new RegExp(
-        `${salt}\nconfig:\n  tailkube:which: the project's\n  tailkube:bundle: /opt/.*\n  tailkube:ciliumChart: .*\n$`,
+        `${salt}\nconfig:\n  tailkube:which: the project's\n  tailkube:bundle: /opt/.*\n  tailkube:cilium:\n    chart: .*\n$`,
       ),
     );
     for (const verb of ["up", "preview", "refresh", "destroy"]) {
@@ -126,13 +128,18 @@ describe("lab/engine", () => {
 });
 
 describe("lab/sources", () => {
+  const stack = "config:\n  tailkube:kubernetes:\n    version: 1.37.2\n  tailkube:cilium:\n    version: 1.20.2\n";
   let root: string;
   let path: string;
 
   beforeEach(() => {
-    ({ root, path } = labFolder(["sources", "env"], ["bash", "dirname", "mkdir", "chmod", "sed", "cat", "rm", "dpkg"]));
-    write(join(root, "Pulumi.dev.yaml"), "config:\n  tailkube:kubernetesVersion: 1.37.2\n");
-    write(join(root, "lab/mirror/mirror"), '#!/bin/bash\n[ "$1" = config ] && echo "  tailkube:mirrors: {}"\n', 0o755);
+    ({ root, path } = labFolder(
+      ["sources", "env"],
+      ["bash", "dirname", "mkdir", "chmod", "sed", "cat", "rm", "dpkg", "awk"],
+    ));
+    write(join(root, "Pulumi.dev.yaml"), stack);
+    const more = "  tailkube:mirrors: {}\\n  tailkube:kubernetes:\\n    # why\\n    containerdVersion: 2.4.2\\n";
+    write(join(root, "lab/mirror/mirror"), `#!/bin/bash\n[ "$1" = config ] && printf '${more}'\n`, 0o755);
   });
 
   afterEach(removeTemporaryFolders);
@@ -154,7 +161,7 @@ describe("lab/sources", () => {
     const { stdout, stderr } = sources("choose");
     expect(stdout).to.match(/^sources: official: /);
     expect(stderr.match(/^sources: https:.*: HTTP (206|401)$/gm)).to.have.length(7);
-    expect(sources("config").stdout).to.equal("config:\n  tailkube:kubernetesVersion: 1.37.2\n");
+    expect(sources("config").stdout).to.equal(stack);
   });
 
   it("are the mirror where one of them does not, and each answer is said", () => {
@@ -171,7 +178,15 @@ describe("lab/sources", () => {
     }
     places(open);
     expect(sources("name"), "asked once").to.include({ stdout: "mirror\n", stderr: "" });
-    expect(sources("config").stdout).to.match(/\n {2}tailkube:mirrors: \{\}\n$/);
+    const { stdout } = sources("config");
+    expect(parse(stdout)).to.deep.equal({
+      config: {
+        "tailkube:kubernetes": { version: "1.37.2", containerdVersion: "2.4.2" },
+        "tailkube:cilium": { version: "1.20.2" },
+        "tailkube:mirrors": {},
+      },
+    });
+    expect(stdout).to.include("    # why\n");
   });
 
   it("are those in TAILKUBE_SOURCES, until the lab is removed", () => {

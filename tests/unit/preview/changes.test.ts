@@ -61,7 +61,7 @@ describe("Cilium and Kubernetes", () => {
     const problems = upgradeProblems(at, wanted("cp1"));
     expect(problems).to.have.lengthOf(1);
     expect(problems[0]).to.match(
-      /^ciliumVersion: "1\.20\.2" is refused\..*Upgrade one of the two in a run of its own\.$/,
+      /^cilium\.version: "1\.20\.2" is refused\..*Upgrade one of the two in a run of its own\.$/,
     );
     expect(upgradeProblems({ ...at, cilium: "1.20.2" }, wanted("cp1"))).to.deep.equal([]);
     expect(upgradeProblems({ ...at, kubernetes: "1.36.3" }, wanted("cp1"))).to.deep.equal([]);

@@ -21,7 +21,7 @@ describe("the plan for a pull request", () => {
   });
 
   it("of an upgrade", () => {
-    const wanted = configOf({ kubernetesVersion: "1.37.3" });
+    const wanted = configOf({ kubernetes: { version: "1.37.3" } });
     expectGolden("plan-upgrade.md", planMarkdown(planOf(wanted, afterRunOf(configOf())), wanted));
   });
 

@@ -126,13 +126,13 @@ describe("changes of the control planes", () => {
 });
 
 describe("restoreSnapshot", () => {
-  const restoring = { restoreSnapshot: "/root/one.db" };
+  const restoring = { kubernetes: { restoreSnapshot: "/root/one.db" } };
 
   it("is refused while a control plane of the cluster stays", () => {
     for (const changes of [["stays"], ["stays", "stays", "stays"], ["replaced", "replaced", "stays"]] as const) {
       const [first] = problemsOf(changes, restoring);
       expect(first, changes.join()).to.match(
-        /^restoreSnapshot: "\/root\/one\.db" is refused\. Allowed: no value while a control plane of the cluster stays \([^)]*\bcp\d\)\. Remove it: pulumi config rm tailkube:restoreSnapshot\./,
+        /^kubernetes\.restoreSnapshot: "\/root\/one\.db" is refused\. Allowed: no value while a control plane of the cluster stays \([^)]*\bcp\d\)\. Remove it: pulumi config rm --path tailkube:kubernetes\.restoreSnapshot\./,
       );
     }
   });

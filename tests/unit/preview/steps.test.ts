@@ -8,7 +8,9 @@ import { planOf } from "../../../preview/steps";
 import { upgradeProblems } from "../../../preview/version-changes";
 import { configOf, minimal } from "../config/fixtures";
 import { keyPair, onEc2 as fixtureOnEc2 } from "../components/hosts/ec2/fixtures";
-import { afterRunOf } from "../fixtures";
+import { renamedKeys } from "../../../model/renamed-keys";
+import { lastRun } from "../../../preview/last-run";
+import { afterRunOf, outputsOf } from "../fixtures";
 
 type Node = { name: string; role: string; host: Record<string, unknown>; labels?: Record<string, string> };
 const nodes = minimal.nodes as Node[];
@@ -34,7 +36,12 @@ describe("the plan", () => {
   });
 
   it("of a new cluster in a lan speaks neither of a tailnet nor of an endpoint on the nodes", () => {
-    const lan = { nodeNetwork: "lan", nodeCidr: "192.0.2.0/24", endpoint: "192.0.2.11", tailnetAuthKey: undefined };
+    const lan = {
+      nodeNetwork: "lan",
+      lan: { cidr: "192.0.2.0/24" },
+      endpoint: { address: "192.0.2.11" },
+      tailnetAuthKey: undefined,
+    };
     const does = planOf(configOf(lan), undefined).steps.map((step) => step.does);
     expect(does).to.include.members([
       ...["gets containerd and kubelet", "founds the cluster"],
@@ -50,7 +57,11 @@ describe("the plan", () => {
   });
 
   it("is empty for what no node notices", () => {
-    for (const changes of [{ checks: "false" }, { drainSeconds: "60" }, { operatorEndpoint: "endpoint" }]) {
+    for (const changes of [
+      { checks: "false" },
+      { kubernetes: { drainSeconds: 60 } },
+      { operatorEndpoint: "endpoint" },
+    ]) {
       expect(of(changes).steps, JSON.stringify(changes)).to.deep.equal([]);
     }
   });
@@ -65,7 +76,7 @@ describe("the plan", () => {
       members: members.map(({ name, role }) => ({ name, role })),
     };
     expect(
-      planOf(configOf({ tailscaleVersion: "1.102.5", nodes: change("w1", { identity: "2" }) }), old).steps,
+      planOf(configOf({ tailnet: { tailscaleVersion: "1.102.5" }, nodes: change("w1", { identity: "2" }) }), old).steps,
     ).to.deep.equal([]);
   });
 
@@ -109,7 +120,7 @@ describe("the plan", () => {
   });
 
   it("of an upgrade: one node after the other, control planes first, workers after all of them", () => {
-    const plan = of({ kubernetesVersion: "1.36.3" }, { kubernetesVersion: "1.35.4" });
+    const plan = of({ kubernetes: { version: "1.36.3" } }, { kubernetes: { version: "1.35.4" } });
     expect(changesOf(plan)).to.deep.equal(
       Object.fromEntries(["cp1", "cp2", "cp3", "w1"].map((name) => [name, "drained restarted"])),
     );
@@ -122,24 +133,30 @@ describe("the plan", () => {
 
   it("of an upgrade without drains, or of the only node, says that the pods stay", () => {
     const only = { nodes: nodes.slice(0, 1) };
-    for (const [wanted, before] of [
-      [{ drainSeconds: "0" }, {}],
-      [only, only],
+    for (const [changes, drain] of [
+      [{}, { drainSeconds: 0 }],
+      [only, {}],
     ]) {
-      const plan = of({ ...wanted, kubernetesVersion: "1.36.3" }, { ...before, kubernetesVersion: "1.36.1" });
+      const plan = of(
+        { ...changes, kubernetes: { ...drain, version: "1.36.3" } },
+        { ...changes, kubernetes: { version: "1.36.1" } },
+      );
       expect(changesOf(plan).cp1).to.equal("restarted");
       expect(plan.steps[0]?.disturbs).to.match(/^its pods, which stay on it; clients of its API server$/);
     }
   });
 
   it("of renewed certificates: control planes alone, and nothing is drained", () => {
-    const plan = of({ certificateRenewal: "2026-11-21" });
+    const plan = of({ kubernetes: { certificateRenewal: "2026-11-21" } });
     expect(order(plan)).to.deep.equal(["restart cp1", "restart cp2", "restart cp3", "finalize", "test"]);
     expect(changesOf(plan)).to.include({ cp1: "restarted", w1: "untouched" });
   });
 
   it("of other software on the nodes, but not of none named", () => {
-    for (const changes of [{ tailscaleVersion: "1.102.5" }, { containerdVersion: "2.2.1" }]) {
+    for (const changes of [
+      { tailnet: { tailscaleVersion: "1.102.5" } },
+      { kubernetes: { containerdVersion: "2.2.1" } },
+    ]) {
       expect(changesOf(of(changes)).w1, JSON.stringify(changes)).to.equal("drained restarted");
       expect(of({}, changes).steps, JSON.stringify(changes)).to.deep.equal([]);
     }
@@ -156,17 +173,17 @@ describe("the plan", () => {
   });
 
   it("of Cilium: its pods restart, no node does", () => {
-    const plan = of({ ciliumVersion: "1.21.0" });
+    const plan = of({ cilium: { version: "1.21.0" } });
     expect(order(plan)).to.deep.equal(["network", "finalize", "test"]);
     expect(plan.steps[0]?.does).to.equal("Cilium goes from 1.20.2 to 1.21.0");
-    expect(of({ ciliumValues: { hubble: { enabled: false } } }).steps[0]?.does).to.equal(
+    expect(of({ cilium: { values: { hubble: { enabled: false } } } }).steps[0]?.does).to.equal(
       "Cilium gets its changed values",
     );
   });
 
   it("of a cluster that has lost all control planes: the first founds it from the snapshot", () => {
     const lost = nodes.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
-    const plan = of({ nodes: lost, restoreSnapshot: "/root/one.db" });
+    const plan = of({ nodes: lost, kubernetes: { restoreSnapshot: "/root/one.db" } });
     expect(plan.steps.find(({ kind }) => kind === "init")?.does).to.match(/^founds the cluster from \/root\/one\.db;/);
     expect(changesOf(plan)).to.include({ cp1: "replaced", cp2: "replaced joined" });
   });
@@ -241,19 +258,38 @@ describe("changes that no run can make", () => {
   it("are those of what the cluster was made with", () => {
     for (const [key, value] of [
       ["clusterName", "other"],
-      ["endpoint", "10.201.0.1"],
-      ["endpointPort", "8443"],
-      ["podCidr", "10.52.0.0/16"],
-      ["serviceCidr", "10.112.0.0/12"],
-      ["podRouting", "vxlan"],
-      ["tailnetLoginServer", "https://headscale.example.com"],
-      ["tailnetTag", "tag:other"],
+      ["endpoint.address", "10.201.0.1"],
+      ["endpoint.port", "8443"],
+      ["network.podCidr", "10.52.0.0/16"],
+      ["network.serviceCidr", "10.112.0.0/12"],
+      ["network.podRouting", "vxlan"],
+      ["tailnet.loginServer", "https://headscale.example.com"],
+      ["tailnet.tag", "tag:other"],
     ] as const) {
-      expect(problems({ [key]: value }), key).to.have.lengthOf(1);
-      expect(problems({ [key]: value })[0]).to.match(
+      const [name, inner] = key.split(".") as [string, string?];
+      const changes = { [name]: inner === undefined ? value : { [inner]: value } };
+      expect(problems(changes), key).to.have.lengthOf(1);
+      expect(problems(changes)[0]).to.match(
         new RegExp(`^${key}: ".*" is refused\\. Allowed: .*, with which the cluster was made\\. Set that again`),
       );
     }
+  });
+
+  it("are those of what an older program has left, which has other names for keys", () => {
+    const old = Object.fromEntries(Object.entries(renamedKeys).map(([was, now]) => [now, was]));
+    const byOldKeys = (record: object) =>
+      Object.fromEntries(Object.entries(record).map(([key, value]) => [old[key] ?? key, value as unknown]));
+    const outputs = outputsOf(configOf({ kubernetes: { containerdVersion: "2.2.1" } }));
+    const { settings, software, ...others } = outputs.applied as Record<"settings" | "software", object>;
+    expect(byOldKeys(settings)).to.include.keys("podCidr", "tailnetTag");
+    const applied = { ...others, settings: byOldKeys(settings), software: byOldKeys(software) };
+    const last = lastRun({ ...outputs, applied })!;
+    const same = configOf({ kubernetes: { containerdVersion: "2.2.1" } });
+    expect(memberProblems(same, last)).to.deep.equal([]);
+    expect(planOf(same, last).steps).to.deep.equal([]);
+    expect(memberProblems(configOf({ network: { podCidr: "10.52.0.0/16" } }), last)[0]).to.match(
+      /^network\.podCidr: ".*" is refused\. Allowed: 10\.50\.0\.0\/16, with which the cluster was made\./,
+    );
   });
 
   it("are those of a node's role", () => {
@@ -267,17 +303,17 @@ describe("changes that no run can make", () => {
   it("are those that leave nobody to join", () => {
     const lost = nodes.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
     expect(problems({ nodes: lost })[0]).to.match(/^nodes: every control plane \(cp1, cp2, cp3\) would be replaced/);
-    expect(problems({ nodes: lost, restoreSnapshot: "/root/one.db" })).to.deep.equal([]);
+    expect(problems({ nodes: lost, kubernetes: { restoreSnapshot: "/root/one.db" } })).to.deep.equal([]);
   });
 
   it("are another machine during an upgrade, and a join while the only control plane restarts", () => {
-    expect(problems({ nodes: change("w1", { identity: "2" }) }, { kubernetesVersion: "1.36.1" })[0]).to.match(
+    expect(problems({ nodes: change("w1", { identity: "2" }) }, { kubernetes: { version: "1.36.1" } })[0]).to.match(
       /^nodes\[3\]\.name: "w1" is refused\. Allowed: a node that is not replaced while the cluster goes from Kubernetes 1\.36\.1/,
     );
     const small = [nodes[0], nodes[3]];
     const grown = [...small, { name: "w2", role: "worker", host: { address: "192.0.2.22" } }];
-    expect(problems({ nodes: grown, tailscaleVersion: "1.102.5" }, { nodes: small })[0]).to.match(
-      /^nodes\[2\]\.name: "w2" is refused\. .* while cp1, the only control plane, is restarted for a changed tailscaleVersion\./,
+    expect(problems({ nodes: grown, tailnet: { tailscaleVersion: "1.102.5" } }, { nodes: small })[0]).to.match(
+      /^nodes\[2\]\.name: "w2" is refused\. .* while cp1, the only control plane, is restarted for a changed tailnet\.tailscaleVersion\./,
     );
     expect(problems({ nodes: grown }, { nodes: small })).to.deep.equal([]);
   });
@@ -304,10 +340,12 @@ describe("any valid change of any valid cluster", () => {
   });
   const list = fc.uniqueArray(drawn, { minLength: 1, maxLength: 7, selector: ({ name }) => name });
   const versions = fc.record({
-    kubernetesVersion: fc.constantFrom("1.36.3", "1.36.3", "1.36.4"),
-    tailscaleVersion: fc.constantFrom("", "", "1.102.5"),
-    certificateRenewal: fc.constantFrom("", "", "now"),
-    drainSeconds: fc.constantFrom("300", "0"),
+    kubernetes: fc.record({
+      version: fc.constantFrom("1.36.3", "1.36.3", "1.36.4"),
+      certificateRenewal: fc.constantFrom("", "", "now"),
+      drainSeconds: fc.constantFrom(300, 0),
+    }),
+    tailnet: fc.record({ tailscaleVersion: fc.constantFrom("", "", "1.102.5") }),
   });
   type Drawn = { name: string; role: string; identity: string; labels: Record<string, string> };
   const configWith = (all: readonly Drawn[], rest: Record<string, unknown>): ClusterConfig =>

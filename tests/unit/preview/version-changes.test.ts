@@ -33,7 +33,7 @@ describe("upgradeProblems", () => {
         const [line, ...others] = problems(`1.${m}.${p}`, to);
         expect(others).to.deep.equal([]);
         expect(line).to.equal(
-          `kubernetesVersion: "${to}" is refused. Allowed: 1.${m}.${p}, which the cluster is at, to any 1.${m + 1}: ` +
+          `kubernetes.version: "${to}" is refused. Allowed: 1.${m}.${p}, which the cluster is at, to any 1.${m + 1}: ` +
             `Kubernetes goes one minor at a time. Upgrade to a 1.${m + 1} first.`,
         );
       }),
@@ -48,7 +48,7 @@ describe("upgradeProblems", () => {
         const [older, newer] = compareVersions(a, b) < 0 ? [a, b] : [b, a];
         const [line] = problems(newer, older);
         expect(line).to.match(
-          /^kubernetesVersion: .* is refused\..* Kubernetes knows no downgrade\. Set .* or newer\.$/,
+          /^kubernetes\.version: .* is refused\..* Kubernetes knows no downgrade\. Set .* or newer\.$/,
         );
         expect(line).to.include(`"${older}"`).and.include(`Set ${newer} or newer`);
       }),
@@ -67,7 +67,7 @@ describe("upgradeProblems", () => {
     expect(of("1.15.19", "1.16.0")).to.deep.equal([]);
     expect(of("1.16.0", "1.15.19")).to.deep.equal([]);
     expect(of("1.15.19", "1.17.2")).to.deep.equal([
-      'ciliumVersion: "1.17.2" is refused. Allowed: a version at most one minor away from 1.15.19, which the cluster is at. Go to a 1.16 first.',
+      'cilium.version: "1.17.2" is refused. Allowed: a version at most one minor away from 1.15.19, which the cluster is at. Go to a 1.16 first.',
     ]);
     expect(of("1.17.2", "1.15.19")[0]).to.match(/Go to a 1\.16 first\.$/);
   });

@@ -38,8 +38,8 @@ describe("an address in Tailscale's range that is not Tailscale's", () => {
     expect(preflightWarnings(all(own, eth1("100.128.0.1/24")), config)).to.deep.equal([]);
     const lan = configOf({
       nodeNetwork: "lan",
-      nodeCidr: "100.70.1.0/24",
-      endpoint: "100.70.1.5",
+      lan: { cidr: "100.70.1.0/24" },
+      endpoint: { address: "100.70.1.5" },
       tailnetAuthKey: undefined,
     });
     expect(preflightWarnings(all(carrier), lan)).to.deep.equal([]);
@@ -76,25 +76,25 @@ describe("networkProblems", () => {
     [
       "a network within the pods'",
       eth1("10.50.3.4/24"),
-      "cp1: podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 of its interface eth1. Choose another podCidr, one that is used " +
+      "cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 of its interface eth1. Choose another network.podCidr, one that is used " +
         "nowhere around the hosts.",
     ],
     [
       "a network around the endpoint",
       { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"], mtu: 1500 }] },
-      "cp1: endpoint 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint, one that is used " +
+      "cp1: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint.address, one that is used " +
         "nowhere around the hosts.",
     ],
     [
       "a network within the services'",
       { interfaces: [{ name: "docker0", addresses: ["10.97.0.1/24"], mtu: 1500 }] },
-      "cp1: serviceCidr 10.96.0.0/12 overlaps 10.97.0.1/24 of its interface docker0. Choose another serviceCidr, one that " +
+      "cp1: network.serviceCidr 10.96.0.0/12 overlaps 10.97.0.1/24 of its interface docker0. Choose another network.serviceCidr, one that " +
         "is used nowhere around the hosts.",
     ],
     [
       "LXC's bridge, which is not Cilium's",
       { interfaces: [{ name: "lxcbr0", addresses: ["10.50.3.1/24"], mtu: 1500 }] },
-      "cp1: podCidr 10.50.0.0/16 overlaps 10.50.3.1/24 of its interface lxcbr0. Choose another podCidr, one that is used " +
+      "cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.1/24 of its interface lxcbr0. Choose another network.podCidr, one that is used " +
         "nowhere around the hosts.",
     ],
   ];
@@ -108,7 +108,11 @@ describe("networkProblems", () => {
     const facts = goodFacts(eth1("10.0.0.1/8"));
     expect(
       networkProblems({ node: w1, facts }, config).map((line) => line.split(" ").slice(0, 3).join(" ")),
-    ).to.deep.equal(["w1: endpoint 10.200.0.1/32", "w1: podCidr 10.50.0.0/16", "w1: serviceCidr 10.96.0.0/12"]);
+    ).to.deep.equal([
+      "w1: endpoint.address 10.200.0.1/32",
+      "w1: network.podCidr 10.50.0.0/16",
+      "w1: network.serviceCidr 10.96.0.0/12",
+    ]);
   });
 });
 
@@ -121,8 +125,8 @@ describe("preflightReport", () => {
     expect(preflightReport(all(eth1("10.50.3.4/24"), {}, eth1("10.200.0.9/16")), config)).to.equal(
       [
         "The config does not fit the hosts. Nothing has been changed on any of them.",
-        "  - cp1: podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 of its interface eth1. Choose another podCidr, one that is used nowhere around the hosts.",
-        "  - cp3: endpoint 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface eth1. Choose another endpoint, one that is used nowhere around the hosts.",
+        "  - cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 of its interface eth1. Choose another network.podCidr, one that is used nowhere around the hosts.",
+        "  - cp3: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface eth1. Choose another endpoint.address, one that is used nowhere around the hosts.",
       ].join("\n"),
     );
   });
@@ -153,12 +157,12 @@ describe("preflightWarnings", () => {
   it("tell of a containerd that the next Kubernetes will not take", () => {
     expect(preflightWarnings(all({ containerd: "1.6.20" }), config, "2026-11-28")).to.deep.equal([
       `cp1: containerd 1.6.20 works with Kubernetes ${config.kubernetesVersion}, but its support ended on 2025-08-23, and Kubernetes ` +
-        "1.38 needs 2.x. Upgrade it: containerdVersion, or its package.",
+        "1.38 needs 2.x. Upgrade it: kubernetes.containerdVersion, or its package.",
     ]);
-    const changing = configOf({ containerdVersion: "2.4.2" });
+    const changing = configOf({ kubernetes: { containerdVersion: "2.4.2" } });
     expect(preflightWarnings(all({ containerd: "1.6.20" }), changing, "2026-11-28"), "it goes").to.deep.equal([]);
     expect(preflightWarnings(all({ containerd: "2.2.0" }), config, "2026-11-06")).to.deep.equal([]);
-    const older = configOf({ kubernetesVersion: "1.35.0" });
+    const older = configOf({ kubernetes: { version: "1.35.0" } });
     expect(preflightWarnings(all({ containerd: "1.7.28" }), older, "2026-09-30")).to.deep.equal([]);
     expect(preflightWarnings(all({ containerd: "2.2.0" }), older, "2026-11-07")).to.have.lengthOf(1);
   });

@@ -233,12 +233,12 @@ describe("requirements, as the facts script tests them", () => {
 
   it("leave another package's containerd alone, and refuse a version that would need its removal", () => {
     const docker = { containerd: "1.7.28", containerd_package: "containerd.io" };
-    const versioned = (containerdVersion: string) => configOf({ containerdVersion });
+    const versioned = (containerdVersion: string) => configOf({ kubernetes: { containerdVersion } });
     expect(problems(cp1, docker)).to.deep.equal([]);
     expect(problems(cp1, docker, versioned("1.7.28"))).to.deep.equal([]);
     expect(problems(cp1, docker, versioned("2.2.1"))).to.deep.equal([
-      "containerd is 1.7.28 of containerd.io, and containerdVersion 2.2.1 would replace it and remove what depends on it, such " +
-        "as Docker. Remove the config key containerdVersion, or upgrade it to that version.",
+      "containerd is 1.7.28 of containerd.io, and kubernetes.containerdVersion 2.2.1 would replace it and remove what depends on it, such " +
+        "as Docker. Remove the config key kubernetes.containerdVersion, or upgrade it to that version.",
     ]);
     expect(problems(cp1, { containerd: "1.6.20", containerd_package: "containerd" }, versioned("2.2.1"))).to.deep.equal(
       [],
@@ -259,22 +259,22 @@ describe("requirements, as the facts script tests them", () => {
   });
 
   it("ask for the endpoint's port where another one is declared", () => {
-    const other = configOf({ endpointPort: "7443" });
+    const other = configOf({ endpoint: { port: 7443 } });
     expect(problems(cp1, { listening: { "6443": "haproxy" } }, other)).to.deep.equal([]);
     expect(problems(cp1, { listening: { "7443": "haproxy" } }, other)[0]).to.match(/7443 \(haproxy\)/);
   });
 
   it("ask for the tunnel's port only where there is a tunnel, by UDP, on workers too", () => {
     const taken = { listening: { "8472/udp": "" } };
-    const vxlan = configOf({ podRouting: "vxlan" });
+    const vxlan = configOf({ network: { podRouting: "vxlan" } });
     expect(problems(cp1, taken)).to.deep.equal([]);
     expect(problems(cp1, taken, vxlan)).to.deep.equal([
       "these ports, which Kubernetes, etcd or Cilium need, are taken: 8472/udp (no process). Stop the process or move it, " +
-        "or, for 8472/udp, choose another tunnelPort.",
+        "or, for 8472/udp, choose another network.tunnelPort.",
     ]);
     expect(problems(w1, taken, vxlan)).to.have.lengthOf(1);
     expect(problems(cp1, { listening: { "8472": "web" } }, vxlan)).to.deep.equal([]);
-    expect(problems(cp1, taken, configOf({ podRouting: "vxlan", tunnelPort: "8223" }))).to.deep.equal([]);
+    expect(problems(cp1, taken, configOf({ network: { podRouting: "vxlan", tunnelPort: 8223 } }))).to.deep.equal([]);
   });
 
   it("let kubelet's own settings answer for cgroup v1 and swap, and kubeadm's for the kernel", () => {
@@ -289,13 +289,13 @@ describe("requirements, as the facts script tests them", () => {
   });
 
   it("want containerd 2 for Kubernetes 1.38", () => {
-    const next = configOf({ kubernetesVersion: "1.38.0" });
+    const next = configOf({ kubernetes: { version: "1.38.0" } });
     expect(problems(cp1, { containerd: "1.7.2" }, next)[0]).to.match(/Kubernetes 1\.38\.0 wants 2\.0 or newer/);
     expect(problems(cp1, { containerd: "2.0.1" }, next)).to.deep.equal([]);
   });
 
   describe("bundle", () => {
-    const bundled = configOf({ bundle: "/opt/bundle", kubernetesVersion: "1.36.3" });
+    const bundled = configOf({ bundle: "/opt/bundle", kubernetes: { version: "1.36.3" } });
     const present = { bundle_version: "1.36.3", bundle_arch: "x86_64" };
 
     it("is only looked for where the config names one", () => {
@@ -323,7 +323,12 @@ describe("requirements, as the facts script tests them", () => {
   it("have texts that bash takes as they are, whatever the host and the config", () => {
     const configs = [
       config,
-      configOf({ bundle: "/opt/a+b@c_d", podRouting: "vxlan", sshUser: "admin", kubernetesVersion: "1.37.0-rc.1" }),
+      configOf({
+        bundle: "/opt/a+b@c_d",
+        network: { podRouting: "vxlan" },
+        ssh: { user: "admin" },
+        kubernetes: { version: "1.37.0-rc.1" },
+      }),
       withProfile({ ignorePreflightErrors: ["SystemVerification"] }),
     ];
     for (const on of configs) {

@@ -14,8 +14,8 @@ export function keyPair(type: "ed25519" | "rsa" | "ecdsa" = "ed25519"): { privat
 export const inLan = ({ nodes }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> => ({
   nodes: (nodes as object[]).map((node, i) => (i === 0 ? { ...node, nodeIp: "10.20.64.10" } : node)),
   nodeNetwork: "lan",
-  nodeCidr: "10.20.0.0/16",
-  endpoint: "10.20.64.10",
+  lan: { cidr: "10.20.0.0/16" },
+  endpoint: { address: "10.20.64.10" },
   tailnetAuthKey: undefined,
 });
 

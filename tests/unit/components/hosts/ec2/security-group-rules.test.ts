@@ -91,14 +91,20 @@ describe("the security group", () => {
     const lan = inLan(stack);
 
     it("in a tailnet: for its own port, and for the API's", () => {
-      expect(of({ tunnelPort: "8473", endpointPort: "7443" })).to.deep.equal({ ...base, apiPort: 7443 });
+      expect(of({ network: { tunnelPort: 8473 }, endpoint: { port: 7443 } })).to.deep.equal({ ...base, apiPort: 7443 });
       for (const operatorEndpoint of ["tailnet", "endpoint"]) {
         expect(of({ operatorEndpoint }).apiFromOperator, operatorEndpoint).to.equal(false);
       }
     });
 
     it("in a lan: for the tunnel's port, and for the one that the API servers listen on", () => {
-      expect(of({ ...lan, tunnelPort: "8473", endpointPort: "443", apiServerPort: "7443" })).to.deep.equal({
+      expect(
+        of({
+          ...lan,
+          network: { tunnelPort: 8473 },
+          endpoint: { ...(lan.endpoint as object), port: 443, apiServerPort: 7443 },
+        }),
+      ).to.deep.equal({
         ...base,
         network: { kind: "lan", tunnelPort: 8473 },
         apiPort: 7443,
@@ -108,15 +114,15 @@ describe("the security group", () => {
 
     it("in a lan: for a balancer of the VPC, unless the endpoint is a node's own address", () => {
       const network = { kind: "lan", tunnelPort: 8472 };
-      expect(of({ ...lan, endpoint: "api.example.com" }).network).to.deep.equal({
+      expect(of({ ...lan, endpoint: { address: "api.example.com" } }).network).to.deep.equal({
         ...network,
         balancerCidr: "10.20.0.0/16",
       });
       const given = {
         ...lan,
         nodes: stack.nodes,
-        nodeCidr: "172.31.0.0/16",
-        endpoint: "172.31.9.9",
+        lan: { cidr: "172.31.0.0/16" },
+        endpoint: { address: "172.31.9.9" },
         ec2: { ...(stack.ec2 as object), vpcId: "vpc-0a", subnetIds: ["subnet-0a"] },
       };
       expect(of(given).network).to.deep.equal({ ...network, balancerCidr: "172.31.0.0/16" });

@@ -12,8 +12,8 @@ const sorted = (values: object) => stringify(values, { sortMapEntries: true });
 
 type Config = Parameters<typeof problems>[0];
 const contradictions = (config: Config, values: Record<string, unknown>) =>
-  problems(config, { values, path: ["ciliumValues"] }).map(problemLine);
-const bypasses = (config: Config, values: Record<string, unknown>, key = "ciliumValues") =>
+  problems(config, { values, path: ["cilium", "values"] }).map(problemLine);
+const bypasses = (config: Config, values: Record<string, unknown>, key = "cilium.values") =>
   problemsAround(config, { values, path: [key] }).map(problemLine);
 
 describe("Cilium's values", () => {
@@ -22,7 +22,11 @@ describe("Cilium's values", () => {
   });
 
   it("with pods tunnelled, from a bundle", () => {
-    const config = configOf({ podRouting: "vxlan", tunnelPort: "8223", bundle: "/opt/bundle", endpointPort: "8443" });
+    const config = configOf({
+      network: { podRouting: "vxlan", tunnelPort: 8223 },
+      bundle: "/opt/bundle",
+      endpoint: { port: 8443 },
+    });
     expectGolden("cilium-vxlan-bundle.yaml", sorted(ciliumValues({ config, nodeCount: 4 })));
   });
 
@@ -31,7 +35,12 @@ describe("Cilium's values", () => {
   });
 
   it("take effect in the run that changes them, one node at a time, in a tailnet as in a lan", () => {
-    const lan = { nodeNetwork: "lan", nodeCidr: "172.31.77.0/24", endpoint: "172.31.77.11", tailnetAuthKey: undefined };
+    const lan = {
+      nodeNetwork: "lan",
+      lan: { cidr: "172.31.77.0/24" },
+      endpoint: { address: "172.31.77.11" },
+      tailnetAuthKey: undefined,
+    };
     const underlay = { devices: ["eth1"], mtu: 1500 };
     for (const values of [
       ciliumValues({ config: configOf(), nodeCount: 3 }),
@@ -47,7 +56,7 @@ describe("Cilium's values", () => {
 
   it("merge the host profile's under the user's", () => {
     const config = {
-      ...configOf({ ciliumValues: { hubble: { enabled: true }, bpf: { mapDynamicSizeRatio: 0.01 } } }),
+      ...configOf({ cilium: { values: { hubble: { enabled: true }, bpf: { mapDynamicSizeRatio: 0.01 } } } }),
       hostProfile: { ...emptyHostProfile, ciliumValues: { hubble: { enabled: false, relay: { enabled: false } } } },
     };
     const values = ciliumValues({ config, nodeCount: 3 });
@@ -57,11 +66,11 @@ describe("Cilium's values", () => {
 
   it("leave pods the whole MTU of the tailnet, or what a tunnel leaves of it", () => {
     expect(podMtu(configOf())).to.equal(1280);
-    expect(podMtu(configOf({ podRouting: "vxlan", tailnetMtu: "1400" }))).to.equal(1350);
+    expect(podMtu(configOf({ network: { podRouting: "vxlan" }, tailnet: { mtu: 1400 } }))).to.equal(1350);
   });
 
   it("leave the config as it was", () => {
-    const config = configOf({ ciliumValues: { bpf: { a: 1 } } });
+    const config = configOf({ cilium: { values: { bpf: { a: 1 } } } });
     const before = structuredClone(config);
     ciliumValues({ config, nodeCount: 3 });
     expect(config).to.deep.equal(before);
@@ -88,15 +97,19 @@ describe("contradictions", () => {
     [
       "another device",
       { devices: "eth+" },
-      /^ciliumValues\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*. Remove it\./,
+      /^cilium\.values\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*. Remove it\./,
     ],
-    ["two devices", { devices: ["tailscale0", "eth0"] }, /^ciliumValues\.devices: \["tailscale0","eth0"\] is refused/],
-    ["another MTU", { MTU: 1500 }, /Change tailnetMtu instead\.$/],
-    ["a tunnel", { routingMode: "tunnel" }, /Change podRouting instead\.$/],
-    ["kube-proxy", { kubeProxyReplacement: false }, /^ciliumValues\.kubeProxyReplacement: false/],
-    ["no ipam at all", { ipam: null }, /^ciliumValues\.ipam: null is refused\. Allowed: "kubernetes" for ipam\.mode/],
-    ["masquerading in BPF", { bpf: { masquerade: true } }, /^ciliumValues\.bpf\.masquerade: true/],
-    ["another endpoint", { k8sServiceHost: "localhost" }, /Change endpoint instead\.$/],
+    [
+      "two devices",
+      { devices: ["tailscale0", "eth0"] },
+      /^cilium\.values\.devices: \["tailscale0","eth0"\] is refused/,
+    ],
+    ["another MTU", { MTU: 1500 }, /Change tailnet\.mtu instead\.$/],
+    ["a tunnel", { routingMode: "tunnel" }, /Change network\.podRouting instead\.$/],
+    ["kube-proxy", { kubeProxyReplacement: false }, /^cilium\.values\.kubeProxyReplacement: false/],
+    ["no ipam at all", { ipam: null }, /^cilium\.values\.ipam: null is refused\. Allowed: "kubernetes" for ipam\.mode/],
+    ["masquerading in BPF", { bpf: { masquerade: true } }, /^cilium\.values\.bpf\.masquerade: true/],
+    ["another endpoint", { k8sServiceHost: "localhost" }, /Change endpoint\.address instead\.$/],
   ];
   for (const [what, values, line] of cases) {
     it(`are found in ${what}`, () => {
@@ -108,7 +121,7 @@ describe("contradictions", () => {
 
   it("depend on the routing: the tunnel's port is free where there is no tunnel", () => {
     expect(contradictions(config, { tunnelPort: 1 })).to.deep.equal([]);
-    expect(contradictions(configOf({ podRouting: "vxlan" }), { tunnelPort: 1 })).to.have.lengthOf(1);
+    expect(contradictions(configOf({ network: { podRouting: "vxlan" } }), { tunnelPort: 1 })).to.have.lengthOf(1);
   });
 });
 
@@ -145,12 +158,12 @@ describe("bypasses", () => {
       extraEnv: [{ name: "CILIUM_ROUTING_MODE", value: "tunnel" }],
     };
     expect(bypasses(configOf(), values, "values")).to.deep.equal([
-      "values.extraConfig.mtu: mtu goes around MTU, which the cluster's network depends on. Not allowed here; change tailnetMtu instead.",
+      "values.extraConfig.mtu: mtu goes around MTU, which the cluster's network depends on. Not allowed here; change tailnet.mtu instead.",
       "values.extraConfig.ipam: ipam goes around ipam.mode, which the cluster's network depends on. Not allowed here; remove it.",
       "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, for the cluster is IPv4 only. Remove it.",
       "values.extraArgs[0]: devices goes around devices, which the cluster's network depends on. Not allowed here; remove it.",
       "values.extraArgs[2]: auto-direct-node-routes goes around autoDirectNodeRoutes, which the cluster's network depends on. Not allowed here; remove it.",
-      "values.extraEnv[0]: routing-mode goes around routingMode, which the cluster's network depends on. Not allowed here; change podRouting instead.",
+      "values.extraEnv[0]: routing-mode goes around routingMode, which the cluster's network depends on. Not allowed here; change network.podRouting instead.",
     ]);
   });
 
@@ -166,7 +179,7 @@ describe("bypasses", () => {
       ["vxlan", vxlan],
     ] as const) {
       const extraConfig = Object.fromEntries(all.map((name) => [name, "x"]));
-      expect(bypasses(configOf({ podRouting }), { extraConfig }), podRouting).to.have.lengthOf(all.length);
+      expect(bypasses(configOf({ network: { podRouting } }), { extraConfig }), podRouting).to.have.lengthOf(all.length);
     }
   });
 });

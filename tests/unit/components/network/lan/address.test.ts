@@ -15,7 +15,7 @@ const machine = (last: number, changes: Partial<Nics[number]> = {}): Nics => [
 ];
 
 const lan = (changes: Record<string, unknown> = {}) =>
-  configOf({ nodeNetwork: "lan", nodeCidr: "172.31.77.0/24", endpoint: "172.31.77.11", ...changes });
+  configOf({ nodeNetwork: "lan", lan: { cidr: "172.31.77.0/24" }, endpoint: { address: "172.31.77.11" }, ...changes });
 
 /** Four such machines as cp1, cp2, cp3 and w1, of which some differ. */
 function hosts(config = lan(), ...nics: (Nics | undefined)[]) {
@@ -45,12 +45,15 @@ describe("the node IP in a lan", () => {
       { name: "enp3s0", addresses: ["172.31.77.11/24"], mtu: 9000 },
     ];
     for (const nodeInterface of ["enp3s0", "enp+"]) {
-      const found = addressOf(lan({ nodeCidr: undefined, nodeInterface }), nics);
+      const found = addressOf(lan({ lan: { cidr: undefined, interface: nodeInterface } }), nics);
       expect(found).to.include({ address: "172.31.77.11", mtu: 9000, device: nodeInterface });
     }
-    expect(addressOf(lan({ nodeCidr: undefined, nodeInterface: "en+" }), nics)).to.equal(undefined);
+    expect(addressOf(lan({ lan: { cidr: undefined, interface: "en+" } }), nics)).to.equal(undefined);
     // Both together; and Cilium is not given a pattern that means another interface, too.
-    expect(addressOf(lan({ nodeInterface: "en+" }), nics)).to.include({ interface: "enp3s0", device: "enp3s0" });
+    expect(addressOf(lan({ lan: { cidr: "172.31.77.0/24", interface: "en+" } }), nics)).to.include({
+      interface: "enp3s0",
+      device: "enp3s0",
+    });
   });
 
   it("is what a node says for itself, whatever is said for all", () => {
@@ -62,8 +65,8 @@ describe("the node IP in a lan", () => {
 
   it("is never the balancer's, unless there is no other", () => {
     const nics = machine(11, { addresses: ["172.31.77.11/24", "172.31.77.100/24"] });
-    expect(addressOf(lan({ endpoint: "172.31.77.100" }), nics)?.address).to.equal("172.31.77.11");
-    expect(addressOf(lan({ endpoint: "172.31.77.11" }), machine(11))?.address).to.equal("172.31.77.11");
+    expect(addressOf(lan({ endpoint: { address: "172.31.77.100" } }), nics)?.address).to.equal("172.31.77.11");
+    expect(addressOf(lan({ endpoint: { address: "172.31.77.11" } }), machine(11))?.address).to.equal("172.31.77.11");
   });
 
   it("is none of the cluster's own, of the loopback or of link-local use", () => {
@@ -84,7 +87,7 @@ describe("hosts that a lan does not fit", () => {
 
   it("are none where all is well", () => {
     expect(problems([])).to.deep.equal([]);
-    expect(problems([], { podRouting: "native" })).to.deep.equal([]);
+    expect(problems([], { network: { podRouting: "native" } })).to.deep.equal([]);
   });
 
   const cases: [string, (Nics | undefined)[], Record<string, unknown>, RegExp][] = [
@@ -92,13 +95,13 @@ describe("hosts that a lan does not fit", () => {
       "no address",
       [undefined, machine(12, { addresses: ["172.31.78.12/24"] })],
       {},
-      /^cp2: none of its addresses is in nodeCidr 172\.31\.77\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.78\.12 on eth1\. Correct that, or name .* nodeIp\.$/,
+      /^cp2: none of its addresses is in lan\.cidr 172\.31\.77\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.78\.12 on eth1\. Correct that, or name .* nodeIp\.$/,
     ],
     [
       "more than one",
       [machine(11, { addresses: ["172.31.77.14/24", "172.31.77.15/24"] })],
       {},
-      /^cp1: 172\.31\.77\.14 on eth1, 172\.31\.77\.15 on eth1 are in nodeCidr 172\.31\.77\.0\/24, and one is to be the node IP\./,
+      /^cp1: 172\.31\.77\.14 on eth1, 172\.31\.77\.15 on eth1 are in lan\.cidr 172\.31\.77\.0\/24, and one is to be the node IP\./,
     ],
     [
       "a small MTU",
@@ -106,12 +109,17 @@ describe("hosts that a lan does not fit", () => {
       {},
       /^w1: the MTU of eth1 is 1200 bytes; wanted are 1280 or more\./,
     ],
-    ["a worker at the endpoint", [], { endpoint: "172.31.77.21" }, /^w1: the endpoint 172\.31\.77\.21 is its address/],
+    [
+      "a worker at the endpoint",
+      [],
+      { endpoint: { address: "172.31.77.21" } },
+      /^w1: the endpoint 172\.31\.77\.21 is its address/,
+    ],
     [
       "another network segment, with routed pods",
       [undefined, undefined, undefined, machine(0, { addresses: ["172.31.76.5/25"] })],
-      { nodeCidr: "172.31.76.0/23", podRouting: "native" },
-      /^w1: its address 172\.31\.76\.5 is in 172\.31\.76\.0\/25, that of cp1 in 172\.31\.77\.0\/24; podRouting native wants/,
+      { lan: { cidr: "172.31.76.0/23" }, network: { podRouting: "native" } },
+      /^w1: its address 172\.31\.76\.5 is in 172\.31\.76\.0\/25, that of cp1 in 172\.31\.77\.0\/24; network\.podRouting native wants/,
     ],
   ];
   for (const [what, nics, changes, line] of cases) {
@@ -123,7 +131,10 @@ describe("hosts that a lan does not fit", () => {
   }
 
   it("are named: the NAT of virtual machines, with the same address everywhere", () => {
-    const found = problems([], { nodeCidr: undefined, nodeInterface: "eth0", endpoint: "lan.example.com" });
+    const found = problems([], {
+      lan: { cidr: undefined, interface: "eth0" },
+      endpoint: { address: "lan.example.com" },
+    });
     // Each with each other before it.
     expect(found).to.have.lengthOf(6);
     expect(found[0]).to.match(/^cp2: eth0 has 10\.0\.2\.15, and so has eth0 of cp1, as behind a NAT/);

@@ -1,0 +1,79 @@
+/** The groups of a stack's config that name addresses: `lan`, `endpoint` and `network`. */
+import { z } from "zod";
+import { choice, group, key, network, port, yesOrNo } from "./fields";
+import { interfacePattern, isHostAddress } from "./node";
+
+export const defaultPodCidr = "10.50.0.0/16";
+const defaultServiceCidr = "10.96.0.0/12";
+
+export const lanSchema = key(
+  group(
+    {
+      cidr: key(network(1, 30, "192.168.1.0/24").optional(), "The IPv4 network of the node addresses."),
+      interface: key(
+        interfacePattern().optional(),
+        "The interface with the node address. A name, or a prefix followed by a plus sign.",
+      ),
+      checksumOffload: key(
+        yesOrNo().default(true),
+        "Whether the nodes' interfaces may leave checksums to their NICs. false turns the offload off.",
+      ),
+    },
+    "{ cidr: 192.168.1.0/24 }",
+  ),
+  "How the program finds the nodes' addresses, with nodeNetwork lan.",
+  { title: "LanArgs", examples: [{ cidr: "192.168.1.0/24" }, { interface: "enp+", checksumOffload: false }] },
+);
+
+export const endpointSchema = key(
+  group(
+    {
+      // A name is for a lan alone; see config/rules/lan.ts.
+      address: key(
+        z
+          .string({ error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
+          .refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
+          .optional(),
+        "Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and " +
+          "advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load " +
+          "balancer; required.",
+      ),
+      port: key(port().default(6443), "Port of the API at the endpoint."),
+      apiServerPort: key(
+        port().default(6443),
+        "With nodeNetwork lan, the port of the API servers behind a load balancer at the endpoint's port. In a tailnet, both ports are " +
+          "the same.",
+      ),
+    },
+    "{ address: 10.200.0.1 }",
+  ),
+  "Where nodes and clients reach the API.",
+  { title: "EndpointArgs", examples: [{ address: "10.200.0.1" }, { address: "k8s.example.com", port: 443 }] },
+);
+
+export const networkSchema = key(
+  group(
+    {
+      // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
+      // /24 a node: PodSubnetNodeMaskMaxDiff = 16.
+      podCidr: key(
+        network(8, 24, defaultPodCidr).default(defaultPodCidr),
+        "IPv4 network of all pods. Each node gets a /24 of it.",
+      ),
+      // MaximumBitsForServiceSubnet = 20, MinimumAddressesInServiceSubnet = 10.
+      serviceCidr: key(
+        network(12, 28, defaultServiceCidr).default(defaultServiceCidr),
+        "IPv4 network of the services.",
+      ),
+      podRouting: key(
+        choice(["native", "vxlan"]).optional(),
+        "How pods reach pods on other nodes. native (pod networks are routes, in a tailnet the tailnet's) or vxlan (a tunnel, much slower " +
+          "over a tailnet). Default: native in a tailnet, vxlan in a LAN.",
+      ),
+      tunnelPort: key(port().default(8472), "UDP port of the tunnel with podRouting vxlan."),
+    },
+    `{ podCidr: ${defaultPodCidr} }`,
+  ),
+  "Networks of pods and services.",
+  { title: "NetworkArgs", examples: [{ podCidr: "10.51.0.0/16", serviceCidr: "10.97.0.0/16" }] },
+);

@@ -1,0 +1,69 @@
+/**
+ * The secrets of a stack's config. Each is a key of its own, beside the groups: the engine encrypts single values in an object, too,
+ * but tells the program of whole keys alone which are encrypted. A secret in plain beside an encrypted one in the same group
+ * could not be told from it.
+ */
+import { z } from "zod";
+import { key } from "./fields";
+
+const secret = (words: string) => key(z.string().optional(), words, { isInput: true });
+
+/** The group, and the key in it, that names a file with the secret instead. */
+export const secretFiles = {
+  tailnetAuthKey: ["tailnet", "authKeyFile"],
+  tailnetControlPlaneAuthKey: ["tailnet", "controlPlaneAuthKeyFile"],
+  tailnetApiKey: ["tailnet", "apiKeyFile"],
+  tailnetOauthClientSecret: ["tailnet", "oauthClientSecretFile"],
+  sshPrivateKey: ["ssh", "privateKeyFile"],
+  registryCredentials: ["mirrors", "registryCredentialsFile"],
+} as const;
+
+/** What names the files, of a stack's config. */
+type Groups = {
+  [K in SecretKey as (typeof secretFiles)[K][0]]: Partial<Record<(typeof secretFiles)[K][1], string>>;
+};
+
+export type SecretKey = keyof typeof secretFiles;
+
+export const isSecretKey = (name: string): name is SecretKey => Object.hasOwn(secretFiles, name);
+
+/** `tailnet.authKeyFile`, of tailnetAuthKey. */
+export const fileKeyOf = (name: SecretKey): string => secretFiles[name].join(".");
+
+/** The file that is named for a secret. */
+export function fileOf(values: Groups, name: SecretKey): string | undefined {
+  const [groupName, fileKey] = secretFiles[name];
+  return values[groupName][fileKey as keyof Groups[typeof groupName]];
+}
+
+/** Where in a group a secret would be, were it no key of its own: `tailnet.authKey`. */
+export const misplacedSecrets: ReadonlyMap<string, SecretKey> = new Map(
+  Object.entries(secretFiles).map(([name, path]) => [path.join(".").replace(/File$/, ""), name as SecretKey]),
+);
+
+export const tailnetSecrets = {
+  tailnetAuthKey: secret(
+    "Auth key of the tailnet, tagged and not ephemeral. A secret; or name its file in tailnet.authKeyFile. Without a key, the " +
+      "program creates one for each node with Tailscale's API.",
+  ),
+  tailnetControlPlaneAuthKey: secret(
+    "Auth key of the control planes, with both tags. Required with tailnet.controlPlaneTag, unless the program creates the keys. " +
+      "A secret; or name its file in tailnet.controlPlaneAuthKeyFile.",
+  ),
+  tailnetApiKey: secret(
+    "Access token of the tailnet's API. With it, the program deletes the devices of removed nodes; without it, they stay in the " +
+      "list. A secret; or name its file in tailnet.apiKeyFile.",
+  ),
+  tailnetOauthClientSecret: secret(
+    "The OAuth client's secret. A secret; or name its file in tailnet.oauthClientSecretFile.",
+  ),
+};
+
+export const sshPrivateKey = secret(
+  "Private SSH key for all hosts, without a passphrase. A secret; or name its file in ssh.privateKeyFile.",
+);
+
+export const registryCredentials = secret(
+  "For mirrors.registries, one line per server that requires a password, HOST[:PORT] USER:PASSWORD. A secret; or name its file in " +
+    "mirrors.registryCredentialsFile.",
+);

@@ -1,0 +1,66 @@
+/** The groups of a stack's config that name software and what becomes of it: `kubernetes` and `cilium`. */
+import { defaultVersions, oldestKubernetesMinor } from "../../model/releases";
+import { anyText, freeForm, group, hostPath, key, release, text, version, wholeNumber } from "./fields";
+
+/** Oldest Cilium minor (of 1.x) whose chart has the values that components/network/cilium/values.ts sets. */
+export const oldestCiliumMinor = 15;
+
+export const kubernetesSchema = key(
+  group(
+    {
+      version: key(
+        version(oldestKubernetesMinor, defaultVersions.kubernetes).default(defaultVersions.kubernetes),
+        "Kubernetes version, without v.",
+      ),
+      containerdVersion: key(
+        release("2.2.1").optional(),
+        "containerd version on the hosts, without v. Default: the installed version, or the newest containerd.io package from " +
+          "download.docker.com if none is installed; with a bundle, the bundle's version.",
+      ),
+      certificateRenewal: key(
+        anyText("a text such as today's date").default(""),
+        "Any text, such as today's date. Changing it renews the control planes' certificates.",
+      ),
+      drainSeconds: key(
+        wholeNumber(0, 86400, "seconds").default(300),
+        "Time limit in seconds for draining a node before it is upgraded or removed. 0 means no drain.",
+      ),
+      restoreSnapshot: key(
+        hostPath("/var/lib/tailkube/snapshots/auto-20260131T120000Z-1.36.3.db").optional(),
+        "Absolute path of an etcd snapshot on the first control plane. If no control plane of the cluster is left, the program restores " +
+          "the cluster from it.",
+      ),
+    },
+    `{ version: ${defaultVersions.kubernetes} }`,
+  ),
+  "Kubernetes on the nodes, and how it is upgraded.",
+  {
+    title: "KubernetesArgs",
+    examples: [{ version: defaultVersions.kubernetes, drainSeconds: 600, certificateRenewal: "2026-11-28" }],
+  },
+);
+
+export const ciliumSchema = key(
+  group(
+    {
+      version: key(
+        version(oldestCiliumMinor, defaultVersions.cilium).default(defaultVersions.cilium),
+        "Version of the Cilium chart, without v.",
+      ),
+      chart: key(
+        text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
+        "Path of a Cilium chart on this machine, instead of the one at https://helm.cilium.io.",
+      ),
+      values: key(
+        freeForm("an object of values of the Cilium chart").default({}),
+        "Values of the Cilium chart, merged over the program's own.",
+      ),
+    },
+    `{ version: ${defaultVersions.cilium} }`,
+  ),
+  "Cilium, the pods' network.",
+  {
+    title: "CiliumArgs",
+    examples: [{ version: defaultVersions.cilium, values: { hubble: { relay: { enabled: true } } } }],
+  },
+);
