@@ -26,7 +26,7 @@ const oneWay = floors.map((floor, i) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ["node_modules/**", "lab/.state/**"] },
+  { ignores: ["node_modules/**", "lab/.state/**", "dist/**"] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

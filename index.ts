@@ -1,8 +1,11 @@
 import { Cluster } from "./components/cluster/cluster";
 import { lastOutputs } from "./preview/previous-outputs";
 import { loadStackConfig } from "./config/stack";
+import { setProjectFolder } from "./model/project";
 
-const cluster = new Cluster("cluster", loadStackConfig(), lastOutputs());
+// Pulumi.yaml's `main` is in program/.
+setProjectFolder("..");
+const cluster = new Cluster("cluster", loadStackConfig(), lastOutputs);
 
 /** Administrator's kubeconfig by the endpoint, for machines that are in the tailnet. */
 export const kubeconfig = cluster.kubeconfig;

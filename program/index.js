@@ -14,7 +14,7 @@ const { buildSync } = require("esbuild");
 
 const root = join(__dirname, "..");
 /** Folders without a part of the program. */
-const others = new Set(["bench", "docs", "examples", "lab", "node_modules", "policy", "tests"]);
+const others = new Set(["bench", "build", "dist", "docs", "examples", "lab", "node_modules", "policy", "tests"]);
 
 /** The program's files with the JavaScript that comes of them, or with the source map of that. */
 function compile(what = ".js") {

@@ -37,7 +37,8 @@ if published; then
 else
     # The provenance is of this repository.
     npm pkg set "repository.type=git" "repository.url=git+$GITHUB_SERVER_URL/$GITHUB_REPOSITORY.git"
-    npm publish --provenance --access public
+    npm run package
+    npm publish ./dist --provenance --access public
 fi
 
 releases=$(gh api --paginate "repos/$GITHUB_REPOSITORY/releases" --jq '.[].tag_name')

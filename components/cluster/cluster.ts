@@ -1,3 +1,4 @@
+import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../../model/stack-config";
 import { reported } from "../../model/report";
@@ -14,6 +15,7 @@ import type { Applied } from "../../preview/last-run";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
 import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
+import { ClusterMemory } from "./last-run";
 import { ClusterOnline } from "./online";
 import { declarePeers } from "./peers";
 import { makeAuthorities } from "../kubernetes/authorities";
@@ -60,26 +62,31 @@ export class Cluster extends pulumi.ComponentResource {
   /** The rest of it. */
   public readonly applied: pulumi.Output<Applied>;
 
-  constructor(
-    name: string,
-    { config, secrets }: StackConfig,
-    last: LastOutputs,
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  private readonly finalized: pulumi.Resource;
+  private readonly name: string;
+  private ownProvider?: Provider;
+
+  /** @param former makes what is read of the last run while the stack has no memory of its own. */
+  constructor(name: string, declared: StackConfig, former?: () => LastOutputs, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:cluster:Cluster", name, {}, opts);
+    this.name = name;
+    const last = new ClusterMemory(name, former, { parent: this });
+    const { config, secrets } = declared;
+    const prefix = declared.prefix ?? "";
+    const known = declared.known ?? pulumi.output(config);
     const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
-    const mayBegin = checkChange(config, last, this);
+    const mayBegin = checkChange(known, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
-      mayBegin.apply(() => checkMachines(config, last, hostKeys));
-    const hosts = makeHosts(config, secrets.sshPrivateKey, areCertain, { parent: this, dependsOn: mayBegin });
+      mayBegin.apply(() => checkMachines(known, last, hostKeys));
+    const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });
     // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good. Nothing is changed on
     // any host before all are known to be fit.
-    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), mayBegin]).apply(([facts]) => {
-      const all = facts.map((f, i) => ({ node: config.nodes[i]!, facts: f }));
-      const report = preflightReport(all, config);
+    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), known, mayBegin]).apply(([facts, now]) => {
+      const all = facts.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
+      const report = preflightReport(all, now);
       if (report !== undefined) throw reported(report);
-      for (const warning of preflightWarnings(all, config)) void pulumi.log.warn(warning, this);
+      for (const warning of preflightWarnings(all, now)) void pulumi.log.warn(warning, this);
       return hosts[0]!.factsScript;
     });
 
@@ -96,16 +103,16 @@ export class Cluster extends pulumi.ComponentResource {
     const approval = config.tailnet.routeApproval;
     const api =
       !isLan && (secrets.tailnetAuthKey === undefined || approval !== "none")
-        ? new TailnetApi("tailnet", { config, secrets }, { parent: this })
+        ? new TailnetApi(`${prefix}tailnet`, { config, secrets }, { parent: this })
         : undefined;
-    const resources = new OrderedResources(orderOf(config), this, (node) => hosts[config.nodes.indexOf(node)]!);
+    const resources = new OrderedResources(orderOf(config), this, (node) => hosts[config.nodes.indexOf(node)]!, prefix);
     config.nodes.forEach((node, i) => {
       resources.make(node.host.kind === "ec2" ? "instance" : "cleanup", node, () => hosts[i]!.end);
       resources.make("facts", node, () => hosts[i]!.factsScript);
     });
     resources.make("fit", undefined, () => checked);
     resources.make("policy", undefined, () => api?.policy);
-    const prepared = prepareNodes({ config, secrets, hosts, api }, resources);
+    const prepared = prepareNodes({ ...declared, hosts, api }, resources);
     const of = (node: NodeConfig) => prepared[config.nodes.indexOf(node)]!;
 
     const coordinator = of(controlPlanes(config.nodes)[0]!);
@@ -141,7 +148,7 @@ export class Cluster extends pulumi.ComponentResource {
     const cilium = resources.make(
       "cilium",
       undefined,
-      (_, opts) => new Cilium("cilium", { config, underlay, kubeconfig: this.directKubeconfig }, opts),
+      (_, opts) => new Cilium(`${prefix}cilium`, { config, underlay, kubeconfig: this.directKubeconfig }, opts),
     );
     const members = prepared.map(({ member }) => member);
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
@@ -149,6 +156,7 @@ export class Cluster extends pulumi.ComponentResource {
     const finalized = resources.make("finalize", undefined, (id, opts) =>
       finalize(id, { ...onCoordinator, authorities: authorities.values }, opts),
     );
+    this.finalized = finalized.resource;
     const isDone = doneSince(stepsBefore);
     isDone.apply((done) => {
       if (done) return;
@@ -178,7 +186,19 @@ export class Cluster extends pulumi.ComponentResource {
     }));
     this.nodes = ifDone(isDone, nodes, last, "nodes");
     this.versions = ifDone(isDone, versions, last, "versions");
-    this.applied = ifDone(isDone, appliedOutput(config, hosts, finalized.done), last, "applied");
-    this.registerOutputs({ nodes: this.nodes, versions: this.versions, applied: this.applied });
+    this.applied = ifDone(isDone, appliedOutput(known, hosts, finalized.done), last, "applied");
+    last.keep({ nodes: this.nodes, versions: this.versions, applied: this.applied });
+    this.registerOutputs();
+  }
+
+  /** For resources in the cluster, which wait until it is ready and go before it does. By `directKubeconfig`. */
+  public get provider(): Provider {
+    this.ownProvider ??= new Provider(
+      `${this.name}-provider`,
+      // A new kubeconfig of the same cluster must not replace what is in it.
+      { kubeconfig: this.directKubeconfig, clusterIdentifier: `tailkube-${this.name}` },
+      { parent: this, dependsOn: this.finalized },
+    );
+    return this.ownProvider;
   }
 }

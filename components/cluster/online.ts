@@ -14,7 +14,7 @@ export class ClusterOnline extends local.Command {
   constructor(
     name: string,
     { nodes }: Pick<ClusterConfig, "nodes">,
-    made: readonly Pick<Host, "connection">[],
+    made: readonly Pick<Host, "connection" | "address">[],
     opts: pulumi.CustomResourceOptions,
   ) {
     const hosts = nodes.flatMap(({ name: node, host }, i) => {
@@ -22,7 +22,9 @@ export class ClusterOnline extends local.Command {
       // The connection is secret as a whole, but only its key has to be.
       const hostKey = pulumi.unsecret(made[i]!.connection.apply(({ hostKey: key }) => pulumi.output(key ?? "")));
       return [
-        hostKey.apply((key) => [`${node}=${host.address}:${host.port}`, ...key.split(" ").slice(0, 2)].join(",")),
+        pulumi
+          .all([made[i]!.address, hostKey])
+          .apply(([address, key]) => [`${node}=${address}:${host.port}`, ...key.split(" ").slice(0, 2)].join(",")),
       ];
     });
     super(

@@ -18,11 +18,15 @@ export class OrderedResources {
   private readonly order: ReadonlyMap<string, OrderedStep>;
   private readonly made = new Map<string, MadeResource | undefined>();
 
-  /** @param hostOf the parent of what is on a node's host, or only that node's. */
+  /**
+   * @param hostOf the parent of what is on a node's host, or only that node's.
+   * @param prefix before the name of each.
+   */
   constructor(
     order: readonly OrderedStep[],
     private readonly cluster: pulumi.Resource,
     private readonly hostOf: (node: NodeConfig) => pulumi.Resource,
+    private readonly prefix = "",
   ) {
     this.order = byId(order);
   }
@@ -41,10 +45,11 @@ export class OrderedResources {
     const step = [...this.order.values()].find((one) => one.kind === kind && one.node === node?.name);
     if (step === undefined) throw new Error(`the order has no ${kind} of ${node?.name ?? "the cluster"}`);
     const dependsOn = waitsFor(step, this.order, (id) => this.earlier(id, step) !== undefined);
-    const made = make(step.id, {
+    const made = make(this.prefix + step.id, {
       parent: node === undefined ? this.cluster : this.hostOf(node),
       dependsOn: dependsOn.map((id) => this.made.get(id)!),
-      aliases: formerUrns(step, this.cluster),
+      // Stacks from before have the program's own cluster alone.
+      aliases: this.prefix === "" ? formerUrns(step, this.cluster) : [],
     });
     this.made.set(step.id, resourceOf(made));
     return made;

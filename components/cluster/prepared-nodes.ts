@@ -23,7 +23,7 @@ export interface PreparedNode {
   ready: pulumi.Output<boolean>;
 }
 
-export interface PreparedNodesArgs extends StackConfig {
+export interface PreparedNodesArgs extends Omit<StackConfig, "hosts"> {
   /** In the order of `config.nodes`. */
   hosts: Host[];
   /** Makes auth keys where the config gives none. */

@@ -20,11 +20,11 @@ import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
  * cluster, and tells in a preview what will. Resolves to the resource to wait for.
  */
 export function checkChange(
-  config: ClusterConfig,
+  known: pulumi.Output<ClusterConfig>,
   last: LastOutputs,
   parent: pulumi.Resource,
 ): pulumi.Output<pulumi.Resource> {
-  return previous(last).apply(({ before, nodes }) => {
+  return pulumi.all([known, previous(last)]).apply(([config, { before, nodes }]) => {
     const problems = [
       ...upgradeProblems(before, wantedOf(config)),
       ...memberProblems(config, before),
@@ -61,11 +61,11 @@ function previous(last: LastOutputs) {
  * @param hostKeys what each host has shown, in the order of the config; undefined for machines that are made.
  */
 export function checkMachines(
-  config: ClusterConfig,
+  known: pulumi.Output<ClusterConfig>,
   last: LastOutputs,
   hostKeys: readonly (pulumi.Output<string> | undefined)[],
 ): pulumi.Output<pulumi.Resource> {
-  return previous(last).apply(({ before }) => {
+  return pulumi.all([known, previous(last)]).apply(([config, { before }]) => {
     const unsure = config.nodes.map((node) => machineChange(node, before) === "unsure");
     return pulumi.all(hostKeys.map((key, i) => (unsure[i] ? key : undefined))).apply((found) => {
       const problems = memberProblems(withHostKeys(config, found), before);
@@ -96,14 +96,14 @@ function warningsOf(config: ClusterConfig, before: LastRun | undefined): string[
 
 /** What the next preview is judged by, when all of it has been done. */
 export function appliedOutput(
-  config: ClusterConfig,
+  known: pulumi.Output<ClusterConfig>,
   hosts: readonly { identity: pulumi.Output<string>; facts: pulumi.Output<HostFacts> }[],
   done: pulumi.Output<boolean>,
 ): pulumi.Output<Applied> {
   const seen = hosts.map(({ identity, facts }) =>
     pulumi.all([identity, facts]).apply(([machine, found]) => ({ machine, facts: found })),
   );
-  return pulumi.all([pulumi.all(seen), done]).apply(([all]) => appliedBy(config, all));
+  return pulumi.all([known, pulumi.all(seen), done]).apply(([config, all]) => appliedBy(config, all));
 }
 
 /**

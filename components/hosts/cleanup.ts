@@ -10,6 +10,9 @@ export interface HostCleanupArgs {
   node: NodeConfig;
   host: SshHostConfig;
   config: ClusterConfig;
+  address: pulumi.Input<string>;
+  /** "ADDRESS:PORT" of the hosts that `otherHosts` names. */
+  others: readonly pulumi.Input<string>[];
   /** Public host key: its type and its base64 text. */
   hostKey: pulumi.Input<string>;
   identity: pulumi.Output<string>;
@@ -17,14 +20,13 @@ export interface HostCleanupArgs {
 }
 
 /**
- * "ADDRESS:PORT" of other hosts, by which a silent host is told from an operator's machine that is offline. The first three
- * nodes are enough, and further nodes change nothing here.
+ * Other bare hosts, by which a silent host is told from an operator's machine that is offline. The first three nodes are enough, and
+ * further nodes change nothing here.
  */
-export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): string[] {
+export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): NodeConfig[] {
   return [...controlPlanes(nodes), ...workers(nodes)]
     .slice(0, 3)
-    .filter((other) => other !== node)
-    .flatMap(({ host }) => (host.kind === "ssh" ? [`${host.address}:${host.port}`] : []));
+    .filter((other) => other !== node && other.host.kind === "ssh");
 }
 
 /** Bound on the clean-up of a host, in seconds. */
@@ -53,7 +55,7 @@ export class HostCleanup extends local.Command {
       {
         node: node.name,
         user: host.user,
-        address: host.address,
+        address: args.address,
         port: host.port,
         hostKey: args.hostKey,
         privateKey: args.privateKey,
@@ -66,7 +68,10 @@ export class HostCleanup extends local.Command {
       {
         ...inputs,
         delete: command,
-        environment: { ...inputs.environment, TAILKUBE_OTHER_HOSTS: otherHosts(node, config).join(" ") },
+        environment: {
+          ...inputs.environment,
+          TAILKUBE_OTHER_HOSTS: pulumi.all([...args.others]).apply((all) => all.join(" ")),
+        },
         logging: local.Logging.Stderr,
         triggers: [args.identity],
       },

@@ -57,7 +57,7 @@ export function operatorCommand(
       stdin: pulumi.interpolate`${pulumi.output(to.privateKey).apply((key) => key.trim())}\n\n${script}`,
       addPreviousOutputInEnv: false,
       // For tailkube-not-cleaned.log.
-      dir: projectFolder,
+      dir: projectFolder(),
     },
   };
 }

@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { types } from "@pulumi/command";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
+import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { requirementsScript } from "./requirements";
 import { RemoteScript, type ScriptTarget } from "./remote-script";
@@ -22,6 +23,10 @@ export interface HostArgs {
   node: NodeConfig;
   config: ClusterConfig;
   privateKey: pulumi.Output<string>;
+  /** What is declared of the host, where the config does not say all of it. */
+  inputs?: HostInputs | undefined;
+  /** "ADDRESS:PORT" of other bare hosts. */
+  others?: readonly pulumi.Input<string>[];
   /** Waited for before anything is changed on a host that was there before. */
   certain: pulumi.Output<pulumi.Resource>;
 }
@@ -31,12 +36,13 @@ export const dialOptions = { dialErrorLimit: 40, perDialTimeout: 10 };
 
 /** The first look at a host, which changes nothing: fails on one that does not meet the requirements. */
 export function factsScript(
+  name: string,
   host: ScriptTarget,
   { node, config }: HostArgs,
   opts: pulumi.CustomResourceOptions,
 ): RemoteScript {
   return new RemoteScript(
-    `${host.name}-facts`,
+    `${name}-facts`,
     {
       host,
       stage: "facts",

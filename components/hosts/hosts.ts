@@ -1,11 +1,11 @@
-import { Provider } from "@pulumi/aws/provider";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../../model/config";
+import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { spread } from "./ec2/zones";
-import { Ec2Host } from "./ec2/host";
-import { Ec2Network } from "./ec2/network";
+import { loadEc2 } from "./ec2/load";
 import type { Host } from "./host";
 import { SshHost } from "./ssh-host";
+import { otherHosts } from "./cleanup";
+import type { HostInputs, StackConfig } from "../../model/stack-config";
 
 /**
  * The hosts of all nodes, in the order of the config: the one place that knows of which kind each is.
@@ -14,32 +14,52 @@ import { SshHost } from "./ssh-host";
  * key, in the order of the config; undefined for machines that are made.
  */
 export function makeHosts(
-  config: ClusterConfig,
-  privateKey: pulumi.Output<string>,
+  { config, secrets, hosts: inputs, prefix = "" }: StackConfig,
   certain: (hostKeys: readonly (pulumi.Output<string> | undefined)[]) => pulumi.Output<pulumi.Resource>,
   opts: pulumi.ComponentResourceOptions,
 ): (Host & pulumi.Resource)[] {
+  const privateKey = secrets.sshPrivateKey;
   const onEc2 = config.nodes.filter(({ host }) => host.kind === "ec2");
-  const ec2 = onEc2.length > 0 ? makeEc2(config, privateKey, opts) : undefined;
+  const ec2 = onEc2.length > 0 ? makeEc2(prefix, config, privateKey, opts) : undefined;
   const madeVpc = config.ec2?.given === undefined ? config.ec2?.vpcCidr : undefined;
   const zones = spread(onEc2, ec2?.network.subnetIds.length ?? 1, madeVpc);
   // All of them have to be known before any may be replaced, and each is a part of what is waited for.
   let judge!: (judged: pulumi.Output<pulumi.Resource>) => void;
   const judged = pulumi.output(new Promise<pulumi.Output<pulumi.Resource>>((resolve) => (judge = resolve)));
-  const hosts = config.nodes.map((node) => {
-    const args = { node, config, privateKey, certain: judged };
-    if (node.host.kind === "ssh") return new SshHost(node.name, node.host, args, opts);
+  const hosts = config.nodes.map((node, i) => {
+    const args = { node, config, privateKey, inputs: inputs?.[i], certain: judged };
+    if (node.host.kind === "ssh") {
+      const others = otherHosts(node, config).map((other) => answersAt(other, inputs?.[config.nodes.indexOf(other)]));
+      return new SshHost(prefix + node.name, node.host, { ...args, others }, opts);
+    }
     const subnetId = node.host.subnetId ?? ec2!.network.subnetIds[zones[onEc2.indexOf(node)]!]!;
-    return new Ec2Host(node.name, node.host, { ...args, ...ec2!, subnetId }, { ...opts, providers: [ec2!.provider] });
+    return new ec2!.Ec2Host(
+      prefix + node.name,
+      node.host,
+      { ...args, ...ec2!, subnetId },
+      { ...opts, providers: [ec2!.provider] },
+    );
   });
   judge(certain(hosts.map((host) => (host instanceof SshHost ? host.hostKey : undefined))));
   return hosts;
 }
 
-function makeEc2(config: ClusterConfig, privateKey: pulumi.Output<string>, opts: pulumi.ComponentResourceOptions) {
+/** "ADDRESS:PORT" of a bare host. */
+function answersAt({ host }: NodeConfig, inputs: HostInputs | undefined): pulumi.Input<string> {
+  if (host.kind !== "ssh") throw new Error("no bare host");
+  return inputs === undefined ? `${host.address}:${host.port}` : pulumi.interpolate`${inputs.address}:${host.port}`;
+}
+
+function makeEc2(
+  prefix: string,
+  config: ClusterConfig,
+  privateKey: pulumi.Output<string>,
+  opts: pulumi.ComponentResourceOptions,
+) {
   // The schema's rules have seen to it that `ec2` is there where a host is of that kind.
   const ec2 = config.ec2!;
-  const provider = new Provider("ec2-aws", { region: ec2.region }, opts);
-  const network = new Ec2Network("ec2", { config, ec2, privateKey }, { ...opts, providers: [provider] });
-  return { ec2, provider, network };
+  const { Provider, Ec2Host, Ec2Network } = loadEc2();
+  const provider = new Provider(`${prefix}ec2-aws`, { region: ec2.region }, opts);
+  const network = new Ec2Network(`${prefix}ec2`, { config, ec2, privateKey }, { ...opts, providers: [provider] });
+  return { Ec2Host, ec2, provider, network };
 }

@@ -2,6 +2,7 @@ import { local, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { SshHostConfig } from "../../model/config";
 import { machineName } from "../../model/machine";
+import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { shellQuote } from "./script-text";
 import { factsScript, type Host, type HostArgs, dialOptions } from "./host";
@@ -30,19 +31,19 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     super("tailkube:host:SshHost", name, {}, opts);
     this.name = args.node.name;
     this.user = host.user;
-    this.address = pulumi.output(host.address);
-    this.hostKey =
-      host.hostKey === undefined ? this.scanHostKey(name, host, opts?.dependsOn) : pulumi.output(host.hostKey);
+    const inputs = args.inputs ?? knownInputs(host);
+    this.address = inputs.address;
+    this.hostKey = inputs.hostKey ?? this.scanHostKey(name, host.port, inputs, opts?.dependsOn);
     this.connection = pulumi.output({
-      host: host.address,
+      host: inputs.address,
       port: host.port,
       user: host.user,
       privateKey: args.privateKey,
       hostKey: this.hostKey,
       ...dialOptions,
     });
-    this.identity = this.hostKey.apply((key) => machineName(host.identity ?? "", key));
-    this.factsScript = factsScript(this, args, { parent: this, dependsOn: opts?.dependsOn });
+    this.identity = pulumi.all([inputs.identity, this.hostKey]).apply(([identity, key]) => machineName(identity, key));
+    this.factsScript = factsScript(name, this, args, { parent: this, dependsOn: opts?.dependsOn });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.end = new HostCleanup(
       `${name}-cleanup`,
@@ -50,6 +51,8 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         node: args.node,
         host,
         config: args.config,
+        address: this.address,
+        others: args.others ?? [],
         hostKey: this.hostKey,
         identity: this.identity,
         privateKey: args.privateKey,
@@ -68,28 +71,40 @@ export class SshHost extends pulumi.ComponentResource implements Host {
   // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
   private scanHostKey(
     name: string,
-    { address, port, identity }: SshHostConfig,
+    port: number,
+    { address, identity }: HostInputs,
     dependsOn: pulumi.ResourceOptions["dependsOn"],
   ): pulumi.Output<string> {
-    const scan = `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(address)} 2>/dev/null`;
+    const scan = (host: string) => `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(host)} 2>/dev/null`;
     const key = new local.Command(
       `${name}-host-key`,
       {
         // ed25519 sorts behind ecdsa; one key is enough, and the strongest that the host has is the one to pin.
-        create: [
-          "for i in $(seq 60); do",
-          `key=$(${scan} | awk '$2 ~ /^(ssh-ed25519|ecdsa-)/ {print $2, $3}' | sort -r | head -n 1)`,
-          '[ -z "$key" ] || { echo "$key"; exit 0; }',
-          "sleep 3",
-          "done",
-          `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${address} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
-        ].join("\n"),
+        create: address.apply((host) =>
+          [
+            "for i in $(seq 60); do",
+            `key=$(${scan(host)} | awk '$2 ~ /^(ssh-ed25519|ecdsa-)/ {print $2, $3}' | sort -r | head -n 1)`,
+            '[ -z "$key" ] || { echo "$key"; exit 0; }',
+            "sleep 3",
+            "done",
+            `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${host} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
+          ].join("\n"),
+        ),
         logging: local.Logging.None,
         addPreviousOutputInEnv: false,
-        triggers: [address, `${port}`, identity ?? ""],
+        triggers: [address, `${port}`, identity],
       },
       { parent: this, dependsOn },
     );
     return key.stdout;
   }
+}
+
+/** Of a host of which the config says all. */
+function knownInputs({ address, hostKey, identity }: SshHostConfig): HostInputs {
+  return {
+    address: pulumi.output(address),
+    ...(hostKey !== undefined && { hostKey: pulumi.output(hostKey) }),
+    identity: pulumi.output(identity ?? ""),
+  };
 }

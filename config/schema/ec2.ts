@@ -87,7 +87,7 @@ export const ec2Schema = z.strictObject(
 );
 
 export type Ec2Values = z.output<typeof ec2Schema>;
-type Ec2HostValues = z.output<typeof ec2HostSchema>;
+export type Ec2HostValues = z.output<typeof ec2HostSchema>;
 
 /** Network of a VPC that is made where none is named. */
 export const defaultVpcCidr = "10.20.0.0/16";

@@ -268,4 +268,46 @@ describe("the engine", function () {
     expect(failed.code, failed.output).to.not.equal(0);
     expect(await stack.outputs(), "one of the outputs needed what failed").to.deep.equal(second);
   });
+
+  it("tells each cluster of a stack what its own last run has done, before this one has done anything", async () => {
+    const stack = await Stack.create({ program: "memory", project: "memory" });
+    const run = async (args: string[], environment: Record<string, string>) => {
+      const { code, output } = await stack.run(args, { WORK: "true", ...environment });
+      const told = [...new Set(output.match(/(home|away) remembers \[.*\]/g))].sort();
+      return { code, output, told };
+    };
+    const remembers = (name: string, last: string) =>
+      `${name} remembers ${last ? `["${name} ${last}",[{"address":"swordfish-${last}"}],true]` : "[null,null,false]"}`;
+    const remember = (home: string, away: string) => [remembers("away", away), remembers("home", home)];
+
+    const planned = await run(["preview"], { RUN: "0" });
+    expect(planned.told, planned.output).to.deep.equal(remember("", ""));
+    const former = await run(["up"], { RUN: "former", FORMER: "yes" });
+    expect(former.code, former.output).to.equal(0);
+
+    const first = await run(["up"], { RUN: "1" });
+    expect(first.code, first.output).to.equal(0);
+    expect(first.told, "what the outputs were").to.deep.equal(remember("former", ""));
+    expect(readFileSync(stack.stateFile, "utf8")).to.not.contain("swordfish");
+
+    const again = await run(["up", "--expect-no-changes"], { RUN: "1" });
+    expect(again.code, again.output).to.equal(0);
+    const second = await run(["preview"], { RUN: "2" });
+    expect(second.told, second.output).to.deep.equal(remember("1", "1"));
+    const failed = await run(["up"], { RUN: "3", WORK: "exit 9" });
+    expect(failed.code, failed.output).to.not.equal(0);
+    const goneOn = await run(["up", "--continue-on-error"], { RUN: "4", WORK: "exit 9" });
+    expect(goneOn.code, goneOn.output).to.not.equal(0);
+    const after = await run(["preview"], { RUN: "5" });
+    expect(after.told, "home was done, away never").to.deep.equal(remember("4", "1"));
+
+    const targeted = await run(["up", "--target", stack.find("home-work")!.urn], { RUN: "6" });
+    expect(targeted.code, targeted.output).to.equal(0);
+    const same = await run(["up", "--expect-no-changes"], { RUN: "6" });
+    expect(same.code, same.output).to.equal(0);
+    expect(same.output).to.contain("7 unchanged");
+    const destroyed = await run(["destroy"], {});
+    expect(destroyed.code, destroyed.output).to.equal(0);
+    expect((await run(["preview"], { RUN: "7" })).told).to.deep.equal(remember("", ""));
+  });
 });

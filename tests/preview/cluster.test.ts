@@ -82,6 +82,7 @@ describe("three control planes and a worker", () => {
     const components = run.resources.filter((r) => !r.custom);
     expect(components.map(({ type, name }) => `${type} ${name}`)).to.have.members([
       "tailkube:cluster:Cluster cluster",
+      "tailkube:cluster:LastRun cluster",
       ...names.map((name) => `tailkube:host:SshHost ${name}`),
       "tailkube:network:Cilium cilium",
     ]);

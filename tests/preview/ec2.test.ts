@@ -41,15 +41,6 @@ function find(run: Run, name: string): Registered {
   return found[0]!;
 }
 
-/** Whether the engine has read what the last run has left, by which the plan is judged, before it begins with a resource. */
-function waitsForPlan(run: Run, name: string): boolean {
-  return find(run, name).dependencies.some(
-    (urn) =>
-      urn.includes("pulumi:pulumi:StackReference") ||
-      (custom(run).some((r) => r.name === lastOf(urn)) && waitsForPlan(run, lastOf(urn))),
-  );
-}
-
 /** A rule of the security group as one line, with its reason. */
 function rules(run: Run): Record<string, string> {
   const all = custom(run).filter(({ type }) => /:SecurityGroup(In|E)gressRule$/.test(type));
@@ -405,13 +396,6 @@ describe("a plan that is refused", () => {
       expect(run.errors[0]!.message).to.include("nodes: every control plane (cp1, cp2, cp3) would be replaced");
       expect(custom(run).map(({ name }) => name)).to.deep.equal([]);
     }
-  });
-
-  it("is waited for by each of them", async () => {
-    const run = await runProgram({ config, last: outputsOf(configOf(config)) });
-    const aws = custom(run).filter(({ type }) => type.startsWith("aws:"));
-    expect(aws.length).to.be.above(20);
-    for (const { name } of aws) expect(waitsForPlan(run, name), name).to.equal(true);
   });
 });
 

@@ -158,6 +158,27 @@ describe("the last run leaves to the next", () => {
     expect(whole.outputs.versions).to.deep.equal({ kubernetes: "1.37.2", cilium: "1.20.2" });
   });
 
+  it("in the cluster's own memory, and nothing where a run fails", async () => {
+    const memory = ({ resources }: Run) => resources.find(({ type }) => type === "tailkube:cluster:LastRun")!;
+    const whole = await runProgram();
+    const { versions, nodes: named, applied } = JSON.parse(JSON.stringify(whole.outputs)) as Record<string, unknown>;
+    expect(memory(whole).outputs).to.deep.equal({ versions, nodes: named, applied });
+    expect(memory(whole).secretOutputs).to.deep.equal([]);
+    const failed = await runProgram({
+      facts: { cp2: { interfaces: [{ name: "eth1", addresses: ["10.50.1.1/24"], mtu: 1500 }] } },
+    });
+    expect(failed.errors.length).to.be.above(0);
+    expect(memory(failed).outputs).to.deep.equal({});
+  });
+
+  it("by the stack's outputs, if that is all there is of a stack of before", async () => {
+    const former = outputsOf(configOf({ kubernetes: { version: "1.35.2" } })) as unknown as Record<string, unknown>;
+    const refused = await runProgram({ stackOutputs: former });
+    expect(refused.errors.map(({ message }) => message).join()).to.contain("1.35.2, which the cluster is at");
+    const present = outputsOf(configOf()) as unknown as Record<string, unknown>;
+    expect((await runProgram({ stackOutputs: former, last: present })).errors).to.deep.equal([]);
+  });
+
   it("what makes the plan of the same config empty", async () => {
     const { outputs } = await runProgram();
     const { versions, nodes: named, applied } = JSON.parse(JSON.stringify(outputs)) as Record<string, unknown>;

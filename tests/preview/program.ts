@@ -8,6 +8,7 @@ import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
 import { goodFacts, minimal, sourceOf } from "../unit/config/fixtures";
+import { withStateMigrations } from "./state-migrations";
 
 /** A resource as the program asked the engine for it. */
 export interface Registered {
@@ -157,10 +158,16 @@ export interface RunArgs {
   encryption?: Record<string, string>;
   /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
   nonces?: Record<string, string>;
-  /** The outputs that the stack's last run has left. */
+  /** What the last run has left in the cluster's memory. */
   last?: Record<string, unknown>;
+  /** The outputs of a stack that has no such memory. */
+  stackOutputs?: Record<string, unknown>;
   /** Keys of secrets that the stack's file has in plain. */
   plain?: string[];
+  /** The program, instead of index.ts; it has no stack config. */
+  program?: string;
+  /** What other resources become, instead of what they are given. */
+  made?: (type: string, name: string) => Record<string, unknown> | undefined;
   /** Scripts, or the release, that the engine was told to leave out: it answers with their former inputs. */
   leftOut?: string[];
 }
@@ -208,7 +215,7 @@ export function before(run: Run, name: string): string[] {
   const visit = (at: string) => {
     for (const urn of find(run, at).dependencies) {
       const other = urn.split("::").pop()!;
-      // The stack's own last outputs are read, not registered.
+      // A new stack has no memory, and its outputs are read, not registered.
       if (!seen.has(other) && !urn.includes("pulumi:pulumi:StackReference")) {
         seen.add(other);
         visit(other);
@@ -243,7 +250,7 @@ export function variablesOf(stdin: string): Record<string, string> {
   return Object.fromEntries(found.map(([, name, value]) => [name!, value!.replaceAll("'\\''", "'")]));
 }
 
-/** Runs the whole program, index.ts, against an engine that notes what it is asked for. */
+/** Runs the whole program, index.ts or another one, against an engine that notes what it is asked for. */
 export async function runProgram({
   config = {},
   facts = {},
@@ -253,30 +260,42 @@ export async function runProgram({
   approved = {},
   preview = false,
   last = {},
+  stackOutputs = {},
   plain: plainKeys = [],
   leftOut = [],
+  program,
+  made = () => undefined,
 }: RunArgs = {}): Promise<Run> {
   const resources: Registered[] = [];
-  const values = { ...minimal, ...config };
+  const values = program === undefined ? { ...minimal, ...config } : config;
   const names = Array.isArray(values.nodes) ? (values.nodes as { name: string }[]).map((node) => node.name) : [];
+  /** Which node a script is for. In another program nodes are numbered as they come, and names have the cluster's before them. */
+  const nodeOf = (name: string, stdin: string) => {
+    if (program === undefined) return { position: names.findIndex((node) => name.startsWith(`${node}-`)), own: name };
+    const { TK_NODE: node = "" } = variablesOf(stdin);
+    if (!names.includes(node)) names.push(node);
+    return { position: names.indexOf(node), own: name.slice(Math.max(0, name.indexOf(`${node}-`))) };
+  };
   await pulumi.runtime.setMocks(
     {
       call: ({ token, inputs }) => lookUp(token, inputs as Record<string, unknown>),
       newResource: ({ type, name, inputs, custom }) => {
         const id = custom ? `${name}-id` : undefined;
         if (type === "pulumi:pulumi:StackReference") {
-          return { id, state: { ...inputs, outputs: last, secretOutputNames: [] } };
+          return { id, state: { ...inputs, outputs: stackOutputs, secretOutputNames: [] } };
         }
         if (preview) {
           return { id: undefined, state: {} };
         }
+        const becomes = made(type, name);
+        if (becomes !== undefined) return { id, state: { ...inputs, ...becomes } };
         if (type === "tailscale:index/tailnetKey:TailnetKey") {
           return { id, state: { ...inputs, key: madeKey(name) } };
         }
         if (type === "command:local:Command" && !isScript({ type, inputs: inputs as Record<string, unknown> })) {
           return { id, state: { ...inputs, stdout: name.endsWith("-host-key") ? hostKey : "", stderr: "" } };
         }
-        const position = names.findIndex((node) => name.startsWith(`${node}-`));
+        const { position, own } = nodeOf(name, (plain(inputs) as { stdin?: string }).stdin ?? "");
         if (type === "aws:ec2/eipAssociation:EipAssociation") {
           return { id, state: { ...inputs, publicIp: publicAddress(position) } };
         }
@@ -291,7 +310,7 @@ export async function runProgram({
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(name, position, stdin, { config, facts, encryption, addresses, nonces, approved }))}\n`;
+              : `${JSON.stringify(answer(own, position, stdin, { config, facts, encryption, addresses, nonces, approved }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };
@@ -315,6 +334,7 @@ export async function runProgram({
       shutdown: () => undefined,
     },
   });
+  withStateMigrations(({ type }) => (type === "tailkube:cluster:LastRun" ? last : {}));
   recordRegistrations(resources);
   setConfig(values, plainKeys);
   const errors: Error[] = [];
@@ -323,9 +343,9 @@ export async function runProgram({
   const start = performance.now();
   let milliseconds = 0;
   const exported = await catching(errors, async () => {
-    const program = join(__dirname, "../../index.ts");
-    delete require.cache[program];
-    const loaded = createRequire(__filename)(program) as Record<string, pulumi.Output<unknown>>;
+    const file = program ?? join(__dirname, "../../index.ts");
+    delete require.cache[file];
+    const loaded = createRequire(__filename)(file) as Record<string, pulumi.Output<unknown>>;
     await pulumi.runtime.disconnect();
     milliseconds = performance.now() - start;
     return loaded;

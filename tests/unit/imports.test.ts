@@ -13,7 +13,7 @@ function imports(): Map<string, string[]> {
       .map((file) => join(folder, file)),
   );
   return new Map(
-    [...files, "index.ts"].map((file) => {
+    [...files, "index.ts", "library.ts"].map((file) => {
       const found = [...readFileSync(join(root, file), "utf8").matchAll(/from "(\.[^"]+)"/g)]
         .map((match) => `${join(root, dirname(file), match[1]!)}.ts`)
         .filter((path) => existsSync(path))

@@ -119,7 +119,7 @@ describe("a release", () => {
     const calls = existsSync(join(folder, "calls")) ? readFileSync(join(folder, "calls"), "utf8") : "";
     return { status: run.status, stdout: run.stdout, stderr: run.stderr, calls };
   }
-  const published = "npm publish --provenance --access public\n";
+  const published = "npm run package\nnpm publish ./dist --provenance --access public\n";
   const released =
     "gh release create v1.2.3 --repo acme/tailkube --verify-tag --title v1.2.3 --notes \n### Added\n\n- this\n";
 

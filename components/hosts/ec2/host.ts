@@ -40,9 +40,12 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
     super("tailkube:host:Ec2Host", name, {}, opts);
     this.name = args.node.name;
     this.user = host.user;
-    const purpose = [pulumi.getProject(), pulumi.getStack(), args.config.clusterName, name, host.identity ?? ""];
-    const firstKey = args.privateKey.apply((key) => derivedHostKey(key, JSON.stringify(purpose)));
-    const instance = this.makeInstance(name, host, args, firstKey.apply(userData));
+    const purpose = [pulumi.getProject(), pulumi.getStack(), args.config.clusterName, this.name];
+    const declared = args.inputs?.identity ?? pulumi.output(host.identity ?? "");
+    const firstKey = pulumi
+      .all([args.privateKey, declared])
+      .apply(([key, identity]) => derivedHostKey(key, JSON.stringify([...purpose, identity])));
+    const instance = this.makeInstance(name, host, args, declared, firstKey.apply(userData));
     this.end = this.deletedWith = instance;
     this.identity = instance.id.apply((id) => fingerprint([id]));
     this.address =
@@ -71,7 +74,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
     );
     this.connection = connection(boot.result.apply(({ hostKey = "" }) => ed25519(name, hostKey)));
     new RemoteScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
-    this.factsScript = factsScript(this, args, { parent: this });
+    this.factsScript = factsScript(name, this, args, { parent: this });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }
@@ -80,7 +83,13 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
     return { name: this.name, identity: this.identity, user: this.user, deletedWith: this.deletedWith };
   }
 
-  private makeInstance(name: string, host: Ec2HostConfig, args: Ec2HostArgs, bootData: pulumi.Input<string>): Instance {
+  private makeInstance(
+    name: string,
+    host: Ec2HostConfig,
+    args: Ec2HostArgs,
+    identity: pulumi.Output<string>,
+    bootData: pulumi.Input<string>,
+  ): Instance {
     const image = ec2Images[host.os];
     const ami = getAmiOutput(
       {
@@ -108,14 +117,14 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
         rootBlockDevice: { volumeType: "gp3", volumeSize: host.rootVolumeGib, encrypted: true },
         // A session token for each question, and answers that no router forwards: pods do not reach them.
         metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
-        tags: { Name: `${args.config.clusterName}-${name}` },
+        tags: { Name: `${args.config.clusterName}-${this.name}` },
       },
       {
         parent: this,
         // Rules and routes are there when it boots, and as long as it lives. They wait for all that the host has to.
         dependsOn: args.network,
         ignoreChanges: ["ami", "instanceType", "subnetId", "privateIp", "keyName", "userData", "rootBlockDevice"],
-        replacementTrigger: host.identity ?? "",
+        replacementTrigger: identity,
         // The old machine leaves before the new one comes under its name.
         deleteBeforeReplace: true,
         additionalSecretOutputs: ["userData", "userDataBase64"],
@@ -130,7 +139,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
     instance: Instance,
     dependsOn: pulumi.ResourceOptions["dependsOn"],
   ): pulumi.Output<string> {
-    const tags = { Name: `${config.clusterName}-${name}` };
+    const tags = { Name: `${config.clusterName}-${this.name}` };
     const eip = new Eip(`${name}-address`, { domain: "vpc", tags }, { parent: this, dependsOn });
     return new EipAssociation(`${name}-address-of`, { allocationId: eip.id, instanceId: instance.id }, { parent: this })
       .publicIp;

@@ -1,19 +1,21 @@
 import * as pulumi from "@pulumi/pulumi";
-import * as tailscale from "@pulumi/tailscale";
+import type * as Tailscale from "@pulumi/tailscale";
 import type { StackConfig } from "../../../model/stack-config";
 import { tailnetPolicy } from "./policy";
+import { tailscaleSdk } from "./sdk";
 
 /**
  * Tailscale's API, by which the program makes auth keys and approves routes, and the policy of the tailnet where the user
  * lets the program own it.
  */
 export class TailnetApi extends pulumi.ComponentResource {
-  public readonly provider: tailscale.Provider;
+  public readonly provider: Tailscale.Provider;
   /** What has to be there before a device logs in: a key may only have a tag that the policy knows. */
   public readonly policy: pulumi.Resource | undefined;
 
   constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
     super("tailkube:tailnet:Api", name, {}, opts);
+    const tailscale = tailscaleSdk();
     const { tailnet } = config;
     this.provider = new tailscale.Provider(
       `${name}-tailscale`,

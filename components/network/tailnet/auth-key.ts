@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import * as tailscale from "@pulumi/tailscale";
 import type { TailnetApi } from "./api";
+import { tailscaleSdk } from "./sdk";
 
 export interface MakeAuthKeyArgs {
   api: TailnetApi;
@@ -26,6 +26,7 @@ export interface MadeAuthKey {
  * spent by the time that the node is in the tailnet, and is not made again then.
  */
 export function makeAuthKey(name: string, args: MakeAuthKeyArgs, opts: pulumi.CustomResourceOptions): MadeAuthKey {
+  const tailscale = tailscaleSdk();
   const { api, tags } = args;
   const key = new tailscale.TailnetKey(
     name,

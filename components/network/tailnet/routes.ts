@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import * as tailscale from "@pulumi/tailscale";
+import type * as tailscale from "@pulumi/tailscale";
 import type { TailnetApi } from "./api";
+import { tailscaleSdk } from "./sdk";
 
 export interface ApproveRoutesArgs {
   api: TailnetApi;
@@ -21,7 +22,7 @@ export function approveRoutes(
   args: ApproveRoutesArgs,
   opts: pulumi.CustomResourceOptions,
 ): tailscale.DeviceSubnetRoutes {
-  return new tailscale.DeviceSubnetRoutes(
+  return new (tailscaleSdk().DeviceSubnetRoutes)(
     name,
     {
       deviceId: args.deviceId,

@@ -1,0 +1,14 @@
+import type * as Aws from "@pulumi/aws/provider";
+import { optionalPackage } from "../../../model/optional-package";
+import type * as Host from "./host";
+import type * as Network from "./network";
+
+/** What makes machines on EC2, loaded where there are any: the SDK of AWS is large. */
+export const loadEc2 = () =>
+  optionalPackage("@pulumi/aws", "A host of kind ec2", () => ({
+    /* eslint-disable @typescript-eslint/no-require-imports -- not at the start */
+    ...(require("@pulumi/aws/provider") as typeof Aws),
+    ...(require("./host") as typeof Host),
+    ...(require("./network") as typeof Network),
+    /* eslint-enable @typescript-eslint/no-require-imports */
+  }));

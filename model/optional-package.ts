@@ -1,0 +1,16 @@
+import { reported } from "./report";
+
+/**
+ * Loads a package that only some clusters use, which whoever uses them installs.
+ *
+ * @param use what it is for, as the start of a sentence.
+ */
+export function optionalPackage<T>(name: string, use: string, load: () => T): T {
+  try {
+    return load();
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message: string };
+    if (code !== "MODULE_NOT_FOUND" || !message.includes(`'${name}`)) throw error;
+    throw reported(`${use} needs the package ${name}, which is not installed. Install it: npm install ${name}`);
+  }
+}

@@ -1,0 +1,117 @@
+/** The package as npm makes it, in a project of a user's that has nothing but what its manifest asks for. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect } from "chai";
+import { utils } from "ssh2";
+import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
+import { authKey, privateKey } from "../unit/config/fixtures";
+
+const root = join(__dirname, "../..");
+
+interface Manifest {
+  dependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
+  peerDependenciesMeta: Record<string, { optional: boolean }>;
+}
+
+describe("the package", function () {
+  this.timeout(300_000);
+  let project: string;
+  let manifest: Manifest;
+
+  before(() => {
+    project = temporaryFolder();
+    const dist = join(project, "dist");
+    execFileSync(process.execPath, [join(root, "build/package.mjs"), dist], { stdio: "inherit" });
+    const file = execFileSync("npm", ["pack", "--silent", "--pack-destination", project, dist], { encoding: "utf8" });
+    const installed = join(project, "node_modules/tailkube");
+    mkdirSync(installed, { recursive: true });
+    execFileSync("tar", ["-xzf", join(project, file.trim()), "--strip-components=1", "-C", installed]);
+    manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as Manifest;
+    const optional = Object.keys(manifest.peerDependenciesMeta);
+    const peers = Object.keys(manifest.peerDependencies).filter((name) => !optional.includes(name));
+    for (const name of [...Object.keys(manifest.dependencies), ...peers]) {
+      const link = join(project, "node_modules", name);
+      mkdirSync(dirname(link), { recursive: true });
+      symlinkSync(join(root, "node_modules", name), link);
+    }
+  });
+  after(removeTemporaryFolders);
+
+  const cluster = (host: string, more = "") =>
+    [
+      `import * as pulumi from "@pulumi/pulumi";`,
+      `import { Cluster } from "tailkube";`,
+      `const address = pulumi.output("192.0.2.11");`,
+      `export const cluster = new Cluster("home", {`,
+      `  nodes: [{ name: "cp1", role: "control-plane", host: ${host} }],`,
+      `  sshPrivateKey: ${JSON.stringify(privateKey)},`,
+      `  tailnetAuthKey: ${JSON.stringify(authKey)},`,
+      more,
+      `});`,
+      `export const provider = cluster.provider;`,
+    ].join("\n");
+
+  /** Previews a program under the SDK's mocks. Returns what it registers, or how it ends. */
+  function preview(program: string): { resources: string[]; error: string } {
+    writeFileSync(join(project, "program.ts"), program);
+    writeFileSync(join(project, "key"), utils.generateKeyPairSync("ed25519").private);
+    writeFileSync(
+      join(project, "preview.cjs"),
+      [
+        `const pulumi = require("@pulumi/pulumi");`,
+        `const resources = [];`,
+        `const newResource = ({ type, name }) => (resources.push(type + " " + name), { id: undefined, state: {} });`,
+        `(async () => {`,
+        `  await pulumi.runtime.setMocks({ newResource, call: () => ({}) }, "mine", "dev", true);`,
+        `  require("./program.js");`,
+        `  await pulumi.runtime.disconnect();`,
+        `  require("node:fs").writeFileSync("resources.json", JSON.stringify(resources));`,
+        `  process.exit();`,
+        `})();`,
+      ].join("\n"),
+    );
+    const tsc = join(root, "node_modules/typescript/bin/tsc");
+    const types = ["--strict", "--skipLibCheck", "--esModuleInterop", "--module", "commonjs", "--target", "es2022"];
+    const typeRoots = ["--typeRoots", join(root, "node_modules/@types"), "--types", "node"];
+    execFileSync(process.execPath, [tsc, ...types, ...typeRoots, "program.ts"], { cwd: project, stdio: "inherit" });
+    writeFileSync(join(project, "resources.json"), "[]");
+    const run = spawnSync(process.execPath, ["preview.cjs"], { cwd: project, encoding: "utf8" });
+    const resources = JSON.parse(readFileSync(join(project, "resources.json"), "utf8")) as string[];
+    return { resources, error: run.status === 0 ? "" : run.stderr };
+  }
+
+  it("previews a cluster of a program of ten lines, in a project without AWS' and Tailscale's packages", () => {
+    const { resources, error } = preview(cluster("{ address }"));
+    expect(error).to.equal("");
+    expect(resources.filter((one) => one.startsWith("command:")).length).to.be.above(8);
+    expect(resources).to.include("tailkube:cluster:Cluster home");
+    expect(resources.filter((one) => one.startsWith("pulumi:providers:kubernetes")).length).to.equal(2);
+  });
+
+  it("names the package that a cluster needs and the project has not", () => {
+    const onEc2 = cluster('{ kind: "ec2" }', '  ec2: { region: "eu-central-1", operatorCidrs: ["192.0.2.0/32"] },');
+    const { error } = preview(onEc2.replace(JSON.stringify(privateKey), "require('fs').readFileSync('key', 'utf8')"));
+    expect(error)
+      .to.contain("A host of kind ec2 needs the package @pulumi/aws")
+      .and.to.contain("npm install @pulumi/aws");
+  });
+
+  it("asks for versions that this project has", () => {
+    const { dependencies, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+      dependencies: Record<string, string>;
+      version: string;
+    };
+    expect(manifest).to.include({ name: "tailkube", version });
+    for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+      expect(range, name).to.equal(`^${dependencies[name]}`);
+    }
+    expect(Object.keys(manifest.peerDependencies)).to.have.members([
+      "@pulumi/pulumi",
+      "@pulumi/aws",
+      "@pulumi/tailscale",
+    ]);
+    expect(Object.keys(manifest.peerDependenciesMeta)).to.have.members(["@pulumi/aws", "@pulumi/tailscale"]);
+  });
+});
