@@ -1,19 +1,11 @@
 # shellcheck shell=bash
-# requires: lib/reset
+# requires: lib/node lib/reset
 # What any node is hardened by beside what kubeadm's documents say: the kubelet's serving certificate, the modes of files.
 # Given: TK_SECURITY (names all that is wanted of this node).
 
 KUBELET=/var/lib/kubelet
 # What this node was secured by last.
 SECURED=$TK_STATE/secured
-
-# node_to_disk: before each note that says what kubeadm and the kubelet have written: nothing of it is on the disk by itself.
-node_to_disk() {
-    local folder
-    for folder in /etc/kubernetes "$KUBELET"; do
-        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
-    done
-}
 
 has_wanted_security() { [ "$(cat "$SECURED" 2>/dev/null)" = "$TK_SECURITY" ]; }
 remember_security() {

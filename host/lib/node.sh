@@ -11,6 +11,14 @@ kubeadm_errors() {
     { grep -E '\[ERROR |^error' <<<"$lines" || tail -n 6 <<<"$lines"; } | tr -s '\n\t ' ' '
 }
 
+# node_to_disk: before each note that says what kubeadm and the kubelet have written: nothing of it is on the disk by itself.
+node_to_disk() {
+    local folder
+    for folder in /etc/kubernetes /var/lib/kubelet; do
+        [ ! -d "$folder" ] || sync -f "$folder" || fail "cannot write $folder to the disk: is it full or read-only?"
+    done
+}
+
 # write_through: what kubeadm and the kubelet write is on the disk a moment later, for as long as kubeadm runs. Neither of them sees
 # to it, but etcd does: without its manifest, a power cut would leave a voter that cannot start.
 write_through() {
