@@ -7,7 +7,18 @@ import { expect } from "chai";
 const root = join(__dirname, "../../..");
 const pages = execFileSync(
   "git",
-  ["ls-files", "-co", "--exclude-standard", "--", "README.md", "CONTRIBUTING.md", "docs/*.md"],
+  [
+    "ls-files",
+    "-co",
+    "--exclude-standard",
+    "--",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "lab/README.md",
+    "docs/*.md",
+  ],
   { cwd: root, encoding: "utf8" },
 )
   .trim()
