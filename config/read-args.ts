@@ -1,28 +1,19 @@
 /** The config of a cluster as a program writes it: the keys of a stack's config, and some values may become known in the run only. */
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import type { Secrets } from "../model/config";
 import { ConfigError } from "../model/messages";
 import { isValues } from "../model/merge";
 import type { Path, Problem } from "../model/problem";
 import { reported } from "../model/report";
-import type { HostInputs, StackConfig } from "../model/stack-config";
+import { isKnown } from "../model/sdk-internals";
+import { hostInputs, type StackConfig } from "../model/stack-config";
 import type { ClusterArgs } from "./args";
 import { Findings } from "./findings";
 import { loadConfig, type LoadedConfig } from "./load";
+import { readProjectFile } from "./project-file";
 import type { ConfigSource } from "./source";
+import { secretKeys } from "./schema/secrets";
 import { standInLater } from "./schema/stand-ins";
 
-const secretKeys = [
-  "sshPrivateKey",
-  "tailnetAuthKey",
-  "tailnetControlPlaneAuthKey",
-  "tailnetApiKey",
-  "tailnetOauthClientSecret",
-  "registryCredentials",
-] as const satisfies readonly (keyof Secrets)[];
 /** A value that becomes known in the run. */
 interface Later {
   path: Path;
@@ -39,7 +30,7 @@ interface Later {
 export function readArgs(name: string, args: ClusterArgs): StackConfig {
   const later: Later[] = [];
   const tooLate: Problem[] = [];
-  const values = withStandIns({ clusterName: name, ...args }, [], later, tooLate) as Record<string, unknown>;
+  const values = withStandIns({ clusterName: name, ...args }, later, tooLate) as Record<string, unknown>;
   const first = load(name, values, tooLate);
   for (const warning of first.warnings) void pulumi.log.warn(`${name}: ${warning}`);
   const seen = later.map(({ output, standIn }) => orElse(output, standIn));
@@ -66,16 +57,7 @@ export function readArgs(name: string, args: ClusterArgs): StackConfig {
     known: pulumi
       .all([loaded, pulumi.all(seen.filter((_, i) => later[i]!.path[0] === "nodes"))])
       .apply(([{ config }]) => config),
-    hosts: first.config.nodes.map(({ host }, i): HostInputs => {
-      const identity = at("nodes", i, "host", "identity") ?? pulumi.output(host.identity ?? "");
-      if (host.kind !== "ssh") return { address: pulumi.output(""), identity };
-      const hostKey = at("nodes", i, "host", "hostKey") ?? host.hostKey;
-      return {
-        address: at("nodes", i, "host", "address") ?? pulumi.output(host.address),
-        ...(hostKey !== undefined && { hostKey: pulumi.output(hostKey) }),
-        identity,
-      };
-    }),
+    hosts: first.config.nodes.map(({ host }, i) => hostInputs(host, (key) => at("nodes", i, "host", key))),
     secrets: Object.fromEntries(secrets) as StackConfig["secrets"],
   };
 }
@@ -85,7 +67,7 @@ function load(name: string, values: Record<string, unknown>, tooLate: readonly P
     const findings = new Findings();
     findings.add(tooLate);
     findings.throwAny();
-    return loadConfig(sourceOf(values), readFile);
+    return loadConfig(sourceOf(values), readProjectFile);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     throw reported(`${name}: ${error.message}`);
@@ -105,8 +87,9 @@ function sourceOf(values: Record<string, unknown>): ConfigSource {
 const textOf = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
 
 /** The values with a stand-in for each that is known later. */
-function withStandIns(value: unknown, path: Path, later: Later[], tooLate: Problem[]): unknown {
-  if (pulumi.Output.isInstance(value) || value instanceof Promise) {
+function withStandIns(values: unknown, later: Later[], tooLate: Problem[]): unknown {
+  return replaced(values, (value, path) => {
+    if (!pulumi.Output.isInstance(value) && !(value instanceof Promise)) return undefined;
     const standIn = standInLater(path);
     if (standIn === undefined) {
       tooLate.push({
@@ -115,38 +98,37 @@ function withStandIns(value: unknown, path: Path, later: Later[], tooLate: Probl
         allowed: "a plain value; outputs may be a host's address, hostKey and identity, and secrets",
         fix: "Give the value itself.",
       });
-      return undefined;
+      return { value: undefined };
     }
     later.push({ path, output: pulumi.output<unknown>(value), standIn: standIn.value });
-    return standIn.value;
-  }
-  if (Array.isArray(value)) return value.map((inner, i) => withStandIns(inner, [...path, i], later, tooLate));
-  if (!isValues(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, withStandIns(inner, [...path, key], later, tooLate)]),
-  );
+    return standIn;
+  });
 }
 
 /** The values with others at the places of those that are known later. */
-function withValues(value: unknown, later: readonly Later[], all: readonly unknown[], path: Path = []): unknown {
-  const found = later.findIndex((one) => samePath(one.path, path));
-  if (found >= 0) return all[found];
-  if (Array.isArray(value)) return value.map((inner, i) => withValues(inner, later, all, [...path, i]));
+function withValues(values: unknown, later: readonly Later[], all: readonly unknown[]): unknown {
+  return replaced(values, (_, path) => {
+    const found = later.findIndex((one) => samePath(one.path, path));
+    return found < 0 ? undefined : { value: all[found] };
+  });
+}
+
+/** A copy with other values where `by` gives one. */
+function replaced(
+  value: unknown,
+  by: (value: unknown, path: Path) => { value: unknown } | undefined,
+  path: Path = [],
+): unknown {
+  const other = by(value, path);
+  if (other !== undefined) return other.value;
+  if (Array.isArray(value)) return value.map((inner, i) => replaced(inner, by, [...path, i]));
   if (!isValues(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, withValues(inner, later, all, [...path, key])]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replaced(inner, by, [...path, key])]));
 }
 
 const samePath = (a: Path, b: Path) => a.length === b.length && a.every((part, i) => part === b[i]);
 
 /** The value or, in a preview, what stands for it while it is not known. */
 function orElse(output: pulumi.Output<unknown>, standIn: unknown): pulumi.Output<unknown> {
-  // Not in the SDK's types.
-  const { isKnown } = output as unknown as { isKnown: Promise<boolean> };
-  return pulumi.output(isKnown.then((known) => (known ? output : standIn)));
-}
-
-function readFile(path: string): string {
-  return readFileSync(path.startsWith("~/") ? join(homedir(), path.slice(2)) : resolve(path), "utf8");
+  return pulumi.output(isKnown(output).then((known) => (known ? output : standIn)));
 }

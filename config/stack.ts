@@ -1,12 +1,10 @@
 /** The config of a Pulumi stack: `config/load.ts` on what the engine hands over. */
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import type { StackConfig } from "../model/stack-config";
+import { hostInputs, type StackConfig } from "../model/stack-config";
 import { ConfigError } from "../model/messages";
 import { refusalMarkdown } from "../preview/markdown";
 import { loadConfig } from "./load";
+import { readProjectFile } from "./project-file";
 import { type ConfigSource } from "./source";
 import { writePlanFile } from "../preview/plan-file";
 import { reported } from "../model/report";
@@ -21,21 +19,15 @@ export function loadStackConfig(): StackConfig {
     void pulumi.log.warn(warning);
   }
   return {
+    prefix: "",
     config,
-    secrets: {
-      sshPrivateKey: pulumi.secret(secrets.sshPrivateKey),
-      ...(secrets.tailnetAuthKey !== undefined && { tailnetAuthKey: pulumi.secret(secrets.tailnetAuthKey) }),
-      ...(secrets.tailnetControlPlaneAuthKey !== undefined && {
-        tailnetControlPlaneAuthKey: pulumi.secret(secrets.tailnetControlPlaneAuthKey),
-      }),
-      ...(secrets.tailnetApiKey !== undefined && { tailnetApiKey: pulumi.secret(secrets.tailnetApiKey) }),
-      ...(secrets.tailnetOauthClientSecret !== undefined && {
-        tailnetOauthClientSecret: pulumi.secret(secrets.tailnetOauthClientSecret),
-      }),
-      ...(secrets.registryCredentials !== undefined && {
-        registryCredentials: pulumi.secret(secrets.registryCredentials),
-      }),
-    },
+    known: pulumi.output(config),
+    hosts: config.nodes.map(({ host }) => hostInputs(host)),
+    secrets: Object.fromEntries(
+      Object.entries(secrets)
+        .filter(([, value]) => value !== undefined)
+        .map(([key, value]) => [key, pulumi.secret(value)]),
+    ) as unknown as StackConfig["secrets"],
   };
 }
 
@@ -71,9 +63,4 @@ function stackSource(): ConfigSource {
     keys: () => [...all.keys()],
     isEncrypted: (key) => isConfigSecret?.(`${prefix}${key}`) ?? true,
   };
-}
-
-function readProjectFile(path: string): string {
-  const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : resolve(path);
-  return readFileSync(full, "utf8");
 }

@@ -1,7 +1,7 @@
 import { reported } from "./report";
 
 /**
- * Loads a package that only some clusters use, which whoever uses them installs.
+ * Loads a package that only some clusters need, and that their users install.
  *
  * @param use what it is for, as the start of a sentence.
  */

@@ -71,9 +71,7 @@ export class Cluster extends pulumi.ComponentResource {
     super("tailkube:cluster:Cluster", name, {}, opts);
     this.name = name;
     const last = new ClusterMemory(name, former, { parent: this });
-    const { config, secrets } = declared;
-    const prefix = declared.prefix ?? "";
-    const known = declared.known ?? pulumi.output(config);
+    const { config, secrets, prefix, known } = declared;
     const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
     const mayBegin = checkChange(known, last, this);

@@ -1,9 +1,8 @@
 /** What the last run has left of a cluster, in the cluster's own state. */
 import * as pulumi from "@pulumi/pulumi";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
-import * as sdk from "@pulumi/pulumi/runtime/state";
 import { isValues } from "../../model/merge";
-import { isMocked } from "../../model/mocked";
+import { hasStateMigrations, isKnown, isMocked } from "../../model/sdk-internals";
 import { reported } from "../../model/report";
 import type { LastOutputs } from "../../preview/previous-outputs";
 
@@ -58,10 +57,9 @@ export class ClusterMemory extends pulumi.ComponentResource implements LastOutpu
 
   /** Has the next run read these, if all of them become known; else it reads what this one has read. */
   public keep(outputs: Readonly<Record<string, pulumi.Input<unknown>>>): void {
-    // Not in the SDK's types. With --continue-on-error a run goes on without what failed.
-    const { isKnown } = pulumi.output(outputs) as unknown as { isKnown: Promise<boolean> };
+    const now = isKnown(pulumi.output(outputs));
     const former = () => Object.fromEntries(Object.keys(outputs).map((name) => [name, this.get(name)]));
-    this.registerOutputs(isKnown.then((known) => (known || pulumi.runtime.isDryRun() ? outputs : former())));
+    this.registerOutputs(now.then((known) => (known || pulumi.runtime.isDryRun() ? outputs : former())));
   }
 }
 
@@ -69,9 +67,6 @@ const tooOld =
   "this Pulumi CLI cannot hand a program what its last run left (state migrations). " +
   "Required: Pulumi CLI 3.276.0 or newer; with Pulumi Cloud, its second version of the journal or PULUMI_DISABLE_JOURNALING=true. " +
   "Update the CLI";
-
-const hasStateMigrations = () =>
-  (sdk as unknown as { getStore(): { supportsStateMigrations: boolean } }).getStore().supportsStateMigrations;
 
 /** A value of a state file in plain, and whether it, or a part of it, was secret. */
 function opened(value: unknown): { value: unknown; isSecret: boolean } {

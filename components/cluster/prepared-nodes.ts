@@ -23,7 +23,7 @@ export interface PreparedNode {
   ready: pulumi.Output<boolean>;
 }
 
-export interface PreparedNodesArgs extends Omit<StackConfig, "hosts"> {
+export interface PreparedNodesArgs extends Pick<StackConfig, "config" | "secrets"> {
   /** In the order of `config.nodes`. */
   hosts: Host[];
   /** Makes auth keys where the config gives none. */

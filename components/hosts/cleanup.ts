@@ -20,8 +20,8 @@ export interface HostCleanupArgs {
 }
 
 /**
- * Other bare hosts, by which a silent host is told from an operator's machine that is offline. The first three nodes are enough, and
- * further nodes change nothing here.
+ * Other bare hosts. If one of them answers, a silent host is down; if none does, the operator's machine may be offline. The first three
+ * nodes are enough, and further nodes change nothing here.
  */
 export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): NodeConfig[] {
   return [...controlPlanes(nodes), ...workers(nodes)]

@@ -23,8 +23,8 @@ export interface HostArgs {
   node: NodeConfig;
   config: ClusterConfig;
   privateKey: pulumi.Output<string>;
-  /** What is declared of the host, where the config does not say all of it. */
-  inputs?: HostInputs | undefined;
+  /** What is declared of the host. */
+  inputs: HostInputs;
   /** "ADDRESS:PORT" of other bare hosts. */
   others?: readonly pulumi.Input<string>[];
   /** Waited for before anything is changed on a host that was there before. */

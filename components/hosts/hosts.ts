@@ -14,7 +14,7 @@ import type { HostInputs, StackConfig } from "../../model/stack-config";
  * key, in the order of the config; undefined for machines that are made.
  */
 export function makeHosts(
-  { config, secrets, hosts: inputs, prefix = "" }: StackConfig,
+  { config, secrets, hosts: inputs, prefix }: StackConfig,
   certain: (hostKeys: readonly (pulumi.Output<string> | undefined)[]) => pulumi.Output<pulumi.Resource>,
   opts: pulumi.ComponentResourceOptions,
 ): (Host & pulumi.Resource)[] {
@@ -27,9 +27,9 @@ export function makeHosts(
   let judge!: (judged: pulumi.Output<pulumi.Resource>) => void;
   const judged = pulumi.output(new Promise<pulumi.Output<pulumi.Resource>>((resolve) => (judge = resolve)));
   const hosts = config.nodes.map((node, i) => {
-    const args = { node, config, privateKey, inputs: inputs?.[i], certain: judged };
+    const args = { node, config, privateKey, inputs: inputs[i]!, certain: judged };
     if (node.host.kind === "ssh") {
-      const others = otherHosts(node, config).map((other) => answersAt(other, inputs?.[config.nodes.indexOf(other)]));
+      const others = otherHosts(node, config).map((other) => answersAt(other, inputs[config.nodes.indexOf(other)]!));
       return new SshHost(prefix + node.name, node.host, { ...args, others }, opts);
     }
     const subnetId = node.host.subnetId ?? ec2!.network.subnetIds[zones[onEc2.indexOf(node)]!]!;
@@ -45,9 +45,9 @@ export function makeHosts(
 }
 
 /** "ADDRESS:PORT" of a bare host. */
-function answersAt({ host }: NodeConfig, inputs: HostInputs | undefined): pulumi.Input<string> {
+function answersAt({ host }: NodeConfig, { address }: HostInputs): pulumi.Input<string> {
   if (host.kind !== "ssh") throw new Error("no bare host");
-  return inputs === undefined ? `${host.address}:${host.port}` : pulumi.interpolate`${inputs.address}:${host.port}`;
+  return pulumi.interpolate`${address}:${host.port}`;
 }
 
 function makeEc2(

@@ -31,7 +31,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     super("tailkube:host:SshHost", name, {}, opts);
     this.name = args.node.name;
     this.user = host.user;
-    const inputs = args.inputs ?? knownInputs(host);
+    const { inputs } = args;
     this.address = inputs.address;
     this.hostKey = inputs.hostKey ?? this.scanHostKey(name, host.port, inputs, opts?.dependsOn);
     this.connection = pulumi.output({
@@ -98,13 +98,4 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     );
     return key.stdout;
   }
-}
-
-/** Of a host of which the config says all. */
-function knownInputs({ address, hostKey, identity }: SshHostConfig): HostInputs {
-  return {
-    address: pulumi.output(address),
-    ...(hostKey !== undefined && { hostKey: pulumi.output(hostKey) }),
-    identity: pulumi.output(identity ?? ""),
-  };
 }

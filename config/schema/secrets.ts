@@ -25,6 +25,8 @@ type Groups = {
 
 export type SecretKey = keyof typeof secretFiles;
 
+export const secretKeys = Object.keys(secretFiles) as SecretKey[];
+
 export const isSecretKey = (name: string): name is SecretKey => Object.hasOwn(secretFiles, name);
 
 /** `tailnet.authKeyFile`, of tailnetAuthKey. */

@@ -34,15 +34,16 @@ const standIns: Readonly<Record<string, (i: number) => unknown>> = {
   "mirrors.charts.url": () => "https://stand-in.invalid",
 };
 
-export function standInFor(path: Path): unknown {
+export const standInFor = (path: Path): unknown => standInOf(standIns, path)?.value;
+
+function standInOf(table: typeof standIns, path: Path): { value: unknown } | undefined {
   const position = path.find((part) => typeof part === "number");
-  return standIns[keyPattern(path)]?.(position as number);
+  const standIn = table[path.map((part) => (typeof part === "number" ? "#" : String(part))).join(".")];
+  return standIn && { value: standIn(position as number) };
 }
 
-const keyPattern = (path: Path) => path.map((part) => (typeof part === "number" ? "#" : String(part))).join(".");
-
 /** Of what a program may give as an output. Nothing in a rule may depend on one. */
-const laterStandIns: Readonly<Record<string, (i: number) => unknown>> = {
+const laterStandIns: typeof standIns = {
   "nodes.#.host.address": (i) => `known-later-${i}.invalid`,
   "nodes.#.host.hostKey": (i) => `ssh-ed25519 knownLater${i}`,
   "nodes.#.host.identity": () => "known later",
@@ -56,8 +57,4 @@ const laterStandIns: Readonly<Record<string, (i: number) => unknown>> = {
 };
 
 /** What stands for a value until it is known; undefined where it has to be known at once. */
-export function standInLater(path: Path): { value: unknown } | undefined {
-  const position = path.find((part) => typeof part === "number");
-  const standIn = laterStandIns[keyPattern(path)];
-  return standIn && { value: standIn(position as number) };
-}
+export const standInLater = (path: Path) => standInOf(laterStandIns, path);

@@ -1,5 +1,5 @@
 /** Stacks that differ from the lab's own, and runs of the engine whose output is looked at. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
@@ -61,24 +61,16 @@ export interface EngineRun {
 export const engine = (args: readonly string[], seconds: number) => engineBy("lab/engine", args, seconds);
 
 /** The same, by a command that starts the engine. */
-export function engineBy(command: string, args: readonly string[], seconds: number): Promise<EngineRun> {
-  const start = Date.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: lab.root, stdio: ["ignore", "pipe", "pipe"], detached: true });
-    const timer = setTimeout(() => killSession(child.pid!), seconds * 1000);
-    let text = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (chunk: string) => {
-        text += chunk;
-        process.stdout.write(chunk);
-      });
-    }
-    child.on("error", reject);
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      resolve({ code, text: text.replace(/\s+/g, " "), seconds: (Date.now() - start) / 1000 });
-    });
-  });
+export async function engineBy(command: string, args: readonly string[], seconds: number): Promise<EngineRun> {
+  const begin = Date.now();
+  const run = lab.start(command, args);
+  const timer = setTimeout(() => killSession(run.child.pid!), seconds * 1000);
+  const [how] = await Promise.all([run.exit, run.closed]).finally(() => clearTimeout(timer));
+  return {
+    code: typeof how === "number" ? how : null,
+    text: run.text().replace(/\s+/g, " "),
+    seconds: (Date.now() - begin) / 1000,
+  };
 }
 
 /** A run that has to end well. Resolves to the seconds it took. */

@@ -2,6 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { killSession, processesOf } from "./processes";
 
 export const root = join(__dirname, "..", "..");
@@ -27,20 +28,25 @@ export interface Running {
   /** The exit status, or the name of the signal that ended it; rejects if the command cannot be started. */
   exit: Promise<number | NodeJS.Signals>;
   ended: () => boolean;
+  /** All that it has printed so far. */
+  text: () => string;
+  /** When nothing can print any more: what it left running may hold that up for good. */
+  closed: Promise<void>;
   /** What it complained of at its end, each line after a line break; waits for its last words. */
   complaints: () => Promise<string>;
 }
 
-/** Starts a command of the project, in a session of its own, with its output on the terminal. */
+/** Starts a command in the project's folder, in a session of its own, with its output on the terminal. */
 export function start(command: string, args: readonly string[]): Running {
-  const child = spawn(join(root, command), args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let text = "";
-  const pass = (to: NodeJS.WriteStream) => (data: Buffer) => {
-    to.write(data);
-    text = (text + data.toString()).slice(-20_000);
-  };
-  child.stdout.on("data", pass(process.stdout));
-  child.stderr.on("data", pass(process.stderr));
+  const pass = (from: Readable, to: NodeJS.WriteStream) =>
+    from.setEncoding("utf8").on("data", (chunk: string) => {
+      to.write(chunk);
+      text += chunk;
+    });
+  pass(child.stdout, process.stdout);
+  pass(child.stderr, process.stderr);
   const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
   let ended = false;
   const exit = new Promise<number | NodeJS.Signals>((resolve, reject) => {
@@ -54,10 +60,11 @@ export function start(command: string, args: readonly string[]): Running {
     child,
     exit,
     ended: () => ended,
+    text: () => text,
+    closed,
     complaints: async () => {
-      // Its last words may still be on their way; what it left running may never close the pipe.
       await Promise.race([closed, sleep(2)]);
-      return complaintsIn(text);
+      return complaintsIn(text.slice(-20_000));
     },
   };
 }

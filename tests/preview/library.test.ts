@@ -132,7 +132,7 @@ describe("a cluster whose machines the program makes", () => {
 });
 
 describe("a machine that the cluster makes", () => {
-  it("may have an identity that is known later, and is made anew by it", async () => {
+  it("may have an identity that is known later, and is made again by it", async () => {
     const host = `{ kind: "ec2", identity: new Vm("vm7").address }`;
     const ec2 = `{ region: "eu-central-1", operatorCidrs: ["192.0.2.0/32"] }`;
     const nodes = `[{ name: "cp1", role: "control-plane", host: ${host} }]`;

@@ -7,6 +7,7 @@ import * as sdkState from "@pulumi/pulumi/runtime/state";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
+import { secretKeys as secretConfigKeys } from "../../config/schema/secrets";
 import { goodFacts, minimal, sourceOf } from "../unit/config/fixtures";
 import { withStateMigrations } from "./state-migrations";
 
@@ -364,16 +365,7 @@ function setConfig(values: Record<string, unknown>, plainKeys: string[]): void {
   const text = (key: string) => (typeof values[key] === "object" ? JSON.stringify(values[key]) : source.get(key)!);
   pulumi.runtime.setAllConfig(
     Object.fromEntries(source.keys!().map((key) => [`tailkube:${key}`, text(key)])),
-    [
-      "sshPrivateKey",
-      "tailnetAuthKey",
-      "tailnetControlPlaneAuthKey",
-      "tailnetApiKey",
-      "tailnetOauthClientSecret",
-      "registryCredentials",
-    ]
-      .filter((key) => !plainKeys.includes(key))
-      .map((key) => `tailkube:${key}`),
+    secretConfigKeys.filter((key) => !plainKeys.includes(key)).map((key) => `tailkube:${key}`),
   );
 }
 

@@ -41,7 +41,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
     this.name = args.node.name;
     this.user = host.user;
     const purpose = [pulumi.getProject(), pulumi.getStack(), args.config.clusterName, this.name];
-    const declared = args.inputs?.identity ?? pulumi.output(host.identity ?? "");
+    const declared = args.inputs.identity;
     const firstKey = pulumi
       .all([args.privateKey, declared])
       .apply(([key, identity]) => derivedHostKey(key, JSON.stringify([...purpose, identity])));

@@ -4,7 +4,7 @@ import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
 import { fingerprint } from "../../../model/machine";
-import { isMocked } from "../../../model/mocked";
+import { isMocked } from "../../../model/sdk-internals";
 import { inProject } from "../../../model/project";
 import { noteStep } from "../../hosts/done";
 import { ciliumValues, type Underlay } from "./values";

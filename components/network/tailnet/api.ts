@@ -13,7 +13,11 @@ export class TailnetApi extends pulumi.ComponentResource {
   /** What has to be there before a device logs in: a key may only have a tag that the policy knows. */
   public readonly policy: pulumi.Resource | undefined;
 
-  constructor(name: string, { config, secrets }: StackConfig, opts?: pulumi.ComponentResourceOptions) {
+  constructor(
+    name: string,
+    { config, secrets }: Pick<StackConfig, "config" | "secrets">,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super("tailkube:tailnet:Api", name, {}, opts);
     const tailscale = tailscaleSdk();
     const { tailnet } = config;

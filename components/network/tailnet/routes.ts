@@ -33,8 +33,8 @@ export function approveRoutes(
     {
       ...opts,
       provider: args.api.provider,
-      // The device takes them along. To be taken back they would need a device, which a lost host's may be no more; and a
-      // cluster whose approval becomes somebody else's keeps its network meanwhile.
+      // They go with the device. Withdrawing them needs a device, and that of a lost host may be gone. A cluster whose routes are
+      // approved in another way from now on keeps its network.
       retainOnDelete: true,
     },
   );

@@ -5,7 +5,7 @@ import { optionalPackage } from "../../../model/optional-package";
 export const tailscaleSdk = () =>
   optionalPackage(
     "@pulumi/tailscale",
-    "A cluster without a tailnetAuthKey, or with tailnetRouteApproval,",
+    "A cluster without a tailnetAuthKey, or with tailnet.routeApproval,",
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- not at the start
     () => require("@pulumi/tailscale") as typeof Tailscale,
   );
