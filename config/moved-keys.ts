@@ -1,4 +1,4 @@
-/** Keys that a user has where they are no more, or by a way that Pulumi does not take for one into a group. */
+/** Keys under an old name, secrets inside a group, and keys that were set without `--path`. */
 import { isValues } from "../model/merge";
 import { renamedKeys } from "../model/renamed-keys";
 import { type Key, nearest, type Path, pathOf, type Problem } from "../model/problem";

@@ -88,7 +88,7 @@ function fieldOf(path: string, shape: Shape): Field {
 
 /**
  * The schema's own words: the error that it gives to what no key takes. Of a wrong type, or else a text that nothing is.
- * Keys that take any text, and the `kind` of an object, give zod's error instead of one of ours.
+ * Keys that take any text, and the `kind` of an object, give zod's error.
  */
 function allowedBy(schema: z.core.$ZodType, json: z.core.JSONSchema.BaseSchema): string | undefined {
   const said = [Symbol("none"), "\0"]

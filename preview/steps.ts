@@ -86,7 +86,7 @@ class Change {
   }
 
   /**
-   * What a step does; undefined if it finds everything as it is, or nobody has to know.
+   * What a step does; undefined if it changes nothing, or is of no interest to a user.
    *
    * @param earlier what the steps before it in the order do.
    */
@@ -94,7 +94,7 @@ class Change {
     const { config } = this;
     const node = config.nodes.find(({ name }) => name === step.node);
     if (node !== undefined) return this.isJoining(node) ? this.workOnJoining(step, node) : this.workOnOther(step, node);
-    // Those that the config has no more.
+    // A removed node is not in the config.
     const nodes = step.node === undefined ? [] : [step.node];
     switch (step.kind) {
       case "dead-members":

@@ -14,7 +14,7 @@ export interface CheckClusterArgs {
   /** The control plane on which they run. */
   on: Member;
   members: readonly Member[];
-  /** As in finalize: what changes the network is checked anew. */
+  /** As in finalize: a change of the network runs the checks again. */
   release: pulumi.Input<string>;
 }
 

@@ -313,7 +313,7 @@ confirm() {
         echo restored
         return
     fi
-    # One that has lost its connection goes on, and nobody would put back what it changes from here on.
+    # A stage that has lost its connection goes on, and nothing would undo what it changes from here on.
     end_stage >&2
     echo kept
     remove_units

@@ -140,7 +140,7 @@ approved_routes() {
 }
 
 # The preferences that a login which was there gets from us: names as in `tailscale debug prefs`. It keeps its name in the tailnet,
-# by which others know it; earlier versions gave it the node's.
+# which others use; earlier versions gave it the node's.
 OUR_PREFS=(CorpDNS RouteAll NoSNAT)
 
 # our_pref NAME: our value of it. Nothing where we leave the user's: only routed pods must keep their addresses.

@@ -113,8 +113,8 @@ who_gave_up() {
     WAITING=("${waiting[@]}")
 }
 
-# What the joiners say, a word for each. They may write anything there: of the answer no more than that it is "no", and of the beat
-# its hex, so that none can speak for another.
+# What the joiners say, a word for each. They may write anything there. Of the answer only "no" counts, and the beat is taken as hex,
+# so that none can speak for another.
 # shellcheck disable=SC2016  # a template's variables, not the shell's
 JOINER_WORDS='{{range .items}}{{.metadata.name}}={{with .data}}{{with .member}}{{if eq . "no"}}no{{end}}{{end}},{{with .beat}}{{if lt (len .) 32}}{{printf "%x" .}}{{end}}{{end}}{{end}} {{end}}'
 

@@ -52,7 +52,7 @@ own_mark() {
 # joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
 # worker as joined from then on, and does not let it in again.
 joined_before() {
-    # A power cut may have left it empty, by which nothing could be asked.
+    # A power cut may have left it empty. Then it names no API server to ask.
     owned "$SENTINEL" && grep -qsE '^ *server: ' /etc/kubernetes/kubelet.conf || return 1
     ask 90 "whether this host's earlier join came to its end, to the API" own_mark
     [ "$ANSWER" = "$TK_MARK" ]
