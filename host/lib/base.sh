@@ -107,7 +107,7 @@ ask() {
         [ "$SECONDS" -lt "$end" ] || {
             ANSWER=$(log_tail "$errors" 3)
             rm -f "$errors"
-            fail "no answer after $limit s to the question $question${ANSWER:+ (last error: $ANSWER)}"
+            fail "no answer after $limit s to the question $question (last error: $ANSWER)"
         }
         sleep 1
     done
@@ -123,7 +123,7 @@ retry() {
         [ "$SECONDS" -lt "$end" ] || {
             said=$(log_tail "$errors" 3)
             rm -f "$errors"
-            fail "$failure (tried for $limit s)${said:+: $said}"
+            fail "$failure (tried for $limit s): $said"
         }
         sleep 1
     done
@@ -591,7 +591,7 @@ apt_refresh() {
         status=0
         apt_update || status=$?
     fi
-    [ "$status" = 0 ] || fail "apt-get update: $(log_tail "$TK_RUN/apt.log" 3)"
+    [ "$status" = 0 ] || fail "apt-get update failed: $(log_tail "$TK_RUN/apt.log" 3)"
 }
 
 # gpg's own folder would be made in root's home.
@@ -675,9 +675,12 @@ apt_repository() {
     if install_text "$list" 0644 "$line"; then apt_refresh; fi
 }
 
-# log_tail FILE: the last lines of a tool's log in one line, for fail.
+# log_tail FILE [LINES]: the last lines of a tool's log in one line, for fail.
 log_tail() {
-    tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' '
+    local text
+    text=$(tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' ')
+    text=${text% }
+    printf '%s' "${text:-it printed nothing}"
 }
 
 # unexpected COMMAND: a command that no line of its own looks at has failed; bash would end the stage without saying where.
