@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
 import { scriptText } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
-import { FakeCluster } from "./fake-cluster";
+import { FakeCluster, merge } from "./fake-cluster";
 import { stub, untouchedPrefs } from "./fake-host";
 
 export interface Scenario {
@@ -559,9 +559,23 @@ export const scenarios: readonly Scenario[] = [
     stage: "settle",
     verb: "apply",
     node: cp1,
-    variables: { TK_NODES: "cp1 cp2 w1", TK_CONTROL_PLANES: "cp1 cp2", TK_LABELS: "w1 rack=b2" },
+    variables: {
+      TK_NODES: "cp1 cp2 w1",
+      TK_CONTROL_PLANES: "cp1 cp2",
+      TK_LABELS: "w1 rack=b2",
+      TK_TAINTS: "w1 gpu=yes:NoExecute",
+    },
     before: (c) => {
       cluster(c);
+      merge(c.find("Node", "w1")!, {
+        metadata: { labels: { disk: "ssd" }, annotations: { "tailkube.dev/taints": "theirs:NoSchedule" } },
+        spec: { taints: [{ key: "theirs", effect: "NoSchedule" }] },
+      });
+      c.objects.push({
+        kind: "ConfigMap",
+        metadata: { name: "tailkube-node-settings", namespace: "kube-system" },
+        data: { "w1.labels": "disk=ssd", "w2.labels": "disk=ssd" },
+      });
       c.addNode("w2", "100.64.0.12", "worker", mark("w2"));
       (c.find("ConfigMap", "tailkube-nodes")!.data as Record<string, string>).w2 = "100.64.0.12";
       c.addNode("guest", "100.64.0.50", "worker", undefined);
