@@ -268,7 +268,7 @@ function inTailnet(c: FakeCluster): void {
       WantRunning: true,
     },
   });
-  c.put("/var/lib/tailkube/logged-in", "https://login.example.com\n");
+  c.put("/var/lib/tailkube/logged-in", "https://login.example.com\nn1\n");
   c.put("/var/lib/tailkube/owned.tailnet", "/var/lib/tailkube/logged-in\n");
 }
 
@@ -884,7 +884,8 @@ export const scenarios: readonly Scenario[] = [
       cluster(c);
       joined(c);
       c.put("/var/lib/tailkube/owned.runtime", "/etc/containerd/config.toml\n");
-      c.put("/var/lib/tailkube/logged-in", "");
+      // As an earlier version has recorded it.
+      c.put("/var/lib/tailkube/logged-in", "https://login.example.com\n");
       c.put("/var/lib/tailkube/owned.tailnet", "/usr/local/lib/tailkube/routes\n/var/lib/tailkube/logged-in\n");
       c.links = ["lo", "eth0", "cilium_host", "lxc0a1b2c3d4e5f"];
       c.rules[0] = "100 from all lookup local";

@@ -1902,9 +1902,9 @@ describe("stage tailnet", () => {
     write(`${root}/etc/tailkube/routes.d/endpoint`, "10.200.0.1/32\n");
     write(`${root}/state`, state);
     write(`${root}/broken`, broken);
+    write(`${root}/id`, "n1CNTRL");
     for (const [name, value] of Object.entries({ ...untouched, ...prefs })) write(`${root}/prefs/${name}`, value);
     const members = [
-      '    "ID": "n1CNTRL"',
       '    "DNSName": "node1.example.ts.net."',
       ...(tags.length > 0 ? [`    "Tags": [\n${tags.map((tag) => `      "${tag}"`).join(",\n")}\n    ]`] : []),
       ...(keyExpiry === undefined ? [] : [`    "KeyExpiry": "${keyExpiry}"`]),
@@ -1919,11 +1919,11 @@ case "$*" in
 "status --json --peers=false")
     printf '{\\n  "Version": "1.102.5",\\n  "BackendState": "%s",\\n' "$(<state)"
     ${haveNodeKey === true ? `printf '  "HaveNodeKey": true,\\n'` : ":"}
-    printf '  "Self": {\\n%s\\n  },\\n  "CurrentTailnet": {\\n    "KeyExpiry": "none of this device"\\n  }\\n}\\n' "$(<self)" ;;
+    printf '  "Self": {\\n    "ID": "%s",\\n%s\\n  },\\n  "CurrentTailnet": {\\n    "KeyExpiry": "none of this device"\\n  }\\n}\\n' "$([ "$(<state)" = Stopped ] || cat id)" "$(<self)" ;;
 "debug prefs")
     echo "{"
     for pref in ${Object.keys(untouched).join(" ")}; do printf '\\t"%s": %s,\\n' "$pref" "$(<"prefs/$pref")"; done
-    printf '\\t"Config": {\\n\\t\\t"NodeID": "n1CNTRL",\\n\\t\\t"Hostname": "inside"\\n\\t}\\n}\\n' ;;
+    printf '\\t"Config": {\\n\\t\\t"NodeID": "%s",\\n\\t\\t"Hostname": "inside"\\n\\t}\\n}\\n' "$(<id)" ;;
 *) echo "$*" >>log
     for word in "$@"; do case $word in
     up) echo Running >state ;;
@@ -2047,7 +2047,7 @@ echo "nft $*" >>${root}/log
     expect(status).to.equal(1);
     expect(stderr).to.match(/has no tag, not tag:k8s\. .*use an auth key that has the tag/);
     expect(log()).to.deep.equal([up(root), "logout"]);
-    write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]');
+    (write(`${root}/id`, "n2CNTRL"), write(`${root}/self`, '    "Tags": [\n      "tag:k8s"\n    ]'));
     expect(logIn().status).to.equal(0);
   });
 
@@ -2056,7 +2056,10 @@ echo "nft $*" >>${root}/log
     [
       "one that got no tag",
       { tags: [] },
-      (root: string) => write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]'),
+      (root: string) => (
+        write(`${root}/id`, "n2CNTRL"),
+        write(`${root}/self`, '    "Tags": [\n      "tag:k8s"\n    ]')
+      ),
     ],
   ] as const) {
     it(`takes the user's login after ${what} for the user's`, () => {
@@ -2082,11 +2085,93 @@ echo "nft $*" >>${root}/log
     });
   }
 
+  const record = (root: string) => readFileSync(`${root}/var/lib/tailkube/logged-in`, "utf8");
+
+  it("records which device its login made, and ends that login alone", () => {
+    const ours = host({ state: "NeedsLogin" });
+    expect(ours.logIn().status).to.equal(0);
+    expect(record(ours.root)).to.equal("https://login.example.com\nn1CNTRL\n");
+    expect(ours.remove()).to.include({ status: 0, stderr: "" });
+    expect(ours.log()).to.include("logout");
+    // Stopped, the device has its ID in the preferences alone.
+    const stopped = host({ state: "NeedsLogin" });
+    stopped.logIn();
+    write(`${stopped.root}/state`, "Stopped");
+    expect(stopped.remove()).to.include({ status: 0, stderr: "" });
+    expect(stopped.log()).to.include("logout");
+  });
+
+  for (const [what, state, server] of [
+    ["the same server", "Running", "https://login.example.com"],
+    ["another server", "Running", "https://other.example.com"],
+    ["another server, which is stopped", "Stopped", "https://other.example.com"],
+    ["another server, which has run out", "NeedsLogin", "https://other.example.com"],
+  ] as const)
+    it(`leaves a login that the owner has made since at ${what}, without its own routes`, () => {
+      const { root, remove, log, has } = host({ state, haveNodeKey: true });
+      write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\nn1CNTRL\n");
+      write(`${root}/var/lib/tailkube/advertised`, "10.200.0.1/32\n");
+      write(`${root}/id`, "n9CNTRL");
+      write(`${root}/prefs/ControlURL`, `"${server}"`);
+      const { status, stdout, stderr } = remove();
+      expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+      expect(log()).to.not.include("logout");
+      expect(log()).to.include.members(["routes unset pod-cidr", "routes unset endpoint"]);
+      expect(stdout).to.include(`left this host logged in to ${server}: its device there is not the one that tailkube`);
+      expect(has("var/lib/tailkube/logged-in")).to.equal(false);
+    });
+
+  it("uses a login that the owner has made since at its server as one that was there", () => {
+    const { root, logIn, remove, log, has } = host({ state: "NeedsLogin" });
+    expect(logIn().status).to.equal(0);
+    write(`${root}/id`, "n9CNTRL");
+    for (const [name, value] of Object.entries({ ...untouched, Hostname: '"mine"' }))
+      write(`${root}/prefs/${name}`, value);
+    expect(logIn()).to.include({ status: 0, stderr: "" });
+    expect(has("var/lib/tailkube/logged-in")).to.equal(false);
+    expect(has("var/lib/tailkube/found-logged-in")).to.equal(true);
+    expect(remove()).to.include({ status: 0, stderr: "" });
+    expect(log()).to.not.include("logout");
+    expect(readFileSync(`${root}/prefs/CorpDNS`, "utf8")).to.equal("true");
+  });
+
+  it("takes a login for its own without a recorded ID only by its server and the name that it gave it", () => {
+    const old = (prefs: Record<string, string>) => {
+      const made = host({ prefs });
+      write(`${made.root}/var/lib/tailkube/logged-in`, "https://login.example.com\n");
+      return made;
+    };
+    const ours = old({ Hostname: '"node1"' });
+    expect(ours.remove().status).to.equal(0);
+    expect(ours.log()).to.include("logout");
+    const updated = old({ Hostname: '"node1"' });
+    expect(updated.logIn().status).to.equal(0);
+    expect(record(updated.root)).to.equal("https://login.example.com\nn1CNTRL\n");
+    for (const prefs of [
+      { Hostname: '""' },
+      { Hostname: '"node1"', ControlURL: '"https://other.example.com"' },
+    ] as Record<string, string>[]) {
+      const theirs = old(prefs);
+      expect(theirs.remove().status).to.equal(0);
+      expect(theirs.log()).to.not.include("logout");
+    }
+  });
+
+  it("ends no login while it is not known whose it is", () => {
+    const { root, remove, log, has } = host({ broken: "debug prefs" });
+    write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\nn1CNTRL\n");
+    const { status, stderr } = remove();
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/no answer after 30 s to the question which preferences/);
+    expect(log()).to.not.include("logout");
+    expect(has("var/lib/tailkube/logged-in")).to.equal(true);
+  });
+
   it("keeps the routes that the user has set on a device of ours which has to log in again", () => {
     const routes = ["192.168.1.0/24", "10.200.0.1/32", "10.50.9.0/24"];
     const { root, logIn, log } = host({
       state: "Stopped",
-      prefs: { AdvertiseRoutes: `[\n${routes.map((route) => `\t\t"${route}"`).join(",\n")}\n\t]` },
+      prefs: { Hostname: '"node1"', AdvertiseRoutes: `[\n${routes.map((route) => `\t\t"${route}"`).join(",\n")}\n\t]` },
     });
     write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\n");
     // What was ours and is not any more.
@@ -2156,7 +2241,7 @@ echo "nft $*" >>${root}/log
 
   it("says which routes the tailnet has approved for a login that was there, without the node's own", () => {
     const { root, run } = host({});
-    const self = (...lists: string[]) => write(`${root}/self`, ['    "ID": "n1CNTRL"', ...lists].join(",\n"));
+    const self = (...lists: string[]) => write(`${root}/self`, ['    "DNSName": "node1"', ...lists].join(",\n"));
     const list = (name: string, ...items: string[]) =>
       `    "${name}": [\n${items.map((item) => `      "${item}"`).join(",\n")}\n    ]`;
     const approved = () => run("ask_status; approved_routes").stdout.trim();
