@@ -49,6 +49,7 @@ export class HostCleanup extends local.Command {
         TK_BUNDLE: config.bundle ?? "",
         TK_HOST_GUARD: scriptText("installed/guard.sh"),
       },
+      timeoutSeconds: undoSeconds,
     });
     const { command, inputs } = operatorCommand(
       "operator/undo.sh",
