@@ -59,7 +59,7 @@ ${host}
       TAILKUBE_HOST_KEY: hostKey,
       TAILKUBE_COMMAND: `sudo -n timeout 300 bash -s -- ${file === "undo" ? "remove" : "apply"}`,
       TAILKUBE_SHELL: "sudo -n bash -s --",
-      TAILKUBE_OTHER_HOSTS: "192.0.2.11:22 192.0.2.12:22",
+      TAILKUBE_OTHER_HOSTS: ["11", "12"].map((n) => `192.0.2.${n}:22,ssh-ed25519,AAAAkey${n}`).join(" "),
       TAILKUBE_LAST: "2",
       ...more.environment,
     },
@@ -77,6 +77,8 @@ const silent = (others: string, what = "Connection timed out") => `case "$*" in
   *192.0.2.21*) echo 'ssh: connect to host 192.0.2.21 port 2222: ${what}' >&2 ;;
   *) echo '${others}' >&2 ;;
   esac; exit 255`;
+/** What ssh says of a host that has shown the pinned key, for it logs in nowhere. */
+const itself = "tailkube@192.0.2.11: Permission denied (publickey).";
 const offline = "ssh: connect to host 192.0.2.11 port 22: Connection timed out";
 
 describe("operator/undo.sh", () => {
@@ -124,8 +126,9 @@ describe("operator/undo.sh", () => {
 
   it("skips a host that does not answer while another one does, and says what stays there", () => {
     for (const what of ["Connection timed out", "No route to host"]) {
-      const run = undo(silent("Host key verification failed.", what));
+      const run = undo(silent(itself, what));
       expect(run.status).to.equal(0);
+      expect(run.read("known_hosts"), "it asks for that host's own key").to.equal("192.0.2.11 ssh-ed25519 AAAAkey11\n");
       expect(run.calls().filter((call) => call.includes("192.0.2.21"))).to.have.lengthOf(3);
       expect(run.stderr).to.match(
         /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, so nothing was cleaned there: .* Other hosts of the cluster do answer\. If the machine comes back/,
@@ -137,14 +140,29 @@ describe("operator/undo.sh", () => {
   });
 
   it("fails where no host answers at all: it is this machine that may be offline", () => {
-    for (const others of ["192.0.2.11:22", ""]) {
+    for (const others of ["192.0.2.11:22,ssh-ed25519,AAAAkey11", ""]) {
       const run = undo(silent(offline), { environment: { TAILKUBE_OTHER_HOSTS: others } });
       expect(run.status).to.equal(1);
-      expect(run.stderr).to.match(/^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and none from another host/);
+      expect(run.stderr).to.match(
+        /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and no other host of the cluster shows its own host key/,
+      );
       expect(run.stderr).to.include("TAILKUBE_FORGET=w1");
       expect(run.read("tailkube-not-cleaned.log")).to.equal("");
     }
   });
+
+  for (const answer of [
+    "Host key verification failed.",
+    "ssh: connect to host 192.0.2.11 port 22: Connection refused",
+  ]) {
+    it(`takes no answer for one of the cluster's hosts but of that host itself: ${answer}`, () => {
+      const run = undo(silent(answer));
+      expect(run.status).to.equal(1);
+      expect(run.stderr).to.include(`(192.0.2.11:22: ${answer}; 192.0.2.12:22: ${answer})`);
+      expect(run.stderr).to.include("this machine may be offline or in another network").and.to.include("FORGET=w1");
+      expect(run.read("tailkube-not-cleaned.log")).to.equal("");
+    });
+  }
 
   for (const [what, said] of [
     [
@@ -179,12 +197,28 @@ describe("operator/undo.sh", () => {
     expect(undo(well, { environment: { TAILKUBE_FORGET: "w1" } }).read("script"), "one that answers").to.not.equal("");
   });
 
-  it("leaves another machine alone", () => {
-    const run = undo(
-      "printf 'REMOTE HOST IDENTIFICATION HAS CHANGED\\nHost key verification failed.\\n' >&2; exit 255",
+  /** Another machine has the host's address. */
+  const stranger = (others: string) => `case "$*" in
+    *192.0.2.21*) printf 'REMOTE HOST IDENTIFICATION HAS CHANGED\\nHost key verification failed.\\n' >&2 ;;
+    *) echo '${others}' >&2 ;;
+    esac; exit 255`;
+
+  it("fails where another machine answers in another network than the cluster's", () => {
+    const run = undo(stranger("Host key verification failed."));
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.match(
+      /^tailkube: w1: another machine answers at .* no other host of the cluster shows its own host key .* TAILKUBE_FORGET=w1/,
     );
+    expect(run.read("tailkube-not-cleaned.log")).to.equal("");
+    // Nothing else can be asked.
+    const only = undo(stranger(""), { environment: { TAILKUBE_OTHER_HOSTS: "" } });
+    expect(only.status).to.equal(0);
+  });
+
+  it("leaves another machine alone", () => {
+    const run = undo(stranger(itself));
     expect(run.status).to.equal(0);
-    expect(run.calls()).to.have.lengthOf(1);
+    expect(run.calls()).to.have.lengthOf(2);
     expect(run.stderr).to.match(/^tailkube: w1: another machine answers at 192\.0\.2\.21 port 2222/);
     expect(run.read("tailkube-not-cleaned.log")).to.include(" w1: another machine answers at 192.0.2.21 port 2222");
   });
