@@ -6,6 +6,7 @@ import {
   assignments,
   bash,
   bashOk,
+  partsOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -480,6 +481,83 @@ describe("stages/undo.sh", () => {
   it("does nothing for a stage that has never run", () => {
     expect(undone("tailnet")).to.deep.equal(["guard remove", "tailnet as tailnet", '{"changed":[]}']);
     expect(undone()).to.deep.equal(['{"changed":[]}']);
+  });
+
+  describe("at its end", () => {
+    /** A control plane whose endpoint and rules come back while it is cleaned; `stuck` stays whatever is done. */
+    function host(network: "tailnet" | "lan", stuck = "nothing") {
+      const root = temporaryFolder();
+      write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\nTAILKUBE_ENDPOINT_PORT=6443\n");
+      write(`${root}/etc/tailkube/node.env`, "TAILKUBE_ADDRESS=100.64.0.1\nTAILKUBE_POD_CIDR=10.50.0.0/16\n");
+      for (const stage of ["control-plane", network]) write(`${root}/var/lib/tailkube/owned.${stage}`, "");
+      const theirs = ["0:\tfrom all lookup local", "5300:\tfrom all lookup 7"];
+      write(`${root}/rules`, `${theirs.join("\n")}\n`);
+      for (const file of ["routes", "addresses"]) write(`${root}/${file}`, "");
+      const run = (text = "remove") =>
+        bash(
+          withLibrary(
+            root,
+            [
+              assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root, STUCK: stuck }),
+              ...partsOf("undo").map(scriptText),
+              'mkdir -p "$TK_RUN"',
+              "sleep() { SECONDS=$((SECONDS + 5)); }",
+              `guard_network() { :; }
+              unit_stop() { :; }
+              reset_node() { :; }
+              removed() {
+                  rm -rf "$TK_ETC" "$TK_STATE/owned.$TK_STAGE"
+                  echo "1: lo inet 10.200.0.1/32 scope global lo" >"$ROOT/addresses"
+                  printf '5201:\\tfrom all to 10.200.0.1 lookup 52\\n9:\\tfrom all fwmark 0x200/0xf00 lookup 2004\\n' >>"$ROOT/rules"
+                  echo "10.50.2.0/24 via 192.0.2.12 dev eth0" >"$ROOT/routes"
+              }
+              remove_tailnet() { removed; }
+              remove_lan() { removed; }
+              ip() { case "$*" in
+                "-o -4 address show dev lo to 10.200.0.1/32") cat "$ROOT/addresses" ;;
+                "address del 10.200.0.1/32 dev lo") [ "$STUCK" = address ] || : >"$ROOT/addresses" ;;
+                "-4 rule show") cat "$ROOT/rules" ;;
+                "-4 rule del pref "*) [ "$STUCK" = rule ] || sed -i "/^$5:/d" "$ROOT/rules" ;;
+                "-4 route show root 10.50.0.0/16") cat "$ROOT/routes" ;;
+                "-4 route flush root 10.50.0.0/16") : >"$ROOT/routes" ;;
+              esac; }`,
+              text,
+            ].join("\n"),
+            "undo",
+          ),
+        );
+      const left = () =>
+        ["addresses", "rules", "routes"].map((file) => readFileSync(`${root}/${file}`, "utf8").trim()).join("|");
+      return { root, run, left, theirs: theirs.join("\n") };
+    }
+
+    it("takes away what has come back of the endpoint, rules and routes, and nothing else", () => {
+      for (const network of ["tailnet", "lan"] as const) {
+        const { root, run, left, theirs } = host(network);
+        const { status, stderr } = run();
+        expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+        // In a lan there is no endpoint of this program's, and no rule; in a tailnet no route.
+        const rest = network === "lan" ? "5201:\tfrom all to 10.200.0.1 lookup 52" : "";
+        const routes = network === "lan" ? "" : "10.50.2.0/24 via 192.0.2.12 dev eth0";
+        expect(left()).to.equal(`|${[theirs, rest].filter(Boolean).join("\n")}|${routes}`);
+        expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
+      }
+    });
+
+    it("fails and names what cannot be removed, and so does the next run", () => {
+      for (const [stuck, line] of [
+        ["address", /: undo: the endpoint's address cannot be removed .*: 10\.200\.0\.1\/32\n$/],
+        ["rule", /: undo: what leads to Cilium's routing tables cannot be removed: -4 rule 9: from all .*\n$/],
+      ] as const) {
+        const { run } = host("tailnet", stuck);
+        for (const _ of [1, 2]) {
+          const { status, stderr } = run();
+          expect(status).to.equal(1);
+          expect(stderr).to.match(line);
+        }
+        expect(run("STUCK=; remove").status).to.equal(0);
+      }
+    });
   });
 
   it(`is finished by the next run, wherever it was killed (${placesTried})`, function () {
