@@ -1,5 +1,5 @@
 import { Cluster } from "./components/cluster/cluster";
-import { lastOutputs } from "./preview/previous-outputs";
+import { lastOutputs } from "./preview/stack-outputs";
 import { loadStackConfig } from "./config/stack";
 import { setProjectFolder } from "./model/project";
 

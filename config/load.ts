@@ -4,7 +4,7 @@ import type { ReadFile, ConfigSource } from "./source";
 import { contradictions } from "../components/network/cilium/values";
 import { bypasses } from "../components/network/cilium/user-values";
 import { unfitValues } from "../components/network/cilium/unsupported-values";
-import { outOfSupport, untested } from "../components/kubernetes/compatibility";
+import { outOfSupport, untested } from "../components/kubernetes/version-warnings";
 import { today } from "../model/releases";
 import { defaultTaints } from "../model/nodes";
 import { requirementIds } from "../components/hosts/requirements";

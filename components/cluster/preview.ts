@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../../model/messages";
-import type { LastOutputs } from "../../preview/previous-outputs";
+import type { LastOutputs } from "../../preview/stack-outputs";
 import { writePlanFile } from "../../preview/plan-file";
 import { reported } from "../../model/report";
 import type { ClusterConfig } from "../../model/config";
-import { hostWarnings } from "../kubernetes/compatibility";
+import { hostWarnings } from "../kubernetes/version-warnings";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../../preview/last-run";
 import { machineChange, memberProblems, withHostKeys } from "../../preview/members";
 import { nodeNetworkProblems } from "../../preview/node-network";
@@ -13,7 +13,7 @@ import { planMarkdown, refusalMarkdown } from "../../preview/markdown";
 import { planText } from "../../preview/text";
 import type { HostFacts } from "../hosts/facts";
 import { planOf } from "../../preview/steps";
-import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
+import { changeWarnings, upgradeProblems } from "../../preview/version-skew";
 
 /**
  * Holds the config against what the last run has left, before any host is talked to: fails on what cannot become of the

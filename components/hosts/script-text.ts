@@ -21,7 +21,7 @@ export function installedScript(file: string, shared: readonly string[]): string
 }
 
 /** The approver of kubelets' serving certificates. */
-export const approverScript = () => installedScript("approve.sh", ["lib/requests.sh"]);
+export const approverScript = () => installedScript("approve-serving-certificates.sh", ["lib/certificate-requests.sh"]);
 
 /** A word that a POSIX shell takes for exactly this text. */
 export function shellQuote(text: string): string {

@@ -14,7 +14,7 @@ patch_tailkube_nodes() {
 }
 
 # declare_nodes "NAME=IP"...: whose serving certificates may be approved, and the record that these nodes are this program's
-# until they are completely out of the cluster (depart.sh).
+# until they are completely out of the cluster (removed-nodes.sh).
 declare_nodes() {
     local node data=
     for node in "$@"; do data+="\"${node%%=*}\":\"${node#*=}\","; done

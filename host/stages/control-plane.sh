@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# requires: lib/members lib/endpoint lib/etcd lib/certificates lib/node-security lib/security lib/approver lib/founding lib/overlap
+# requires: lib/members lib/endpoint lib/etcd lib/certificates lib/node-hardening lib/api-server-files lib/approver lib/init-or-join lib/tailnet-route-overlap
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it founds the cluster or joins the one that is there.
 #
 # What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
 #   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver; fails where the
 #                                   state has other authorities than the cluster
-#   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh and overlap.sh
+#   nothing                         the host is checked, then claimed; it founds or joins, see init-or-join.sh and tailnet-route-overlap.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
 #   an unfinished `kubeadm init`    when its API server has stored something: goes on with it, and nothing is reset; when etcd on this
 #                                   host does not answer: fails; else reset, and again
@@ -19,7 +19,7 @@
 #     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
-# Given (beside those of node.sh, founding.sh, overlap.sh, endpoint.sh, etcd.sh, node-security.sh, security.sh and approver.sh):
+# Given (beside those of node.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd.sh, node-hardening.sh, api-server-files.sh and approver.sh):
 # TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this
 # host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
 # TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
@@ -174,7 +174,7 @@ join_cluster() {
     forget_former_self
     install_safe_security_files
     claim_etcd_data
-    # Before etcd can have it: a join that is killed and then undeclared is taken out by this record (depart.sh).
+    # Before etcd can have it: a join that is killed and then undeclared is taken out by this record (removed-nodes.sh).
     declare_nodes "$TK_NODE=$TK_NODE_IP"
     # From here on this host may become a member of etcd.
     note_attempt join

@@ -532,7 +532,7 @@ describe("founding", () => {
       sha256sum <<<"$(cat "$TK_RUN/ca.crt")" | awk '{print $1}' >"$NEW_AUTHORITIES"
       are_new_authorities && echo new; forget_new_authorities; are_new_authorities || echo used`;
     expect(bash(stage(root, founder, {}, text)).stdout).to.equal("new\nused\n");
-    expect(scriptText("stages/secrets.sh")).to.include(
+    expect(scriptText("stages/authorities.sh")).to.include(
       `sha256sum <<<"$(cat "$directory/ca.crt")" | awk '{print $1}' >"$TK_RUN/new-authorities"`,
     );
   });
@@ -541,7 +541,7 @@ describe("founding", () => {
     /** With what curl says, and its exit status. */
     const at = (status: number, said: string) => {
       const root = temporaryFolder();
-      const text = `${scriptText("lib/founding.sh")}
+      const text = `${scriptText("lib/init-or-join.sh")}
         curl() { echo "* connect to 100.64.0.3 port 6443 failed: ${said}" >&2; return ${status}; }
         api_at 100.64.0.3 6443`;
       return bash(withLibrary(root, `${assignments({ ...given })}\n${text}`)).stdout.trim();
@@ -562,7 +562,7 @@ describe("founding", () => {
     });
 
     it("knows the real refusal of a closed port", () => {
-      const text = `${scriptText("lib/founding.sh")}\napi_at 127.0.0.1 1`;
+      const text = `${scriptText("lib/init-or-join.sh")}\napi_at 127.0.0.1 1`;
       expect(bash(withLibrary(temporaryFolder(), `${assignments(given)}\n${text}`)).stdout).to.equal("refused\n");
     });
   });

@@ -64,7 +64,7 @@ const threeAndOne = (): Cluster => ({
 const changing = /^(drain|delete|patch|label|taint|annotate|apply|create|exec etcd-\S+ .*member remove)/;
 
 /** Runs bash with a stage's files on cp1 of a cluster whose state is in files: what kubectl is asked to change, changes. */
-function run(cluster: Cluster, text: string, name: Stage = "settle") {
+function run(cluster: Cluster, text: string, name: Stage = "finalize") {
   const root = temporaryFolder();
   for (const folder of ["nodes", "members", "recorded"]) mkdirSync(`${root}/${folder}`);
   const files: string[] = [];
@@ -234,13 +234,13 @@ describe("removed nodes", () => {
     expect(run(dead, takeAllOut).changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146").slice(2));
   });
 
-  it("leave in the stage departures only if they are dead control planes", () => {
+  it("leave in the stage dead-members only if they are dead control planes", () => {
     const dead = threeAndOne();
     dead.members[2]!.healthy = false;
     dead.nodes.cp3!.ready = false;
     dead.nodes.w9 = { address: "100.64.0.19", mark: "m9", ready: false };
-    expect(run(dead, "apply", "departures").changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146").slice(2));
-    expect(run(threeAndOne(), "apply", "departures").changes).to.deep.equal([]);
+    expect(run(dead, "apply", "dead-members").changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146").slice(2));
+    expect(run(threeAndOne(), "apply", "dead-members").changes).to.deep.equal([]);
   });
 
   it("are not asked of a worker that calls a pod of its own etcd", () => {

@@ -247,7 +247,7 @@ describe("with the real ip", () => {
     const kernels = ["0: from all lookup local proto kernel", "32766: from all lookup main proto kernel"];
     const rules = (family: string) => `ip -d ${family} rule show | grep -v ' lookup default'`;
     const reset = (root: string, text: string) =>
-      withLibrary(root, [scriptText("lib/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "undo");
+      withLibrary(root, [scriptText("lib/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "cleanup");
 
     for (const family of ["-4", "-6"]) {
       it(`come back as the kernel's (${family})`, () => {

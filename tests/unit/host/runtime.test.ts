@@ -441,7 +441,7 @@ describe(`remove_runtime (${placesTried})`, function () {
         if (Object.keys(snapshot(root)).some((path) => path.startsWith(`${state}/owned.runtime`))) {
           bashOk(host(root, settle));
         }
-        // As the stage undo does at its end.
+        // As the stage cleanup does at its end.
         bash(`rmdir ${root}/${state}`);
         expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
         if (!ours) expect(logOf(root)).to.include("systemctl try-restart containerd.service");

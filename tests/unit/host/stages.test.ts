@@ -78,7 +78,7 @@ describe("wait_for_cilium", () => {
           esac
         }
         wait_for_cilium`,
-        "settle",
+        "finalize",
       ),
     );
     const log = existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trim().split("\n") : [];
@@ -109,12 +109,12 @@ describe("wait_for_cilium", () => {
 
 describe("set_declared", () => {
   /** Settles one node whose annotation holds `before`, which it has but for `gone`; returns what kubectl was asked to change. */
-  function settle(kind: "labels" | "taints", before: string, wanted: string, gone = "") {
+  function finalize(kind: "labels" | "taints", before: string, wanted: string, gone = "") {
     const root = temporaryFolder();
     const stdout = bashOk(
       stage(
         root,
-        "settle",
+        "finalize",
         { BEFORE: before, WANTED: wanted, GONE: gone },
         `has() {
             local item key
@@ -139,7 +139,7 @@ describe("set_declared", () => {
   }
 
   it("sets what is declared and remembers it on the node", () => {
-    expect(settle("labels", "", "example.com/rack=b2 example.com/empty=")).to.deep.equal({
+    expect(finalize("labels", "", "example.com/rack=b2 example.com/empty=")).to.deep.equal({
       calls: [
         "label --overwrite node w1 example.com/rack=b2",
         "label --overwrite node w1 example.com/empty=",
@@ -147,7 +147,7 @@ describe("set_declared", () => {
       ],
       changed: ["labels of w1"],
     });
-    expect(settle("taints", "", "gpu=yes:NoExecute spot:NoSchedule").calls).to.deep.equal([
+    expect(finalize("taints", "", "gpu=yes:NoExecute spot:NoSchedule").calls).to.deep.equal([
       "taint --overwrite node w1 gpu=yes:NoExecute",
       "taint --overwrite node w1 spot:NoSchedule",
       "annotate --overwrite node w1 tailkube.dev/taints=gpu=yes:NoExecute spot:NoSchedule",
@@ -155,27 +155,27 @@ describe("set_declared", () => {
   });
 
   it("changes nothing where everything is as declared", () => {
-    expect(settle("labels", "a=1 b=2", "a=1 b=2")).to.deep.equal({ calls: [], changed: [] });
-    expect(settle("taints", "", "")).to.deep.equal({ calls: [], changed: [] });
+    expect(finalize("labels", "a=1 b=2", "a=1 b=2")).to.deep.equal({ calls: [], changed: [] });
+    expect(finalize("taints", "", "")).to.deep.equal({ calls: [], changed: [] });
   });
 
   it("overwrites a changed value without taking it away first", () => {
-    expect(settle("labels", "a=1", "a=2").calls).to.deep.equal([
+    expect(finalize("labels", "a=1", "a=2").calls).to.deep.equal([
       "label --overwrite node w1 a=2",
       "annotate --overwrite node w1 tailkube.dev/labels=a=2",
     ]);
-    expect(settle("taints", "a=1:NoSchedule", "a=2:NoSchedule").calls[0]).to.equal(
+    expect(finalize("taints", "a=1:NoSchedule", "a=2:NoSchedule").calls[0]).to.equal(
       "taint --overwrite node w1 a=2:NoSchedule",
     );
   });
 
   it("takes back what is declared no more, and nothing that it did not set", () => {
-    expect(settle("labels", "a=1 example.com/a=1", "").calls).to.deep.equal([
+    expect(finalize("labels", "a=1 example.com/a=1", "").calls).to.deep.equal([
       "label node w1 a-",
       "label node w1 example.com/a-",
       "annotate --overwrite node w1 tailkube.dev/labels=",
     ]);
-    expect(settle("taints", "a=1:NoSchedule b:NoExecute", "").calls).to.deep.equal([
+    expect(finalize("taints", "a=1:NoSchedule b:NoExecute", "").calls).to.deep.equal([
       "taint node w1 a:NoSchedule-",
       "taint node w1 b:NoExecute-",
       "annotate --overwrite node w1 tailkube.dev/taints=",
@@ -184,36 +184,36 @@ describe("set_declared", () => {
 
   it("tells keys apart that look alike", () => {
     expect(
-      settle("labels", "example.com/a.b=1 rack=1", "example.com/a-b=1 example.com/rack=1").calls,
+      finalize("labels", "example.com/a.b=1 rack=1", "example.com/a-b=1 example.com/rack=1").calls,
     ).to.include.members(["label node w1 example.com/a.b-", "label node w1 rack-"]);
   });
 
   it("takes a taint for another one when its effect changes", () => {
-    expect(settle("taints", "a=1:NoSchedule", "a=1:NoExecute").calls).to.deep.equal([
+    expect(finalize("taints", "a=1:NoSchedule", "a=1:NoExecute").calls).to.deep.equal([
       "taint node w1 a:NoSchedule-",
       "taint --overwrite node w1 a=1:NoExecute",
       "annotate --overwrite node w1 tailkube.dev/taints=a=1:NoExecute",
     ]);
-    expect(settle("taints", "a:NoSchedule a:NoExecute", "a:NoExecute").calls[0]).to.equal(
+    expect(finalize("taints", "a:NoSchedule a:NoExecute", "a:NoExecute").calls[0]).to.equal(
       "taint node w1 a:NoSchedule-",
     );
   });
 
   it("minds no label that somebody else has taken away already", () => {
-    expect(settle("labels", "a=1", "b=1", "a").calls).to.deep.equal([
+    expect(finalize("labels", "a=1", "b=1", "a").calls).to.deep.equal([
       "label --overwrite node w1 b=1",
       "annotate --overwrite node w1 tailkube.dev/labels=b=1",
     ]);
   });
 
   it("takes back nothing that only an option of kubectl could be called", () => {
-    expect(settle("labels", "--all=1 --kubeconfig=/x", "").calls).to.deep.equal([
+    expect(finalize("labels", "--all=1 --kubeconfig=/x", "").calls).to.deep.equal([
       "annotate --overwrite node w1 tailkube.dev/labels=",
     ]);
   });
 });
 
-describe("stage settle", () => {
+describe("stage finalize", () => {
   const declared = {
     TK_NODES: "cp1 w1",
     TK_LABELS: "w1 rack=b2\nw1 disk=ssd\ncp1 rack=b1",
@@ -245,9 +245,9 @@ describe("stage settle", () => {
     }
     apply`;
 
-  it("settles each node's own labels and taints, and is content with a cluster that is ready", () => {
+  it("gives each node's own labels and taints, and is content with a cluster that is ready", () => {
     const root = temporaryFolder();
-    const { changed } = JSON.parse(bashOk(stage(root, "settle", declared, kubectl("")))) as { changed: string[] };
+    const { changed } = JSON.parse(bashOk(stage(root, "finalize", declared, kubectl("")))) as { changed: string[] };
     expect(changed).to.deep.equal(["labels of cp1", "taints of cp1", "labels of w1"]);
     expect(logOf(root)).to.deep.equal([
       "label --overwrite node cp1 rack=b1",
@@ -264,7 +264,7 @@ describe("stage settle", () => {
     const changes = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
     const missing = `*"get poddisruptionbudget "*) : ;; "apply -f -") log apply; cat >"$ROOT/applied" ;;`;
     const root = temporaryFolder();
-    bashOk(stage(root, "settle", changes, kubectl(missing)));
+    bashOk(stage(root, "finalize", changes, kubectl(missing)));
     expect(logOf(root)).to.deep.equal(["apply"]);
     expect(parseAllDocuments(readFileSync(`${root}/applied`, "utf8"))[0]!.toJS()).to.deep.equal({
       apiVersion: "policy/v1",
@@ -277,7 +277,7 @@ describe("stage settle", () => {
       },
     });
     const single = temporaryFolder();
-    bashOk(stage(single, "settle", { ...changes, TK_NODES: "cp1" }, kubectl("")));
+    bashOk(stage(single, "finalize", { ...changes, TK_NODES: "cp1" }, kubectl("")));
     expect(logOf(single)).to.deep.equal([
       "-n kube-system delete poddisruptionbudget tailkube-coredns --ignore-not-found",
     ]);
@@ -288,7 +288,7 @@ describe("stage settle", () => {
     const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none> <none> true\\nweb old false <none> <none>,true\\nweb bare <none> <none> <none>\\nweb ending false 2026-11-28T01:00:00Z true\\nkube-system etcd-cp1 true <none> true\\n' ;;`;
     // Cilium's endpoints may come some seconds late; none of those seconds is waited for here.
     const text = kubectl(pods).replace(/apply$/, 'poll() { shift; "$@"; }\n    apply');
-    const stdout = bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
+    const stdout = bashOk(stage(root, "finalize", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
     expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false --ignore-not-found"]);
     // Nothing would make this one again.
     expect((JSON.parse(stdout) as { changed: string[] }).changed.join()).to.match(/left pod web\/bare, which is older/);
@@ -303,7 +303,7 @@ describe("stage settle", () => {
       [`*"get configmap cilium-config "*) printf true ;; "get ciliumendpoints.cilium.io "*) : ;;`, 0],
     ] as const) {
       const root = temporaryFolder();
-      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      const done = bash(stage(root, "finalize", undeclared, kubectl(answers)));
       expect({ status: done.status, log: logOf(root) }, answers).to.deep.equal({ status, log: [] });
       if (status)
         expect(done.stderr).to.include("no answer after 60 s to the question which pods are older than Cilium");
@@ -314,7 +314,7 @@ describe("stage settle", () => {
     const spread = (pods: string, node = "", more = "") => {
       const root = temporaryFolder();
       const answers = `${more} *"get pods -l k8s-app=kube-dns "*) printf '${pods}' ;; "get node w1 "*unschedulable*) printf '${node}' ;;`;
-      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      const done = bash(stage(root, "finalize", undeclared, kubectl(answers)));
       return { ...done, log: logOf(root) };
     };
     const both = "cp1= cp1= ";
@@ -364,7 +364,7 @@ describe("stage settle", () => {
   it("takes no label back, and sets none, because a request failed", () => {
     const root = temporaryFolder();
     const text = kubectl(`"get node cp1 -o "*dev/labels*) return 1 ;;`);
-    const { status, stderr } = bash(stage(root, "settle", declared, text));
+    const { status, stderr } = bash(stage(root, "finalize", declared, text));
     expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
     expect(stderr).to.include("no answer after 60 s to the question which labels were set on node cp1, to the API");
   });
@@ -373,16 +373,16 @@ describe("stage settle", () => {
     const failing: [string, RegExp][] = [
       [
         `*"rollout status daemonset.apps/cilium"*) false ;; *"get pods -l k8s-app in (cilium"*) echo 'cilium-x 0/1 CrashLoopBackOff 7 5m' ;;`,
-        /^tailkube: node1: settle: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
+        /^tailkube: node1: finalize: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
       ],
       [
         `"get node w1 "*Ready*) printf Unknown ;;`,
-        /^tailkube: node1: settle: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
+        /^tailkube: node1: finalize: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
       ],
-      [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: settle: CoreDNS is not ready/],
+      [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: finalize: CoreDNS is not ready/],
     ];
     for (const [answers, message] of failing) {
-      const { status, stderr, stdout } = bash(stage(temporaryFolder(), "settle", declared, kubectl(answers)));
+      const { status, stderr, stdout } = bash(stage(temporaryFolder(), "finalize", declared, kubectl(answers)));
       expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
       expect(stderr).to.match(message);
     }
@@ -395,7 +395,7 @@ describe("Secrets in etcd", () => {
   const plain = "k8s\\x00\\n\\x0csecret";
 
   /** Settles Secrets of which etcd holds `stored` at first, and `rewritten` after a second call of kubectl replace. */
-  function settle(stored: string[], rewritten: string[], { encrypts = "1", note = "" } = {}) {
+  function finalize(stored: string[], rewritten: string[], { encrypts = "1", note = "" } = {}) {
     const root = temporaryFolder();
     const etcd = (all: string[]) => [":", ...all.map((value) => `printf '${value}\\n'`)].join("; ");
     write(
@@ -414,7 +414,7 @@ esac
     const finished = bash(
       stage(
         root,
-        "settle",
+        "finalize",
         { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts, NOTE: note },
         `cluster_note() { ANSWER=$NOTE; }
         write_cluster_note() { log "note $1 $2"; }
@@ -437,23 +437,23 @@ esac
 
   it("are written anew until all of them are as wanted, and that is noted", () => {
     for (const before of [plain, former]) {
-      const { stdout, calls } = settle([encrypted, before], [encrypted, encrypted]);
+      const { stdout, calls } = finalize([encrypted, before], [encrypted, encrypted]);
       expect(JSON.parse(stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: key-1"] });
       expect(calls).to.deep.equal(["note secrets-stored key-1"]);
     }
-    const back = settle([plain, encrypted], [plain, plain], { encrypts: "", note: "key-1" });
+    const back = finalize([plain, encrypted], [plain, plain], { encrypts: "", note: "key-1" });
     expect(JSON.parse(back.stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: plain"] });
     expect(back.calls).to.deep.equal(["note secrets-stored plain"]);
   });
 
   it("are left alone where they are as wanted, and not even looked at where that is noted", () => {
-    const same = settle([encrypted, encrypted], []);
+    const same = finalize([encrypted, encrypted], []);
     expect({ written: same.written, calls: same.calls }).to.deep.equal({
       written: false,
       calls: ["note secrets-stored key-1"],
     });
-    expect(settle([plain], [], { encrypts: "" })).to.include({ written: false, status: 0 });
-    const noted = settle([plain], [], { note: "key-1" });
+    expect(finalize([plain], [], { encrypts: "" })).to.include({ written: false, status: 0 });
+    const noted = finalize([plain], [], { note: "key-1" });
     expect({ written: noted.written, calls: noted.calls, status: noted.status }).to.deep.equal({
       written: false,
       calls: [],
@@ -467,7 +467,7 @@ esac
       write(`${root}/usr/local/lib/tailkube/etcd`, "#!/bin/bash\nexit 1\n", 0o755);
       const text = `cluster_note() { ANSWER=; }\nwrite_cluster_note() { log "note $1 $2"; }\nkubectl_admin() { log "$*"; }\nstore_secrets`;
       const { status, stderr } = bash(
-        stage(root, "settle", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
+        stage(root, "finalize", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
       );
       expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
       expect(stderr).to.include(
@@ -477,7 +477,7 @@ esac
   });
 
   it("that stay in plain fail the stage, and nothing is noted", () => {
-    const { status, stderr, calls } = settle([plain], [plain]);
+    const { status, stderr, calls } = finalize([plain], [plain]);
     expect(status).to.equal(1);
     expect(stderr).to.match(/not all Secrets in etcd are stored as wanted \(key-1\)/);
     expect(calls).to.deep.equal([]);
@@ -936,12 +936,14 @@ describe("leaving the cluster", () => {
   const given = { TK_NODES: "cp1 w1", TK_DRAIN_SECONDS: "30" };
 
   it("is for those whom this program brought in and nobody declares any more", () => {
-    expect(bashOk(stage(temporaryFolder(), "settle", given, `${cluster()}\ndeparted; echo $ANSWER`))).to.equal("w2\n");
+    expect(bashOk(stage(temporaryFolder(), "finalize", given, `${cluster()}\ndeparted; echo $ANSWER`))).to.equal(
+      "w2\n",
+    );
   });
 
   it("drains a worker, then forgets it", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "settle", given, `${cluster()}\ntake_out w2`));
+    bashOk(stage(root, "finalize", given, `${cluster()}\ntake_out w2`));
     const kubeconfig = `${root}/etc/kubernetes/admin.conf`;
     expect(logOf(root)).to.deep.equal([
       'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":"removal"}},"spec":{"unschedulable":true}}',
@@ -954,7 +956,7 @@ describe("leaving the cluster", () => {
 
   it("takes a control plane out of etcd as well, by another one", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "settle", given, `${cluster()}\ntake_out cp2`));
+    bashOk(stage(root, "finalize", given, `${cluster()}\ntake_out cp2`));
     const etcd = logOf(root).filter((line) => line.includes("etcdctl"));
     expect(etcd).to.have.lengthOf(1);
     expect(etcd[0]).to.match(/exec etcd-cp1 -- etcdctl .* member remove 91bc3c398fb3c146$/);
@@ -963,7 +965,7 @@ describe("leaving the cluster", () => {
   it("does not wait for the pods of a dead machine", () => {
     const root = temporaryFolder();
     const stdout = bashOk(
-      stage(root, "settle", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
+      stage(root, "finalize", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
     );
     expect(logOf(root)[0]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
     expect((JSON.parse(stdout) as { changed: string[] }).changed[0]).to.equal("did not drain w2, which is not Ready");
@@ -978,10 +980,10 @@ describe("leaving the cluster", () => {
       return 1
     }`;
     const budgets = `"get poddisruptionbudgets "*) printf 'shop db 0\\nweb front 1\\n' ;;`;
-    const { status, stderr } = bash(stage(root, "settle", given, `${cluster(budgets)}\n${drain}\ntake_out w2`));
+    const { status, stderr } = bash(stage(root, "finalize", given, `${cluster(budgets)}\n${drain}\ntake_out w2`));
     expect(status).to.equal(1);
     expect(stderr).to.match(
-      /^tailkube: node1: settle: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
+      /^tailkube: node1: finalize: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
     );
     expect(logOf(root).slice(1)).to.deep.equal([
       'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}',
@@ -991,7 +993,7 @@ describe("leaving the cluster", () => {
   it("says that a majority is missing when no other etcd answers", () => {
     const noEtcd = `*"get pods -l component=etcd "*) : ;;`;
     const { status, stderr } = bash(
-      stage(temporaryFolder(), "settle", given, `${cluster(noEtcd)}\nforget_etcd_member cp2`),
+      stage(temporaryFolder(), "finalize", given, `${cluster(noEtcd)}\nforget_etcd_member cp2`),
     );
     expect(status).to.equal(1);
     expect(stderr).to.match(/no other control plane's etcd answers, so the member cp2 cannot be taken out/);
@@ -1562,7 +1564,7 @@ describe("stages control-plane and join", () => {
   }
 });
 
-describe("stage secrets", () => {
+describe("stage authorities", () => {
   it("answers with authorities that kubeadm made, and leaves nothing of them", () => {
     const root = temporaryFolder();
     write(
@@ -1572,7 +1574,7 @@ describe("stage secrets", () => {
         'for i in $f; do printf "%s\\nend\\n" "$i" >"$dir/$i"; done\n',
       0o755,
     );
-    const answer = bashOk(stage(root, "secrets", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"));
+    const answer = bashOk(stage(root, "authorities", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"));
     const { seed, ...rest } = JSON.parse(answer) as Record<string, string>;
     expect(seed).to.match(/^[0-9a-f]{64}$/);
     expect(rest).to.deep.equal({
@@ -1774,7 +1776,7 @@ describe("stage checks", () => {
       "dns from cp1 to cp1: CoreDNS at 10.50.0.7",
     ]);
     expect(found(`w1=10.50.1.42= ${there}`, there)).to.deep.equal(["dns from cp1 to cp1: CoreDNS at 10.50.0.7"]);
-    // A pod that has no address yet is not asked either: the wait for its rollout is the stage settle's.
+    // A pod that has no address yet is not asked either: the wait for its rollout is the stage finalize's.
     expect(found(`w1== ${there}`, `w1=10.50.1.9= ${there}`)).to.deep.equal([
       "dns from cp1 to cp1: CoreDNS at 10.50.0.7",
     ]);

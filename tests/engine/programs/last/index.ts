@@ -1,6 +1,6 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { lastOutputs } from "../../../../preview/previous-outputs";
+import { lastOutputs } from "../../../../preview/stack-outputs";
 
 const last = lastOutputs();
 export const run = process.env.RUN;

@@ -1,7 +1,7 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { ClusterMemory } from "../../../../components/cluster/last-run";
-import { lastOutputs } from "../../../../preview/previous-outputs";
+import { ClusterMemory } from "../../../../components/cluster/memory";
+import { lastOutputs } from "../../../../preview/stack-outputs";
 
 const { RUN: run, WORK: work, FORMER: former } = process.env;
 

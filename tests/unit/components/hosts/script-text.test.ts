@@ -134,11 +134,11 @@ describe("renderStdin", () => {
     }
   });
 
-  it("defines apply in every stage, and remove alone in the undo of them all", () => {
+  it("defines apply in every stage, and remove alone in the cleanup of them all", () => {
     for (const stage of stages) {
       const text = renderStdin({ node: "n", stage, variables: {} }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const expected = stage === "undo" ? "remove main " : "apply main ";
+      const expected = stage === "cleanup" ? "remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

@@ -1,4 +1,5 @@
 #!/bin/bash
+# Installed as /usr/local/lib/tailkube/endpoint.
 # Keeps the API endpoint where a ready API server is. `endpoint watch`, which tailkube-endpoint.service runs, follows the
 # local API server's /readyz with two things that always go together: the endpoint on this host's loopback, and its route.
 # A host whose API server is not ready has neither, so that its own kubelet, too, reaches a healthy one over the tailnet. One

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { type LastOutputs, lastOutputs } from "../../../preview/previous-outputs";
+import { type LastOutputs, lastOutputs } from "../../../preview/stack-outputs";
 
 interface Read {
   type: string;

@@ -34,7 +34,7 @@ const given = {
   TK_ADMISSION: "",
   TK_AUDIT_POLICY: "kind: Policy",
 };
-const files = partsOf("lib/secure.sh");
+const files = partsOf("lib/change-hardening.sh");
 
 /** Scripts with the host's folders moved below `root`, and a cluster whose tools take notes; then some more bash. */
 function node(root: string, text: string, more: Record<string, string> = {}, known = ""): string {
@@ -230,11 +230,11 @@ describe("secure_node", () => {
   });
 });
 
-describe("stage encryption", () => {
+describe("stage start-encryption", () => {
   it("writes as wanted from here on, and notes that all can read it", () => {
     const root = temporaryFolder();
     write(`${root}/etc/kubernetes/tailkube/encryption.yaml`, `${given.TK_ENCRYPTION_READ}\n`);
-    const text = scriptText("stages/encryption.sh");
+    const text = scriptText("stages/start-encryption.sh");
     const stdout = bashOk(node(root, `${text}\napply`));
     expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(
       `${given.TK_ENCRYPTION}\n`,

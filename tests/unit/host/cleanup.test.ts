@@ -21,7 +21,7 @@ afterEach(removeTemporaryFolders);
  * the command line as `$*`. What the guard is told comes as "bash -s -- VERB".
  */
 function operator(
-  file: "undo" | "stage",
+  file: "cleanup" | "stage",
   host: string,
   more: { key?: string; environment?: Record<string, string>; mktemp?: string } = {},
 ) {
@@ -57,7 +57,7 @@ ${host}
       TAILKUBE_PORT: "2222",
       TAILKUBE_USER: "admin",
       TAILKUBE_HOST_KEY: hostKey,
-      TAILKUBE_COMMAND: `sudo -n timeout 300 bash -s -- ${file === "undo" ? "remove" : "apply"}`,
+      TAILKUBE_COMMAND: `sudo -n timeout 300 bash -s -- ${file === "cleanup" ? "remove" : "apply"}`,
       TAILKUBE_SHELL: "sudo -n bash -s --",
       TAILKUBE_OTHER_HOSTS: "192.0.2.11:22 192.0.2.12:22",
       TAILKUBE_LAST: "2",
@@ -79,11 +79,11 @@ const silent = (others: string, what = "Connection timed out") => `case "$*" in
   esac; exit 255`;
 const offline = "ssh: connect to host 192.0.2.11 port 22: Connection timed out";
 
-describe("operator/undo.sh", () => {
-  const undo = (host: string, more?: Parameters<typeof operator>[2]) => operator("undo", host, more);
+describe("operator/cleanup.sh", () => {
+  const cleanUp = (host: string, more?: Parameters<typeof operator>[2]) => operator("cleanup", host, more);
 
   it("runs the host's script there, by the key in an agent and the pinned host key, and says nothing", () => {
-    const run = undo(well);
+    const run = cleanUp(well);
     expect({ status: run.status, stdout: run.stdout, stderr: run.stderr }).to.deep.equal({
       status: 0,
       stdout: "",
@@ -104,7 +104,7 @@ describe("operator/undo.sh", () => {
   });
 
   it("leaves no agent and no file behind, and the key in no command line", () => {
-    const run = undo(`echo "$SSH_AGENT_PID" >"$ROOT/pid"; ${well}`);
+    const run = cleanUp(`echo "$SSH_AGENT_PID" >"$ROOT/pid"; ${well}`);
     expect(run.read("calls")).to.not.include(run.privateKey.split("\n")[1]);
     expect(readdirSync(run.root).sort()).to.deep.equal(
       ["agent", "bin", "calls", "key", "key.pub", "known_hosts", "pid", "script"].sort(),
@@ -114,7 +114,9 @@ describe("operator/undo.sh", () => {
   it("is killed, and no agent keeps the key", function () {
     this.timeout(40_000);
     // The whole of the operator's side; an agent looks for its parent every 10 s.
-    const run = undo(`echo "$SSH_AGENT_PID" >"$ROOT/pid"; [ "$verb" != remove ] || { kill -KILL "$PPID"; }; ${well}`);
+    const run = cleanUp(
+      `echo "$SSH_AGENT_PID" >"$ROOT/pid"; [ "$verb" != remove ] || { kill -KILL "$PPID"; }; ${well}`,
+    );
     expect(run.status).to.equal(null);
     const pid = Number(run.read("pid"));
     const alive = () => existsSync(`/proc/${pid}/comm`) && readFileSync(`/proc/${pid}/comm`, "utf8") === "ssh-agent\n";
@@ -124,7 +126,7 @@ describe("operator/undo.sh", () => {
 
   it("skips a host that does not answer while another one does, and says what stays there", () => {
     for (const what of ["Connection timed out", "No route to host"]) {
-      const run = undo(silent("Host key verification failed.", what));
+      const run = cleanUp(silent("Host key verification failed.", what));
       expect(run.status).to.equal(0);
       expect(run.calls().filter((call) => call.includes("192.0.2.21"))).to.have.lengthOf(3);
       expect(run.stderr).to.match(
@@ -138,7 +140,7 @@ describe("operator/undo.sh", () => {
 
   it("fails where no host answers at all: it is this machine that may be offline", () => {
     for (const others of ["192.0.2.11:22", ""]) {
-      const run = undo(silent(offline), { environment: { TAILKUBE_OTHER_HOSTS: others } });
+      const run = cleanUp(silent(offline), { environment: { TAILKUBE_OTHER_HOSTS: others } });
       expect(run.status).to.equal(1);
       expect(run.stderr).to.match(/^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and none from another host/);
       expect(run.stderr).to.include("TAILKUBE_FORGET=w1");
@@ -162,7 +164,7 @@ describe("operator/undo.sh", () => {
     ],
   ]) {
     it(`fails, and does not take the host for a dead one, if ${what}`, () => {
-      const run = undo(`echo '${said}' >&2; exit 255`);
+      const run = cleanUp(`echo '${said}' >&2; exit 255`);
       expect(run.status).to.equal(1);
       expect(run.stderr).to.match(/^tailkube: w1: 192\.0\.2\.21 port 2222 cannot be reached, so nothing was cleaned/);
       expect(run.stderr).to.include(said);
@@ -172,15 +174,17 @@ describe("operator/undo.sh", () => {
 
   it("skips a host that the operator says is gone, and no other", () => {
     const gone = "echo 'ssh: Could not resolve hostname w1' >&2; exit 255";
-    const named = undo(gone, { environment: { TAILKUBE_FORGET: "w2 w1" } });
+    const named = cleanUp(gone, { environment: { TAILKUBE_FORGET: "w2 w1" } });
     expect(named.status).to.equal(0);
     expect(named.read("tailkube-not-cleaned.log")).to.include(" w1: not cleaned, because TAILKUBE_FORGET names it");
-    expect(undo(gone, { environment: { TAILKUBE_FORGET: "w11" } }).status).to.equal(1);
-    expect(undo(well, { environment: { TAILKUBE_FORGET: "w1" } }).read("script"), "one that answers").to.not.equal("");
+    expect(cleanUp(gone, { environment: { TAILKUBE_FORGET: "w11" } }).status).to.equal(1);
+    expect(cleanUp(well, { environment: { TAILKUBE_FORGET: "w1" } }).read("script"), "one that answers").to.not.equal(
+      "",
+    );
   });
 
   it("leaves another machine alone", () => {
-    const run = undo(
+    const run = cleanUp(
       "printf 'REMOTE HOST IDENTIFICATION HAS CHANGED\\nHost key verification failed.\\n' >&2; exit 255",
     );
     expect(run.status).to.equal(0);
@@ -193,7 +197,7 @@ describe("operator/undo.sh", () => {
     const full = 'd=$(/usr/bin/mktemp -d) && mkdir "$d/known_hosts" && echo "$d"';
     const unknown = `for word; do case $word in UserKnownHostsFile=*) [ -f "\${word#*=}" ] || { echo "No ED25519 host key is known for 192.0.2.21. Host key verification failed." >&2; exit 255; } ;; esac; done; ${well}`;
     for (const mktemp of [full, 'echo "mktemp: No space left on device" >&2; exit 1']) {
-      for (const file of ["undo", "stage"] as const) {
+      for (const file of ["cleanup", "stage"] as const) {
         const run = operator(file, unknown, { mktemp });
         expect(run.status).to.equal(1);
         expect(run.stderr).to.match(/tailkube: w1: .*cannot write temporary files/);
@@ -204,10 +208,10 @@ describe("operator/undo.sh", () => {
   });
 
   it("fails where a host that is there lets nobody in, or was not cleaned whole", () => {
-    const refused = undo("echo 'admin@192.0.2.21: Permission denied (publickey).' >&2; exit 255");
+    const refused = cleanUp("echo 'admin@192.0.2.21: Permission denied (publickey).' >&2; exit 255");
     expect(refused.status).to.equal(1);
     expect(refused.stderr).to.match(/^tailkube: w1: admin is not let in at 192\.0\.2\.21 port 2222/);
-    const broken = undo(
+    const broken = cleanUp(
       `[ "$verb" != remove ] || { echo 'tailkube: w1: tailnet: tailscale logout failed' >&2; exit 1; }; ${well}`,
     );
     expect(broken.status).to.equal(1);
@@ -217,12 +221,12 @@ describe("operator/undo.sh", () => {
   });
 
   it("fails where the clean-up has cut the host off: one that came back by itself, and one that did not", () => {
-    const back = undo(well.replace("echo kept", "echo restored"));
+    const back = cleanUp(well.replace("echo kept", "echo restored"));
     expect(back.status).to.equal(1);
     expect(back.stderr).to.match(
       /^tailkube: w1: this step cut the host off from 192\.0\.2\.21 port 2222, so the host has put/,
     );
-    const away = undo(
+    const away = cleanUp(
       well.replace("echo kept", "echo 'ssh: connect to host 192.0.2.21 port 2222: Connection timed out' >&2; exit 255"),
     );
     expect(away.status).to.equal(1);
@@ -233,7 +237,7 @@ describe("operator/undo.sh", () => {
   });
 
   it("fails on a key that is none, before it goes anywhere", () => {
-    const run = undo(well, { key: "not a key" });
+    const run = cleanUp(well, { key: "not a key" });
     expect(run.status).to.equal(1);
     expect(run.stderr).to.match(/^tailkube: w1: the private SSH key is refused/);
     expect(run.read("calls")).to.equal("");
@@ -385,7 +389,7 @@ describe("operator/stage.sh", () => {
   });
 });
 
-describe("stages/undo.sh", () => {
+describe("stages/cleanup.sh", () => {
   /** Which stages' removals run on a host where these stages have written down what they own. */
   function undone(...owners: string[]) {
     const root = temporaryFolder();
@@ -395,7 +399,7 @@ describe("stages/undo.sh", () => {
         root,
         [
           assignments({ TK_ROLE: "worker", TK_BUNDLE: "" }),
-          scriptText("stages/undo.sh"),
+          scriptText("stages/cleanup.sh"),
           'guard_network() { echo "guard $1"; }',
           'unit_stop() { echo "stop $1"; }',
           "reset_node() { echo reset_node; }",
@@ -404,7 +408,7 @@ describe("stages/undo.sh", () => {
           'remove_tailnet() { echo "tailnet as $TK_STAGE"; }',
           "remove",
         ].join("\n"),
-        "undo",
+        "cleanup",
       ),
     )
       .trim()
@@ -435,11 +439,11 @@ describe("stages/undo.sh", () => {
     write(`${root}/var/lib/tailkube/owned.upgrade`, `${folder}\n${folder}/auto-1-1.36.1.db\n`);
     const text = [
       assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "" }),
-      scriptText("stages/undo.sh"),
+      scriptText("stages/cleanup.sh"),
       "guard_network() { :; }; unit_stop() { :; }; reset_node() { :; }",
       "remove",
     ].join("\n");
-    bashOk(withLibrary(root, text, "undo"));
+    bashOk(withLibrary(root, text, "cleanup"));
     expect(Object.keys(snapshot(`${root}/var/lib/tailkube`))).to.deep.equal(["snapshots", "snapshots/mine.db"]);
   });
 
@@ -476,7 +480,7 @@ describe("stages/undo.sh", () => {
         root,
         [
           assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root }),
-          scriptText("stages/undo.sh"),
+          scriptText("stages/cleanup.sh"),
           "guard_network() { :; }",
           "unit_stop() { :; }",
           "reset_node() { :; }",
@@ -484,7 +488,7 @@ describe("stages/undo.sh", () => {
           'remove_runtime() { restore_files; [ ! -e "$TK_STATE/of-runtime" ] || echo runtime >>"$ROOT/done"; forget_files; }',
           `( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; remove >/dev/null; trap - DEBUG; echo $steps ) || true`,
         ].join("\n"),
-        "undo",
+        "cleanup",
       );
     const whole = host();
     const steps = Number(bashOk(text(whole.root, 0)));

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { compareVersions } from "../../../model/versions";
-import { upgradeProblems } from "../../../preview/version-changes";
+import { upgradeProblems } from "../../../preview/version-skew";
 
 const nodes = ["cp1", "w1"];
 const problems = (from: string, to: string) =>

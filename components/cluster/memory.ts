@@ -4,7 +4,7 @@ import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { isValues } from "../../model/merge";
 import { hasStateMigrations, isKnown, isMocked } from "../../model/sdk-internals";
 import { reported } from "../../model/report";
-import type { LastOutputs } from "../../preview/previous-outputs";
+import type { LastOutputs } from "../../preview/stack-outputs";
 
 type Outputs = Readonly<Record<string, unknown>>;
 

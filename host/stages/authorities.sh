@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Stage secrets, once in a cluster's life, on the host that founds it: makes the cluster's authorities and leaves nothing of
+# Stage authorities, once in a cluster's life, on the host that founds it: makes the cluster's authorities and leaves nothing of
 # them here. The stack's state keeps them, so that any control plane can be made anew, even all of them.
 # Given: TK_KUBERNETES_VERSION, TK_MARK (the founder's).
 
@@ -14,7 +14,7 @@ apply() {
         timeout 60 kubeadm init phase certs "$part" --cert-dir "$directory" --kubernetes-version "v$TK_KUBERNETES_VERSION" >>"$log" 2>&1 ||
             fail "kubeadm could not make the cluster's $part: $(log_tail "$log" 3)"
     done
-    # No cluster can have them yet: see founding.sh.
+    # No cluster can have them yet: see init-or-join.sh.
     sha256sum <<<"$(cat "$directory/ca.crt")" | awk '{print $1}' >"$TK_RUN/new-authorities"
     result founder "$TK_MARK" seed "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')" \
         caCrt "$(cat "$directory/ca.crt")" caKey "$(cat "$directory/ca.key")" \

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import * as sdk from "@pulumi/pulumi/runtime/state";
 import { expect } from "chai";
-import { ClusterMemory } from "../../../../components/cluster/last-run";
+import { ClusterMemory } from "../../../../components/cluster/memory";
 import { withStateMigrations } from "../../../preview/state-migrations";
 
 interface SdkState {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { hostWarnings, type SeenHost, untested } from "../../../../components/kubernetes/compatibility";
+import { hostWarnings, type SeenHost, untested } from "../../../../components/kubernetes/version-warnings";
 import { configOf, load } from "../../config/fixtures";
 
 const warned = (changes: Record<string, Record<string, string>>) => untested(configOf(changes));
