@@ -15,8 +15,8 @@ export function scriptText(file: string): string {
 /** A script that runs on a host by itself, as one text: files below host/ that it shares stand before it. */
 export function installedScript(file: string, shared: readonly string[]): string {
   const [shebang, ...lines] = scriptText(`installed/${file}`).split("\n");
-  // The first line of a part is for shellcheck alone.
-  const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n/, ""));
+  // The first line of a part is for shellcheck alone, and what it requires is named in `shared`, or the script's own.
+  const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n(# requires: .*\n)?/, ""));
   return [shebang, ...parts, ...lines].join("\n");
 }
 

@@ -48,9 +48,9 @@ export function withRequired(file: string, within: readonly string[] = []): stri
   return [...new Set([...required, file])];
 }
 
-/** The files of a stage, from lib/base.sh to its own, which defines `apply` or, of the stage cleanup, `remove`. */
+/** The files of a stage, from lib/base.sh and what that requires to its own, which defines `apply` or, of the stage cleanup, `remove`. */
 export function stageFiles(stage: Stage): string[] {
-  return ["lib/base.sh", ...withRequired(`stages/${stage}.sh`)];
+  return [...new Set([...withRequired("lib/base.sh"), ...withRequired(`stages/${stage}.sh`)])];
 }
 
 export function stageLock(stage: Stage): Lock {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/cluster-notes
+# requires: lib/cluster-notes lib/records
 # The files that a control plane's API server reads beside its certificates.
 # Given: TK_ENCRYPTION_KEY (its name), TK_ENCRYPTION and TK_ENCRYPTION_READ (EncryptionConfigurations, secret: as wanted,
 # and the one that reads what is encrypted and writes in plain), TK_AUTHENTICATION, TK_AUDIT_POLICY, TK_ADMISSION (a file

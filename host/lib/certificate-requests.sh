@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/api
 # Kubelets' certificate requests: which of them are honest, and the approval of exactly those. Part of the stage admit and of
 # installed/approve-serving-certificates.sh, which brings its own kubectl_admin.
 #

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/versions lib/certificates lib/cluster-notes lib/node-hardening lib/api-server-files
+# requires: lib/versions lib/certificates lib/node-hardening lib/api-server-files
 # The way of a node that has joined to another hardening, one node at a time, in the stage upgrade.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), on control planes TK_CLUSTER_DOCUMENT.
 

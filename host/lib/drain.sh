@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/node
+# requires: lib/api lib/waiting
 # A node drains itself by the kubelet's own identity, which may cordon its Node object and evict the pods that are bound
 # to it, and nothing else in the cluster.
 # Given (beside node.sh's): TK_DRAIN_SECONDS (bound; 0: pods stay where they are).

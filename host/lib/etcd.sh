@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/reset
+# requires: lib/files lib/node-paths lib/waiting
 # etcd of a control plane: its data, snapshots before an upgrade, and the way back from one.
 # Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh); for etcd_restore TK_KUBERNETES_VERSION.
 

@@ -1,5 +1,4 @@
 # shellcheck shell=bash
-# requires: lib/node
 # Whether a control plane founds the cluster or joins it. A second cluster beside a living one would split it for good, so
 # silence is never taken for absence. On a control plane.
 #

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api
+# requires: lib/api lib/waiting
 # Labels and taints of a node as they are declared.
 # Given: TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines).
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/network
+# requires: lib/network lib/packages
 # A host in a lan: the node IP is an address that the host has already. Units that other stages
 # lean on, and the interface's checksum offload.
 # Given: TK_ADDRESS (node IP), TK_POD_CIDR, TK_POD_ROUTING, TK_CHECKSUM_OFFLOAD (on or off), TK_HOST_WAIT_ADDRESS,

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/etcd-members
+# requires: lib/api lib/waiting
 # Cluster membership: what the API knows of a node, and how a node is taken out of it.
 # Given: TK_NODE.
 

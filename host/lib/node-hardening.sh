@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/node lib/reset
+# requires: lib/node
 # What any node is hardened by beside what kubeadm's documents say: the kubelet's serving certificate, the modes of files.
 # Given: TK_SECURITY (names all that is wanted of this node).
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api lib/reset
+# requires: lib/api lib/node-paths lib/records lib/waiting
 # What the stages that make a host a node of the cluster share: kubeadm, and the node's pod route.
 # Given: TK_NODE_NETWORK (tailnet or lan), TK_ENDPOINT (in a lan it may be a DNS name), TK_ENDPOINT_PORT, TK_API_PORT (of each
 # API server), TK_NODE_IP, TK_ROLE, TK_POD_ROUTING.
@@ -95,10 +95,4 @@ write_sentinel() {
 refuse_other_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
-}
-
-# A worker's, which holds nothing: only after an attempt of our own. The kubelet's package brings the folder, too, and what else is
-# in it is not ours. A control plane may be a member of etcd by then (control-plane.sh).
-reset_failed_attempt() {
-    if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api
+# requires: lib/api lib/waiting
 # Whether nodes and workloads are ready, and why they are not.
 # Given: TK_NODES (names), TK_READY_SECONDS.
 

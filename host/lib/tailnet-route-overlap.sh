@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/waiting
 # Whether another device of the tailnet already has the networks of a cluster that is about to be founded: two clusters that
 # advertise the same pod networks, or the same endpoint, take each other's traffic. On a control plane.
 #

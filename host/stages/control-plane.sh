@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/members lib/endpoint lib/etcd lib/certificates lib/node-hardening lib/api-server-files lib/approver lib/init-or-join lib/tailnet-route-overlap
+# requires: lib/members lib/endpoint lib/certificates lib/node-hardening lib/api-server-files lib/approver lib/init-or-join lib/tailnet-route-overlap lib/etcd-members lib/reset
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it founds the cluster or joins the one that is there.
 #

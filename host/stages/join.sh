@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/node lib/node-hardening
+# requires: lib/node-hardening lib/reset
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
 # Given (beside node.sh's and node-hardening.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
@@ -64,6 +64,12 @@ keep_saying() {
         kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p "{\"data\":{\"beat\":\"$EPOCHSECONDS\"}}" || true
         sleep "$TK_BEAT_SECONDS"
     done
+}
+
+# A worker's, which holds nothing: only after an attempt of our own. The kubelet's package brings the folder, too, and what else is
+# in it is not ours. A control plane may be a member of etcd by then (control-plane.sh).
+reset_failed_attempt() {
+    if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
 }
 
 join_as_worker() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/upgrade-parts lib/drain lib/change-hardening
+# requires: lib/upgrade-parts lib/drain lib/change-hardening lib/version-skew
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
 # workers; and how it is hardened.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
@@ -70,7 +70,7 @@ apply() {
     cluster=$ANSWER
     RESUMED=
     [ ! -e "$UPGRADING" ] || RESUMED=1
-    guard "$cluster"
+    check_version_skew "$cluster"
     if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon

@@ -23,7 +23,7 @@ import {
   subjectOf,
   utf8,
 } from "../../lab/hostile-requests";
-import { assignments, bash, partsOf, removeTemporaryFolders, temporaryFolder, write } from "./bash";
+import { assignments, bash, libraryText, partsOf, removeTemporaryFolders, temporaryFolder, write } from "./bash";
 
 /** As Go's crypto/x509 makes them, which kubelets use; `own` is w1's at 100.64.0.21, each other is hostile. */
 const made = JSON.parse(readFileSync(join(__dirname, "certificate-requests.json"), "utf8")) as Record<string, string>;
@@ -393,7 +393,7 @@ describe("what joiners say", function () {
     writeFileSync(`${root}/configmaps.json`, JSON.stringify(items));
     const { status, stdout, stderr } = bash(
       [
-        scriptText("lib/base.sh"),
+        libraryText(),
         ...partsOf("admit").map(scriptText),
         "set -euo pipefail",
         assignments({

@@ -2,11 +2,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { expect } from "chai";
-import { scriptText } from "../../../components/hosts/script-text";
 import {
   assignments,
   bash,
   bashOk,
+  libraryText,
   logOf,
   removeTemporaryFolders,
   snapshot,
@@ -22,7 +22,7 @@ function host(root: string, text: string): string {
   return withLibrary(
     root,
     [
-      scriptText("lib/base.sh").replace(/\/etc\/apt/g, `${root}/etc/apt`),
+      libraryText().replace(/\/etc\/apt/g, `${root}/etc/apt`),
       assignments({
         ROOT: root,
         TK_STATE: `${root}/var/lib/tailkube`,

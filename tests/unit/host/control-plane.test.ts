@@ -160,8 +160,7 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     certificate_expiry() { printf 2027-11-21T00:00:00Z; }
     mark_joined() { log "mark_joined $1"; }
     kubectl_node() { api_up; }
-    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "kubectl $*" ;; esac; }
-    kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
+    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; "get namespace"*) printf key-1 ;; *) log "kubectl $*" ;; esac; }
     cluster_version() { echo 1.36.3; }
     etcd_command() { api_up && cat "$ROOT/keys" 2>/dev/null || api_up; }
     mint_credentials() { : >"$DISCOVERY"; }

@@ -61,7 +61,7 @@ function node(root: string, text: string, more: Record<string, string> = {}, kno
       'log() { echo "$*" >>"$ROOT/log"; }',
       "sleep() { :; }",
       `on_control_plane() { [ "$TK_ROLE" = control-plane ]; }
-      kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *patch*|annotate*) log "security \${*: -1}" ;; esac; }
+      kubectl_cluster() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *patch*|annotate*) log "notes \${*: -1}" ;; esac; }
       run_kubeadm() {
           log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"
           case "$*" in
@@ -138,7 +138,7 @@ describe("the folder of etcd's data", () => {
 
 describe("secure_node", () => {
   const steps = [
-    'security {"data":{"node1":"100.64.0.1"}}',
+    'notes {"data":{"node1":"100.64.0.1"}}',
     "kubeadm init phase upload-config all < ClusterConfiguration",
     "kubeadm upgrade node phase kubelet-config < UpgradeConfiguration",
     "systemctl restart kubelet.service",
@@ -239,7 +239,7 @@ describe("stage start-encryption", () => {
     expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(
       `${given.TK_ENCRYPTION}\n`,
     );
-    expect(logOf(root)).to.deep.equal(["security tailkube.dev/encryption-key=key-1"]);
+    expect(logOf(root)).to.deep.equal(["notes tailkube.dev/encryption-key=key-1"]);
     expect(changedBy(bashOk(node(root, `${text}\napply`)))).to.deep.equal([]);
     expect(stdout).to.not.include("a-key");
   });

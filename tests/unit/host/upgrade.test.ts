@@ -594,7 +594,7 @@ describe("stage upgrade", () => {
       tailscale_version() { echo 1.102.5; }
       outdated() { return 1; }
       certificate_expiry() { echo 2099-01-01T00:00:00Z; }
-      kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
+      kubectl_cluster() { case "$*" in "get namespace"*) printf key-1 ;; *) log "notes $*" ;; esac; }
       tighten_modes() { :; }
       secure_node() { log "secure with $(s cluster)"; printf '%s\\n' "$TK_SECURITY" >"$SECURED"; }
       install_kubernetes() {
