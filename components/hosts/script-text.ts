@@ -20,6 +20,9 @@ export function installedScript(file: string, shared: readonly string[]): string
   return [shebang, ...parts, ...lines].join("\n");
 }
 
+/** What keeps policy rules, filter and kernel settings for pods over the tailnet. */
+export const networkScript = () => installedScript("network.sh", ["lib/policy-rules.sh"]);
+
 /** The approver of kubelets' serving certificates. */
 export const approverScript = () => installedScript("approve-serving-certificates.sh", ["lib/certificate-requests.sh"]);
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/network lib/tailnet-login
+# requires: lib/policy-rules lib/network lib/tailnet-login
 # What keeps a tailnet working on a host: units for routes, policy rules and Cilium; and how all of it is removed.
 # Given: TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of host/installed/*), and what network.sh needs.
 
@@ -93,20 +93,15 @@ own_table() {
     grep -xF "table inet $1" <<<"$tables" || true
 }
 
-# network_rules: "FAMILY PREFERENCE: RULE" of those that installed/network.sh makes.
+# network_rules: "FAMILY PREFERENCE: RULE" of each of our policy rules.
 network_rules() {
     local family text
-    for family in -4 -6; do
-        [ "$family" = -4 ] || [ -e /proc/net/if_inet6 ] || continue
-        text=$(ip "$family" rule show) || return
-        tr -s '\t ' ' ' <<<"$text" | sed -nE "s/ proto [^ ]+//; s/ +$//; /^(5180|520[0-5]): .*lookup (52|main suppress_prefixlength [0-9]+)$/s/^/$family /p"
+    for family in $(families); do
+        text=$(policy_rules "$family") || return
+        sed "/./!d; s/^/$family /" <<<"$text"
     done
 }
-remove_network_rule() {
-    local family=${1%% *} rule=${1#* }
-    # shellcheck disable=SC2086  # words of a rule
-    ip "$family" rule del pref "${rule%%:*}" ${rule#*:}
-}
+remove_network_rule() { remove_policy_rule "${1%% *}" "${1#* }"; }
 
 # Away with what this stage has made, the device in the tailnet included.
 remove_tailnet() {

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
-import { scriptText } from "../../../components/hosts/script-text";
+import { networkScript, scriptText } from "../../../components/hosts/script-text";
 import {
   assignments,
   bash,
@@ -82,7 +82,7 @@ describe("with the real ip", () => {
       write(`${root}/bin/ss`, `#!/bin/bash\ncat ${root}/sockets 2>/dev/null\n`, 0o755);
       write(
         `${root}/network`,
-        scriptText("installed/network.sh")
+        networkScript()
           .replace(/^export PATH=/m, `export PATH=${root}/bin:`)
           .replaceAll("/etc/tailkube/", `${root}/etc/tailkube/`),
       );

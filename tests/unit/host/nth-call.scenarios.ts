@@ -1,7 +1,7 @@
 /** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
 import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
-import { scriptText } from "../../../components/hosts/script-text";
+import { networkScript, scriptText } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
 import { FakeCluster } from "./fake-cluster";
 import { stub, untouchedPrefs } from "./fake-host";
@@ -85,7 +85,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),
   TK_HOST_ROUTES: scriptText("installed/routes.sh"),
   TK_HOST_GUARD: scriptText("installed/guard.sh"),
-  TK_HOST_NETWORK: scriptText("installed/network.sh"),
+  TK_HOST_NETWORK: networkScript(),
   TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
   TK_HOST_CILIUM: scriptText("installed/cilium.sh"),
   TK_HOST_OFFLOAD: scriptText("installed/offload.sh"),
