@@ -2,7 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /** The outputs that the current stack had before this run. */
-export interface LastOutputs {
+export interface PreviousOutputs {
   /** What reads them, to be waited for. */
   readonly reference: pulumi.Resource;
   /** The output of that name, secret only if it was; undefined if the stack had none. */
@@ -21,7 +21,7 @@ export interface LastOutputs {
  *
  * They differ from one run to the next whenever the outputs do: what is made from them is no input to compare by.
  */
-export function lastOutputs(opts?: pulumi.CustomResourceOptions): LastOutputs {
+export function previousOutputs(opts?: pulumi.CustomResourceOptions): PreviousOutputs {
   const name = `${organization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   const reference = new pulumi.StackReference("last", { name }, opts);
   const { outputs, secretOutputNames } = reference;

@@ -4,7 +4,7 @@ import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { isValues } from "../../model/merge";
 import { hasStateMigrations, isKnown, isMocked } from "../../model/sdk-internals";
 import { reported } from "../../model/report";
-import type { LastOutputs } from "../../preview/stack-outputs";
+import type { PreviousOutputs } from "../../preview/stack-outputs";
 
 type Outputs = Readonly<Record<string, unknown>>;
 
@@ -15,11 +15,11 @@ type Outputs = Readonly<Record<string, unknown>>;
  * is a component without children. The engine hands its former state to a state migration, which changes nothing, and its outputs are
  * registered when all else is done. A run that fails registers none, and the former ones stay.
  */
-export class ClusterMemory extends pulumi.ComponentResource implements LastOutputs {
+export class ClusterMemory extends pulumi.ComponentResource implements PreviousOutputs {
   public readonly reference: pulumi.Resource = this;
   /** As the state has them; undefined if no run has come to its end. */
   private readonly former: pulumi.Output<Outputs | undefined>;
-  private other?: LastOutputs;
+  private other?: PreviousOutputs;
 
   /**
    * @param instead makes what is read where there is no memory: of a stack that was made before there were any, or by an engine that
@@ -27,7 +27,7 @@ export class ClusterMemory extends pulumi.ComponentResource implements LastOutpu
    */
   constructor(
     name: string,
-    private readonly instead: (() => LastOutputs) | undefined,
+    private readonly instead: (() => PreviousOutputs) | undefined,
     opts: pulumi.ComponentResourceOptions,
   ) {
     const canRead = hasStateMigrations();

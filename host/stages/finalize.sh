@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/removed-nodes lib/labels lib/unmanaged-pods lib/coredns lib/reencrypt-secrets
+# requires: lib/removed-nodes lib/labels-and-taints lib/unmanaged-pods lib/coredns lib/reencrypt-secrets
 # Stage finalize, on the first control plane, after Cilium's release and all joins: nodes that are no longer declared are drained
 # and taken out, labels and taints are as declared, Cilium and CoreDNS ready, pods that are older than the network restarted once.
 # TK_MARKS and TK_RELEASE are there to run it again when they change.

@@ -112,8 +112,8 @@ describe("renderStdin", () => {
     const patterns = [
       // Names of functions, also where they are handed to another one.
       /(?<![\w$/.-])([a-z]+_[a-z_0-9]+)(?![\w=]|\(\))/g,
-      // Short ones where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
-      /(?:^\s*|[;|&(!{] ?|\b(?:if|then|else|elif|while|until|do) )(ask|poll|retry|own|owned|record|remember)\b(?![=(])/gm,
+      // Names of one word where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
+      /(?<=^\s*|[;|&(] ?|\{ |! |\b(?:if|then|else|elif|while|until|do) )([a-z]+)(?![\w=(.-])/gm,
       /\$\{?#?([A-Z][A-Z0-9_]+)\b/g,
     ];
     return new Map(
