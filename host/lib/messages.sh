@@ -52,7 +52,10 @@ result() {
     printf '}\n'
 }
 
-# log_tail FILE: the last lines of a tool's log in one line, for fail.
+# log_tail FILE [LINES]: the last lines of a tool's log in one line, for fail.
 log_tail() {
-    tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' '
+    local text
+    text=$(tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' ')
+    text=${text% }
+    printf '%s' "${text:-it printed nothing}"
 }

@@ -24,7 +24,7 @@ apt_refresh() {
         status=0
         apt_update || status=$?
     fi
-    [ "$status" = 0 ] || fail "apt-get update: $(log_tail "$TK_RUN/apt.log" 3)"
+    [ "$status" = 0 ] || fail "apt-get update failed: $(log_tail "$TK_RUN/apt.log" 3)"
 }
 
 # gpg's own folder would be made in root's home.

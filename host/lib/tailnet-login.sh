@@ -225,7 +225,7 @@ log_in() {
             --advertise-routes="$(routes_of_login "$ours")" --timeout=90s >"$log" 2>&1; then
             rm -f "$key"
             forget_login
-            fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3)— is the auth key valid, reusable, not ephemeral and tagged ${TK_TAGS// / and }?"
+            fail "tailscale up at $TK_LOGIN_SERVER: $(log_tail "$log" 3) — is the auth key valid, reusable, not ephemeral and tagged ${TK_TAGS// / and }?"
         fi
         rm -f "$key"
         changed "logged in to the tailnet"

@@ -30,7 +30,7 @@ ask() {
         [ "$SECONDS" -lt "$end" ] || {
             ANSWER=$(log_tail "$errors" 3)
             rm -f "$errors"
-            fail "no answer after $limit s to the question $question${ANSWER:+ (last error: $ANSWER)}"
+            fail "no answer after $limit s to the question $question (last error: $ANSWER)"
         }
         sleep 1
     done
@@ -46,7 +46,7 @@ retry() {
         [ "$SECONDS" -lt "$end" ] || {
             said=$(log_tail "$errors" 3)
             rm -f "$errors"
-            fail "$failure (tried for $limit s)${said:+: $said}"
+            fail "$failure (tried for $limit s): $said"
         }
         sleep 1
     done

@@ -496,7 +496,7 @@ describe("ask", () => {
     expect(done.status).to.equal(1);
     expect(done.stdout).to.equal("");
     expect(done.stderr).to.equal(
-      "tailkube: node1: test: no answer after 1 s to the question which nodes there are (last error: etcdserver: request timed out )\n",
+      "tailkube: node1: test: no answer after 1 s to the question which nodes there are (last error: etcdserver: request timed out)\n",
     );
   });
 });
