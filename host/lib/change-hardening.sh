@@ -7,9 +7,9 @@ kubeadm_init_phase() { TK_KUBEADM_DOCUMENT=$TK_CLUSTER_DOCUMENT run_kubeadm init
 
 came_back() { restarted "$1" "$2" && { [ "$1" != kube-apiserver ] || api_ready "$TK_NODE_IP"; }; }
 
-# secure_static_pod NAME: its manifest as kubeadm makes it of the wanted document. One that does not start gives way to the
+# harden_static_pod NAME: its manifest as kubeadm makes it of the wanted document. One that does not start gives way to the
 # former.
-secure_static_pod() {
+harden_static_pod() {
     local pod=kube-$1 manifest=/etc/kubernetes/manifests/kube-$1.yaml before former=$TK_RUN/former.yaml
     ask_container "$pod"
     before=$ANSWER
@@ -31,7 +31,7 @@ secure_static_pod() {
     changed "$pod has the wanted arguments"
 }
 
-secure_kubelet() {
+harden_kubelet() {
     local config=$KUBELET/config.yaml before
     before=$(cat "$config")
     run_kubeadm upgrade node phase kubelet-config
@@ -41,21 +41,21 @@ secure_kubelet() {
     changed "the kubelet has the wanted configuration"
 }
 
-secure_node() {
+harden_node() {
     if on_control_plane; then
-        install_safe_security_files
+        install_safe_api_server_files
         declare_nodes "$TK_NODE=$TK_NODE_IP"
         kubeadm_init_phase upload-config all
         # Before the API server that insists on it.
-        secure_kubelet
+        harden_kubelet
         obtain_serving_certificate
-        secure_static_pod apiserver
-        secure_static_pod controller-manager
-        secure_static_pod scheduler
-        forget_security_files
+        harden_static_pod apiserver
+        harden_static_pod controller-manager
+        harden_static_pod scheduler
+        forget_api_server_files
     else
-        secure_kubelet
+        harden_kubelet
         obtain_serving_certificate
     fi
-    remember_security
+    remember_hardening
 }

@@ -48,7 +48,7 @@ docker_repository() {
     apt_repository docker "$key" "${TK_PACKAGES_DOCKER_KEY:-$base/linux/$id/gpg}" "deb [signed-by=$key] $base/linux/$id $suite stable"
 }
 
-refuse_containerd() {
+reject_containerd() {
     fail "containerd is $(containerd_version containerd) of $1, and tailkube does not replace another package's. Remove tailkube:kubernetes.containerdVersion, or upgrade $1 to $TK_CONTAINERD_VERSION"
 }
 
@@ -73,12 +73,12 @@ install_containerd_package() {
         apt_replace "containerd.io=$exact"
         ;;
     '' | containerd.io)
-        [ -z "$package" ] || package_is_ours containerd.io || refuse_containerd "$package"
+        [ -z "$package" ] || package_is_ours containerd.io || reject_containerd "$package"
         docker_repository
         apt-mark unhold containerd.io >/dev/null 2>&1 || true
         if [ -z "$wanted" ]; then apt_install containerd.io; else apt_install_version containerd.io "$wanted"; fi
         ;;
-    *) refuse_containerd "$package" ;;
+    *) reject_containerd "$package" ;;
     esac
 }
 

@@ -82,7 +82,7 @@ forget_restore() {
 }
 
 # etcd_restore FILE: this host's etcd data is the snapshot's, with this host as its only member. For the control plane
-# that founds the cluster again, before `kubeadm init --ignore-preflight-errors=DirAvailable--var-lib-etcd`.
+# that inits the cluster again, before `kubeadm init --ignore-preflight-errors=DirAvailable--var-lib-etcd`.
 etcd_restore() {
     local file=$1 made=$TK_STATE/restored image log=$TK_RUN/restore.log wanted
     [ -f "$file" ] || fail "tailkube:kubernetes.restoreSnapshot: there is no file $file on this host; copy the snapshot there"

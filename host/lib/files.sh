@@ -72,9 +72,9 @@ install_binary() {
     changed "installed $2"
 }
 
-# undo_files: removes what this stage owns, newest first, and puts back what it replaced. What has to run between the two
+# clean_up_files: removes what this stage owns, newest first, and puts back what it replaced. What has to run between the two
 # halves, such as the restart of a service with its former configuration, stands between calls of the two.
-undo_files() {
+clean_up_files() {
     restore_files
     forget_files
 }

@@ -1,22 +1,22 @@
 # shellcheck shell=bash
-# Whether a control plane founds the cluster or joins it. A second cluster beside a living one would split it for good, so
+# Whether a control plane inits the cluster or joins it. A second cluster beside a living one would split it for good, so
 # silence is never taken for absence. On a control plane.
 #
-# Only the host that the state names as the founder may found, or one that has a snapshot to restore. It asks every other declared
+# Only the host that the state names as the init node may init, or one that has a snapshot to restore. It asks every other declared
 # control plane at its own address, and the endpoint, with the cluster's own authority, over and over for a minute:
 #   an API server of this cluster answers anywhere     it joins
-#   every declared control plane refuses connections   it founds. The endpoint may be silent: no host may have it yet
+#   every declared control plane refuses connections   it inits. The endpoint may be silent: no host may have it yet
 #   one is silent, or shows another certificate        fails, naming it
 # A minute, because an API server that restarts refuses connections, too. Only authorities that were made on this host in this
-# boot, and by which no cluster was founded yet, are not asked for longer than until all have refused once.
+# boot, and by which no cluster was made yet, are not asked for longer than until all have refused once.
 #
-# Given (beside node.sh's): TK_MARK, TK_FOUNDER (the mark of the founder), TK_RESTORE, TK_CA_CRT.
+# Given (beside node.sh's): TK_MARK, TK_FOUNDER (the membership ID of the init node), TK_RESTORE, TK_CA_CRT.
 
 # The declared control planes, "NAME ADDRESS" lines, by the stage peers.
 PEERS=$TK_STATE/peers
 # The digest of an authority of which the stage authorities has just made the first copy.
 NEW_AUTHORITIES=$TK_RUN/new-authorities
-FOUNDING_SECONDS=60
+INIT_SECONDS=60
 
 # api_at ADDRESS PORT: what answers there: `cluster` (an API server with a certificate of this cluster's authority, ready or not),
 # `foreign` (another certificate), `refused` (the host answers that nothing listens) or `silent`.
@@ -56,10 +56,10 @@ ask_peers() {
     done <"$PEERS"
 }
 
-# decide_founding: FOUNDS is 1 if this host is to found the cluster, 0 if it is to join it.
-decide_founding() {
-    local end=$((SECONDS + FOUNDING_SECONDS))
-    FOUNDS=0
+# decide_init: INITS is 1 if this host is to init the cluster, 0 if it is to join it.
+decide_init() {
+    local end=$((SECONDS + INIT_SECONDS))
+    INITS=0
     [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ] || return 0
     [ -s "$PEERS" ] || fail "this host may found the cluster, but does not know the declared control planes. Make it the first control plane in nodes, and run again"
     while :; do
@@ -69,7 +69,7 @@ decide_founding() {
         if [ "$SECONDS" -ge "$end" ]; then break; fi
         sleep 1
     done
-    [ -z "$UNCLEAR" ] || fail "it is not certain that no control plane of this cluster runs, so none was founded: ${UNCLEAR%; } (asked for $FOUNDING_SECONDS s). Every declared control plane must accept or refuse connections from this host. Look at its firewall, its network and the tailnet's policy, and run again"
+    [ -z "$UNCLEAR" ] || fail "it is not certain that no control plane of this cluster runs, so none was founded: ${UNCLEAR%; } (asked for $INIT_SECONDS s). Every declared control plane must accept or refuse connections from this host. Look at its firewall, its network and the tailnet's policy, and run again"
     # shellcheck disable=SC2034  # control-plane.sh reads it
-    FOUNDS=1
+    INITS=1
 }

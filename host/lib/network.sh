@@ -58,9 +58,9 @@ install_node_env() {
     )"
 }
 
-# undo_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so
+# clean_up_network: what of this file's a stage has done, and with it all files of the stage. What reads the files again does so
 # before their records go: a run that is killed in here is done again whole.
-undo_network() {
+clean_up_network() {
     forget_tables
     restore_sysctls
     restore_kernel_rules

@@ -5,13 +5,13 @@
 
 KUBELET=/var/lib/kubelet
 # What this node was secured by last.
-SECURED=$TK_STATE/secured
+HARDENED=$TK_STATE/secured
 
-has_wanted_security() { [ "$(cat "$SECURED" 2>/dev/null)" = "$TK_SECURITY" ]; }
-remember_security() {
+has_wanted_hardening() { [ "$(cat "$HARDENED" 2>/dev/null)" = "$TK_SECURITY" ]; }
+remember_hardening() {
     node_to_disk
-    own "$SECURED"
-    record "$SECURED" "$TK_SECURITY"
+    own "$HARDENED"
+    record "$HARDENED" "$TK_SECURITY"
 }
 
 wants_serving_certificate() { grep -qs '^serverTLSBootstrap: true' "$KUBELET/config.yaml"; }

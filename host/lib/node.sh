@@ -83,16 +83,16 @@ advertise_pod_cidr() {
     "$TK_LIB/routes" set pod-cidr "$ANSWER" || fail "tailscale would not advertise the node's pod CIDR"
 }
 
-# mark_joined MARK [ANNOTATION]: the node answers for itself that it has joined: admission waits for this before it takes the
+# note_membership MARK [ANNOTATION]: the node answers for itself that it has joined: admission waits for this before it takes the
 # credentials back.
-mark_joined() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" "${@:2}"; }
+note_membership() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" "${@:2}"; }
 
 write_sentinel() {
     node_to_disk
     record "$SENTINEL" "$1"
 }
 
-refuse_other_stack() {
+check_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
 }

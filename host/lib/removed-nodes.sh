@@ -6,25 +6,25 @@
 
 is_declared() { [[ " $TK_NODES $TK_NODE " == *" $1 "* ]]; }
 
-# departed: ANSWER has the names of the nodes that this program made, that are no longer declared, and that are not completely
-# out of the cluster. Two records say that we made one: the mark on its Node, which is the last step of a join; and the ConfigMap
+# find_removed_nodes: ANSWER has the names of the nodes that this program made, that are no longer declared, and that are not completely
+# out of the cluster. Two records say that we made one: the membership ID on its Node, which is the last step of a join; and the ConfigMap
 # tailkube-nodes, which holds its name from the join until the last step of its removal. So a removal that was killed is
 # continued, whatever is left: the Node, the member of etcd, or neither. A member of etcd without any record is left alone: the
 # checks report it.
-departed() {
+find_removed_nodes() {
     local name entry found=' '
     ask "$BOOT_SECONDS" "which Nodes there are, to the API" kubectl_cluster get nodes -o 'jsonpath={.items[*].metadata.name}'
     for name in $ANSWER; do
         if is_declared "$name"; then continue; fi
         # Each by itself: a node can write its own annotations, and must not be able to name another one.
-        mark_of "$name"
+        membership_id_of "$name"
         [ -z "$ANSWER" ] || found+="$name "
     done
     recorded_nodes
     for entry in $ANSWER; do
         name=${entry%%=*}
         if is_declared "$name" || [[ $found == *" $name "* || ! $entry =~ ^[a-z0-9]([a-z0-9.-]*[a-z0-9])?=[0-9.]+$ ]]; then continue; fi
-        # A join that was killed before it marked the Node. At another address it is a node that the user made.
+        # A join that was killed before it noted the membership ID on the Node. At another address it is a node that the user made.
         if node_exists "$name"; then
             node_address "$name"
             [ "$ANSWER" = "${entry#*=}" ] || continue
@@ -34,8 +34,8 @@ departed() {
     ANSWER=$found
 }
 
-# take_out NAME: all questions come before the first change; each step is looked for again by the next run if this one is killed.
-take_out() {
+# remove_node NAME: all questions come before the first change; each step is looked for again by the next run if this one is killed.
+remove_node() {
     local node=$1 address member=
     node_address "$node"
     [ -n "$ANSWER" ] || recorded_address "$node"

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # requires: lib/waiting
-# Whether another device of the tailnet already has the networks of a cluster that is about to be founded: two clusters that
+# Whether another device of the tailnet already has the networks of a cluster that is about to be made: two clusters that
 # advertise the same pod networks, or the same endpoint, take each other's traffic. On a control plane.
 #
-# Only the founder asks, and only before it founds. Until then no node of the stack advertises anything for the cluster, so every
+# Only the init node asks, and only before it inits. Until then no node of the stack advertises anything for the cluster, so every
 # such route belongs to something else. Later the nodes' own routes are there, also when a snapshot is restored: its workers
 # still advertise their pods.
 #   a route that is the pod CIDR, or lies in it    fails the stage
@@ -66,8 +66,8 @@ overlapping_routes() {
         /^      "Expired": true/ { ended = 1 }'
 }
 
-# refuse_overlapping_routes: before the first thing of a new cluster is made or advertised.
-refuse_overlapping_routes() {
+# check_route_overlap: before the first thing of a new cluster is made or advertised.
+check_route_overlap() {
     local found more=''
     [ "$TK_NODE_NETWORK" = tailnet ] && [ -z "$TK_RESTORE" ] || return 0
     ask 30 "which routes other devices of the tailnet have (tailscale status)" tailnet_status

@@ -130,6 +130,6 @@ remove_tailnet() {
         until_none 10 "this policy rule of tailkube's cannot be removed (ip rule del)" "which policy rules this host has (ip rule show)" network_rules remove_network_rule
         until_none 10 "nft cannot delete it" "which tables nftables has (nft list tables)" filter_tables nft_delete
     fi
-    undo_network
+    clean_up_network
     rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Stage authorities, once in a cluster's life, on the host that founds it: makes the cluster's authorities and leaves nothing of
+# Stage authorities, once in a cluster's life, on the host that inits it: makes the cluster's authorities and leaves nothing of
 # them here. The stack's state keeps them, so that any control plane can be made anew, even all of them.
-# Given: TK_KUBERNETES_VERSION, TK_MARK (the founder's).
+# Given: TK_KUBERNETES_VERSION, TK_MARK (the init node's membership ID).
 
 apply() {
     local directory=$TK_RUN/pki log=$TK_RUN/secrets.log part

@@ -15,9 +15,9 @@ remove() {
         # The notes of an upgrade that was killed, and the automatic snapshots of etcd; others there are the user's.
         rm -rf "$TK_STATE/upgrading"
         rm -f "$TK_STATE"/snapshots/auto-*
-        for stage in upgrade control-plane join; do TK_STAGE=$stage undo_files; done
+        for stage in upgrade control-plane join; do TK_STAGE=$stage clean_up_files; done
     fi
-    [ ! -e "$TK_STATE/owned.peers" ] || TK_STAGE=peers undo_files
+    [ ! -e "$TK_STATE/owned.peers" ] || TK_STAGE=peers clean_up_files
     for stage in runtime tailnet lan; do
         [ -e "$TK_STATE/owned.$stage" ] || continue
         TK_STAGE=$stage

@@ -6,8 +6,8 @@
 
 apply() {
     local node
-    departed
-    for node in $ANSWER; do take_out "$node"; done
+    find_removed_nodes
+    for node in $ANSWER; do remove_node "$node"; done
     for node in $TK_NODES; do
         uncordon_node "$node"
         set_declared "$node" labels "$(words_of "$node" "$TK_LABELS")"

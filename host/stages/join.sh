@@ -25,7 +25,7 @@ give_up() {
 
 admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
 
-# A host that was cleaned may have left a Node with its mark, which the admission would take for a member. This host is none: it
+# A host that was cleaned may have left a Node with its membership ID, which the admission would take for a member. This host is none: it
 # says so where the admission asks (admit.sh), and waits until that Node is gone.
 deny_membership() {
     local said
@@ -36,9 +36,9 @@ is_forgotten() {
     mark=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
 }
 
-# own_mark: prints the mark that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
+# own_membership_id: prints the membership ID that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
 # earlier attempt has left, or that kubelet has no identity. Any other failure is no answer.
-own_mark() {
+own_membership_id() {
     local mark said=$TK_RUN/own-mark
     if mark=$(kubectl_node get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>"$said"); then
         printf %s "$mark"
@@ -49,12 +49,12 @@ own_mark() {
     rm -f "$said"
 }
 
-# joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
+# joined_before: whether an earlier run, which was killed or lost its power, came as far as the membership ID. The admission counts this
 # worker as joined from then on, and does not let it in again.
 joined_before() {
     # A power cut may have left it empty. Then it names no API server to ask.
     owned "$SENTINEL" && grep -qsE '^ *server: ' /etc/kubernetes/kubelet.conf || return 1
-    ask 90 "whether this host's earlier join came to its end, to the API" own_mark
+    ask 90 "whether this host's earlier join came to its end, to the API" own_membership_id
     [ "$ANSWER" = "$TK_MARK" ]
 }
 
@@ -92,17 +92,17 @@ apply() {
     trap give_up EXIT
     (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
     token_id || fail "no token was made for this worker"
-    refuse_other_stack
+    check_stack
     if [ ! -e "$SENTINEL" ]; then
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
         if ! joined_before; then join_as_worker; fi
         tighten_modes
         advertise_pod_cidr
         obtain_serving_certificate
-        remember_security
+        remember_hardening
     fi
     # Also from one that is in: the admission waits for this word where the token is another than the one that let it in.
-    mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
+    note_membership "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
     [ -e "$SENTINEL" ] || write_sentinel "$TK_MARK"
     rm -f "$DISCOVERY"
     ask_pod_cidr

@@ -4,7 +4,7 @@
 # can read encrypted ones: from here on it writes as wanted. The API server reloads the file by itself.
 
 apply() {
-    security_file encryption.yaml "$TK_ENCRYPTION"
+    api_server_file encryption.yaml "$TK_ENCRYPTION"
     wait_for 120 "the API does not answer" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
     result
 }

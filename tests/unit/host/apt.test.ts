@@ -79,7 +79,7 @@ describe("apt_install", () => {
     write(`${root}/installed/kubelet`, "");
     bashOk(host(root, `${fake}\napt_install kubelet=1.36.3-* curl conntrack`));
     expect(readFileSync(record, "utf8")).to.equal("kubelet\nconntrack\n");
-    bashOk(host(root, "undo_files"));
+    bashOk(host(root, "clean_up_files"));
     expect(existsSync(record)).to.equal(false);
   });
 });

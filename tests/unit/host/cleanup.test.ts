@@ -403,7 +403,7 @@ describe("stages/cleanup.sh", () => {
           'guard_network() { echo "guard $1"; }',
           'unit_stop() { echo "stop $1"; }',
           "reset_node() { echo reset_node; }",
-          'undo_files() { echo "files of $TK_STAGE"; }',
+          'clean_up_files() { echo "files of $TK_STAGE"; }',
           'remove_runtime() { echo "runtime as $TK_STAGE"; }',
           'remove_tailnet() { echo "tailnet as $TK_STAGE"; }',
           "remove",

@@ -136,7 +136,7 @@ describe("the folder of etcd's data", () => {
   });
 });
 
-describe("secure_node", () => {
+describe("harden_node", () => {
   const steps = [
     'notes {"data":{"node1":"100.64.0.1"}}',
     "kubeadm init phase upload-config all < ClusterConfiguration",
@@ -152,7 +152,7 @@ describe("secure_node", () => {
 
   it("a control plane: the files, the kubelet and its certificate, then the API server that insists on it", () => {
     const root = temporaryFolder();
-    const stdout = bashOk(node(root, "secure_node; result"));
+    const stdout = bashOk(node(root, "harden_node; result"));
     expect(logOf(root)).to.deep.equal(steps);
     expect(changedBy(stdout)).to.include.members([
       "the kubelet has the wanted configuration",
@@ -169,7 +169,7 @@ describe("secure_node", () => {
       ["key-1", given.TK_ENCRYPTION],
     ] as const) {
       const root = temporaryFolder();
-      expect(bashOk(node(root, "secure_node; encryption_state", {}, known)), known).to.equal(
+      expect(bashOk(node(root, "harden_node; encryption_state", {}, known)), known).to.equal(
         known === "" ? "reading\n" : "wanted\n",
       );
       expect(readFileSync(`${root}/etc/kubernetes/tailkube/encryption.yaml`, "utf8")).to.equal(`${text}\n`);
@@ -178,16 +178,16 @@ describe("secure_node", () => {
 
   it("a worker: its kubelet alone", () => {
     const root = temporaryFolder();
-    bashOk(node(root, "secure_node", { TK_ROLE: "worker" }));
+    bashOk(node(root, "harden_node", { TK_ROLE: "worker" }));
     expect(logOf(root)).to.deep.equal([steps[2], steps[3]]);
     expect(existsSync(`${root}/etc/kubernetes/tailkube`)).to.equal(false);
   });
 
   it("a second run changes nothing but restarts the API server, which does not read all of its files anew", () => {
     const root = temporaryFolder();
-    bashOk(node(root, "secure_node"));
+    bashOk(node(root, "harden_node"));
     const first = logOf(root).length;
-    const stdout = bashOk(node(root, "secure_node; result"));
+    const stdout = bashOk(node(root, "harden_node; result"));
     expect(changedBy(stdout)).to.deep.equal(["mode 600 of " + `${root}/var/lib/kubelet/config.yaml`]);
     expect(logOf(root).slice(first))
       .to.include("restart kube-apiserver")
@@ -208,9 +208,9 @@ describe("secure_node", () => {
 
   it("takes files away that are wanted no more, after the API server has stopped asking for them", () => {
     const root = temporaryFolder();
-    bashOk(node(root, "secure_node"));
+    bashOk(node(root, "harden_node"));
     const folder = `${root}/etc/kubernetes/tailkube`;
-    const text = `restart_static_pod() { [ -e "$SECURITY_FILES/audit-policy.yaml" ] || fail "too early"; }\nsecure_node`;
+    const text = `restart_static_pod() { [ -e "$API_SERVER_FILES/audit-policy.yaml" ] || fail "too early"; }\nsecure_node`;
     bashOk(node(root, text, { TK_AUTHENTICATION: "", TK_AUDIT_POLICY: "" }));
     expect([existsSync(`${folder}/authentication.yaml`), existsSync(`${folder}/audit-policy.yaml`)]).to.deep.equal([
       false,

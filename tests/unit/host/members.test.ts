@@ -157,7 +157,7 @@ function short(call: string): string {
   return [verb, what, name, ...(/removal|null/.exec(call) ?? [])].join(" ");
 }
 
-const takeAllOut = 'departed; for node in $ANSWER; do take_out "$node"; done; result';
+const takeAllOut = 'find_removed_nodes; for node in $ANSWER; do remove_node "$node"; done; result';
 const removal = (node: string, id?: string) => [
   `patch node ${node} removal`,
   `drain ${node}`,

@@ -113,7 +113,7 @@ describe("containerd's configuration on a host", () => {
       });
       // A second run finds it as it should be.
       expect(bashOk(host(root, "claim_host; configure_containerd; result", { major }))).to.equal('{"changed":[]}\n');
-      bashOk(host(root, "undo_files"));
+      bashOk(host(root, "clean_up_files"));
       expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": "600 # theirs\n" });
     });
   }
@@ -142,7 +142,7 @@ describe("containerd's configuration on a host", () => {
     write(`${root}/${config}`, "# theirs\n");
     bashOk(host(root, "configure_containerd"));
     expect(read(root, config)).to.equal(`${settings[2]}\n`);
-    bashOk(host(root, "undo_files"));
+    bashOk(host(root, "clean_up_files"));
     expect(read(root, config)).to.equal("# theirs\n");
   });
 

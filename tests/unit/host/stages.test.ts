@@ -224,7 +224,7 @@ describe("stage finalize", () => {
     TK_ENCRYPTS: "1",
   };
   const kubectl = (answers: string) => `
-    departed() { ANSWER=; }
+    find_removed_nodes() { ANSWER=; }
     cluster_note() { ANSWER=\${NOTE-key-1}; }
     write_cluster_note() { log "note $1 $2"; }
     kubectl_cluster() { case "$*" in "get node "*dev/cordoned*) : ;; *) log "$*" ;; esac; }
@@ -887,7 +887,7 @@ describe("a worker's nonce", () => {
     expect(status).to.equal(0);
     expect(first).to.match(/^[0-9a-f]{32}$/);
     expect(nonce(root).stdout).to.equal(first);
-    bashOk(stage(root, "runtime", {}, "undo_files"));
+    bashOk(stage(root, "runtime", {}, "clean_up_files"));
     expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
     expect(nonce(root).stdout)
       .to.match(/^[0-9a-f]{32}$/)
@@ -1093,7 +1093,7 @@ describe("stages control-plane and join", () => {
     tailnet_status() { :; }
     mkdir -p "$TK_STATE"
     echo "node1 100.64.0.1" >"$TK_STATE/peers"
-    FOUNDING_SECONDS=0
+    INIT_SECONDS=0
     ETCD_DATA=$ROOT/var/lib/etcd
     install_endpoint() { log install_endpoint; }
     install_etcd_command() { :; }
@@ -1104,7 +1104,7 @@ describe("stages control-plane and join", () => {
     cluster_version() { printf ${version}; }
     forget_etcd_member() { log "forget_etcd_member $1"; }
     forget_node() { log "forget_node $1"; }
-    mark_of() { ANSWER="${former}"; }
+    membership_id_of() { ANSWER="${former}"; }
     kubectl_cluster() {
         case "$*" in
         *"get secrets"*) echo secret/bootstrap-token-x ;;
@@ -1118,7 +1118,7 @@ describe("stages control-plane and join", () => {
     kubectl_node() { printf 10.50.1.0/24; }
     follow_endpoint() { log follow_endpoint; }
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
-    mark_joined() { log "mark_joined $*"; }
+    note_membership() { log "note_membership $*"; }
     apply`;
   const of = {
     TK_BEAT_SECONDS: "0",
@@ -1168,7 +1168,7 @@ describe("stages control-plane and join", () => {
     ...declared,
     "advertise_pod_cidr",
     "obtain_serving_certificate",
-    "mark_joined mark1",
+    "note_membership mark1",
     "install_endpoint",
   ];
   const joined = (root: string) => [
@@ -1184,7 +1184,7 @@ describe("stages control-plane and join", () => {
     ...declared,
     "advertise_pod_cidr",
     "obtain_serving_certificate",
-    "mark_joined mark1",
+    "note_membership mark1",
     "install_endpoint",
   ];
 
@@ -1310,7 +1310,7 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1 tailkube.dev/token=abcdef",
+      "note_membership mark1 tailkube.dev/token=abcdef",
     ]);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
   });
@@ -1434,7 +1434,7 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1 tailkube.dev/token=abcdef",
+      "note_membership mark1 tailkube.dev/token=abcdef",
     ];
     expect(run("echo mark1")).to.deep.include({ status: 0, calls: after, joined: true });
     for (const none of [
@@ -1476,11 +1476,11 @@ describe("stages control-plane and join", () => {
       const text = fakes({ answers: true }).replace(/\n +apply$/, "");
       const notes = `node_to_disk() { log "to disk"; }; record() { [ "$1" != "$SENTINEL" ] || log sentinel; mkdir -p "$(dirname "$1")"; echo "$2" >"$1"; }`;
       bashOk(stage(root, name, more, `${text}\n${notes}\napply`));
-      const log = logOf(root).filter((line) => /^(to disk|sentinel|mark_joined|kubeadm join <)/.test(line));
+      const log = logOf(root).filter((line) => /^(to disk|sentinel|note_membership|kubeadm join <)/.test(line));
       const at = (what: RegExp) => log.findIndex((line) => what.test(line));
       expect(log[at(/^kubeadm join/) + 1]).to.equal("to disk");
       expect(log[at(/^sentinel/) - 1]).to.equal("to disk");
-      expect(at(/^to disk/)).to.be.lessThan(at(/^mark_joined/));
+      expect(at(/^to disk/)).to.be.lessThan(at(/^note_membership/));
     });
   }
 
@@ -1537,7 +1537,7 @@ describe("stages control-plane and join", () => {
       });
       expect(logOf(root)).to.deep.equal([
         ...asked,
-        name === "join" ? "mark_joined mark1 tailkube.dev/token=abcdef" : "install_endpoint",
+        name === "join" ? "note_membership mark1 tailkube.dev/token=abcdef" : "install_endpoint",
       ]);
     });
 
@@ -1905,7 +1905,7 @@ echo "nft $*" >>${root}/log
       0o755,
     );
     const units =
-      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log clean_up_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
@@ -2097,7 +2097,7 @@ echo "nft $*" >>${root}/log
     expect(log().slice(-3)).to.deep.equal([
       "set --accept-dns=true --accept-routes=false --snat-subnet-routes=true",
       "nft delete table inet tailkube_masquerade",
-      "undo_network",
+      "clean_up_network",
     ]);
     expect(has("var/lib/tailkube/tailscale-prefs")).to.equal(false);
   });
@@ -2174,7 +2174,7 @@ echo "nft $*" >>${root}/log
     expect(run('unit_stop() { log "stop $1"; }\nremove_tailnet\nresult')).to.include({ status: 0 });
     const at = (line: string) => log().indexOf(line);
     expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
-    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
+    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("clean_up_network") - 1);
   });
 
   it("takes away what a stop of its services has left of rules, filter and endpoint, and nothing else", () => {
