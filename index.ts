@@ -1,11 +1,11 @@
 import { Cluster } from "./components/cluster/cluster";
-import { lastOutputs } from "./preview/previous-outputs";
+import { previousOutputs } from "./preview/stack-outputs";
 import { loadStackConfig } from "./config/stack";
 import { setProjectFolder } from "./model/project";
 
 // Pulumi.yaml's `main` is in program/.
 setProjectFolder("..");
-const cluster = new Cluster("cluster", loadStackConfig(), lastOutputs);
+const cluster = new Cluster("cluster", loadStackConfig(), previousOutputs);
 
 /** Administrator's kubeconfig by the endpoint, for machines that are in the tailnet. */
 export const kubeconfig = cluster.kubeconfig;

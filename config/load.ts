@@ -4,7 +4,7 @@ import type { ReadFile, ConfigSource } from "./source";
 import { contradictions } from "../components/network/cilium/values";
 import { bypasses } from "../components/network/cilium/user-values";
 import { unfitValues } from "../components/network/cilium/unsupported-values";
-import { outOfSupport, untested } from "../components/kubernetes/compatibility";
+import { outOfSupport, untested } from "../components/kubernetes/version-warnings";
 import { today } from "../model/releases";
 import { defaultTaints } from "../model/nodes";
 import { requirementIds } from "../components/hosts/requirements";
@@ -18,7 +18,8 @@ import { exposedSecrets } from "./plaintext-secrets";
 import { Findings } from "./findings";
 import { lanSelection, nodeNetworkProblems } from "./rules/lan";
 import { mirrorProblems } from "./rules/mirrors";
-import { networkProblems, nodeProblems, versionProblems, warnings } from "./rules/cluster";
+import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
+import { overlapProblems } from "./rules/overlapping-networks";
 import { meantKey, parseSound } from "./parse";
 import { movedKeys, nearestKey } from "./moved-keys";
 import type { Given, Rule } from "./rules/rule";
@@ -52,7 +53,8 @@ const rules: readonly Rule[] = [
   ec2LanProblems,
   mirrorProblems,
   nodeProblems,
-  networkProblems,
+  overlapProblems,
+  podCidrProblems,
   serverProblems,
   portProblems,
   versionProblems,

@@ -6,10 +6,10 @@ import { z } from "zod";
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { byTodaysKeys } from "../model/renamed-keys";
 import { ciliumValues } from "../components/network/cilium/values";
-import type { SeenHost } from "../components/kubernetes/compatibility";
+import type { SeenHost } from "../components/kubernetes/version-warnings";
 import { declaredMachine, fingerprint } from "../model/machine";
 import type { HostFacts } from "../components/hosts/facts";
-import { type RunningCluster, runningCluster } from "./version-changes";
+import { type RunningCluster, runningCluster } from "./version-skew";
 
 const text = z.string().optional().catch(undefined);
 

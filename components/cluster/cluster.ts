@@ -2,7 +2,7 @@ import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../../model/stack-config";
 import { reported } from "../../model/report";
-import type { LastOutputs } from "../../preview/previous-outputs";
+import type { PreviousOutputs } from "../../preview/stack-outputs";
 import type { NodeConfig } from "../../model/config";
 import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../kubernetes/authority-values";
 import { tailnetUnderlay } from "../network/cilium/values";
@@ -15,7 +15,7 @@ import type { Applied } from "../../preview/last-run";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
 import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
-import { ClusterMemory } from "./last-run";
+import { ClusterMemory } from "./memory";
 import { ClusterOnline } from "./online";
 import { declarePeers } from "./peers";
 import { makeAuthorities } from "../kubernetes/authorities";
@@ -67,7 +67,12 @@ export class Cluster extends pulumi.ComponentResource {
   private ownProvider?: Provider;
 
   /** @param former makes what is read of the last run while the stack has no memory of its own. */
-  constructor(name: string, declared: StackConfig, former?: () => LastOutputs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(
+    name: string,
+    declared: StackConfig,
+    former?: () => PreviousOutputs,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
     this.name = name;
     const last = new ClusterMemory(name, former, { parent: this });

@@ -24,7 +24,7 @@ export function removeDeadMembers(
     name,
     {
       host: args.on.host,
-      stage: "departures",
+      stage: "dead-members",
       variables: {
         ...nodeVariables(config, args.on),
         TK_NODES: config.nodes.map((node) => node.name).join(" "),

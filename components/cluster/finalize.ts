@@ -38,7 +38,7 @@ export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomRe
     name,
     {
       host: args.on.host,
-      stage: "settle",
+      stage: "finalize",
       variables: {
         ...nodeVariables(config, args.on),
         ...encryptionVariables(config, args.authorities),

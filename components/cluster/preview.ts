@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../../model/messages";
-import type { LastOutputs } from "../../preview/previous-outputs";
+import type { PreviousOutputs } from "../../preview/stack-outputs";
 import { writePlanFile } from "../../preview/plan-file";
 import { reported } from "../../model/report";
 import type { ClusterConfig } from "../../model/config";
-import { hostWarnings } from "../kubernetes/compatibility";
+import { hostWarnings } from "../kubernetes/version-warnings";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../../preview/last-run";
 import { machineChange, memberProblems, withHostKeys } from "../../preview/members";
 import { nodeNetworkProblems } from "../../preview/node-network";
@@ -13,7 +13,7 @@ import { planMarkdown, refusalMarkdown } from "../../preview/markdown";
 import { planText } from "../../preview/text";
 import type { HostFacts } from "../hosts/facts";
 import { planOf } from "../../preview/steps";
-import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
+import { changeWarnings, upgradeProblems } from "../../preview/version-skew";
 
 /**
  * Holds the config against what the last run has left, before any host is talked to: fails on what cannot become of the
@@ -21,7 +21,7 @@ import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
  */
 export function checkChange(
   known: pulumi.Output<ClusterConfig>,
-  last: LastOutputs,
+  last: PreviousOutputs,
   parent: pulumi.Resource,
 ): pulumi.Output<pulumi.Resource> {
   return pulumi.all([known, previous(last)]).apply(([config, { before, nodes }]) => {
@@ -45,7 +45,7 @@ export function checkChange(
 }
 
 /** The last run, as its outputs have it, and its output `nodes`. */
-function previous(last: LastOutputs) {
+function previous(last: PreviousOutputs) {
   return pulumi
     .all([last.get("versions"), last.get("nodes"), last.get("applied")])
     .apply(([versions, nodes, applied]) => ({
@@ -62,7 +62,7 @@ function previous(last: LastOutputs) {
  */
 export function checkMachines(
   known: pulumi.Output<ClusterConfig>,
-  last: LastOutputs,
+  last: PreviousOutputs,
   hostKeys: readonly (pulumi.Output<string> | undefined)[],
 ): pulumi.Output<pulumi.Resource> {
   return pulumi.all([known, previous(last)]).apply(([config, { before }]) => {
@@ -114,7 +114,7 @@ export function appliedOutput(
 export function ifDone<T>(
   isDone: pulumi.Output<boolean>,
   value: pulumi.Output<T>,
-  last: LastOutputs,
+  last: PreviousOutputs,
   name: string,
 ): pulumi.Output<T> {
   return pulumi

@@ -44,7 +44,7 @@ export class HostCleanup extends local.Command {
     const { node, host, config } = args;
     const script = renderStdin({
       node: node.name,
-      stage: "undo",
+      stage: "cleanup",
       variables: {
         TK_ROLE: node.role,
         TK_BUNDLE: config.bundle ?? "",
@@ -53,7 +53,7 @@ export class HostCleanup extends local.Command {
       timeoutSeconds: undoSeconds,
     });
     const { command, inputs } = operatorCommand(
-      "operator/undo.sh",
+      "operator/cleanup.sh",
       {
         node: node.name,
         user: host.user,

@@ -31,7 +31,7 @@ export interface OperatorTarget {
  * The command itself is short, for an error quotes it whole; the key and the host's script go by stdin.
  */
 export function operatorCommand(
-  file: "operator/stage.sh" | "operator/undo.sh",
+  file: "operator/stage.sh" | "operator/cleanup.sh",
   to: OperatorTarget,
   verb: { verb: "apply" | "remove"; timeoutSeconds: number },
   script: pulumi.Input<string>,

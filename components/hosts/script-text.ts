@@ -15,13 +15,16 @@ export function scriptText(file: string): string {
 /** A script that runs on a host by itself, as one text: files below host/ that it shares stand before it. */
 export function installedScript(file: string, shared: readonly string[]): string {
   const [shebang, ...lines] = scriptText(`installed/${file}`).split("\n");
-  // The first line of a part is for shellcheck alone.
-  const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n/, ""));
+  // The first line of a part is for shellcheck alone, and what it requires is named in `shared`, or the script's own.
+  const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n(# requires: .*\n)?/, ""));
   return [shebang, ...parts, ...lines].join("\n");
 }
 
+/** What keeps policy rules, filter and kernel settings for pods over the tailnet. */
+export const networkScript = () => installedScript("network.sh", ["lib/policy-rules.sh"]);
+
 /** The approver of kubelets' serving certificates. */
-export const approverScript = () => installedScript("approve.sh", ["lib/requests.sh"]);
+export const approverScript = () => installedScript("approve-serving-certificates.sh", ["lib/certificate-requests.sh"]);
 
 /** A word that a POSIX shell takes for exactly this text. */
 export function shellQuote(text: string): string {

@@ -1,7 +1,7 @@
 /** What runs on hosts, a stage at a time, and which files of host/ make it. */
 import { scriptText, shellQuote } from "./script-text";
 
-/** In the order in which a new node goes through them; each is `host/stages/NAME.sh`. `undo` takes away what all others have left. */
+/** In the order in which a new node goes through them; each is `host/stages/NAME.sh`. `cleanup` takes away what all others have left. */
 export const stages = [
   "first-boot",
   "host-key",
@@ -9,17 +9,17 @@ export const stages = [
   "tailnet",
   "lan",
   "runtime",
-  "secrets",
+  "authorities",
   "peers",
   "control-plane",
-  "departures",
+  "dead-members",
   "join",
   "admit",
-  "encryption",
+  "start-encryption",
   "upgrade",
-  "settle",
+  "finalize",
   "checks",
-  "undo",
+  "cleanup",
 ] as const;
 
 export type Stage = (typeof stages)[number];
@@ -48,9 +48,9 @@ export function withRequired(file: string, within: readonly string[] = []): stri
   return [...new Set([...required, file])];
 }
 
-/** The files of a stage, from lib/base.sh to its own, which defines `apply` or, of the stage undo, `remove`. */
+/** The files of a stage, from lib/base.sh and what that requires to its own, which defines `apply` or, of the stage cleanup, `remove`. */
 export function stageFiles(stage: Stage): string[] {
-  return ["lib/base.sh", ...withRequired(`stages/${stage}.sh`)];
+  return [...new Set([...withRequired("lib/base.sh"), ...withRequired(`stages/${stage}.sh`)])];
 }
 
 export function stageLock(stage: Stage): Lock {

@@ -62,7 +62,7 @@ export function joinControlPlane(
         TK_FOUNDER: secret("founder"),
         TK_POD_CIDR: config.podCidr,
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
-        TK_HOST_ENDPOINT: scriptText("installed/endpoint.sh"),
+        TK_HOST_ENDPOINT: scriptText("installed/endpoint-watch.sh"),
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
         ...controlPlaneSecurityVariables(config, authorities),

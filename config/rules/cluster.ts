@@ -1,10 +1,10 @@
-/** Rules between several keys of a config: names, addresses, networks, versions. */
+/** Rules between several keys of a config: names, addresses, versions. */
 import { newestKubernetesMinor } from "../../model/releases";
 import { compareVersions, minorOf } from "../../model/versions";
-import { isIPv4, overlap, subnetCount, tailnetRange } from "../../model/cidr";
+import { subnetCount } from "../../model/cidr";
 import { controlPlanes } from "../../model/nodes";
 import { leastContainerd } from "../../components/hosts/requirements";
-import { type Key, type Problem } from "../../model/problem";
+import type { Problem } from "../../model/problem";
 import type { ClusterConfig } from "../../model/config";
 import type { Given } from "./rule";
 
@@ -55,108 +55,19 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
   return problems;
 }
 
-/** Ranges that the kernel or the protocol keeps for other ends. */
-const special = new Map([
-  ["0.0.0.0/8", "this network"],
-  ["127.0.0.0/8", "loopback"],
-  ["169.254.0.0/16", "link-local"],
-  ["172.17.0.0/16", "Docker's bridge wherever Docker is installed"],
-  ["224.0.0.0/3", "multicast or reserved"],
-]);
-
-/** Endpoint, pods, services, the tailnet's devices and the hosts' own addresses share nothing. */
-export function networkProblems({ config, values }: Given): Problem[] {
-  const { nodes, podCidr } = config;
-  const isLan = config.nodeNetwork === "lan";
-  const ours = ownNetworks({ config, values });
-  const hosts = hostNetworks(config);
-  const problems: Problem[] = [];
-  ours.forEach((one, i) => {
-    for (const [range, name] of special) {
-      if (overlap(one.network, range)) problems.push(clash(one, `range ${range}`, `it is ${name}`));
-    }
-    // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
-    const isTheirs = isLan && one.key === "endpoint.address";
-    const about = one.key === "endpoint.address" ? ["nodeNetwork"] : [];
-    if (overlap(one.network, tailnetRange) && !isTheirs) {
-      problems.push(clash(one, tailnetText, "Tailscale drops what others send from there", about));
-    }
-    for (const other of ours.slice(i + 1).filter(({ network }) => overlap(one.network, network))) {
-      problems.push(clash(one, textOf(other), "each needs addresses of its own", [other.key]));
-    }
-    for (const host of hosts.filter(({ network }) => overlap(one.network, network) && !isTheirs)) {
-      problems.push(clash(one, textOf(host), "the host could not be reached any more", [host.key, ...about]));
-    }
-  });
-  for (const host of hosts.filter(({ network }) => overlap(tailnetRange, network) && !isLan)) {
-    const why = "a host leaves the tailnet on destroy, and SSH with it";
-    problems.push(clash(host, tailnetText, why, ["nodeNetwork"]));
-  }
+/** There are pod addresses for each node. */
+export function podCidrProblems({ config: { nodes, podCidr } }: Given): Problem[] {
   const subnets = subnetCount(podCidr, 24);
-  if (subnets < nodes.length) {
-    problems.push({
+  if (subnets >= nodes.length) return [];
+  return [
+    {
       path: "network.podCidr",
       got: podCidr,
       allowed: `a network with a /24 for each of the ${nodes.length} nodes; this one has ${subnets}`,
       fix: "Choose a larger one.",
       about: ["nodes"],
-    });
-  }
-  return problems;
-}
-
-const tailnetText = `the tailnet's range ${tailnetRange}`;
-
-/** A network that a config key says. */
-interface KeyedNetwork {
-  key: string;
-  network: string;
-  about?: readonly Key[];
-}
-
-/** The cluster's own networks; its endpoint is one where it is an address. */
-export function ownNetworks({ config, values }: Pick<Given, "config" | "values">): KeyedNetwork[] {
-  const { endpoint, podCidr, serviceCidr } = config;
-  // A lan has none by default.
-  const hasEndpoint =
-    isIPv4(endpoint.address) && (config.nodeNetwork === "tailnet" || values.endpoint.address !== undefined);
-  return [
-    ...(hasEndpoint ? [{ key: "endpoint.address", network: `${endpoint.address}/32` }] : []),
-    { key: "network.podCidr", network: podCidr },
-    { key: "network.serviceCidr", network: serviceCidr },
+    },
   ];
-}
-
-/** The hosts' addresses, and the network of a VPC that is made: in a lan that is lan.cidr (config/rules/lan.ts). */
-function hostNetworks({ nodes, ec2, nodeNetwork }: ClusterConfig): KeyedNetwork[] {
-  return [
-    ...nodes.flatMap(({ host }, i) =>
-      host.kind === "ssh" && isIPv4(host.address)
-        ? [{ key: `nodes[${i}].host.address`, network: `${host.address}/32` }]
-        : [],
-    ),
-    ...(ec2 !== undefined && ec2.given === undefined && nodeNetwork !== "lan"
-      ? [{ key: "ec2.vpcCidr", network: ec2.vpcCidr, about: ["nodeNetwork"] }]
-      : []),
-  ];
-}
-
-/** The problem of a network that overlaps another one. */
-export function clash(one: KeyedNetwork, other: string, why: string, about: readonly Key[] = []): Problem {
-  return {
-    path: one.key,
-    got: shortText(one.network),
-    allowed: `what does not overlap ${other} (${why})`,
-    fix: "Choose another.",
-    about: [...about, ...(one.about ?? [])],
-  };
-}
-
-const textOf = ({ key, network }: KeyedNetwork) => `${key} ${shortText(network)}`;
-
-/** A network of one address as that address. */
-function shortText(network: string): string {
-  return network.replace(/\/32$/, "");
 }
 
 /** Versions that exclude one another. */

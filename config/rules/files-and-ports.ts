@@ -6,7 +6,7 @@ import { controlPlanesPorts, everyNodesPorts } from "../../components/hosts/requ
 import { tailscalePort } from "../../components/hosts/ec2/security-group-rules";
 import { valueText } from "../../model/messages";
 import { type Problem, resting } from "../../model/problem";
-import { clash, ownNetworks } from "./cluster";
+import { clash, ownNetworks } from "./overlapping-networks";
 import type { ClusterConfig } from "../../model/config";
 import type { Given } from "./rule";
 

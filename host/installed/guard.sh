@@ -259,8 +259,8 @@ restore_network() {
     restore_rules -6
 }
 
-# settled: the managers have the addresses that were there. They take some seconds after a restart.
-settled() { [ -z "$(missing "$(lasting addresses <"$state/addresses")" "$(addresses)")" ]; }
+# managers_done: the managers have the addresses that were there. They take some seconds after a restart.
+managers_done() { [ -z "$(missing "$(lasting addresses <"$state/addresses")" "$(addresses)")" ]; }
 
 back() {
     local setting
@@ -286,7 +286,7 @@ back() {
     restore_network
     restart_managers
     for setting in 1 2 3 4 5 6 7 8; do
-        if settled; then break; fi
+        if managers_done; then break; fi
         sleep 1
     done
     restore_network

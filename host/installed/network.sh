@@ -4,6 +4,7 @@
 #   network up      add what is missing
 #   network watch   as `up`, and then hold it: tailscaled and the network managers change some of it while they run
 #   network down    remove all of it
+# On the host lib/policy-rules.sh stands before it, as one file.
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=/dev/null
@@ -34,19 +35,13 @@ rules() {
     echo "5205: from all lookup main suppress_prefixlength 7"
 }
 
-# The rules at our preferences that lead to the same tables as ours, with the blanks of `rules`. Other rules there are the user's.
-present() { ip "$1" rule show | tr -s '\t ' ' ' | sed -n -E 's/ proto [^ ]+//; s/ +$//; /^(5180|520[0-5]): .*lookup (52|main suppress_prefixlength [0-9]+)$/p'; }
-
-families() { if [ -e /proc/net/if_inet6 ]; then echo -4 -6; else echo -4; fi; }
-
 # First the missing ones, then away with those that are not wanted any more: there is no moment without a way.
 set_rules() {
     local family rule found
     for family in $(families); do
-        found=$(present "$family")
+        found=$(policy_rules "$family")
         while IFS= read -r rule; do
-            # shellcheck disable=SC2086  # words of a rule
-            grep -qxF -- "$rule" <<<"$found" || ip "$family" rule add pref "${rule%%:*}" ${rule#*:}
+            grep -qxF -- "$rule" <<<"$found" || add_policy_rule "$family" "$rule"
         done < <(rules "$family")
         remove_rules "$family" "$(rules "$family")"
     done
@@ -56,9 +51,8 @@ set_rules() {
 remove_rules() {
     local rule
     while IFS= read -r rule; do
-        # shellcheck disable=SC2086  # words of a rule
-        [ -z "$rule" ] || grep -qxF -- "$rule" <<<"$2" || ip "$1" rule del pref "${rule%%:*}" ${rule#*:}
-    done < <(present "$1")
+        [ -z "$rule" ] || grep -qxF -- "$rule" <<<"$2" || remove_policy_rule "$1" "$rule"
+    done < <(policy_rules "$1")
 }
 
 # tailscaled's UDP ports: 41641 unless it was started with another one.

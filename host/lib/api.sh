@@ -17,5 +17,3 @@ endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
 
 kubectl_cluster() { kubectl --request-timeout=20s --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
-# What it asks about hardening and what the cluster remembers.
-kubectl_security() { kubectl_cluster "$@"; }

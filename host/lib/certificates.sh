@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/node lib/etcd
+# requires: lib/etcd lib/api
 # Certificates of a control plane.
 
 # Without a kubeconfig kubeadm does not ask the cluster for its configuration: the answer must not wait for an API that

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
+# requires: lib/files lib/units
 # The API endpoint on this control plane's loopback and advertised, while its API server is ready. In a lan the endpoint is the
 # user's own business.
-# Given: TK_NODE_NETWORK, TK_ENDPOINT, TK_ENDPOINT_PORT, TK_HOST_ENDPOINT (text of host/installed/endpoint.sh).
+# Given: TK_NODE_NETWORK, TK_ENDPOINT, TK_ENDPOINT_PORT, TK_HOST_ENDPOINT (text of host/installed/endpoint-watch.sh).
 
 endpoint_unit() {
     cat <<'UNIT'

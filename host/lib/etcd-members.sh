@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api
+# requires: lib/api lib/waiting
 # etcd's members, asked through the API from any control plane.
 #
 # Each question has three answers: yes, no, and none. `ask` repeats a question that gets no answer and then fails the stage, so

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/reset
+# requires: lib/files lib/node-paths lib/waiting
 # etcd of a control plane: its data, snapshots before an upgrade, and the way back from one.
 # Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh); for etcd_restore TK_INIT_DOCUMENT.
 
@@ -86,7 +86,7 @@ forget_restore() {
 }
 
 # etcd_restore FILE: this host's etcd data is the snapshot's, with this host as its only member. For the control plane
-# that founds the cluster again, before `kubeadm init --ignore-preflight-errors=DirAvailable--var-lib-etcd`.
+# that inits the cluster again, before `kubeadm init --ignore-preflight-errors=DirAvailable--var-lib-etcd`.
 etcd_restore() {
     local file=$1 made=$TK_STATE/restored image log=$TK_RUN/restore.log wanted
     [ -f "$file" ] || fail "tailkube:kubernetes.restoreSnapshot: there is no file $file on this host; copy the snapshot there"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/network
+# requires: lib/network lib/packages
 # A host in a lan: the node IP is an address that the host has already. Units that other stages
 # lean on, and the interface's checksum offload.
 # Given: TK_ADDRESS (node IP), TK_POD_CIDR, TK_POD_ROUTING, TK_CHECKSUM_OFFLOAD (on or off), TK_HOST_WAIT_ADDRESS,
@@ -63,5 +63,5 @@ remove_lan() {
     # Cilium's routes to other nodes' pods stand on the host's own interface.
     cidr=$(sed -n 's/^TAILKUBE_POD_CIDR=//p' "$TK_ETC/node.env" 2>/dev/null) || true
     [ -z "$cidr" ] || until_none 10 "the route to another node's pods cannot be removed (ip -4 route flush root $cidr)" "which routes this host has (ip -4 route show root $cidr)" pod_routes flush_pods
-    undo_network
+    clean_up_network
 }

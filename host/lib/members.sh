@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/etcd-members
+# requires: lib/api lib/waiting
 # Cluster membership: what the API knows of a node, and how a node is taken out of it.
 # Given: TK_NODE.
 
@@ -10,8 +10,8 @@ node_field() { ask "${4:-60}" "$2 node $1 has, to the API" kubectl_cluster get n
 # and its API server takes minutes on a slow machine.
 BOOT_SECONDS=240
 
-# mark_of NAME: ANSWER is the mark that the node carries since it has joined; nothing without one. The first question of admit.
-mark_of() { node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined}' "$BOOT_SECONDS"; }
+# membership_id_of NAME: ANSWER is the membership ID that the node carries since it has joined; nothing without one. The first question of admit.
+membership_id_of() { node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined}' "$BOOT_SECONDS"; }
 
 # node_address NAME: ANSWER is its InternalIP.
 node_address() { node_field "$1" "which address" '{.status.addresses[?(@.type=="InternalIP")].address}'; }
@@ -55,13 +55,13 @@ member_address() {
     if is_control_plane "$1"; then node_address "$1"; else ANSWER=; fi
 }
 
-# refuse_stranger NAME ADDRESS: fails if the cluster has a Node of the joiner's name that this program did not make. It made a Node
-# that carries a mark, has the address that is recorded for the name, or has the joiner's own address: a join that was killed
-# before its mark leaves such a Node.
-refuse_stranger() {
+# reject_foreign_node NAME ADDRESS: fails if the cluster has a Node of the joiner's name that this program did not make. It made a Node
+# that carries a membership ID, has the address that is recorded for the name, or has the joiner's own address: a join that was killed
+# before its membership ID leaves such a Node.
+reject_foreign_node() {
     local address
     node_exists "$1" || return 0
-    mark_of "$1"
+    membership_id_of "$1"
     [ -z "$ANSWER" ] || return 0
     node_address "$1"
     address=$ANSWER

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api lib/reset
+# requires: lib/api lib/node-paths lib/records lib/waiting
 # What the stages that make a host a node of the cluster share: kubeadm, and the node's pod route.
 # Given: TK_NODE_NETWORK (tailnet or lan), TK_ENDPOINT (in a lan it may be a DNS name), TK_ENDPOINT_PORT, TK_API_PORT (of each
 # API server), TK_NODE_IP, TK_ROLE, TK_POD_ROUTING.
@@ -83,22 +83,16 @@ advertise_pod_cidr() {
     "$TK_LIB/routes" set pod-cidr "$ANSWER" || fail "tailscale would not advertise the node's pod CIDR"
 }
 
-# mark_joined MARK [ANNOTATION]: the node answers for itself that it has joined: admission waits for this before it takes the
+# note_membership MARK [ANNOTATION]: the node answers for itself that it has joined: admission waits for this before it takes the
 # credentials back.
-mark_joined() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" "${@:2}"; }
+note_membership() { wait_for 60 "the API does not take the note that this node has joined" kubectl_node annotate --overwrite node "$TK_NODE" "tailkube.dev/joined=$1" "${@:2}"; }
 
 write_sentinel() {
     node_to_disk
     record "$SENTINEL" "$1"
 }
 
-refuse_other_stack() {
+check_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
-}
-
-# A worker's, which holds nothing: only after an attempt of our own. The kubelet's package brings the folder, too, and what else is
-# in it is not ours. A control plane may be a member of etcd by then (control-plane.sh).
-reset_failed_attempt() {
-    if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
 }

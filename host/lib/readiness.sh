@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api
+# requires: lib/api lib/waiting
 # Whether nodes and workloads are ready, and why they are not.
 # Given: TK_NODES (names), TK_READY_SECONDS.
 
@@ -14,8 +14,8 @@ nodes_ready() {
     [ -z "$NOT_READY" ]
 }
 
-# why SELECTOR: what the operator would look at first when a workload does not become ready.
-why() {
+# why_not_ready SELECTOR: what the operator would look at first when a workload does not become ready.
+why_not_ready() {
     kubectl_admin -n kube-system get pods -l "$1" --no-headers 2>/dev/null | awk '$3 != "Running" || $2 !~ /^([0-9]+)\/\1$/ {printf "%s is %s (%s ready, %s restarts); ", $1, $3, $2, $4}' | head -c 600
 }
 
@@ -26,6 +26,6 @@ wait_for_cilium() {
     ask 60 "which workloads kube-system has, to the API" kubectl_admin -n kube-system get daemonsets,deployments -o name
     for workload in daemonset.apps/cilium $(grep -xE 'daemonset\.apps/cilium-envoy|deployment\.apps/cilium-operator' <<<"$ANSWER"); do
         poll "$TK_READY_SECONDS" rolled_out "$workload" ||
-            fail "Cilium is not ready after $TK_READY_SECONDS s: $(why 'k8s-app in (cilium, cilium-envoy), io.cilium/app!=operator')$(why io.cilium/app=operator)see 'kubectl -n kube-system logs ${workload/.apps/}'"
+            fail "Cilium is not ready after $TK_READY_SECONDS s: $(why_not_ready 'k8s-app in (cilium, cilium-envoy), io.cilium/app!=operator')$(why_not_ready io.cilium/app=operator)see 'kubectl -n kube-system logs ${workload/.apps/}'"
     done
 }

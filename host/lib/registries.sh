@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/packages
 # Mirrors of registries for containerd: a hosts.toml for each, below /etc/containerd/certs.d. Before runtime.sh.
 # Given: TK_REGISTRIES, lines of components/kubernetes/registries.ts: INDEX NAME ENDPOINT,… CA PASSWORD,… HOSTS, the last three as base64 or "-".
 

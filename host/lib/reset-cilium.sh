@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/folders lib/units
 # The way out of Cilium's data path, on one host.
 
 # The rules for the local table at preference $2, with their protocols.

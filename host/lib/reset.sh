@@ -1,26 +1,6 @@
 # shellcheck shell=bash
-# requires: lib/reset-cilium
+# requires: lib/reset-cilium lib/node-paths
 # The way out of a cluster, for the stages that made a host its node, and for what is below them when those have failed.
-
-KUBEADM_LOG=/var/log/tailkube-kubeadm.log
-# Written last, when everything that the stage promises is true. admin.conf is no such sign: a half-failed init leaves it.
-SENTINEL=$TK_STATE/joined
-ETCD_DATA=/var/lib/etcd
-# The mode that its folder had before it was narrowed.
-ETCD_MODE=$TK_STATE/etcd-mode
-
-# Files of packages and of others whose modes tighten_modes has narrowed to 600: "MODE PATH" lines, as they were before.
-NARROWED=$TK_STATE/modes
-
-# There from before the first byte of ours in ETCD_DATA: only then is what is in it the cluster's.
-ETCD_OURS=$TK_STATE/etcd-ours
-
-# What kubeadm, the kubelet and containerd fill for a node, and others may have used before.
-NODE_FOLDERS=(/etc/kubernetes /var/lib/kubelet /var/log/pods /var/log/containers)
-
-# What other networks of this host have here stays: nerdctl's folders, podman's networks.
-CNI_CONFIGS=/etc/cni/net.d
-CNI_CACHE=/var/lib/cni
 
 # node_containers: IDs of the containers in Kubernetes' namespace, without those that were there before us.
 node_containers() {
@@ -29,6 +9,9 @@ node_containers() {
 }
 
 # sandbox_netns ID: the path of the network namespace that a container was made with. ctr prints one field a line, and nothing
+# Files of packages and of others whose modes tighten_modes has narrowed to 600: "MODE PATH" lines, as they were before.
+NARROWED=$TK_STATE/modes
+
 # that a pod chooses can break a line.
 sandbox_netns() {
     timeout 30 ctr -n k8s.io containers info "$1" 2>/dev/null |

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api
+# requires: lib/api lib/waiting
 # Pods that are older than the network.
 
 # unmanaged_pods: "namespace name controlled|alone" of the running pods that have no endpoint of Cilium's; alone are those

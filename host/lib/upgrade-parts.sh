@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/endpoint lib/versions lib/certificates lib/etcd-members lib/drain lib/tailnet
+# requires: lib/endpoint lib/versions lib/certificates lib/etcd-members lib/bundle-images lib/containerd lib/kubernetes-binaries lib/tailscale
 # The parts of an upgrade, in the order in which upgrade.sh goes through them: each looks whether it is done already.
 
 # others_whole: whether all members of etcd but this node's are healthy and are a majority of the voters. They are asked

@@ -1,13 +1,9 @@
 # shellcheck shell=bash
-# requires: lib/runtime lib/node
-# What a node runs, what it is to run, and which ways from the one to the other there are.
+# requires: lib/containerd-config lib/node
+# Which versions a node runs, and whether they are the wanted ones.
 # Given (beside theirs): TK_TAILSCALE_VERSION.
 
 on_control_plane() { [ "$TK_ROLE" = control-plane ]; }
-
-# older A B: whether version A comes before B; a pre-release comes before its release.
-older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | tr - '~' | sort -V | tr '~' - | head -n 1)" = "$1" ]; }
-minor() { cut -d . -f 2 <<<"$1"; }
 
 kubelet_binary() { kubelet --version 2>/dev/null | sed -n 's/^Kubernetes v//p' | grep .; }
 kubectl_binary() { kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v//p' | grep .; }
@@ -74,19 +70,4 @@ has_wanted_kubernetes() {
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || return
     ask 60 "which version of the kubelet runs here, to the API by the kubelet's identity" running_kubelet
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ]
-}
-# guard: what must not be, before anything is changed.
-guard() {
-    local cluster=$1 kubelet
-    ask 30 "which version of kubelet this host has" kubelet_binary
-    kubelet=$ANSWER
-    if older "$TK_KUBERNETES_VERSION" "$cluster"; then
-        fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $cluster or newer"
-    elif older "$TK_KUBERNETES_VERSION" "$kubelet"; then
-        fail "the kubelet here is of Kubernetes $kubelet, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $kubelet or newer"
-    elif [ "$(minor "$TK_KUBERNETES_VERSION")" -gt $(($(minor "$cluster") + 1)) ]; then
-        fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION skips a minor, which Kubernetes does not support; nothing was changed. Go to a version of 1.$(($(minor "$cluster") + 1)) first"
-    elif ! on_control_plane && older "$cluster" "$TK_KUBERNETES_VERSION"; then
-        fail "the control planes are at Kubernetes $cluster still, and a worker must not be ahead of them; nothing was changed here. Upgrade them to $TK_KUBERNETES_VERSION first"
-    fi
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # On the operator's machine: reaches a host by OpenSSH. What it runs there that may cut the host off runs under the host's guard
-# (host/installed/guard.sh). Before stage.sh or undo.sh, as a child of an ssh-agent of its own, which ends with its parent: also
+# (host/installed/guard.sh). Before stage.sh or cleanup.sh, as a child of an ssh-agent of its own, which ends with its parent: also
 # after a SIGKILL no agent keeps the key.
 # Given as environment: TAILKUBE_NODE, TAILKUBE_HOST, TAILKUBE_PORT, TAILKUBE_USER, TAILKUBE_HOST_KEY, TAILKUBE_COMMAND (what runs
 # the host's script), TAILKUBE_SHELL (what runs a short script of ours there: `bash -s --`, by sudo or not).

@@ -1,25 +1,25 @@
 # shellcheck shell=bash
 # Waiting while other stages work on this host is the point of this one.
 # lock: folder
-# requires: lib/node lib/members lib/cluster-notes lib/requests
+# requires: lib/members lib/cluster-notes lib/certificate-requests lib/node-paths
 # Stage admit, on a control plane that has joined: lets the named workers in, waits until each reports that it has joined, and
 # closes the door again whatever happened. Each worker has a bootstrap token of its own, whose value both sides know
 # beforehand. It is valid only while this script waits for that worker, and gets a certificate for that worker alone: the
 # tokens' group is not one that the controller manager approves for.
 #
-# A Node with a worker's mark is that worker's, but the machine may have been cleaned since (pulumi destroy --target, a removal that
-# was killed). It then gets another token. So a Node that has the mark, and not the token, says nothing: the worker's own stage
+# A Node with a worker's membership ID is that worker's, but the machine may have been cleaned since (pulumi destroy --target, a removal that
+# was killed). It then gets another token. So a Node that has the membership ID, and not the token, says nothing: the worker's own stage
 # runs with its new token, and has the word. If it is a member, it notes the token on its Node. If it is none, it says so in the ConfigMap
 # tailkube-member-ID, which is there for that, and only then its Node is removed.
 #
-# Given (beside node.sh's): TK_JOINERS ("name=mark" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
+# Given (beside node.sh's): TK_JOINERS ("name=ID" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
 # words; secret), TK_JOIN_SECONDS.
 
 # What tokens are found by that earlier runs have left.
 TOKEN_LABEL=tailkube.dev/admission
 CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 
-# Those of TK_JOINERS that have not joined; those of them that may have, for their Nodes have their marks; those that have given up;
+# Those of TK_JOINERS that have not joined; those of them that may have, for their Nodes have their membership IDs; those that have given up;
 # those of which nothing is heard any more.
 WAITING=()
 UNSURE=()
@@ -28,15 +28,15 @@ SILENT=()
 # A joiner that has begun says so every ten seconds; its API server may be on its way to another control plane meanwhile.
 SILENT_SECONDS=120
 
-# has_joined NAME: whether this joiner's Node carries its mark, and its token. Sets MARK.
+# has_joined NAME: whether this joiner's Node carries its membership ID, and its token. Sets MARK.
 has_joined() {
     local TOKEN
     node_field "$1" "which mark" '{.metadata.annotations.tailkube\.dev/joined} {.metadata.annotations.tailkube\.dev/token}' "$BOOT_SECONDS"
     MARK=${ANSWER%% *}
     token_of "$1"
-    is_own_mark "$1" && [ "${ANSWER#* }" = "${TOKEN%%.*}" ]
+    is_own_membership_id "$1" && [ "${ANSWER#* }" = "${TOKEN%%.*}" ]
 }
-is_own_mark() { [[ " $TK_JOINERS " == *" $1=$MARK "* ]]; }
+is_own_membership_id() { [[ " $TK_JOINERS " == *" $1=$MARK "* ]]; }
 
 # look_who_waits NAME...: which of these joiners have not joined: sets WAITING.
 look_who_waits() {
@@ -72,11 +72,11 @@ forget_former_machines() {
     for name in "${WAITING[@]}"; do
         # It may have joined since.
         ! has_joined "$name" || continue
-        if is_own_mark "$name"; then
+        if is_own_membership_id "$name"; then
             UNSURE+=("$name")
             continue
         fi
-        refuse_stranger "$name" "$(joiner_address "$name")"
+        reject_foreign_node "$name" "$(joiner_address "$name")"
         ready_of "$name"
         if [ -n "$MARK" ] || [ "$ANSWER" = True ]; then
             forget_node "$name"

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# requires: lib/members lib/endpoint lib/etcd lib/certificates lib/node-security lib/security lib/approver lib/founding lib/overlap
+# requires: lib/members lib/endpoint lib/certificates lib/node-hardening lib/api-server-files lib/approver lib/init-or-join lib/tailnet-route-overlap lib/etcd-members lib/reset
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
-# state, so it needs no other host's help: it founds the cluster or joins the one that is there.
+# state, so it needs no other host's help: it inits the cluster or joins the one that is there.
 #
 # What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
 #   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver; fails where the
 #                                   state has other authorities than the cluster
-#   nothing                         the host is checked, then claimed; it founds or joins, see founding.sh and overlap.sh
+#   nothing                         the host is checked, then claimed; it inits or joins, see init-or-join.sh and tailnet-route-overlap.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
 #   an unfinished `kubeadm init`    when its API server has stored something: goes on with it, and nothing is reset; when etcd on this
 #                                   host does not answer: fails; else reset, and again
@@ -19,7 +19,7 @@
 #     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
-# Given (beside those of node.sh, founding.sh, overlap.sh, endpoint.sh, etcd.sh, node-security.sh, security.sh and approver.sh):
+# Given (beside those of node.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd.sh, node-hardening.sh, api-server-files.sh and approver.sh):
 # TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this
 # host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
 # TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
@@ -55,7 +55,7 @@ check_kubernetes_folder() {
 }
 
 # The seed is made with the authorities: where they are not the cluster's, the key for its Secrets is not, either.
-refuse_other_authority() {
+check_authority() {
     local authority
     [ -e "$SENTINEL" ] || return 0
     authority=$(cat "$PKI/ca.crt" 2>/dev/null) ||
@@ -111,17 +111,17 @@ found_cluster() {
         options=(--ignore-preflight-errors=DirAvailable--var-lib-etcd)
     fi
     # It is alone, so no other control plane has to learn to read what it encrypts.
-    install_security_files "$TK_ENCRYPTION"
+    install_api_server_files "$TK_ENCRYPTION"
     # kubeadm talks to the API through the endpoint.
     install_endpoint
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
     note_finished init-done
     forget_new_authorities
     changed "kubeadm init"
-    finish_founding
+    finish_init
 }
 
-finish_founding() {
+finish_init() {
     wait_for 120 "the API server is not ready at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
     delete_tokens
     wait_for 30 "the API does not take a note on the namespace kube-system" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
@@ -150,9 +150,9 @@ use_own_credentials() {
 
 # What an earlier machine of this name, or a killed attempt of this one, has left in the cluster.
 forget_former_self() {
-    refuse_stranger "$TK_NODE" "$TK_NODE_IP"
+    reject_foreign_node "$TK_NODE" "$TK_NODE_IP"
     forget_etcd_member "$TK_NODE" "$TK_NODE_IP"
-    mark_of "$TK_NODE"
+    membership_id_of "$TK_NODE"
     [ "$ANSWER" = "$TK_MARK" ] || forget_node "$TK_NODE"
 }
 
@@ -172,9 +172,9 @@ join_cluster() {
     ask 60 "which version of Kubernetes the cluster runs (ConfigMap kube-system/kubeadm-config), to the API" cluster_version kubectl_cluster
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes $ANSWER, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
     forget_former_self
-    install_safe_security_files
+    install_safe_api_server_files
     claim_etcd_data
-    # Before etcd can have it: a join that is killed and then undeclared is taken out by this record (depart.sh).
+    # Before etcd can have it: a join that is killed and then undeclared is taken out by this record (removed-nodes.sh).
     declare_nodes "$TK_NODE=$TK_NODE_IP"
     # From here on this host may become a member of etcd.
     note_attempt join
@@ -216,23 +216,23 @@ take_up_init() {
         start_again
         return
     fi
-    install_security_files "$TK_ENCRYPTION"
+    install_api_server_files "$TK_ENCRYPTION"
     install_endpoint
     # Each of kubeadm's phases takes what is there; only the checks before them want an empty host.
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-phases=preflight,addon/kube-proxy --skip-token-print --skip-certificate-key-print
     note_finished init-done
     forget_new_authorities
     changed "went on with kubeadm init"
-    finish_founding
+    finish_init
     RESUMED=1
 }
 
-resume_founding() {
+resume_init() {
     start_kubelet
     install_endpoint
     wait_for 240 "kubeadm init had finished on this host, but its API server does not become ready at $TK_NODE_IP:$TK_API_PORT; nothing was reset, for its etcd may hold the only copy of the cluster's state. /var/log/pods and 'journalctl -u kubelet' on this host say why. If nothing in it is of use, destroy the stack" node_healthy
     changed "went on after kubeadm init"
-    finish_founding
+    finish_init
 }
 
 # kubeadm may have been cut off after etcd took this host for a voter; what it does after that is repeated.
@@ -283,7 +283,7 @@ become_control_plane() {
     before=$(attempt)
     case $before in
     init-done)
-        resume_founding
+        resume_init
         return
         ;;
     init)
@@ -305,9 +305,9 @@ become_control_plane() {
     check_etcd_data
     own "$SENTINEL"
     install_pki
-    decide_founding
-    if [ "$FOUNDS" = 1 ]; then
-        refuse_overlapping_routes
+    decide_init
+    if [ "$INITS" = 1 ]; then
+        check_route_overlap
         found_cluster
     else
         join_cluster
@@ -319,8 +319,8 @@ apply() {
     # What a run has left that was killed in the middle of kubeadm.
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap 'rm -f "$DISCOVERY"' EXIT
-    refuse_other_stack
-    refuse_other_authority
+    check_stack
+    check_authority
     if [ ! -e "$SENTINEL" ]; then
         become_control_plane
         tighten_modes
@@ -329,8 +329,8 @@ apply() {
         declare_nodes "$TK_NODE=$TK_NODE_IP"
         advertise_pod_cidr
         obtain_serving_certificate
-        remember_security
-        mark_joined "$TK_MARK"
+        remember_hardening
+        note_membership "$TK_MARK"
         write_sentinel "$TK_MARK"
         rm -f "$ATTEMPT"
     fi

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# requires: lib/node lib/node-security
+# requires: lib/node-hardening lib/reset
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
-# Given (beside node.sh's and node-security.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
+# Given (beside node.sh's and node-hardening.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
 # TK_MARK, TK_ENDPOINT_ADVICE, TK_BEAT_SECONDS (how often the admission hears of a join; 0: never).
 
 # Named in TK_KUBEADM_DOCUMENT.
@@ -25,7 +25,7 @@ give_up() {
 
 admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
 
-# A host that was cleaned may have left a Node with its mark, which the admission would take for a member. This host is none: it
+# A host that was cleaned may have left a Node with its membership ID, which the admission would take for a member. This host is none: it
 # says so where the admission asks (admit.sh), and waits until that Node is gone.
 deny_membership() {
     local said
@@ -36,9 +36,9 @@ is_forgotten() {
     mark=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
 }
 
-# own_mark: prints the mark that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
+# own_membership_id: prints the membership ID that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
 # earlier attempt has left, or that kubelet has no identity. Any other failure is no answer.
-own_mark() {
+own_membership_id() {
     local mark said=$TK_RUN/own-mark
     if mark=$(kubectl_node get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>"$said"); then
         printf %s "$mark"
@@ -49,12 +49,12 @@ own_mark() {
     rm -f "$said"
 }
 
-# joined_before: whether an earlier run, which was killed or lost its power, came as far as the mark. The admission counts this
+# joined_before: whether an earlier run, which was killed or lost its power, came as far as the membership ID. The admission counts this
 # worker as joined from then on, and does not let it in again.
 joined_before() {
     # A power cut may have left it empty. Then it names no API server to ask.
     owned "$SENTINEL" && grep -qsE '^ *server: ' /etc/kubernetes/kubelet.conf || return 1
-    ask 90 "whether this host's earlier join came to its end, to the API" own_mark
+    ask 90 "whether this host's earlier join came to its end, to the API" own_membership_id
     [ "$ANSWER" = "$TK_MARK" ]
 }
 
@@ -64,6 +64,12 @@ keep_saying() {
         kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p "{\"data\":{\"beat\":\"$EPOCHSECONDS\"}}" || true
         sleep "$TK_BEAT_SECONDS"
     done
+}
+
+# A worker's, which holds nothing: only after an attempt of our own. The kubelet's package brings the folder, too, and what else is
+# in it is not ours. A control plane may be a member of etcd by then (control-plane.sh).
+reset_failed_attempt() {
+    if grep -qsxF "$SENTINEL" "$TK_STATE/owned.$TK_STAGE" && [ -n "$(ls -A /etc/kubernetes 2>/dev/null)" ]; then reset_node; fi
 }
 
 join_as_worker() {
@@ -86,17 +92,17 @@ apply() {
     trap give_up EXIT
     (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
     token_id || fail "no token was made for this worker"
-    refuse_other_stack
+    check_stack
     if [ ! -e "$SENTINEL" ]; then
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
         if ! joined_before; then join_as_worker; fi
         tighten_modes
         advertise_pod_cidr
         obtain_serving_certificate
-        remember_security
+        remember_hardening
     fi
     # Also from one that is in: the admission waits for this word where the token is another than the one that let it in.
-    mark_joined "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
+    note_membership "$TK_MARK" "tailkube.dev/token=$TOKEN_ID"
     [ -e "$SENTINEL" ] || write_sentinel "$TK_MARK"
     rm -f "$DISCOVERY"
     ask_pod_cidr

@@ -1,6 +1,20 @@
 # shellcheck shell=bash
-# requires: lib/runtime lib/registries
+# requires: lib/registries lib/bundle-images lib/claim-host lib/containerd lib/kernel-settings lib/kubernetes-binaries
 # Stage runtime: gives a host its container runtime, kubelet and kubeadm. A node that has joined keeps what it has.
+
+# A random text that this host keeps until it is undone: the worker's bootstrap token is derived from it, among others, so that
+# a token that was valid once is of no use to a host that is added again.
+join_nonce() {
+    local path=$TK_STATE/join-nonce
+    NONCE=
+    [ "$TK_ROLE" = worker ] || return 0
+    if [ ! -s "$path" ]; then
+        own "$path"
+        record "$path" "$(od -An -N16 -v -tx1 /dev/urandom | tr -d ' \n')"
+    fi
+    NONCE=$(cat "$path")
+    [[ $NONCE =~ ^[0-9a-f]{32}$ ]] || fail "$path does not hold 32 hexadecimal digits. Remove the file and run again"
+}
 
 apply() {
     local version

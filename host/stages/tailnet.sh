@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/tailnet
+# requires: lib/tailnet lib/tailscale
 # Stage tailnet: a device of the tailnet, with the units that other stages lean on.
 
 apply() {

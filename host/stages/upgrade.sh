@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/upgrade-parts lib/drain lib/secure
+# requires: lib/upgrade-parts lib/drain-for-upgrade lib/change-hardening lib/version-skew
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
 # workers; and how it is hardened.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
@@ -70,14 +70,14 @@ apply() {
     cluster=$ANSWER
     RESUMED=
     [ ! -e "$UPGRADING" ] || RESUMED=1
-    guard "$cluster"
+    check_version_skew "$cluster"
     if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon
-        if ! has_wanted_renewal || ! has_wanted_security; then
+        if ! has_wanted_renewal || ! has_wanted_hardening; then
             require_etcd "nothing was changed"
             hand_over_endpoint
-            if ! has_wanted_security; then secure_node; fi
+            if ! has_wanted_hardening; then harden_node; fi
             if ! has_wanted_renewal; then
                 require_etcd "the certificates were not renewed"
                 renew_certificates
@@ -103,7 +103,7 @@ apply() {
     upgrade_tailscale
     upgrade_containerd
     # What the cluster's document asks of the new API server has to be there before it starts.
-    if on_control_plane; then install_safe_security_files; fi
+    if on_control_plane; then install_safe_api_server_files; fi
     if noted apply || ! has_wanted_kubernetes; then
         require_etcd "kubeadm was not run, and the node stays cordoned for the next run"
         upgrade_kubernetes "$cluster"
@@ -114,8 +114,8 @@ apply() {
     # kubeadm has written its own idea of the kubelet's server.
     follow_endpoint
     wait_until_healthy
-    if ! has_wanted_security; then
-        secure_node
+    if ! has_wanted_hardening; then
+        harden_node
         follow_endpoint
     fi
     # kubeadm has written the kubelet's configuration anew.

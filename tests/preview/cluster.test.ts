@@ -35,12 +35,10 @@ const scripts = ({ resources }: Run) => resources.filter(isScript);
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofSteward = ["secrets", "peers", "departures", "admit", "settle", "checks"];
+const ofCoordinator = ["authorities", "peers", "dead-members", "admit", "finalize", "checks"];
 /** Names of resources whose stage has another one. */
 const nameOf: Record<string, string> = {
-  secrets: "authorities",
-  departures: "dead-members",
-  settle: "finalize",
+  "start-encryption": "encryption",
   admit: "admission",
 };
 /** What a script is told that its stage is called. */
@@ -136,7 +134,7 @@ describe("three control planes and a worker", () => {
 
     it("that leaves anything on its host comes after what takes it away again", () => {
       // The authorities' leaves nothing but a digest in /run, and goes with no host.
-      for (const script of scripts(run).filter((one) => !["facts", "secrets"].includes(stageOf(one)))) {
+      for (const script of scripts(run).filter((one) => !["facts", "authorities"].includes(stageOf(one)))) {
         const node = variablesOf(stdinOf(script)).TK_NODE!;
         expect(before(run, script.name), script.name).to.include(`${node}-cleanup`);
       }
@@ -154,7 +152,7 @@ describe("three control planes and a worker", () => {
       const unused: Record<string, string[]> = {
         admit: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         "control-plane": ["TK_KUBEADM_DOCUMENT"],
-        departures: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
+        "dead-members": ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         upgrade: [
           ...[
             "TK_LOGIN_SERVER",
@@ -169,8 +167,8 @@ describe("three control planes and a worker", () => {
           ],
           ...["TK_POD_CIDR", "TK_MARK"],
         ],
-        encryption: ["TK_API_PORT", "TK_ENDPOINT", "TK_ENDPOINT_PORT"],
-        settle: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
+        "start-encryption": ["TK_API_PORT", "TK_ENDPOINT", "TK_ENDPOINT_PORT"],
+        finalize: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
         checks: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
       };
       for (const script of scripts(run)) {
@@ -199,7 +197,7 @@ describe("three control planes and a worker", () => {
 
     it("runs on the host that it is about, or on the first control plane for the whole cluster", () => {
       for (const script of scripts(run)) {
-        const node = ofSteward.includes(stageOf(script))
+        const node = ofCoordinator.includes(stageOf(script))
           ? nodes[0]!
           : nodes.find(({ name }) => script.name.startsWith(`${name}-`))!;
         expect(connectionOf(script).host, script.name).to.equal(node.host.address);
@@ -520,7 +518,7 @@ describe("three control planes and a worker", () => {
       expect(before(run, "cilium-release")).to.not.include("w1-join");
     });
 
-    it("settles after everything, and checks after that", () => {
+    it("finalizes after everything, and checks after that", () => {
       const all = custom(run).map(({ name }) => name);
       const last = ["cluster-checks", "cluster-online"];
       const earlier = all.filter((name) => !last.includes(name));

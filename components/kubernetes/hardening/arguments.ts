@@ -15,7 +15,7 @@ export interface HostPathMount {
   pathType: "Directory" | "DirectoryOrCreate";
 }
 
-/** Where the files are on a control plane; host/lib/security.sh has the same. Gone with `kubeadm reset`'s own folder. */
+/** Where the files are on a control plane; host/lib/api-server-files.sh has the same. Gone with `kubeadm reset`'s own folder. */
 export const securityFolder = "/etc/kubernetes/tailkube";
 /** The audit log's folder. */
 export const auditFolder = "/var/log/kubernetes/audit";

@@ -28,7 +28,7 @@ export function encryptSecrets(
     name,
     {
       host: member.host,
-      stage: "encryption",
+      stage: "start-encryption",
       variables: controlPlaneSecurityVariables(config, authorities),
       updateOnly: args.state.apply((state) => state !== "reading"),
       timeoutSeconds: 300,

@@ -32,7 +32,7 @@ function securityName(config: ClusterConfig, role: Role): string {
   return createHash("sha256").update(JSON.stringify(wanted)).digest("hex").slice(0, 16);
 }
 
-/** The variables of host/lib/node-security.sh. */
+/** The variables of host/lib/node-hardening.sh. */
 export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record<string, string> {
   return { TK_SECURITY: securityName(config, role) };
 }
@@ -52,7 +52,7 @@ export function encryptionVariables(
   };
 }
 
-/** The variables of host/lib/node-security.sh and host/lib/security.sh on a worker, which has no API server. */
+/** The variables of host/lib/node-hardening.sh and host/lib/api-server-files.sh on a worker, which has no API server. */
 export function workerSecurityVariables(config: ClusterConfig): Record<string, string> {
   const none = ["ENCRYPTION_KEY", "ENCRYPTION", "ENCRYPTION_READ", "AUTHENTICATION", "ADMISSION", "AUDIT_POLICY"];
   return {
@@ -61,7 +61,7 @@ export function workerSecurityVariables(config: ClusterConfig): Record<string, s
   };
 }
 
-/** The variables of host/lib/node-security.sh and host/lib/security.sh on a control plane. */
+/** The variables of host/lib/node-hardening.sh and host/lib/api-server-files.sh on a control plane. */
 export function controlPlaneSecurityVariables(
   config: ClusterConfig,
   authorities: pulumi.Output<Authorities>,

@@ -17,7 +17,7 @@ export interface CiliumArgs {
   kubeconfig: pulumi.Output<string>;
 }
 
-/** Cilium as a Helm release, pinned to the node network's interfaces. Its readiness is the stage settle's to wait for. */
+/** Cilium as a Helm release, pinned to the node network's interfaces. Its readiness is the stage finalize's to wait for. */
 export class Cilium extends pulumi.ComponentResource {
   public readonly release: Release;
 

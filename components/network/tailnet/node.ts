@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
-import { scriptText } from "../../hosts/script-text";
+import { networkScript, scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
 import { ipv4Result, type ScriptTarget } from "../../hosts/remote-script";
 import { packageVariables } from "../../hosts/packages";
@@ -45,7 +45,7 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
         TK_POD_CIDR: config.podCidr,
         TK_POD_ROUTING: config.podRouting,
         TK_HOST_ROUTES: scriptText("installed/routes.sh"),
-        TK_HOST_NETWORK: scriptText("installed/network.sh"),
+        TK_HOST_NETWORK: networkScript(),
         TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
         TK_HOST_CILIUM: scriptText("installed/cilium.sh"),
       },

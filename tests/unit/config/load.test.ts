@@ -3,7 +3,7 @@ import { ConfigError } from "../../../model/messages";
 import { loadConfig } from "../../../config/load";
 import { emptyHostProfile } from "../../../model/config";
 import { defaultVersions } from "../../../model/releases";
-import { untested } from "../../../components/kubernetes/compatibility";
+import { untested } from "../../../components/kubernetes/version-warnings";
 import { apiKey, authKey, configOf, load, minimal, privateKey } from "./fixtures";
 
 function problemsOf(changes: Record<string, unknown>, files: Record<string, string> = {}): readonly string[] {

@@ -23,7 +23,7 @@ import {
   subjectOf,
   utf8,
 } from "../../lab/hostile-requests";
-import { assignments, bash, partsOf, removeTemporaryFolders, temporaryFolder, write } from "./bash";
+import { assignments, bash, libraryText, partsOf, removeTemporaryFolders, temporaryFolder, write } from "./bash";
 
 /** As Go's crypto/x509 makes them, which kubelets use; `own` is w1's at 100.64.0.21, each other is hostile. */
 const made = JSON.parse(readFileSync(join(__dirname, "certificate-requests.json"), "utf8")) as Record<string, string>;
@@ -112,7 +112,7 @@ const well = { status: 0, stderr: "" };
 /** All that may stand in a line of the log. */
 const harmless = /^[\x20-\x7e]{1,700}$/;
 
-describe("installed/approve.sh", function () {
+describe("installed/approve-serving-certificates.sh", function () {
   this.timeout(60_000);
 
   it("approves what a node may ask for: its own name and its declared address", () => {
@@ -360,7 +360,7 @@ describe("requests for a node's identity", function () {
         assignments({ ROOT: root }),
         `export LC_ALL=C FAKE_KUBECTL=${root} PATH=${kubectl}:/usr/bin:/bin`,
         'kubectl_admin() { kubectl "$@"; }',
-        scriptText("lib/requests.sh"),
+        scriptText("lib/certificate-requests.sh"),
         'hex_text w1; declared=$HEX; hex_text abcdef; declared="d|$declared|$HEX"',
         `serve_requests client "$declared" "$(waiting_requests ${clientSigner})"`,
         'echo "${#REFUSED[@]}"; printf "%s\\n" "${APPROVED[@]}"',
@@ -393,7 +393,7 @@ describe("what joiners say", function () {
     writeFileSync(`${root}/configmaps.json`, JSON.stringify(items));
     const { status, stdout, stderr } = bash(
       [
-        scriptText("lib/base.sh"),
+        libraryText(),
         ...partsOf("admit").map(scriptText),
         "set -euo pipefail",
         assignments({

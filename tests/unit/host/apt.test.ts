@@ -2,11 +2,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { expect } from "chai";
-import { scriptText } from "../../../components/hosts/script-text";
 import {
   assignments,
   bash,
   bashOk,
+  libraryText,
   logOf,
   removeTemporaryFolders,
   snapshot,
@@ -22,7 +22,7 @@ function host(root: string, text: string): string {
   return withLibrary(
     root,
     [
-      scriptText("lib/base.sh").replace(/\/etc\/apt/g, `${root}/etc/apt`),
+      libraryText().replace(/\/etc\/apt/g, `${root}/etc/apt`),
       assignments({
         ROOT: root,
         TK_STATE: `${root}/var/lib/tailkube`,
@@ -79,7 +79,7 @@ describe("apt_install", () => {
     write(`${root}/installed/kubelet`, "");
     bashOk(host(root, `${fake}\napt_install kubelet=1.36.3-* curl conntrack`));
     expect(readFileSync(record, "utf8")).to.equal("kubelet\nconntrack\n");
-    bashOk(host(root, "undo_files"));
+    bashOk(host(root, "clean_up_files"));
     expect(existsSync(record)).to.equal(false);
   });
 });

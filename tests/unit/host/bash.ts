@@ -97,16 +97,32 @@ export function snapshot(folder: string): Record<string, string> {
 export const logOf = (root: string): string[] =>
   existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trimEnd().split("\n") : [];
 
-/** The files of a stage, or of single files with all that they require, without lib/base.sh, which `withLibrary` has. */
+/** lib/base.sh and what most other files require, in their order. */
+const libraryFiles: readonly string[] = [
+  ...new Set(
+    ["base", "files", "folders", "package-repositories", "foreign-cluster"].flatMap((name) =>
+      withRequired(`lib/${name}.sh`),
+    ),
+  ),
+];
+
+/** The text of `libraryFiles`, each before what requires it. */
+export const libraryText = () => libraryFiles.map(scriptText).join("\n");
+
+/** The files of a stage, or of single files with all that they require, without those that `withLibrary` has. */
 export const partsOf = (...names: string[]): string[] => [
-  ...new Set(names.flatMap((name) => withRequired(name.includes("/") ? name : `stages/${name}.sh`))),
+  ...new Set(
+    names
+      .flatMap((name) => withRequired(name.includes("/") ? name : `stages/${name}.sh`))
+      .filter((file) => !libraryFiles.includes(file)),
+  ),
 ];
 
 /** The library of all stages with its folders moved below `root`, and then some more bash, run as the stage `stage`. */
 export function withLibrary(root: string, text: string, stage = "test"): string {
   return [
     assignments({ TK_NODE: "node1", TK_STAGE: stage }),
-    scriptText("lib/base.sh"),
+    libraryText(),
     "set -euo pipefail",
     // Not into the journal of the machine that runs the tests.
     "logger() { :; }",

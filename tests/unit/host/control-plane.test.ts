@@ -158,14 +158,13 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     obtain_serving_certificate() { [ ! -e "$ROOT/fail-late" ] || fail "the kubelet has no serving certificate"; }
     install_etcd_command() { :; }
     certificate_expiry() { printf 2027-11-21T00:00:00Z; }
-    mark_joined() { log "mark_joined $1"; }
+    note_membership() { log "note_membership $1"; }
     kubectl_node() { api_up; }
-    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; *) log "kubectl $*" ;; esac; }
-    kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
+    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; "get namespace"*) printf key-1 ;; *) log "kubectl $*" ;; esac; }
     cluster_version() { echo 1.36.3; }
     etcd_command() { api_up && cat "$ROOT/keys" 2>/dev/null || api_up; }
     mint_credentials() { : >"$DISCOVERY"; }
-    mark_of() { ANSWER=${former}; }
+    membership_id_of() { ANSWER=${former}; }
     forget_node() { log "forget_node $1"; }
     # etcd-members.sh's, as far as this stage knows them.
     [ -e "$ROOT/member" ] || echo "${member}" >"$ROOT/member"
@@ -197,7 +196,7 @@ const dataOf = (root: string) => readFileSync(`${root}/var/lib/etcd/member/db`, 
 const acts = (root: string, since = 0) =>
   logOf(root)
     .slice(since)
-    .filter((line) => /^(reset_node|kubeadm|etcd removes|A VOTER|forget_node|mark_joined)/.test(line));
+    .filter((line) => /^(reset_node|kubeadm|etcd removes|A VOTER|forget_node|note_membership)/.test(line));
 
 /** A run that ends, and one that fails without a word of bash's own. */
 function ends(run: Finished): void {
@@ -231,7 +230,7 @@ describe("stage control-plane, cut off", () => {
         ends(run);
         expect(joined(root, before)).to.deep.equal([
           ...(how === "fail-late" ? [] : ["kubeadm join phase control-plane-join mark-control-plane < Join"]),
-          "mark_joined mark2",
+          "note_membership mark2",
         ]);
         // Before anything is asked: the cluster may have no majority without it.
         expect(logOf(root).slice(before)[0]).to.equal("systemctl start containerd kubelet");
@@ -259,7 +258,7 @@ describe("stage control-plane, cut off", () => {
         ends(run);
         expect(joined(root, before)).to.deep.equal([
           ...["etcd removes cp2", "reset_node", "forget_node cp2"],
-          ...[...join, "mark_joined mark2"],
+          ...[...join, "note_membership mark2"],
         ]);
         expect(dataOf(root)).to.equal("of-join");
       });
@@ -267,7 +266,7 @@ describe("stage control-plane, cut off", () => {
       it("before etcd had it: is reset, and joins again", () => {
         const { root, run, before } = afterKilled(how, { member: "none" });
         ends(run);
-        expect(joined(root, before)).to.deep.equal(["reset_node", "forget_node cp2", ...join, "mark_joined mark2"]);
+        expect(joined(root, before)).to.deep.equal(["reset_node", "forget_node cp2", ...join, "note_membership mark2"]);
       });
 
       it("and no etcd answers: fails, and nothing is reset", () => {
@@ -285,7 +284,7 @@ describe("stage control-plane, cut off", () => {
     bash(`rm -rf ${root}/etc/kubernetes ${root}/member`);
     const before = logOf(root).length;
     ends(bash(stage(root, {}, { member: "none" })));
-    expect(joined(root, before)).to.deep.equal(["reset_node", "forget_node cp2", ...join, "mark_joined mark2"]);
+    expect(joined(root, before)).to.deep.equal(["reset_node", "forget_node cp2", ...join, "note_membership mark2"]);
   });
 
   it("in a join: is recorded before etcd can have it, for a removal that finds no Node", () => {
@@ -307,7 +306,7 @@ describe("stage control-plane, cut off", () => {
     ends(bash(stage(root, {}, { member: "voter" })));
     expect(joined(root, before)).to.deep.equal([
       "kubeadm join phase control-plane-join mark-control-plane < Join",
-      "mark_joined mark2",
+      "note_membership mark2",
     ]);
   });
 
@@ -338,7 +337,7 @@ describe("stage control-plane, cut off", () => {
     ends(run);
     expect(acts(root, before)).to.deep.equal([
       "kubeadm init --skip-phases=preflight,addon/kube-proxy --skip-token-print --skip-certificate-key-print < Init",
-      "mark_joined mark1",
+      "note_membership mark1",
     ]);
     expect(dataOf(root)).to.equal("of-killed");
     expect(isJoined(root)).to.equal(true);
@@ -363,7 +362,7 @@ describe("stage control-plane, cut off", () => {
       expect(acts(root, before)).to.deep.equal([
         "reset_node",
         "kubeadm init --skip-token-print --skip-certificate-key-print < Init",
-        "mark_joined mark1",
+        "note_membership mark1",
       ]);
     });
   }
@@ -374,7 +373,7 @@ describe("stage control-plane, cut off", () => {
     expect(acts(root, before)).to.deep.equal([
       "reset_node",
       "kubeadm init --skip-token-print --skip-certificate-key-print < Init",
-      "mark_joined mark1",
+      "note_membership mark1",
     ]);
     expect(dataOf(root)).to.equal("of-init");
   });
@@ -382,7 +381,7 @@ describe("stage control-plane, cut off", () => {
   it("after kubeadm init: goes on, and its etcd stays", () => {
     const { root, run, before } = afterKilled("fail-late", alone, founder);
     ends(run);
-    expect(acts(root, before)).to.deep.equal(["mark_joined mark1"]);
+    expect(acts(root, before)).to.deep.equal(["note_membership mark1"]);
     expect(logOf(root).slice(before)).to.include(
       "kubectl -n kube-system delete secret/bootstrap-token-x --ignore-not-found",
     );
@@ -468,7 +467,7 @@ describe("stage control-plane, on a host with data of somebody's", () => {
 });
 
 describe("founding", () => {
-  const decide = 'decide_founding; echo "founds=$FOUNDS after $SECONDS s"';
+  const decide = 'decide_init; echo "inits=$INITS after $SECONDS s"';
   const run = (answers: Record<string, string>, more: Record<string, string> = {}, text = "") => {
     const root = temporaryFolder();
     const finished = bash(stage(root, { ...founder, ...more }, { answers }, `${text}\n${decide}`));
@@ -481,7 +480,7 @@ describe("founding", () => {
     for (const endpoint of ["silent", "refused"]) {
       const { stdout, log } = run({ "10.200.0.1": endpoint }, {}, areNew);
       // One round: the clock of a slow machine counts, too.
-      expect(stdout).to.match(/^founds=1 after \d+ s$/m);
+      expect(stdout).to.match(/^inits=1 after \d+ s$/m);
       expect(log).to.deep.equal(["ask 10.200.0.1", "ask 100.64.0.2", "ask 100.64.0.3"]);
     }
   });
@@ -493,18 +492,18 @@ describe("founding", () => {
       [restoring, areNew],
     ] as const) {
       const { stdout } = run({ "10.200.0.1": "silent" }, more, text);
-      expect(Number(/^founds=1 after (\d+) s$/m.exec(stdout)?.[1]), JSON.stringify(more)).to.be.at.least(60);
+      expect(Number(/^inits=1 after (\d+) s$/m.exec(stdout)?.[1]), JSON.stringify(more)).to.be.at.least(60);
     }
   });
 
   it("is none where any control plane answers, even once within the minute", () => {
     for (const more of [{}, restoring]) {
-      expect(run({ "100.64.0.3": "cluster" }, more, areNew).stdout).to.match(/^founds=0 /);
-      expect(run({ "10.200.0.1": "cluster" }, more, areNew).stdout).to.match(/^founds=0 /);
+      expect(run({ "100.64.0.3": "cluster" }, more, areNew).stdout).to.match(/^inits=0 /);
+      expect(run({ "10.200.0.1": "cluster" }, more, areNew).stdout).to.match(/^inits=0 /);
       // One that was lost at first.
       const late =
         'api_at() { [ "$SECONDS" -lt 40 ] || [ "$1" != 100.64.0.2 ] || { echo cluster; return; }; echo refused; }';
-      expect(run({}, more, late).stdout).to.match(/^founds=0 after 4\d s/);
+      expect(run({}, more, late).stdout).to.match(/^inits=0 after 4\d s/);
     }
   });
 
@@ -522,7 +521,7 @@ describe("founding", () => {
   });
 
   it("is none of a host that is not the founder, and fails on one that knows no other control plane", () => {
-    expect(run({}, { TK_MARK: "mark2" }).stdout).to.match(/^founds=0 /);
+    expect(run({}, { TK_MARK: "mark2" }).stdout).to.match(/^inits=0 /);
     expect(run({}, {}, 'rm -f "$PEERS"').stderr).to.match(/does not know the declared control planes/);
   });
 
@@ -532,7 +531,7 @@ describe("founding", () => {
       sha256sum <<<"$(cat "$TK_RUN/ca.crt")" | awk '{print $1}' >"$NEW_AUTHORITIES"
       are_new_authorities && echo new; forget_new_authorities; are_new_authorities || echo used`;
     expect(bash(stage(root, founder, {}, text)).stdout).to.equal("new\nused\n");
-    expect(scriptText("stages/secrets.sh")).to.include(
+    expect(scriptText("stages/authorities.sh")).to.include(
       `sha256sum <<<"$(cat "$directory/ca.crt")" | awk '{print $1}' >"$TK_RUN/new-authorities"`,
     );
   });
@@ -541,7 +540,7 @@ describe("founding", () => {
     /** With what curl says, and its exit status. */
     const at = (status: number, said: string) => {
       const root = temporaryFolder();
-      const text = `${scriptText("lib/founding.sh")}
+      const text = `${scriptText("lib/init-or-join.sh")}
         curl() { echo "* connect to 100.64.0.3 port 6443 failed: ${said}" >&2; return ${status}; }
         api_at 100.64.0.3 6443`;
       return bash(withLibrary(root, `${assignments({ ...given })}\n${text}`)).stdout.trim();
@@ -562,7 +561,7 @@ describe("founding", () => {
     });
 
     it("knows the real refusal of a closed port", () => {
-      const text = `${scriptText("lib/founding.sh")}\napi_at 127.0.0.1 1`;
+      const text = `${scriptText("lib/init-or-join.sh")}\napi_at 127.0.0.1 1`;
       expect(bash(withLibrary(temporaryFolder(), `${assignments(given)}\n${text}`)).stdout).to.equal("refused\n");
     });
   });
@@ -621,7 +620,7 @@ describe("founding in a tailnet where other devices advertise", () => {
     expect(isJoined(root)).to.equal(true);
     ends(found([]));
     for (const none of [tailnetStatus(null), tailnetStatus([])]) {
-      const text = `printf '%s\\n' ${shellQuote(none)} >"$ROOT/tailnet"; refuse_overlapping_routes; echo fits`;
+      const text = `printf '%s\\n' ${shellQuote(none)} >"$ROOT/tailnet"; check_route_overlap; echo fits`;
       expect(found([], {}, text).stdout).to.equal("fits\n");
     }
   });

@@ -279,7 +279,7 @@ function fake(root: string, command: string, body = ""): void {
   write(`${root}/bin/${command}`, `#!/bin/bash\ncd ${root}\necho "${command} $*" >>log\n${body}\n`, 0o755);
 }
 
-describe("installed/endpoint.sh", () => {
+describe("installed/endpoint-watch.sh", () => {
   function host(routes = "") {
     const root = temporaryFolder();
     write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\nTAILKUBE_ENDPOINT_PORT=6443\n");
@@ -303,7 +303,7 @@ describe("installed/endpoint.sh", () => {
       esac\n`,
       0o755,
     );
-    const text = relocated("endpoint.sh", root);
+    const text = relocated("endpoint-watch.sh", root);
     return { root, text, run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
   }
 

@@ -138,7 +138,7 @@ describe("stage lan", () => {
         {},
         `forget_tables() { :; }
         systemctl() { case "$*" in show*) echo inactive ;; try-restart*) [ -e "$ROOT/etc/systemd/networkd.conf.d/50-tailkube.conf" ] || [ ! -e "$TK_STATE/owned.lan" ] || log "$*" ;; *) log "$*" ;; esac; }
-        ( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; undo_network >&2; trap - DEBUG; echo $steps ) || true`,
+        ( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; clean_up_network >&2; trap - DEBUG; echo $steps ) || true`,
       );
     const host = () => {
       const root = temporaryFolder();

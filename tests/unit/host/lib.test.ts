@@ -277,10 +277,10 @@ describe("a stage's files", () => {
     const time = new Date("2020-02-02T02:02:02Z");
     utimesSync(`${root}/etc/old.conf`, time, time);
     bashOk(stage(root, "apply"));
-    bashOk(stage(root, "undo_files"));
+    bashOk(stage(root, "clean_up_files"));
     expect(snapshot(root)).to.deep.equal(before);
     expect(lstatSync(`${root}/etc/old.conf`).mtime).to.deep.equal(time);
-    bashOk(stage(root, "undo_files"));
+    bashOk(stage(root, "clean_up_files"));
     expect(snapshot(root)).to.deep.equal(before);
   });
 
@@ -292,7 +292,7 @@ describe("a stage's files", () => {
     }
     // What the user makes of a file of ours in between is ours to replace.
     write(`${root}/etc/old.conf`, "edited\n");
-    bashOk(stage(root, "apply; undo_files"));
+    bashOk(stage(root, "apply; clean_up_files"));
     expect(snapshot(root)).to.deep.equal(before);
   });
 
@@ -302,7 +302,7 @@ describe("a stage's files", () => {
     const other = `install_text "$ROOT/etc/other.conf" 0644 x`;
     const between = snapshot(root);
     bashOk(stage(root, other, "other"));
-    bashOk(stage(root, "undo_files", "other"));
+    bashOk(stage(root, "clean_up_files", "other"));
     expect(snapshot(root)).to.deep.equal(between);
   });
 
@@ -310,7 +310,7 @@ describe("a stage's files", () => {
     const root = hostRoot();
     bashOk(stage(root, "apply"));
     write(`${root}/etc/new/deep/users`, "x\n");
-    bashOk(stage(root, "undo_files"));
+    bashOk(stage(root, "clean_up_files"));
     expect(readFileSync(`${root}/etc/new/deep/users`, "utf8")).to.equal("x\n");
     expect(existsSync(`${root}/etc/new/deep/new.conf`)).to.equal(false);
   });
@@ -319,7 +319,7 @@ describe("a stage's files", () => {
     const root = hostRoot();
     bashOk(stage(root, "apply"));
     rmSync(`${root}/etc/private`, { recursive: true });
-    bashOk(stage(root, "undo_files"));
+    bashOk(stage(root, "clean_up_files"));
     expect(readFileSync(`${root}/etc/private/tool.conf`, "utf8")).to.equal("private\n");
   });
 });
@@ -353,7 +353,7 @@ describe(`a stage that is killed half-way (${placesTried})`, function () {
       }
       bashOk(stage(root, "apply"));
       expect(withoutState(snapshot(root)), `applied after step ${step}`).to.deep.equal(finished);
-      bashOk(stage(root, "undo_files"));
+      bashOk(stage(root, "clean_up_files"));
       expect(withoutState(snapshot(root)), `undone after step ${step}`).to.deep.equal(untouched);
     }
   });
@@ -364,19 +364,19 @@ describe(`a stage that is killed half-way (${placesTried})`, function () {
     for (const step of someOf(steps, 4)) {
       const root = hostRoot();
       bash(stage(root, killed("apply", step)));
-      bashOk(stage(root, "undo_files"));
+      bashOk(stage(root, "clean_up_files"));
       expect(snapshot(root), `step ${step}`).to.deep.equal(untouched);
     }
   });
 
   it("is undone to the end by the next run, if it was the undoing", () => {
     const untouched = snapshot(hostRoot());
-    const steps = stepsOf("apply; undo_files") - stepsOf("apply");
+    const steps = stepsOf("apply; clean_up_files") - stepsOf("apply");
     // The last steps are where the record and the copies go.
     for (const step of [...someOf(steps, 3), ...Array.from({ length: 6 }, (_, i) => steps - i)]) {
       const root = hostRoot();
-      bash(stage(root, `apply\n${killed("undo_files", step)}`));
-      bashOk(stage(root, "undo_files"));
+      bash(stage(root, `apply\n${killed("clean_up_files", step)}`));
+      bashOk(stage(root, "clean_up_files"));
       expect(snapshot(root), `step ${step} of ${steps}`).to.deep.equal(untouched);
     }
   });
@@ -386,9 +386,9 @@ describe(`a stage that is killed half-way (${placesTried})`, function () {
     const untouched = snapshot(root);
     const text = `apply
       rm() { case "$*" in *backup.test*) find "$TK_STATE/backup.test" -name old.conf -delete; kill -KILL $BASHPID ;; *) command rm "$@" ;; esac; }
-      undo_files`;
+      clean_up_files`;
     bash(stage(root, text));
-    bashOk(stage(root, "undo_files"));
+    bashOk(stage(root, "clean_up_files"));
     expect(snapshot(root)).to.deep.equal(untouched);
   });
 });

@@ -64,7 +64,7 @@ const threeAndOne = (): Cluster => ({
 const changing = /^(drain|delete|patch|label|taint|annotate|apply|create|exec etcd-\S+ .*member remove)/;
 
 /** Runs bash with a stage's files on cp1 of a cluster whose state is in files: what kubectl is asked to change, changes. */
-function run(cluster: Cluster, text: string, name: Stage = "settle") {
+function run(cluster: Cluster, text: string, name: Stage = "finalize") {
   const root = temporaryFolder();
   for (const folder of ["nodes", "members", "recorded"]) mkdirSync(`${root}/${folder}`);
   const files: string[] = [];
@@ -157,7 +157,7 @@ function short(call: string): string {
   return [verb, what, name, ...(/removal|null/.exec(call) ?? [])].join(" ");
 }
 
-const takeAllOut = 'departed; for node in $ANSWER; do take_out "$node"; done; result';
+const takeAllOut = 'find_removed_nodes; for node in $ANSWER; do remove_node "$node"; done; result';
 const removal = (node: string, id?: string) => [
   `patch node ${node} removal`,
   `drain ${node}`,
@@ -201,7 +201,7 @@ describe("removed nodes", () => {
 
   it("leave also while an API server takes minutes to boot after a power cut", () => {
     const cluster = { ...threeAndOne(), fault: { at: 1, times: 20 } };
-    const text = 'SECONDS=0; sleep() { SECONDS=$((SECONDS + 10)); }\ndeparted; echo "$ANSWER"';
+    const text = 'SECONDS=0; sleep() { SECONDS=$((SECONDS + 10)); }\nfind_removed_nodes; echo "$ANSWER"';
     expect(run(cluster, text)).to.include({ status: 0, stdout: " cp3 \n" });
   });
 
@@ -235,11 +235,11 @@ describe("removed nodes", () => {
     cluster.members.push({ id: 5n, address: "100.64.0.4", learner: true });
     cluster.nodes.w2 = { address: "100.64.0.4", mark: "m5" };
     cluster.recorded = { ...cluster.recorded, w2: "100.64.0.12", cp4: "100.64.0.4" };
-    const { status, stderr, changes } = run(cluster, "take_out w2; result");
+    const { status, stderr, changes } = run(cluster, "remove_node w2; result");
     expect(status, stderr).to.equal(0);
     expect(changes).to.deep.equal(removal("w2"));
     cluster.nodes.w2.ready = false;
-    const early = run(cluster, 'TK_NODES="$TK_NODES cp4"; apply', "departures");
+    const early = run(cluster, 'TK_NODES="$TK_NODES cp4"; apply', "dead-members");
     expect(early.changes, early.stderr).to.deep.equal([]);
   });
 
@@ -259,13 +259,13 @@ describe("removed nodes", () => {
     expect(run(dead, takeAllOut).changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146").slice(2));
   });
 
-  it("leave in the stage departures only if they are dead control planes", () => {
+  it("leave in the stage dead-members only if they are dead control planes", () => {
     const dead = threeAndOne();
     dead.members[2]!.healthy = false;
     dead.nodes.cp3!.ready = false;
     dead.nodes.w9 = { address: "100.64.0.19", mark: "m9", ready: false };
-    expect(run(dead, "apply", "departures").changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146").slice(2));
-    expect(run(threeAndOne(), "apply", "departures").changes).to.deep.equal([]);
+    expect(run(dead, "apply", "dead-members").changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146").slice(2));
+    expect(run(threeAndOne(), "apply", "dead-members").changes).to.deep.equal([]);
   });
 
   it("are not asked of a worker that calls a pod of its own etcd", () => {

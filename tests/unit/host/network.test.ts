@@ -5,8 +5,17 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
-import { scriptText } from "../../../components/hosts/script-text";
-import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder, withLibrary, write } from "./bash";
+import { networkScript, scriptText } from "../../../components/hosts/script-text";
+import {
+  assignments,
+  bash,
+  bashOk,
+  partsOf,
+  removeTemporaryFolders,
+  temporaryFolder,
+  withLibrary,
+  write,
+} from "./bash";
 
 const namespace = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const canUnshare = spawnSync(namespace[0]!, [...namespace.slice(1), "true"]).status === 0;
@@ -73,7 +82,7 @@ describe("with the real ip", () => {
       write(`${root}/bin/ss`, `#!/bin/bash\ncat ${root}/sockets 2>/dev/null\n`, 0o755);
       write(
         `${root}/network`,
-        scriptText("installed/network.sh")
+        networkScript()
           .replace(/^export PATH=/m, `export PATH=${root}/bin:`)
           .replaceAll("/etc/tailkube/", `${root}/etc/tailkube/`),
       );
@@ -247,7 +256,7 @@ describe("with the real ip", () => {
     const kernels = ["0: from all lookup local proto kernel", "32766: from all lookup main proto kernel"];
     const rules = (family: string) => `ip -d ${family} rule show | grep -v ' lookup default'`;
     const reset = (root: string, text: string) =>
-      withLibrary(root, [scriptText("lib/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "undo");
+      withLibrary(root, [scriptText("lib/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "cleanup");
 
     for (const family of ["-4", "-6"]) {
       it(`come back as the kernel's (${family})`, () => {
@@ -302,9 +311,11 @@ describe("with the real ip", () => {
 
     it("are recorded with the host, and put back by it", () => {
       const root = temporaryFolder();
-      const network = [assignments({ TK_POD_CIDR: "10.50.0.0/16" }), scriptText("lib/network.sh"), "nft() { :; }"].join(
-        "\n",
-      );
+      const network = [
+        assignments({ TK_POD_CIDR: "10.50.0.0/16" }),
+        ...partsOf("lib/network.sh").map(scriptText),
+        "nft() { :; }",
+      ].join("\n");
       const after = linesIn(
         withLibrary(
           root,
@@ -331,7 +342,11 @@ describe("with the real ip", () => {
       ${add("ip6", "filter", "OUTPUT")}; nft add rule ip6 filter OUTPUT tcp dport 9 counter; ${add("ip6", "filter", "INPUT")}
       ${add("ip", "mangle", "PREROUTING")}; ${add("ip", "raw", "OUTPUT")}; nft add rule ip raw OUTPUT tcp dport 9 counter
       forget_tables; nft list tables; base_chains`;
-    const network = [assignments({ TK_POD_CIDR: "10.50.0.0/16" }), scriptText("lib/network.sh"), text].join("\n");
+    const network = [
+      assignments({ TK_POD_CIDR: "10.50.0.0/16" }),
+      ...partsOf("lib/network.sh").map(scriptText),
+      text,
+    ].join("\n");
     expect(linesIn(withLibrary(root, network)).map((line) => line.replace(/^table /, ""))).to.have.members([
       ...["ip filter", "ip6 filter", "ip raw"],
       ...["ip filter INPUT", "ip filter FORWARD", "ip6 filter FORWARD", "ip6 filter OUTPUT", "ip raw OUTPUT"],
@@ -624,7 +639,7 @@ describe("lib/network.sh", () => {
   const host = (root: string, answers: string, text: string) =>
     withLibrary(
       root,
-      `${scriptText("lib/network.sh")}
+      `${partsOf("lib/network.sh").map(scriptText).join("\n")}
       mkdir -p "$TK_RUN"
       sleep() { SECONDS=$((SECONDS + 15)); }
       interface_filters() { :; }

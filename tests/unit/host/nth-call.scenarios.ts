@@ -1,7 +1,7 @@
 /** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
 import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
-import { scriptText } from "../../../components/hosts/script-text";
+import { networkScript, scriptText } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
 import { FakeCluster, merge } from "./fake-cluster";
 import { stub, untouchedPrefs } from "./fake-host";
@@ -81,11 +81,11 @@ export const variables: Readonly<Record<string, string>> = {
   TK_FOUNDER: mark("cp1"),
   TK_RESTORE: "",
   TK_TOKENS: "w1=aaaaa1.0123456789abcdef w2=aaaaa2.0123456789abcdef",
-  TK_HOST_ENDPOINT: scriptText("installed/endpoint.sh"),
+  TK_HOST_ENDPOINT: scriptText("installed/endpoint-watch.sh"),
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),
   TK_HOST_ROUTES: scriptText("installed/routes.sh"),
   TK_HOST_GUARD: scriptText("installed/guard.sh"),
-  TK_HOST_NETWORK: scriptText("installed/network.sh"),
+  TK_HOST_NETWORK: networkScript(),
   TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
   TK_HOST_CILIUM: scriptText("installed/cilium.sh"),
   TK_HOST_OFFLOAD: scriptText("installed/offload.sh"),
@@ -111,7 +111,7 @@ export const variables: Readonly<Record<string, string>> = {
 /** The undo of a node on which only this stage has run, or has failed. */
 export const undoOf = (scenario: Scenario): Scenario => ({
   ...scenario,
-  stage: "undo",
+  stage: "cleanup",
   verb: "remove",
 });
 
@@ -556,7 +556,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a worker and a control plane leave, labels change, a pod is older than the network",
-    stage: "settle",
+    stage: "finalize",
     verb: "apply",
     node: cp1,
     variables: {
@@ -589,7 +589,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "nothing is to be done",
-    stage: "settle",
+    stage: "finalize",
     verb: "apply",
     node: cp1,
     before: (c) => {
@@ -603,7 +603,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a dead control plane leaves",
-    stage: "departures",
+    stage: "dead-members",
     verb: "apply",
     node: cp1,
     variables: { TK_NODES: "cp1 cp2 w1", TK_CONTROL_PLANES: "cp1 cp2" },
@@ -617,7 +617,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "control planes that are alive stay",
-    stage: "departures",
+    stage: "dead-members",
     verb: "apply",
     node: cp1,
     variables: { TK_NODES: "cp1 cp2 w1", TK_CONTROL_PLANES: "cp1 cp2" },
@@ -866,7 +866,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "Secrets are encrypted from here on",
-    stage: "encryption",
+    stage: "start-encryption",
     verb: "apply",
     node: cp1,
     before: (c) => {
@@ -877,7 +877,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a control plane is taken off its host",
-    stage: "undo",
+    stage: "cleanup",
     verb: "remove",
     node: cp1,
     before: (c) => {
@@ -894,7 +894,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a worker is taken off its host",
-    stage: "undo",
+    stage: "cleanup",
     verb: "remove",
     node: w1,
     before: (c) => {
@@ -912,7 +912,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a worker is taken off its host, whose login and containerd were there before",
-    stage: "undo",
+    stage: "cleanup",
     verb: "remove",
     node: w1,
     before: (c) => {
@@ -948,7 +948,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     title: "a worker in a lan is taken off its host",
-    stage: "undo",
+    stage: "cleanup",
     verb: "remove",
     node: { ...w1, ip: "192.0.2.11" },
     variables: { TK_NODE_NETWORK: "lan" },

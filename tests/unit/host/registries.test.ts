@@ -29,7 +29,6 @@ function run(
     withLibrary(
       root,
       [
-        scriptText("lib/base.sh"),
         scriptText("lib/registries.sh").replaceAll("/etc/containerd", `${root}/etc/containerd`),
         assignments({
           ROOT: root,

@@ -6,6 +6,8 @@ import {
   assignments,
   bash,
   bashOk,
+  libraryText,
+  partsOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -27,8 +29,7 @@ function mountinfo(points: readonly string[]): string {
  * file `stuck` is there; containerd holds no containers.
  */
 function host(root: string, text: string, role = "control-plane"): string {
-  const scripts = ["lib/base.sh", "lib/reset.sh"]
-    .map(scriptText)
+  const scripts = [libraryText(), ...partsOf("lib/reset.sh").map(scriptText)]
     .join("\n")
     .replace(/\/(etc\/kubernetes|etc\/cni|var\/lib\/(?:kubelet|etcd|cni)|var\/log)\b/g, `${root}/$1`);
   return withLibrary(

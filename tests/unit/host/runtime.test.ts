@@ -8,7 +8,9 @@ import {
   assignments,
   bash,
   bashOk,
+  libraryText,
   logOf,
+  partsOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -29,8 +31,7 @@ const dumpOf = (major: 1 | 2) => readFileSync(join(__dirname, `../../golden/cont
  * `# theirs` is the one above; of a dump it is the same again.
  */
 function host(root: string, text: string, { major = 2, bundle = "", version = "" } = {}): string {
-  const scripts = ["lib/base.sh", "lib/reset.sh", "lib/runtime.sh", "stages/runtime.sh"]
-    .map(scriptText)
+  const scripts = [libraryText(), ...partsOf("runtime", "lib/remove-runtime.sh").map(scriptText)]
     .join("\n")
     .replace(
       /\/(etc\/(?:kubernetes|cni|containerd|systemd|modules-load\.d|sysctl\.d|apt)|var\/lib\/(?:kubelet|etcd|cni|containerd|rancher|k0s)|var\/snap|lib\/modules|var\/log|run\/containerd|opt\/(?:containerd|cni)|usr\/libexec|usr\/local\/bin(?=\/))/g,
@@ -112,7 +113,7 @@ describe("containerd's configuration on a host", () => {
       });
       // A second run finds it as it should be.
       expect(bashOk(host(root, "claim_host; configure_containerd; result", { major }))).to.equal('{"changed":[]}\n');
-      bashOk(host(root, "undo_files"));
+      bashOk(host(root, "clean_up_files"));
       expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": "600 # theirs\n" });
     });
   }
@@ -141,7 +142,7 @@ describe("containerd's configuration on a host", () => {
     write(`${root}/${config}`, "# theirs\n");
     bashOk(host(root, "configure_containerd"));
     expect(read(root, config)).to.equal(`${settings[2]}\n`);
-    bashOk(host(root, "undo_files"));
+    bashOk(host(root, "clean_up_files"));
     expect(read(root, config)).to.equal("# theirs\n");
   });
 
@@ -441,7 +442,7 @@ describe(`remove_runtime (${placesTried})`, function () {
         if (Object.keys(snapshot(root)).some((path) => path.startsWith(`${state}/owned.runtime`))) {
           bashOk(host(root, settle));
         }
-        // As the stage undo does at its end.
+        // As the stage cleanup does at its end.
         bash(`rmdir ${root}/${state}`);
         expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
         if (!ours) expect(logOf(root)).to.include("systemctl try-restart containerd.service");

@@ -78,7 +78,7 @@ describe("wait_for_cilium", () => {
           esac
         }
         wait_for_cilium`,
-        "settle",
+        "finalize",
       ),
     );
     const log = existsSync(`${root}/log`) ? readFileSync(`${root}/log`, "utf8").trim().split("\n") : [];
@@ -123,7 +123,7 @@ describe("set_declared", () => {
     const stdout = bashOk(
       stage(
         root,
-        "settle",
+        "finalize",
         { RECORDED: recorded, HAS: has, WANTED: wanted, WRITTEN: written },
         `has() {
             local item key
@@ -253,7 +253,7 @@ describe("set_declared", () => {
   });
 });
 
-describe("stage settle", () => {
+describe("stage finalize", () => {
   const declared = {
     TK_NODES: "cp1 w1",
     TK_LABELS: "w1 rack=b2\nw1 disk=ssd\ncp1 rack=b1",
@@ -264,7 +264,7 @@ describe("stage settle", () => {
     TK_ENCRYPTS: "1",
   };
   const kubectl = (answers: string) => `
-    departed() { ANSWER=; }
+    find_removed_nodes() { ANSWER=; }
     cluster_note() { ANSWER=\${NOTE-key-1}; }
     write_cluster_note() { log "note $1 $2"; }
     kubectl_cluster() { case "$*" in "get node "*dev/cordoned*) : ;; *"create configmap "*) return 1 ;; *) log "$*" ;; esac; }
@@ -290,9 +290,9 @@ describe("stage settle", () => {
   const noted = (key: string, items: string | null) =>
     `-n kube-system patch configmap tailkube-node-settings --type merge -p ${JSON.stringify({ data: { [key]: items } })}`;
 
-  it("settles each node's own labels and taints, and is content with a cluster that is ready", () => {
+  it("gives each node's own labels and taints, and is content with a cluster that is ready", () => {
     const root = temporaryFolder();
-    const { changed } = JSON.parse(bashOk(stage(root, "settle", declared, kubectl("")))) as { changed: string[] };
+    const { changed } = JSON.parse(bashOk(stage(root, "finalize", declared, kubectl("")))) as { changed: string[] };
     expect(changed).to.deep.equal(["labels of cp1", "taints of cp1", "labels of w1"]);
     expect(logOf(root)).to.deep.equal([
       noted("cp1.labels", "rack=b1"),
@@ -308,7 +308,7 @@ describe("stage settle", () => {
   it("forgets what it has recorded of nodes that are no longer declared", () => {
     const root = temporaryFolder();
     const recorded = "gone.labels a=1\nw1.labels rack=b2 disk=ssd\ngone.taints a:NoSchedule";
-    bashOk(stage(root, "settle", { ...declared, SETTINGS_RECORDED: recorded }, kubectl("")));
+    bashOk(stage(root, "finalize", { ...declared, SETTINGS_RECORDED: recorded }, kubectl("")));
     expect(logOf(root).filter((call) => call.includes("null"))).to.deep.equal([
       noted("gone.labels", null),
       noted("gone.taints", null),
@@ -319,7 +319,7 @@ describe("stage settle", () => {
     const changes = { ...declared, TK_LABELS: "", TK_TAINTS: "" };
     const missing = `*"get poddisruptionbudget "*) : ;; "apply -f -") log apply; cat >"$ROOT/applied" ;;`;
     const root = temporaryFolder();
-    bashOk(stage(root, "settle", changes, kubectl(missing)));
+    bashOk(stage(root, "finalize", changes, kubectl(missing)));
     expect(logOf(root)).to.deep.equal(["apply"]);
     expect(parseAllDocuments(readFileSync(`${root}/applied`, "utf8"))[0]!.toJS()).to.deep.equal({
       apiVersion: "policy/v1",
@@ -332,7 +332,7 @@ describe("stage settle", () => {
       },
     });
     const single = temporaryFolder();
-    bashOk(stage(single, "settle", { ...changes, TK_NODES: "cp1" }, kubectl("")));
+    bashOk(stage(single, "finalize", { ...changes, TK_NODES: "cp1" }, kubectl("")));
     expect(logOf(single)).to.deep.equal([
       "-n kube-system delete poddisruptionbudget tailkube-coredns --ignore-not-found",
     ]);
@@ -343,7 +343,7 @@ describe("stage settle", () => {
     const pods = `"get pods -A "*) printf 'kube-system coredns-1 <none> <none> true\\nweb old false <none> <none>,true\\nweb bare <none> <none> <none>\\nweb ending false 2026-11-28T01:00:00Z true\\nkube-system etcd-cp1 true <none> true\\n' ;;`;
     // Cilium's endpoints may come some seconds late; none of those seconds is waited for here.
     const text = kubectl(pods).replace(/apply$/, 'poll() { shift; "$@"; }\n    apply');
-    const stdout = bashOk(stage(root, "settle", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
+    const stdout = bashOk(stage(root, "finalize", { ...declared, TK_LABELS: "", TK_TAINTS: "" }, text));
     expect(logOf(root)).to.deep.equal(["-n web delete pod old --wait=false --ignore-not-found"]);
     // Nothing would make this one again.
     expect((JSON.parse(stdout) as { changed: string[] }).changed.join()).to.match(/left pod web\/bare, which is older/);
@@ -358,7 +358,7 @@ describe("stage settle", () => {
       [`*"get configmap cilium-config "*) printf true ;; "get ciliumendpoints.cilium.io "*) : ;;`, 0],
     ] as const) {
       const root = temporaryFolder();
-      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      const done = bash(stage(root, "finalize", undeclared, kubectl(answers)));
       expect({ status: done.status, log: logOf(root) }, answers).to.deep.equal({ status, log: [] });
       if (status)
         expect(done.stderr).to.include("no answer after 60 s to the question which pods are older than Cilium");
@@ -369,7 +369,7 @@ describe("stage settle", () => {
     const spread = (pods: string, node = "", more = "") => {
       const root = temporaryFolder();
       const answers = `${more} *"get pods -l k8s-app=kube-dns "*) printf '${pods}' ;; "get node w1 "*unschedulable*) printf '${node}' ;;`;
-      const done = bash(stage(root, "settle", undeclared, kubectl(answers)));
+      const done = bash(stage(root, "finalize", undeclared, kubectl(answers)));
       return { ...done, log: logOf(root) };
     };
     const both = "cp1= cp1= ";
@@ -419,7 +419,7 @@ describe("stage settle", () => {
   it("takes no label back, and sets none, because a request failed", () => {
     const root = temporaryFolder();
     const text = kubectl(`*"get configmap tailkube-node-settings "*) return 1 ;;`);
-    const { status, stderr } = bash(stage(root, "settle", declared, text));
+    const { status, stderr } = bash(stage(root, "finalize", declared, text));
     expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
     expect(stderr).to.include(
       "no answer after 60 s to the question which labels and taints are recorded in the ConfigMap kube-system/tailkube-node-settings, to the API",
@@ -430,16 +430,16 @@ describe("stage settle", () => {
     const failing: [string, RegExp][] = [
       [
         `*"rollout status daemonset.apps/cilium"*) false ;; *"get pods -l k8s-app in (cilium"*) echo 'cilium-x 0/1 CrashLoopBackOff 7 5m' ;;`,
-        /^tailkube: node1: settle: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
+        /^tailkube: node1: finalize: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
       ],
       [
         `"get node w1 "*Ready*) printf Unknown ;;`,
-        /^tailkube: node1: settle: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
+        /^tailkube: node1: finalize: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
       ],
-      [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: settle: CoreDNS is not ready/],
+      [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: finalize: CoreDNS is not ready/],
     ];
     for (const [answers, message] of failing) {
-      const { status, stderr, stdout } = bash(stage(temporaryFolder(), "settle", declared, kubectl(answers)));
+      const { status, stderr, stdout } = bash(stage(temporaryFolder(), "finalize", declared, kubectl(answers)));
       expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
       expect(stderr).to.match(message);
     }
@@ -452,7 +452,7 @@ describe("Secrets in etcd", () => {
   const plain = "k8s\\x00\\n\\x0csecret";
 
   /** Settles Secrets of which etcd holds `stored` at first, and `rewritten` after a second call of kubectl replace. */
-  function settle(stored: string[], rewritten: string[], { encrypts = "1", note = "" } = {}) {
+  function finalize(stored: string[], rewritten: string[], { encrypts = "1", note = "" } = {}) {
     const root = temporaryFolder();
     const etcd = (all: string[]) => [":", ...all.map((value) => `printf '${value}\\n'`)].join("; ");
     write(
@@ -471,7 +471,7 @@ esac
     const finished = bash(
       stage(
         root,
-        "settle",
+        "finalize",
         { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts, NOTE: note },
         `cluster_note() { ANSWER=$NOTE; }
         write_cluster_note() { log "note $1 $2"; }
@@ -494,23 +494,23 @@ esac
 
   it("are written anew until all of them are as wanted, and that is noted", () => {
     for (const before of [plain, former]) {
-      const { stdout, calls } = settle([encrypted, before], [encrypted, encrypted]);
+      const { stdout, calls } = finalize([encrypted, before], [encrypted, encrypted]);
       expect(JSON.parse(stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: key-1"] });
       expect(calls).to.deep.equal(["note secrets-stored key-1"]);
     }
-    const back = settle([plain, encrypted], [plain, plain], { encrypts: "", note: "key-1" });
+    const back = finalize([plain, encrypted], [plain, plain], { encrypts: "", note: "key-1" });
     expect(JSON.parse(back.stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: plain"] });
     expect(back.calls).to.deep.equal(["note secrets-stored plain"]);
   });
 
   it("are left alone where they are as wanted, and not even looked at where that is noted", () => {
-    const same = settle([encrypted, encrypted], []);
+    const same = finalize([encrypted, encrypted], []);
     expect({ written: same.written, calls: same.calls }).to.deep.equal({
       written: false,
       calls: ["note secrets-stored key-1"],
     });
-    expect(settle([plain], [], { encrypts: "" })).to.include({ written: false, status: 0 });
-    const noted = settle([plain], [], { note: "key-1" });
+    expect(finalize([plain], [], { encrypts: "" })).to.include({ written: false, status: 0 });
+    const noted = finalize([plain], [], { note: "key-1" });
     expect({ written: noted.written, calls: noted.calls, status: noted.status }).to.deep.equal({
       written: false,
       calls: [],
@@ -524,7 +524,7 @@ esac
       write(`${root}/usr/local/lib/tailkube/etcd`, "#!/bin/bash\nexit 1\n", 0o755);
       const text = `cluster_note() { ANSWER=; }\nwrite_cluster_note() { log "note $1 $2"; }\nkubectl_admin() { log "$*"; }\nstore_secrets`;
       const { status, stderr } = bash(
-        stage(root, "settle", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
+        stage(root, "finalize", { TK_ENCRYPTION_KEY: "key-1", TK_ENCRYPTS: encrypts }, text),
       );
       expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
       expect(stderr).to.include(
@@ -534,7 +534,7 @@ esac
   });
 
   it("that stay in plain fail the stage, and nothing is noted", () => {
-    const { status, stderr, calls } = settle([plain], [plain]);
+    const { status, stderr, calls } = finalize([plain], [plain]);
     expect(status).to.equal(1);
     expect(stderr).to.match(/not all Secrets in etcd are stored as wanted \(key-1\)/);
     expect(calls).to.deep.equal([]);
@@ -573,10 +573,12 @@ describe("stage admit", () => {
         "get node w2 "*"-o name") echo node/w2 ;;
         "get node w1 "*InternalIP*) printf '%s' "${address}" ;;
         *"get configmap tailkube-nodes "*) printf '%s' "${recorded}" ;;
+        *"create configmap tailkube-nodes") ;;
+        *"patch configmap tailkube-nodes "*:null*) log "$*" ;;
+        *"patch configmap tailkube-nodes "*) log "declare \${*: -1}" ;;
         *) log "$*" ;;
         esac
     }
-    kubectl_security() { if fails "$@"; then return 1; fi; case "$*" in *patch*) log "declare \${*: -1}" ;; esac; }
     kubectl_admin() {
         if fails "$@"; then return 1; fi
         case "$*" in
@@ -942,7 +944,7 @@ describe("a worker's nonce", () => {
     expect(status).to.equal(0);
     expect(first).to.match(/^[0-9a-f]{32}$/);
     expect(nonce(root).stdout).to.equal(first);
-    bashOk(stage(root, "runtime", {}, "undo_files"));
+    bashOk(stage(root, "runtime", {}, "clean_up_files"));
     expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
     expect(nonce(root).stdout)
       .to.match(/^[0-9a-f]{32}$/)
@@ -993,12 +995,14 @@ describe("leaving the cluster", () => {
   const given = { TK_NODES: "cp1 w1", TK_DRAIN_SECONDS: "30" };
 
   it("is for those whom this program brought in and nobody declares any more", () => {
-    expect(bashOk(stage(temporaryFolder(), "settle", given, `${cluster()}\ndeparted; echo $ANSWER`))).to.equal("w2\n");
+    expect(
+      bashOk(stage(temporaryFolder(), "finalize", given, `${cluster()}\nfind_removed_nodes; echo $ANSWER`)),
+    ).to.equal("w2\n");
   });
 
   it("drains a worker, then forgets it", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "settle", given, `${cluster()}\ntake_out w2`));
+    bashOk(stage(root, "finalize", given, `${cluster()}\nremove_node w2`));
     const kubeconfig = `${root}/etc/kubernetes/admin.conf`;
     expect(logOf(root)).to.deep.equal([
       'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":"removal"}},"spec":{"unschedulable":true}}',
@@ -1011,7 +1015,7 @@ describe("leaving the cluster", () => {
 
   it("takes a control plane out of etcd as well, by another one", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "settle", given, `${cluster()}\ntake_out cp2`));
+    bashOk(stage(root, "finalize", given, `${cluster()}\nremove_node cp2`));
     const etcd = logOf(root).filter((line) => line.includes("etcdctl"));
     expect(etcd).to.have.lengthOf(1);
     expect(etcd[0]).to.match(/exec etcd-cp1 -- etcdctl .* member remove 91bc3c398fb3c146$/);
@@ -1020,7 +1024,7 @@ describe("leaving the cluster", () => {
   it("does not wait for the pods of a dead machine", () => {
     const root = temporaryFolder();
     const stdout = bashOk(
-      stage(root, "settle", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
+      stage(root, "finalize", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\nremove_node w2\nresult`),
     );
     expect(logOf(root)[0]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
     expect((JSON.parse(stdout) as { changed: string[] }).changed[0]).to.equal("did not drain w2, which is not Ready");
@@ -1035,10 +1039,10 @@ describe("leaving the cluster", () => {
       return 1
     }`;
     const budgets = `"get poddisruptionbudgets "*) printf 'shop db 0\\nweb front 1\\n' ;;`;
-    const { status, stderr } = bash(stage(root, "settle", given, `${cluster(budgets)}\n${drain}\ntake_out w2`));
+    const { status, stderr } = bash(stage(root, "finalize", given, `${cluster(budgets)}\n${drain}\nremove_node w2`));
     expect(status).to.equal(1);
     expect(stderr).to.match(
-      /^tailkube: node1: settle: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
+      /^tailkube: node1: finalize: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
     );
     expect(logOf(root).slice(1)).to.deep.equal([
       'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}',
@@ -1048,7 +1052,7 @@ describe("leaving the cluster", () => {
   it("says that a majority is missing when no other etcd answers", () => {
     const noEtcd = `*"get pods -l component=etcd "*) : ;;`;
     const { status, stderr } = bash(
-      stage(temporaryFolder(), "settle", given, `${cluster(noEtcd)}\nforget_etcd_member cp2`),
+      stage(temporaryFolder(), "finalize", given, `${cluster(noEtcd)}\nforget_etcd_member cp2`),
     );
     expect(status).to.equal(1);
     expect(stderr).to.match(/no other control plane's etcd answers, so the member cp2 cannot be taken out/);
@@ -1128,10 +1132,10 @@ describe("stages control-plane and join", () => {
     former = "",
     version = "1.36.3",
     known = "key-1",
+    knows = "",
     there = "",
     recorded = "",
   } = {}) => `
-    kubectl_security() { case "$*" in "get namespace"*) printf '%s' "${known}" ;; *) log "security $*" ;; esac; }
     admitted() { [ "$(head -n 1 "$DISCOVERY")" = "kind: Config" ]; }
     deny_membership() { :; }
     is_forgotten() { :; }
@@ -1146,7 +1150,7 @@ describe("stages control-plane and join", () => {
     tailnet_status() { :; }
     mkdir -p "$TK_STATE"
     echo "node1 100.64.0.1" >"$TK_STATE/peers"
-    FOUNDING_SECONDS=0
+    INIT_SECONDS=0
     ETCD_DATA=$ROOT/var/lib/etcd
     install_endpoint() { log install_endpoint; }
     install_etcd_command() { :; }
@@ -1157,10 +1161,11 @@ describe("stages control-plane and join", () => {
     cluster_version() { printf ${version}; }
     forget_etcd_member() { log "forget_etcd_member $1"; }
     forget_node() { log "forget_node $1"; }
-    mark_of() { ANSWER="${former}"; }
+    membership_id_of() { ANSWER="${former}"; }
     kubectl_cluster() {
         case "$*" in
         *"get secrets"*) echo secret/bootstrap-token-x ;;
+        "get namespace"*) ${knows || `printf '%s' "${known}"`} ;;
         "get node "*"-o name") printf '%s' "${there}" ;;
         "get node "*InternalIP*) printf 192.168.1.50 ;;
         *"get configmap tailkube-nodes "*) printf '%s' "${recorded}" ;;
@@ -1170,7 +1175,7 @@ describe("stages control-plane and join", () => {
     kubectl_node() { printf 10.50.1.0/24; }
     follow_endpoint() { log follow_endpoint; }
     advertise_pod_cidr() { log advertise_pod_cidr; [ "${failing}" != advertise ] || fail "tailscale would not"; }
-    mark_joined() { log "mark_joined $*"; }
+    note_membership() { log "note_membership $*"; }
     apply`;
   const of = {
     TK_BEAT_SECONDS: "0",
@@ -1207,20 +1212,20 @@ describe("stages control-plane and join", () => {
     TK_SA_KEY: pem("SA KEY"),
   };
   const declared = [
-    "security -n kube-system create configmap tailkube-nodes",
-    'security -n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"node1":"100.64.0.1"}}',
+    "-n kube-system create configmap tailkube-nodes",
+    '-n kube-system patch configmap tailkube-nodes --type merge -p {"data":{"node1":"100.64.0.1"}}',
   ];
   const founded = [
     "install_endpoint",
     "kubeadm init --skip-token-print --skip-certificate-key-print < Init",
     "-n kube-system delete secret/bootstrap-token-x --ignore-not-found",
-    "security annotate --overwrite namespace kube-system tailkube.dev/encryption-key=key-1",
+    "annotate --overwrite namespace kube-system tailkube.dev/encryption-key=key-1",
     "tighten_modes",
     "follow_endpoint",
     ...declared,
     "advertise_pod_cidr",
     "obtain_serving_certificate",
-    "mark_joined mark1",
+    "note_membership mark1",
     "install_endpoint",
   ];
   const joined = (root: string) => [
@@ -1236,7 +1241,7 @@ describe("stages control-plane and join", () => {
     ...declared,
     "advertise_pod_cidr",
     "obtain_serving_certificate",
-    "mark_joined mark1",
+    "note_membership mark1",
     "install_endpoint",
   ];
 
@@ -1362,7 +1367,7 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1 tailkube.dev/token=abcdef",
+      "note_membership mark1 tailkube.dev/token=abcdef",
     ]);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
   });
@@ -1486,7 +1491,7 @@ describe("stages control-plane and join", () => {
       "tighten_modes",
       "advertise_pod_cidr",
       "obtain_serving_certificate",
-      "mark_joined mark1 tailkube.dev/token=abcdef",
+      "note_membership mark1 tailkube.dev/token=abcdef",
     ];
     expect(run("echo mark1")).to.deep.include({ status: 0, calls: after, joined: true });
     for (const none of [
@@ -1528,11 +1533,11 @@ describe("stages control-plane and join", () => {
       const text = fakes({ answers: true }).replace(/\n +apply$/, "");
       const notes = `node_to_disk() { log "to disk"; }; record() { [ "$1" != "$SENTINEL" ] || log sentinel; mkdir -p "$(dirname "$1")"; echo "$2" >"$1"; }`;
       bashOk(stage(root, name, more, `${text}\n${notes}\napply`));
-      const log = logOf(root).filter((line) => /^(to disk|sentinel|mark_joined|kubeadm join <)/.test(line));
+      const log = logOf(root).filter((line) => /^(to disk|sentinel|note_membership|kubeadm join <)/.test(line));
       const at = (what: RegExp) => log.findIndex((line) => what.test(line));
       expect(log[at(/^kubeadm join/) + 1]).to.equal("to disk");
       expect(log[at(/^sentinel/) - 1]).to.equal("to disk");
-      expect(at(/^to disk/)).to.be.lessThan(at(/^mark_joined/));
+      expect(at(/^to disk/)).to.be.lessThan(at(/^note_membership/));
     });
   }
 
@@ -1566,7 +1571,7 @@ describe("stages control-plane and join", () => {
 
   it("a joiner that cannot ask whether it may encrypt goes no further", () => {
     const root = temporaryFolder();
-    const mute = fakes({ answers: true }).replace(/kubectl_security\(\) .*/, "kubectl_security() { false; }");
+    const mute = fakes({ answers: true, knows: "return 1" });
     const { status, stderr } = bash(stage(root, "control-plane", plane, mute));
     expect(status).to.equal(1);
     expect(stderr).to.match(
@@ -1589,7 +1594,7 @@ describe("stages control-plane and join", () => {
       });
       expect(logOf(root)).to.deep.equal([
         ...asked,
-        name === "join" ? "mark_joined mark1 tailkube.dev/token=abcdef" : "install_endpoint",
+        name === "join" ? "note_membership mark1 tailkube.dev/token=abcdef" : "install_endpoint",
       ]);
     });
 
@@ -1619,7 +1624,7 @@ describe("stages control-plane and join", () => {
   }
 });
 
-describe("stage secrets", () => {
+describe("stage authorities", () => {
   it("answers with authorities that kubeadm made, and leaves nothing of them", () => {
     const root = temporaryFolder();
     write(
@@ -1629,7 +1634,7 @@ describe("stage secrets", () => {
         'for i in $f; do printf "%s\\nend\\n" "$i" >"$dir/$i"; done\n',
       0o755,
     );
-    const answer = bashOk(stage(root, "secrets", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"));
+    const answer = bashOk(stage(root, "authorities", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"));
     const { seed, ...rest } = JSON.parse(answer) as Record<string, string>;
     expect(seed).to.match(/^[0-9a-f]{64}$/);
     expect(rest).to.deep.equal({
@@ -1831,7 +1836,7 @@ describe("stage checks", () => {
       "dns from cp1 to cp1: CoreDNS at 10.50.0.7",
     ]);
     expect(found(`w1=10.50.1.42= ${there}`, there)).to.deep.equal(["dns from cp1 to cp1: CoreDNS at 10.50.0.7"]);
-    // A pod that has no address yet is not asked either: the wait for its rollout is the stage settle's.
+    // A pod that has no address yet is not asked either: the wait for its rollout is the stage finalize's.
     expect(found(`w1== ${there}`, `w1=10.50.1.9= ${there}`)).to.deep.equal([
       "dns from cp1 to cp1: CoreDNS at 10.50.0.7",
     ]);
@@ -1957,7 +1962,7 @@ echo "nft $*" >>${root}/log
       0o755,
     );
     const units =
-      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log undo_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log clean_up_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
@@ -2234,7 +2239,7 @@ echo "nft $*" >>${root}/log
     expect(log().slice(-3)).to.deep.equal([
       "set --accept-dns=true --accept-routes=false --snat-subnet-routes=true",
       "nft delete table inet tailkube_masquerade",
-      "undo_network",
+      "clean_up_network",
     ]);
     expect(has("var/lib/tailkube/tailscale-prefs")).to.equal(false);
   });
@@ -2311,7 +2316,7 @@ echo "nft $*" >>${root}/log
     expect(run('unit_stop() { log "stop $1"; }\nremove_tailnet\nresult')).to.include({ status: 0 });
     const at = (line: string) => log().indexOf(line);
     expect(at("stop tailkube-routes.service"), "routes are not put back").to.be.within(0, at("logout"));
-    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("undo_network") - 1);
+    expect(at("stop tailkube-network.service")).to.be.within(at("logout") + 1, at("clean_up_network") - 1);
   });
 
   it("takes away what a stop of its services has left of rules, filter and endpoint, and nothing else", () => {

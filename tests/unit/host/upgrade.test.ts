@@ -636,9 +636,9 @@ describe("stage upgrade", () => {
       tailscale_version() { echo 1.102.5; }
       outdated() { return 1; }
       certificate_expiry() { echo 2099-01-01T00:00:00Z; }
-      kubectl_security() { case "$*" in "get namespace"*) printf key-1 ;; *) log "security $*" ;; esac; }
+      kubectl_cluster() { case "$*" in "get namespace"*) printf key-1 ;; *) log "notes $*" ;; esac; }
       tighten_modes() { :; }
-      secure_node() { log "secure with $(s cluster)"; printf '%s\\n' "$TK_SECURITY" >"$SECURED"; }
+      harden_node() { log "secure with $(s cluster)"; printf '%s\\n' "$TK_SECURITY" >"$HARDENED"; }
       install_kubernetes() {
         local binary
         log "install $TK_STAGE $*"
@@ -780,7 +780,7 @@ describe("stage upgrade", () => {
 
   it("hardens at the new version, and has the files of the new API server there before it starts", () => {
     const text = `eval "$(declare -f run_kubeadm | sed '1s/run_kubeadm/old_kubeadm/')"
-      run_kubeadm() { old_kubeadm "$@"; log "policy: $(cat "$SECURITY_FILES/audit-policy.yaml")"; }`;
+      run_kubeadm() { old_kubeadm "$@"; log "policy: $(cat "$API_SERVER_FILES/audit-policy.yaml")"; }`;
     const { log, status } = upgrade({ secured: "", variables: { TK_AUDIT_POLICY: "kind: Policy" }, text });
     expect(status).to.equal(0);
     const steps = log.filter((line) => /^(kubeadm|policy|secure|start tailkube)/.test(line));

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { changeWarnings, runningCluster, upgradeProblems } from "../../../preview/version-changes";
+import { changeWarnings, runningCluster, upgradeProblems } from "../../../preview/version-skew";
 
 const wanted = (...controlPlanes: string[]) => ({
   kubernetes: "1.36.3",

@@ -5,7 +5,7 @@ import { memberProblems, survivors } from "../../../preview/members";
 import type { Plan, Step } from "../../../preview/plan";
 import { planPicture } from "../../../preview/markdown";
 import { planOf } from "../../../preview/steps";
-import { upgradeProblems } from "../../../preview/version-changes";
+import { upgradeProblems } from "../../../preview/version-skew";
 import { configOf, minimal } from "../config/fixtures";
 import { keyPair, onEc2 as fixtureOnEc2 } from "../components/hosts/ec2/fixtures";
 import { renamedKeys } from "../../../model/renamed-keys";

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { emptyHostProfile, type ClusterConfig, type HostProfile, type NodeConfig } from "../../../../model/config";
 import { requirementIds, requirements, requirementsScript } from "../../../../components/hosts/requirements";
 import { scriptText } from "../../../../components/hosts/script-text";
+import { stageFiles } from "../../../../components/hosts/stages";
 import {
   assignments,
   bash,
@@ -63,8 +64,7 @@ function withProfile(profile: Partial<HostProfile>, changes: Record<string, unkn
 function factsScript(variables: Record<string, string>): string {
   return [
     assignments({ TK_NODE: "cp1", TK_STAGE: "facts", TK_BUNDLE: "", TK_REQUIREMENTS: "", ...variables }),
-    scriptText("lib/base.sh"),
-    scriptText("stages/facts.sh"),
+    ...stageFiles("facts").map(scriptText),
   ].join("\n");
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { scriptText, shellQuote } from "../../../../components/hosts/script-text";
-import { renderStdin, stageFiles, stages } from "../../../../components/hosts/stages";
+import { renderStdin, stageFiles, stages, withRequired } from "../../../../components/hosts/stages";
 import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "../../host/bash";
 
 /** Any text that a shell's variable can hold: everything but NUL. */
@@ -103,54 +103,73 @@ describe("renderStdin", () => {
     for (const stage of stages) {
       const text = renderStdin({ node: "n", stage, variables: {}, timeoutSeconds: 300 });
       const names = [...text.matchAll(/^([a-z_0-9]+)\(\) /gm)].map((match) => match[1]!);
-      expect(names.length).to.be.greaterThan(50);
+      expect(names.length).to.be.greaterThan(5);
       const twice = names.filter((name, i) => names.indexOf(name) !== i);
       expect(twice, stage).to.deep.equal([]);
     }
   });
 
-  it("has what each file uses: every function and every variable of host/lib and host/stages that a stage names is in it", () => {
+  /** The files of host/lib and host/stages that define what each file uses of them, with what it uses. */
+  function usedFiles(): Map<string, Map<string, string[]>> {
     const files = ["lib", "stages"].flatMap((folder) =>
       readdirSync(join(__dirname, "../../../../host", folder)).map((file) => `${folder}/${file}`),
     );
-    const ownersOf = (pattern: RegExp) => {
-      const owners = new Map<string, string[]>();
-      for (const file of files) {
-        for (const [, name] of scriptText(file).matchAll(pattern)) {
-          owners.set(name!, [...(owners.get(name!) ?? []), file]);
-        }
+    const codeOf = (file: string) => scriptText(file).replace(/^\s*#.*$/gm, "");
+    const owners = new Map<string, string[]>();
+    for (const file of files) {
+      for (const [name] of codeOf(file).matchAll(/^([a-z_0-9]+(?=\(\) )|[A-Z][A-Z0-9_]+(?==))/gm)) {
+        owners.set(name, [...(owners.get(name) ?? []), file]);
       }
-      return owners;
-    };
-    const kinds = [
-      {
-        owners: ownersOf(/^([a-z_0-9]+)\(\) /gm),
-        // Words where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
-        used: /(?:^\s*|[;|&(!{] ?|\b(?:if|then|else|elif|while|until|do) )([a-z][a-z_0-9]*_[a-z_0-9]+)\b(?!=)/gm,
-      },
-      { owners: ownersOf(/^([A-Z][A-Z0-9_]+)=/gm), used: /\$\{?([A-Z][A-Z0-9_]+)\b/g },
+    }
+    const patterns = [
+      // Names of functions, also where they are handed to another one.
+      /(?<![\w$/.-])([a-z]+_[a-z_0-9]+)(?![\w=]|\(\))/g,
+      // Names of one word where a command begins: at the start of a line, after a keyword or an operator, in a substitution.
+      /(?<=^\s*|[;|&(] ?|\{ |! |\b(?:if|then|else|elif|while|until|do) )([a-z]+)(?![\w=(.-])/gm,
+      /\$\{?#?([A-Z][A-Z0-9_]+)\b/g,
     ];
-    for (const stage of stages) {
-      const own = new Set(stageFiles(stage));
-      for (const file of own) {
-        const code = scriptText(file).replace(/^\s*#.*$/gm, "");
-        for (const { owners, used } of kinds) {
-          const missing = [...code.matchAll(used)]
-            .map((match) => match[1]!)
-            .filter((name) => owners.has(name) && !owners.get(name)!.some((owner) => own.has(owner)))
-            // One that this file sets itself.
-            .filter((name) => !new RegExp(`\\b${name}=`).test(code));
-          expect([...new Set(missing)], `${stage}: ${file}`).to.deep.equal([]);
+    return new Map(
+      files.map((file) => {
+        const code = codeOf(file);
+        const used = new Map<string, string[]>();
+        for (const [, name] of patterns.flatMap((pattern) => [...code.matchAll(pattern)])) {
+          const from = owners.get(name!) ?? [];
+          // One that this file sets itself; a stage's own functions are for no other file.
+          if (from.includes(file) || new RegExp(`\\b${name}=`).test(code)) continue;
+          for (const owner of from.filter((one) => one.startsWith("lib/"))) {
+            used.set(owner, [...(used.get(owner) ?? []), name!]);
+          }
         }
-      }
+        return [file, used];
+      }),
+    );
+  }
+
+  it("has what each file uses: the file requires what defines it", () => {
+    for (const [file, used] of usedFiles()) {
+      const own = new Set([...withRequired("lib/base.sh"), ...withRequired(file)]);
+      for (const [owner, names] of used) expect([...own], `${file} uses ${names[0]}`).to.include(owner);
     }
   });
 
-  it("defines apply in every stage, and remove alone in the undo of them all", () => {
+  it("has nothing that no file of it uses", () => {
+    const files = usedFiles();
+    // The cleanup calls these by the names of the stages whose traces they remove.
+    const called = ["lib/tailnet.sh", "lib/lan.sh", "lib/remove-runtime.sh"];
+    for (const stage of stages) {
+      const own = stageFiles(stage);
+      const used = new Set(own.flatMap((file) => [...files.get(file)!.keys()]));
+      const always = withRequired("lib/base.sh");
+      const unused = own.filter((file) => file.startsWith("lib/") && !used.has(file) && !always.includes(file));
+      expect(unused, stage).to.deep.equal(stage === "cleanup" ? called : []);
+    }
+  });
+
+  it("defines apply in every stage, and remove alone in the cleanup of them all", () => {
     for (const stage of stages) {
       const text = renderStdin({ node: "n", stage, variables: {}, timeoutSeconds: 300 }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
-      const expected = stage === "undo" ? "remove main " : "apply main ";
+      const expected = stage === "cleanup" ? "remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
     }
   });

@@ -1,0 +1,213 @@
+#!/bin/bash
+# Installed as /usr/local/lib/tailkube/endpoint.
+# Keeps the API endpoint where a ready API server is. `endpoint watch`, which tailkube-endpoint.service runs, follows the
+# local API server's /readyz with two things that always go together: the endpoint on this host's loopback, and its route.
+# A host whose API server is not ready has neither, so that its own kubelet, too, reaches a healthy one over the tailnet. One
+# that is slow, or says that it is not ready, keeps them as long as no other control plane does better.
+#   endpoint watch    follow the API server until the service is stopped, then withdraw
+#   endpoint up       put the address on the loopback and advertise it
+#   endpoint down     take both back
+set -euo pipefail
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# shellcheck source=/dev/null
+. /etc/tailkube/endpoint.env
+
+# Seconds from one look to the next.
+interval=0.5
+# Looks in a row that must fail before the endpoint goes: a single slow answer is no failure.
+patience=2
+# Looks in a row that must succeed before it comes back; doubled for each withdrawal of the last $memory seconds, so that
+# an API server that comes and goes does not drag the endpoint along.
+calm_least=3
+calm_most=60
+memory=300
+# Addresses of all API servers that the cluster has named since the boot, one a line; asked for every $renewal seconds. One that
+# is down at the moment is not in the cluster's list, but may be the one to take over later.
+servers=/run/tailkube/api-servers
+renewal=30
+
+up() {
+    # The address first: a route whose host does not know the address would swallow requests.
+    ip address replace "$TAILKUBE_ENDPOINT/32" dev lo && /usr/local/lib/tailkube/routes set endpoint "$TAILKUBE_ENDPOINT/32"
+}
+
+remove_address() { ip address del "$TAILKUBE_ENDPOINT/32" dev lo 2>/dev/null || true; }
+
+down() {
+    local status=0
+    timeout 20 /usr/local/lib/tailkube/routes unset endpoint || status=$?
+    # Also where tailscaled does not answer: a host with the address on its own loopback reaches no other's API server.
+    remove_address
+    return "$status"
+}
+
+present() { ip -o -4 address show dev lo to "$TAILKUBE_ENDPOINT/32" | grep -q .; }
+
+# leave: `down` of a host that could still answer. It does so until another has the route, which it sees in Tailscale's
+# table: whoever asks meanwhile gets an answer. With no other control plane there is nobody to wait for.
+leave() {
+    local asks
+    timeout 20 /usr/local/lib/tailkube/routes unset endpoint || true
+    for asks in {1..12}; do
+        if ip -4 route show table 52 "$TAILKUBE_ENDPOINT" 2>/dev/null | grep -q .; then break; fi
+        sleep 0.2
+    done
+    # The other hosts hear of it at the same time, but not at the same moment.
+    if [ "$asks" -lt 12 ]; then sleep 0.3; fi
+    remove_address
+}
+
+# look ADDRESS: sets `found` to ok; "not ready", an answer that says so; gone, nothing that takes a connection; or slow, no answer
+# within 2 s, or none that could be read. Asked without credentials: /readyz is open to anybody.
+look() {
+    local body status=0
+    body=$(curl -sk --max-time 2 --noproxy '*' "https://$1:$TAILKUBE_ENDPOINT_PORT/readyz") || status=$?
+    case $status:$body in
+    0:ok) found=ok ;;
+    0:*) found="not ready" ;;
+    # curl's code for a connection that is refused.
+    7:*) found=gone ;;
+    *) found=slow ;;
+    esac
+}
+
+ready() { look "$1" && [ "$found" = ok ]; }
+
+# Before this host has joined there is no API server to follow, and `kubeadm init` itself talks to the endpoint.
+look_here() { if [ -e /var/lib/tailkube/joined ]; then look 127.0.0.1; else found=ok; fi; }
+
+# another_answers: whether any other control plane is ready, and says so in time. 2 if the others are not known.
+another_answers() {
+    local address urls=()
+    [ -s "$servers" ] || return 2
+    while IFS= read -r address; do
+        if ip -o -4 address show to "$address/32" | grep -q .; then continue; fi
+        urls+=("https://$address:$TAILKUBE_ENDPOINT_PORT/readyz")
+    done <"$servers"
+    # Of several answers at the same time one "ok" is enough; -f leaves out all that is no success. With -Z curl draws a meter, -s or not.
+    [ "${#urls[@]}" -gt 0 ] && [[ $(curl -skfZ --max-time 2 --noproxy '*' "${urls[@]}" 2>/dev/null || true) = *ok* ]]
+}
+
+# better_elsewhere: whether the endpoint is better off without this host. Never where this host's API server may be the last
+# that answers, however slowly.
+better_elsewhere() {
+    local answer=0
+    [ "$found" != gone ] || return 0
+    another_answers || answer=$?
+    # An API server that calls itself not ready is believed where there may be others.
+    [ "$answer" = 0 ] || { [ "$answer" = 2 ] && [ "$found" = "not ready" ]; }
+}
+
+# renew_servers: beside the watch, for it may take long. The object is the API servers' own list of themselves.
+renew_servers() {
+    local list
+    list=$(timeout 10 kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw \
+        /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes 2>/dev/null) || return 0
+    list=$(grep -oE '"addresses":\["[0-9.]+"\]' <<<"$list" | grep -oE '[0-9]+(\.[0-9]+){3}') || return 0
+    mkdir -p "$(dirname "$servers")"
+    {
+        cat "$servers" 2>/dev/null || true
+        printf '%s\n' "$list"
+    } | sort -u >"$servers.new"
+    mv -f "$servers.new" "$servers"
+}
+
+# Looks that must succeed before the endpoint comes back.
+calm() {
+    local at recent=0 looks=$calm_least
+    for at in "${withdrawn[@]}"; do
+        if [ $((SECONDS - at)) -lt "$memory" ]; then recent=$((recent + 1)); fi
+    done
+    while [ "$recent" -gt 1 ] && [ "$looks" -lt "$calm_most" ]; do
+        looks=$((looks * 2)) recent=$((recent - 1))
+    done
+    echo $((looks < calm_most ? looks : calm_most))
+}
+
+# enter up|down WHY: the state is the new one only when all of it was done; else the next look tries again.
+enter() {
+    local said="$1: $2"
+    if "$1"; then
+        if [ "$state" = up ] && [ "$1" = down ]; then withdrawn+=("$SECONDS"); fi
+        state=$1
+    else
+        said="$said; but it could not be done, trying on"
+    fi
+    # Once, not with each look.
+    if [ "$said" != "$last" ]; then echo "endpoint $said"; fi
+    last=$said
+}
+
+# stop: the service's end. Two signals must not make two of it.
+stop() {
+    trap '' TERM INT
+    echo "endpoint down: stopped"
+    # One that is slow still answers.
+    if [ "$state" = up ] && { [ "$bad" = 0 ] || [ "$found" = slow ]; }; then leave; else down; fi
+    exit
+}
+
+# keep WHY: said once.
+keep() {
+    if [ "$1" != "$last" ]; then echo "endpoint kept: $1"; fi
+    last=$1
+}
+
+watch() {
+    good=0 bad=0
+    state=unknown withdrawn=() last='' found=gone renewed=-$renewal
+    trap stop TERM INT
+    while true; do
+        look_here
+        if [ "$found" = ok ]; then good=$((good + 1)) bad=0; else bad=$((bad + 1)) good=0; fi
+        if [ "$good" -gt 0 ] && [ -e /var/lib/tailkube/joined ] && [ $((SECONDS - renewed)) -ge "$renewal" ]; then
+            renewed=$SECONDS
+            renew_servers &
+        fi
+        case $state in
+        # After a boot the route is still advertised from before, whatever the API server does.
+        unknown)
+            if [ "$good" -gt 0 ]; then
+                enter up "the API server is ready"
+            elif [ "$found" = slow ] && ! better_elsewhere; then
+                enter up "the API server is slow, but no other is known to answer"
+            else
+                enter down "the API server is not ready yet"
+            fi
+            ;;
+        up)
+            if [ "$bad" -ge "$patience" ]; then
+                here=$found
+                if better_elsewhere; then
+                    enter down "the API server is $here"
+                else
+                    keep "the API server is $here, but no other is known to answer"
+                fi
+            fi
+            if [ "$state" = up ] && ! present; then
+                enter up "the address had gone from the loopback"
+            fi
+            ;;
+        down)
+            here=$found
+            if [ "$good" -ge "$(calm)" ]; then
+                enter up "the API server has been ready for $good looks"
+            elif [ "$good" -gt 0 ] && ! ready "$TAILKUBE_ENDPOINT"; then
+                # Better here than nowhere.
+                enter up "the API server is ready, and no other answers at the endpoint"
+            elif [ "$here" = slow ] && [ "$bad" -ge "$patience" ] && ! ready "$TAILKUBE_ENDPOINT" && ! another_answers; then
+                enter up "the API server is slow, but no other answers"
+            fi
+            ;;
+        esac
+        sleep "$interval"
+    done
+}
+
+case ${1:-} in
+watch | up | down) "$1" ;;
+*)
+    echo "usage: endpoint watch|up|down" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# requires: lib/waiting
+# Whether another device of the tailnet already has the networks of a cluster that is about to be made: two clusters that
+# advertise the same pod networks, or the same endpoint, take each other's traffic. On a control plane.
+#
+# Only the init node asks, and only before it inits. Until then no node of the stack advertises anything for the cluster, so every
+# such route belongs to something else. Later the nodes' own routes are there, also when a snapshot is restored: its workers
+# still advertise their pods.
+#   a route that is the pod CIDR, or lies in it    fails the stage
+#   the endpoint's own address                     fails the stage
+#   a wider route, an exit node's among them       is fine: the cluster's own routes are more specific, and win
+#   a route of a device that is known to be offline, or whose login has ended    is fine: most often it is a former machine of this
+#                                                  cluster, and the tailnet prefers a device that is online
+#
+# Given: TK_NODE_NETWORK, TK_ENDPOINT, TK_POD_CIDR, TK_RESTORE.
+
+# tailnet_status: this host's view of the tailnet, all devices included. No answer until tailscaled has one.
+tailnet_status() {
+    local status
+    status=$(timeout 10 tailscale status --json) || return
+    grep -qE '^ *"BackendState": "Running",?$' <<<"$status" || {
+        echo "tailscaled is not connected" >&2
+        return 1
+    }
+    printf '%s\n' "$status"
+}
+
+# overlapping_routes: of a status on stdin, one line in words for each route of another device that overlaps ours. `tailscale`
+# prints a member a line, and no text that others choose can hold a line break; of a device only its name in the tailnet, its
+# addresses and its routes are read.
+overlapping_routes() {
+    awk -v pods="$TK_POD_CIDR" -v endpoint="$TK_ENDPOINT" '
+        # The number of the network of that length that an IPv4 address is in.
+        function network(address, bits,    part) {
+            split(address, part, ".")
+            return int((((part[1] * 256 + part[2]) * 256 + part[3]) * 256 + part[4]) / 2 ^ (32 - bits))
+        }
+        function text(line) { sub(/^[^:]*: "/, "", line); sub(/",?$/, "", line); return line }
+        function report(    i, part, why) {
+            for (i = 1; i <= count; i++) {
+                split(routes[i], part, "/")
+                if (routes[i] == endpoint "/32") why = "the endpoint of this stack"
+                else if (part[2] + 0 >= length_of_pods && network(part[1], length_of_pods) == network_of_pods) why = "in network.podCidr " pods " of this stack"
+                else continue
+                printf "%s (%s) has %s, which is %s\n", name == "" ? "one without a name" : name, address, routes[i], why
+            }
+        }
+        BEGIN {
+            split(pods, given, "/")
+            length_of_pods = given[2] + 0
+            network_of_pods = network(given[1], length_of_pods)
+        }
+        /^  "Peer": \{$/ { inside = 1; next }
+        /^  \}/ { inside = 0 }
+        !inside { next }
+        /^    "[^"]*": \{$/ { name = address = list = seen = ""; count = away = ended = 0; next }
+        /^    \}/ { if (!ended && !(away && seen)) report(); next }
+        /^      "(TailscaleIPs|AllowedIPs)": \[$/ { list = $1; next }
+        /^      \]/ { list = ""; next }
+        list ~ /TailscaleIPs/ && address == "" { address = $1; gsub(/[",]/, "", address); next }
+        list ~ /AllowedIPs/ && /^ *"[0-9.]+\/[0-9]+",?$/ { count++; routes[count] = $1; gsub(/[",]/, "", routes[count]); next }
+        /^      "DNSName": "/ { name = text($0); sub(/\..*/, "", name); gsub(/[^A-Za-z0-9-]/, "", name) }
+        /^      "Online": false/ { away = 1 }
+        # Only of a device that is known to be offline; else it is the year 1.
+        /^      "LastSeen": "/ { seen = text($0) !~ /^0001-/ }
+        /^      "Expired": true/ { ended = 1 }'
+}
+
+# check_route_overlap: before the first thing of a new cluster is made or advertised.
+check_route_overlap() {
+    local found more=''
+    [ "$TK_NODE_NETWORK" = tailnet ] && [ -z "$TK_RESTORE" ] || return 0
+    ask 30 "which routes other devices of the tailnet have (tailscale status)" tailnet_status
+    found=$(overlapping_routes <<<"$ANSWER" | sort) || fail "cannot read which routes other devices of the tailnet have (tailscale status --json)"
+    [ -n "$found" ] || return 0
+    if [ "$(wc -l <<<"$found")" -gt 3 ]; then more="; and $(($(wc -l <<<"$found") - 3)) more"; fi
+    found=$(awk 'NR <= 3' <<<"$found" | paste -sd ';' | sed 's/;/; /g')
+    fail "another device of the tailnet has a route to this cluster's networks: $found$more. Nothing was founded or advertised. Each cluster in a tailnet needs an endpoint.address and a network.podCidr that no other device advertises: change tailkube:endpoint.address or tailkube:network.podCidr, or take the route from that device, and run again"
+}
