@@ -97,6 +97,15 @@ refuse_other_stack() {
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
 }
 
+# refuse_other_role: the preview compares roles with the last complete run. A run that failed may have given this host another role,
+# and what is in its folders then belongs to that role.
+refuse_other_role() {
+    local other=join role=worker
+    if [ "$TK_STAGE" = join ]; then other=control-plane role="control plane"; fi
+    ! owned "$SENTINEL" "$other" ||
+        fail "an earlier run made this host a $role, or began to. A node's role cannot change, so nothing was changed. Remove the node in one run, and add it with its new role in the next"
+}
+
 # A worker's, which holds nothing: only after an attempt of our own. The kubelet's package brings the folder, too, and what else is
 # in it is not ours. A control plane may be a member of etcd by then (control-plane.sh).
 reset_failed_attempt() {

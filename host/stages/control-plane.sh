@@ -320,6 +320,7 @@ apply() {
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap 'rm -f "$DISCOVERY"' EXIT
     refuse_other_stack
+    refuse_other_role
     refuse_other_authority
     if [ ! -e "$SENTINEL" ]; then
         become_control_plane

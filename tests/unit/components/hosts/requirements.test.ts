@@ -418,6 +418,7 @@ describe("whose a host is", () => {
     expect(asked([data, `${state}/etcd-ours`], "etcd_content")).to.equal("");
     expect(asked([data, `${state}/joined`], "etcd_content")).to.equal("");
     expect(asked([], "etcd_content")).to.equal("");
+    expect(asked(["/var/lib/etcd/lost+found/#1"], "etcd_content"), "a disk of its own").to.equal("");
   });
 
   it("counts a containerd that does not answer as one with containers", () => {
