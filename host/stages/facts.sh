@@ -36,8 +36,16 @@ etcd_content() {
 
 # kubernetes_containers: containers in Kubernetes' namespace of containerd that are not this cluster's. No answer is not none.
 kubernetes_containers() {
+    local end=$((SECONDS + 20))
     is_ours && return 0
-    foreign_containers 2>/dev/null || foreign_containers 2>/dev/null || printf 'ctr does not answer '
+    # A host that has just booted may still be starting containerd. The stage has a minute.
+    until foreign_containers 2>/dev/null; do
+        [ "$SECONDS" -lt "$end" ] || {
+            printf 'ctr does not answer '
+            return
+        }
+        sleep 2
+    done
 }
 
 # containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that this program installed.

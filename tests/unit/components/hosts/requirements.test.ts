@@ -422,11 +422,13 @@ describe("whose a host is", () => {
   });
 
   it("counts a containerd that does not answer as one with containers", () => {
-    const ctr = (body: string) =>
-      `systemctl() { echo active; }; ctr() { :; }; timeout() { ${body}; }\nkubernetes_containers`;
+    const ctr = (body: string, state = "active") =>
+      `systemctl() { echo ${state}; }; ctr() { :; }; sleep() { SECONDS=$((SECONDS + $1)); }; timeout() { ${body}; }\nkubernetes_containers`;
     expect(asked([], ctr("echo abc; echo def"))).to.equal("abc def");
     expect(asked([], ctr("true"))).to.equal("");
     expect(asked([], ctr("false"))).to.equal("ctr does not answer");
+    expect(asked([], ctr("echo abc", "activating"))).to.equal("ctr does not answer");
+    expect(asked([], ctr("echo abc", "inactive"))).to.equal("");
     expect(asked([`${state}/checked`], ctr("echo abc"))).to.equal("");
   });
 });
