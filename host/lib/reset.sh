@@ -87,9 +87,9 @@ put_back() {
 }
 
 # reset_etcd: only what has been recorded as ours, or is of a control plane that has joined: kubeadm starts with an empty folder.
-# On a worker, and on a host that was refused, it is somebody's.
+# On a worker, whatever its role in the config is by now, and on a host that was refused, it is somebody's.
 reset_etcd() {
-    if [ -e "$ETCD_OURS" ] || { [ -e "$SENTINEL" ] && [ "${TK_ROLE:-control-plane}" = control-plane ]; }; then
+    if [ -e "$ETCD_OURS" ] || { [ -e "$SENTINEL" ] && [ "${TK_ROLE:-control-plane}" = control-plane ] && ! owned "$SENTINEL" join; }; then
         if [ -d "$ETCD_DATA" ]; then
             unmount_below "$ETCD_DATA"
             # A disk of its own has a folder for what its checker finds, which was there before (check_etcd_data).

@@ -463,6 +463,16 @@ systemctl() {
       if unit_runs u.service; then echo yes; else echo no; fi`;
     expect(bashOk(withLibrary(hostRoot(), text("echo active")))).to.equal("yes\n");
     expect(bashOk(withLibrary(hostRoot(), text("echo failed")))).to.equal("no\n");
+    expect(bashOk(withLibrary(hostRoot(), text("echo activating")))).to.equal("no\n");
+    // Its containers are there, and it will list them in a moment.
+    const containerd = (state: string) =>
+      bash(withLibrary(hostRoot(), text(`echo ${state}`).replace("u.service", "containerd.service")));
+    expect(containerd("inactive").stdout).to.equal("no\n");
+    for (const state of ["activating"]) {
+      const { stdout, stderr } = containerd(state);
+      expect(stdout, state).to.equal("");
+      expect(stderr).to.include("whether containerd.service runs").and.to.include(`it is ${state}`);
+    }
     const second = '[ -e "$TK_RUN/asked" ] || { : >"$TK_RUN/asked"; return 1; }; echo active';
     expect(bashOk(withLibrary(hostRoot(), text(second)))).to.equal("yes\n");
     for (const silence of ["return 1", "echo"]) {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
 import { scriptText } from "../../../components/hosts/script-text";
@@ -1596,6 +1596,19 @@ describe("stages control-plane and join", () => {
         ...asked,
         name === "join" ? "note_membership mark1 tailkube.dev/token=abcdef" : "install_endpoint",
       ]);
+    });
+
+    it(`${name}: a host to which a failed run gave the other role is left alone`, () => {
+      const root = temporaryFolder();
+      const other = name === "join" ? "control-plane" : "join";
+      const state = `${root}/var/lib/tailkube`;
+      mkdirSync(state, { recursive: true });
+      writeFileSync(`${state}/owned.${other}`, `${state}/joined\n`);
+      const { status, stderr } = bash(stage(root, name, more, fakes({ answers })));
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/an earlier run made this host a (worker|control plane), or began to\. .*its new role/);
+      expect(logOf(root).filter((line) => /kubeadm|mark_joined/.test(line))).to.deep.equal([]);
+      expect(existsSync(`${state}/owned.${name}`)).to.equal(false);
     });
 
     // A control plane that kubeadm has finished goes on: scripts.control-plane.test.ts.
