@@ -11,7 +11,7 @@ export interface HostCleanupArgs {
   host: SshHostConfig;
   config: ClusterConfig;
   address: pulumi.Input<string>;
-  /** "ADDRESS:PORT" of the hosts that `otherHosts` names. */
+  /** "ADDRESS:PORT" of the hosts from `otherHosts`. */
   others: readonly pulumi.Input<string>[];
   /** Public host key: its type and its base64 text. */
   hostKey: pulumi.Input<string>;
@@ -20,8 +20,8 @@ export interface HostCleanupArgs {
 }
 
 /**
- * Other bare hosts. If one of them answers, a silent host is down; if none does, the operator's machine may be offline. The first three
- * nodes are enough, and further nodes change nothing here.
+ * Other bare hosts. If one of them answers, a silent host is down; if none does, the operator's machine may be offline. Only the first
+ * three nodes, so that further nodes do not change this resource.
  */
 export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): NodeConfig[] {
   return [...controlPlanes(nodes), ...workers(nodes)]
@@ -29,14 +29,14 @@ export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nod
     .filter((other) => other !== node && other.host.kind === "ssh");
 }
 
-/** Bound on the clean-up of a host, in seconds. */
+/** Time limit of a cleanup, in seconds. */
 const undoSeconds = 300;
 
 /**
- * What takes everything of ours off a host when its node is removed, replaced by another machine, or the stack destroyed.
- * It exists before the first stage runs, and does nothing until it is deleted. A remote.Command cannot do this: it fails
- * on a host that is gone, and with it every destroy. This one runs on the operator's machine and goes to the host by
- * OpenSSH; a host that does not answer while others do, or is another machine by now, is reported and skipped.
+ * Cleans a host when its node is removed, its machine replaced, or the stack destroyed. It exists before the first stage runs, and does
+ * nothing until it is deleted. A remote.Command cannot do this: it would fail on a dead host, and block every destroy. This command
+ * runs on the operator's machine and uses OpenSSH. It reports and skips a host that does not answer while others do, or that is
+ * now a different machine.
  */
 export class HostCleanup extends local.Command {
   constructor(name: string, args: HostCleanupArgs, opts?: pulumi.CustomResourceOptions) {
@@ -77,7 +77,7 @@ export class HostCleanup extends local.Command {
       },
       {
         ...opts,
-        // The old machine leaves before the new one comes under its name.
+        // The old machine is cleaned before the new one joins under its name.
         deleteBeforeReplace: true,
       },
     );

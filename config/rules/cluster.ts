@@ -14,9 +14,7 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
   if (controlPlanes(nodes).length === 0) {
     problems.push({
       path: "nodes",
-      wrong: nodes.length === 0 ? "the list is empty" : "none is a control plane",
-      allowed: "at least one node with role control-plane",
-      fix: "Give one, or better three, that role.",
+      wrong: "at least one node must have role control-plane (three are recommended)",
       about: nodes.map((_, i) => `nodes[${i}].role`),
     });
   }
@@ -27,12 +25,12 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
       problems.push({
         path: `nodes[${i}].name`,
         got: name,
-        allowed: `a name of its own; nodes[${named}] has this one`,
-        fix: "Rename one.",
+        wrong: `is already the name of nodes[${named}]`,
+        fix: "Rename one of the two.",
         about: [`nodes[${named}].name`],
       });
     }
-    // EC2 gives each machine an address of its own.
+    // EC2 gives each machine its own address.
     if (host.kind !== "ssh") return;
     const address = host.address.toLowerCase();
     const reached = nodes.findIndex(
@@ -43,8 +41,8 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
       problems.push({
         path: `nodes[${i}].host.address`,
         got: host.address,
-        allowed: `an address and port of its own; nodes[${reached}] has these`,
-        fix: "Correct one.",
+        wrong: `is already the address of nodes[${reached}], with the same port`,
+        fix: "Correct one of the two.",
         about: [
           ...[`nodes[${i}].host.port`, `nodes[${reached}].host.address`, `nodes[${reached}].host.port`],
           ...(hasOwnPort(i) === hasOwnPort(reached) ? [] : ["ssh.port"]),
@@ -55,12 +53,12 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
   return problems;
 }
 
-/** Ranges that the kernel or the protocol keeps for other ends. */
+/** Ranges that the kernel or the protocol reserves. */
 const special = new Map([
-  ["0.0.0.0/8", "this network"],
+  ["0.0.0.0/8", "reserved"],
   ["127.0.0.0/8", "loopback"],
   ["169.254.0.0/16", "link-local"],
-  ["172.17.0.0/16", "Docker's bridge wherever Docker is installed"],
+  ["172.17.0.0/16", "Docker's default bridge"],
   ["224.0.0.0/3", "multicast or reserved"],
 ]);
 
@@ -73,23 +71,23 @@ export function networkProblems({ config, values }: Given): Problem[] {
   const problems: Problem[] = [];
   ours.forEach((one, i) => {
     for (const [range, name] of special) {
-      if (overlap(one.network, range)) problems.push(clash(one, `range ${range}`, `it is ${name}`));
+      if (overlap(one.network, range)) problems.push(clash(one, range, name));
     }
     // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
     const isTheirs = isLan && one.key === "endpoint.address";
     const about = one.key === "endpoint.address" ? ["nodeNetwork"] : [];
     if (overlap(one.network, tailnetRange) && !isTheirs) {
-      problems.push(clash(one, tailnetText, "Tailscale drops what others send from there", about));
+      problems.push(clash(one, tailnetText, "Tailscale drops packets from there on other interfaces", about));
     }
     for (const other of ours.slice(i + 1).filter(({ network }) => overlap(one.network, network))) {
-      problems.push(clash(one, textOf(other), "each needs addresses of its own", [other.key]));
+      problems.push(clash(one, textOf(other), "each needs its own addresses", [other.key]));
     }
     for (const host of hosts.filter(({ network }) => overlap(one.network, network) && !isTheirs)) {
-      problems.push(clash(one, textOf(host), "the host could not be reached any more", [host.key, ...about]));
+      problems.push(clash(one, textOf(host), "the host would become unreachable", [host.key, ...about]));
     }
   });
   for (const host of hosts.filter(({ network }) => overlap(tailnetRange, network) && !isLan)) {
-    const why = "a host leaves the tailnet on destroy, and SSH with it";
+    const why = "a destroy takes the host out of the tailnet, and so cuts its own SSH connection";
     problems.push(clash(host, tailnetText, why, ["nodeNetwork"]));
   }
   const subnets = subnetCount(podCidr, 24);
@@ -97,8 +95,8 @@ export function networkProblems({ config, values }: Given): Problem[] {
     problems.push({
       path: "network.podCidr",
       got: podCidr,
-      allowed: `a network with a /24 for each of the ${nodes.length} nodes; this one has ${subnets}`,
-      fix: "Choose a larger one.",
+      wrong: `is too small: each of the ${nodes.length} nodes needs a /24, and it has ${subnets}`,
+      fix: "Choose a larger network.",
       about: ["nodes"],
     });
   }
@@ -107,7 +105,7 @@ export function networkProblems({ config, values }: Given): Problem[] {
 
 const tailnetText = `the tailnet's range ${tailnetRange}`;
 
-/** A network that a config key says. */
+/** A network, and the config key that sets it. */
 interface KeyedNetwork {
   key: string;
   network: string;
@@ -146,8 +144,8 @@ export function clash(one: KeyedNetwork, other: string, why: string, about: read
   return {
     path: one.key,
     got: shortText(one.network),
-    allowed: `what does not overlap ${other} (${why})`,
-    fix: "Choose another.",
+    wrong: `overlaps ${other} (${why})`,
+    fix: `Choose another ${isIPv4(shortText(one.network)) ? "address" : "network"}.`,
     about: [...about, ...(one.about ?? [])],
   };
 }
@@ -159,7 +157,7 @@ function shortText(network: string): string {
   return network.replace(/\/32$/, "");
 }
 
-/** Versions that exclude one another. */
+/** Versions that do not work together. */
 export function versionProblems({ config }: Given): Problem[] {
   const { bundle, kubernetesVersion, containerdVersion, tailscaleVersion } = config;
   if (bundle !== undefined) {
@@ -170,7 +168,7 @@ export function versionProblems({ config }: Given): Problem[] {
       .filter(({ got }) => got !== undefined)
       .map((one) => ({
         ...one,
-        allowed: "nothing beside bundle, whose own version counts",
+        wrong: "cannot be set together with bundle, which brings its own version",
         fix: "Remove one of the two.",
       }));
   }
@@ -181,8 +179,9 @@ export function versionProblems({ config }: Given): Problem[] {
         {
           path: "kubernetes.containerdVersion",
           got: containerdVersion,
-          allowed: `${least} or newer, for Kubernetes ${kubernetesVersion}`,
-          fix: "Set a newer one, or remove the key.",
+          wrong: `is too old for Kubernetes ${kubernetesVersion}`,
+          allowed: `${least} or newer`,
+          fix: "Set a newer version, or remove the key.",
           about: ["kubernetes.version"],
         },
       ];
@@ -194,12 +193,12 @@ export function warnings(config: ClusterConfig): string[] {
   const count = controlPlanes(config.nodes).length;
   if (count % 2 === 0) {
     found.push(
-      `nodes: ${count} control planes survive no more failures than ${count - 1} would: etcd needs a majority. Use an odd number.`,
+      `nodes: ${count} control planes tolerate only as many failures as ${count - 1}, because etcd needs a majority. Use an odd number.`,
     );
   }
   if (minorOf(config.kubernetesVersion) > newestKubernetesMinor) {
     found.push(
-      `kubernetes.version: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest that this was tried with.`,
+      `kubernetes.version: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest minor version that this program was tested with.`,
     );
   }
   return found;

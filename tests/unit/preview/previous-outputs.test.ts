@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { type LastOutputs, lastOutputs } from "../../../preview/previous-outputs";
+import { type PreviousOutputs, previousOutputs } from "../../../preview/previous-outputs";
 
 interface Read {
   type: string;
@@ -13,7 +13,7 @@ interface Read {
 async function read(
   state: Record<string, unknown>,
   { preview = false, organization }: { preview?: boolean; organization?: string } = {},
-): Promise<{ last: LastOutputs; reads: Read[] }> {
+): Promise<{ last: PreviousOutputs; reads: Read[] }> {
   const reads: Read[] = [];
   await pulumi.runtime.setMocks(
     {
@@ -30,12 +30,12 @@ async function read(
     preview,
     organization,
   );
-  return { last: lastOutputs(), reads };
+  return { last: previousOutputs(), reads };
 }
 
 const valueOf = (output: pulumi.Output<unknown>) => new Promise((resolve) => void output.apply(resolve));
 
-describe("lastOutputs", () => {
+describe("previousOutputs", () => {
   const nodes = [{ name: "cp1", address: "100.64.0.1" }];
   const outputs = { nodes, kubeconfig: "apiVersion: v1", version: "1.36.3" };
 

@@ -1,8 +1,8 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { lastOutputs } from "../../../../preview/previous-outputs";
+import { previousOutputs } from "../../../../preview/previous-outputs";
 
-const last = lastOutputs();
+const last = previousOutputs();
 export const run = process.env.RUN;
 export const password = pulumi.secret(`swordfish-${run}`);
 export const before = last.get("run");

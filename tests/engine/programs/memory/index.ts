@@ -1,15 +1,15 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { ClusterMemory } from "../../../../components/cluster/last-run";
-import { lastOutputs } from "../../../../preview/previous-outputs";
+import { previousOutputs } from "../../../../preview/previous-outputs";
 
 const { RUN: run, WORK: work, FORMER: former } = process.env;
 
 class Cluster extends pulumi.ComponentResource {
-  constructor(name: string, instead?: typeof lastOutputs) {
+  constructor(name: string, instead?: typeof previousOutputs) {
     super("test:cluster:Cluster", name);
     // Of the time when stacks had no memory but their outputs.
-    const last = former ? lastOutputs() : new ClusterMemory(name, instead, { parent: this });
+    const last = former ? previousOutputs() : new ClusterMemory(name, instead, { parent: this });
     pulumi
       .all([last.get("run"), last.get("hosts"), pulumi.isSecret(last.get("hosts"))])
       .apply((seen) => pulumi.log.info(`${name} remembers ${JSON.stringify(seen)}`, this));
@@ -27,5 +27,5 @@ class Cluster extends pulumi.ComponentResource {
   }
 }
 
-new Cluster("home", lastOutputs);
+new Cluster("home", previousOutputs);
 if (!former) new Cluster("away");

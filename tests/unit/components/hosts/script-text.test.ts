@@ -51,7 +51,7 @@ describe("renderStdin", () => {
   it("refuses a name that is no name of a script's variable", () => {
     for (const name of ["PATH", "tk_x", "TK_", "TK_a", "TK_A B", "TK_A;id", "TK_A=1\nTK_B", ""]) {
       expect(() => renderStdin({ node: "n", stage: "facts", variables: { [name]: "" } }), name).to.throw(
-        /^facts: .* is no name for a script's variable$/,
+        /^facts: .* is not a valid name of a script's variable$/,
       );
     }
   });
