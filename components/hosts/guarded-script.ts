@@ -80,6 +80,7 @@ export class GuardedScript extends local.Command {
         node: host.name,
         stage,
         variables: { ...variables, TK_HOST_GUARD: scriptText("installed/guard.sh") },
+        timeoutSeconds,
       }),
     );
     // The whole connection is secret, but only its private key must be.

@@ -25,8 +25,8 @@ export interface HostArgs {
   privateKey: pulumi.Output<string>;
   inputs: HostInputs;
   /** "ADDRESS:PORT" of other bare hosts. */
-  others?: readonly pulumi.Input<string>[];
-  /** Resolves when an existing host may be changed. */
+  others?: pulumi.Input<readonly string[]>;
+  /** Waited for before anything is changed on a host that was there before. */
   certain: pulumi.Output<pulumi.Resource>;
 }
 

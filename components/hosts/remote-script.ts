@@ -58,6 +58,7 @@ export class RemoteScript extends remote.Command {
         node: args.host.name,
         stage: args.stage,
         variables: { ...variables },
+        timeoutSeconds: args.timeoutSeconds,
       }),
     );
     super(

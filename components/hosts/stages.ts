@@ -63,14 +63,23 @@ export interface StageScript {
   stage: Stage;
   /** TK_… variables of the stage. Values may contain secrets, because the text goes only through stdin. */
   variables: Readonly<Record<string, string>>;
+  /** Bound on the script, in seconds. */
+  timeoutSeconds: number;
 }
 
 /**
- * The text for `bash -s -- apply|remove`. Only its last line does anything, so that a truncated text does nothing. Throws on a variable
- * name that is not TK_[A-Z0-9_]+.
+ * How long a stage waits for another one on its host. It must end, and say who works there, long before the script is ended at its bound
+ * without a word.
  */
-export function renderStdin({ node, stage, variables }: StageScript): string {
-  const all = { TK_NODE: node, TK_STAGE: stage, TK_LOCK: stageLock(stage), ...variables };
+const lockSeconds = (timeoutSeconds: number) => Math.min(600, Math.floor(timeoutSeconds / 2));
+
+/**
+ * The text for `bash -s -- apply|remove`. Only definitions come before its last line, so that a text that arrives cut short
+ * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+.
+ */
+export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScript): string {
+  const lock = { TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${lockSeconds(timeoutSeconds)}` };
+  const all = { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables };
   const assignments = Object.entries(all).map(([name, value]) => {
     if (!/^TK_[A-Z0-9_]+$/.test(name)) {
       throw new Error(`${stage}: ${JSON.stringify(name)} is not a valid name of a script's variable`);

@@ -2,7 +2,7 @@
 # What every stage shares. HostScript sends, on stdin: the variables, this file, the files of the stage, and one last
 # line that calls main. Nothing runs before that line, so a connection that breaks while sending changes nothing.
 #
-# Given by HostScript: TK_NODE (node name), TK_STAGE (stage name). State of ours on a host:
+# Given by HostScript: TK_NODE (node name), TK_STAGE (stage name), TK_LOCK, TK_LOCK_SECONDS (lock_host's). State of ours on a host:
 #   /etc/tailkube          settings that units of ours read
 #   /usr/local/lib/tailkube  scripts that units of ours run
 #   /var/lib/tailkube      what we changed (owned files, back-ups), so that `remove` can undo exactly that; sentinels
@@ -74,8 +74,10 @@ lock_host() {
     mkdir -p "$TK_RUN"
     chmod 0700 "$TK_RUN"
     [ "$lock" = host ] || return 0
-    exec 9>"$TK_RUN/lock"
-    flock -w "${TK_LOCK_SECONDS:-600}" 9 || fail "another tailkube script still runs on this host after ${TK_LOCK_SECONDS:-600} s"
+    exec 9>>"$TK_RUN/lock"
+    flock -w "${TK_LOCK_SECONDS:-600}" 9 ||
+        fail "$(grep . "$TK_RUN/lock" || echo 'another tailkube script') still runs on this host after ${TK_LOCK_SECONDS:-600} s ('fuser -v $TK_RUN/lock' names its processes). Wait for its end, or end it, and run again"
+    printf 'stage %s of node %s, process %s, begun at %s,\n' "$TK_STAGE" "$TK_NODE" "$$" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$TK_RUN/lock"
 }
 
 # poll SECONDS COMMAND...: tries each second until the command succeeds; 1 when the time is over.
@@ -107,7 +109,7 @@ ask() {
         [ "$SECONDS" -lt "$end" ] || {
             ANSWER=$(log_tail "$errors" 3)
             rm -f "$errors"
-            fail "no answer after $limit s to the question $question${ANSWER:+ (last error: $ANSWER)}"
+            fail "no answer after $limit s to the question $question (last error: $ANSWER)"
         }
         sleep 1
     done
@@ -123,7 +125,7 @@ retry() {
         [ "$SECONDS" -lt "$end" ] || {
             said=$(log_tail "$errors" 3)
             rm -f "$errors"
-            fail "$failure (tried for $limit s)${said:+: $said}"
+            fail "$failure (tried for $limit s): $said"
         }
         sleep 1
     done
@@ -591,7 +593,7 @@ apt_refresh() {
         status=0
         apt_update || status=$?
     fi
-    [ "$status" = 0 ] || fail "apt-get update: $(log_tail "$TK_RUN/apt.log" 3)"
+    [ "$status" = 0 ] || fail "apt-get update failed: $(log_tail "$TK_RUN/apt.log" 3)"
 }
 
 # gpg's own folder would be made in root's home.
@@ -675,9 +677,12 @@ apt_repository() {
     if install_text "$list" 0644 "$line"; then apt_refresh; fi
 }
 
-# log_tail FILE: the last lines of a tool's log in one line, for fail.
+# log_tail FILE [LINES]: the last lines of a tool's log in one line, for fail.
 log_tail() {
-    tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' '
+    local text
+    text=$(tail -n "${2:-8}" "$1" 2>/dev/null | tr -s '\n\t ' ' ')
+    text=${text% }
+    printf '%s' "${text:-it printed nothing}"
 }
 
 # unexpected COMMAND: a command that no line of its own looks at has failed; bash would end the stage without saying where.

@@ -24,10 +24,12 @@ departed() {
     for entry in $ANSWER; do
         name=${entry%%=*}
         if is_declared "$name" || [[ $found == *" $name "* || ! $entry =~ ^[a-z0-9]([a-z0-9.-]*[a-z0-9])?=[0-9.]+$ ]]; then continue; fi
-        # A join that was killed before it marked the Node. At another address it is a node that the user made.
+        # A join that was killed before it marked the Node. At another address it may be a node that the user made; or one that
+        # is to leave, and does not want to: it can remove its mark and report any address. Neither is taken for the other.
         if node_exists "$name"; then
             node_address "$name"
-            [ "$ANSWER" = "${entry#*=}" ] || continue
+            [ "${ANSWER:-${entry#*=}}" = "${entry#*=}" ] ||
+                fail "the Node $name is no longer declared, and is recorded with the address ${entry#*=}, but reports $ANSWER and has no mark of this program, so it is not known whose it is and nothing was removed. To remove it: 'kubectl delete node $name'. To keep it as your own: kubectl -n kube-system patch configmap tailkube-nodes --type merge -p '{\"data\":{\"$name\":null}}'. Then run again"
         fi
         found+="$name "
     done
@@ -84,8 +86,7 @@ drain_error() { grep -q 'drain did not complete\|cannot delete' "$1" || log_tail
 # take_out NAME: all questions come before the first change; each step is looked for again by the next run if this one is killed.
 take_out() {
     local node=$1 address member=
-    node_address "$node"
-    [ -n "$ANSWER" ] || recorded_address "$node"
+    member_address "$node"
     address=$ANSWER
     # Asked of etcd, not of the Node's labels, which may be gone already.
     if in_etcd "$node" "$address"; then

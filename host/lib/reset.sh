@@ -9,6 +9,9 @@ ETCD_DATA=/var/lib/etcd
 # The mode that its folder had before it was narrowed.
 ETCD_MODE=$TK_STATE/etcd-mode
 
+# Files of packages and of others whose modes tighten_modes has narrowed to 600: "MODE PATH" lines, as they were before.
+NARROWED=$TK_STATE/modes
+
 # There from before the first byte of ours in ETCD_DATA: only then is what is in it the cluster's.
 ETCD_OURS=$TK_STATE/etcd-ours
 
@@ -118,6 +121,16 @@ reset_etcd() {
     fi
 }
 
+# restore_modes: of the files that are still as tighten_modes has left them.
+restore_modes() {
+    local mode path
+    [ -e "$NARROWED" ] || return 0
+    while read -r mode path; do
+        [ ! -f "$path" ] || [ "$(stat -c %a "$path")" != 600 ] || chmod "$mode" "$path" || fail "cannot give $path its mode $mode back: is the disk read-only?"
+    done <"$NARROWED"
+    rm -f "$NARROWED"
+}
+
 # reset_node: away with everything that kubeadm, the kubelet and Cilium left, from a half-made node as from a whole one.
 reset_node() {
     local folder
@@ -140,5 +153,6 @@ reset_node() {
     reset_cni
     for folder in "${NODE_FOLDERS[@]}"; do clear_folder "$folder"; done
     reset_etcd
+    restore_modes
     rm -f "$SENTINEL"
 }

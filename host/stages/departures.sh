@@ -8,8 +8,7 @@ apply() {
     departed
     for node in $ANSWER; do
         if is_ready "$node"; then continue; fi
-        node_address "$node"
-        [ -n "$ANSWER" ] || recorded_address "$node"
+        member_address "$node"
         if in_etcd "$node" "$ANSWER" || is_control_plane "$node" || ! node_exists "$node"; then take_out "$node"; fi
     done
     result

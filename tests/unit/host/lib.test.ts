@@ -162,9 +162,20 @@ describe("main", () => {
     const held = `mkdir -p "$TK_RUN"; exec 8>"$TK_RUN/lock"; flock 8; TK_LOCK_SECONDS=1`;
     const { status, stdout, stderr } = bash(withLibrary(root, `${verbs}\n${held}\nmain apply`));
     expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
-    expect(stderr).to.equal("tailkube: node1: test: another tailkube script still runs on this host after 1 s\n");
+    expect(stderr).to.match(
+      /^tailkube: node1: test: another tailkube script still runs on this host after 1 s \('fuser -v \S+\/lock' names its processes\)\. .*\n$/,
+    );
     const freed = `mkdir -p "$TK_RUN"; (exec 8>"$TK_RUN/lock"; flock 8; sleep 0.5) & sleep 0.1`;
     expect(bashOk(withLibrary(root, `${verbs}\n${freed}\nmain apply`))).to.equal("applied\n");
+  });
+
+  it("says which stage it has waited for", () => {
+    const root = temporaryFolder();
+    bashOk(withLibrary(root, `${verbs}\nmain apply`, "runtime"));
+    const other = `exec 8>>"$TK_RUN/lock"; flock 8; TK_LOCK_SECONDS=1`;
+    expect(bash(withLibrary(root, `${verbs}\n${other}\nmain apply`)).stderr).to.match(
+      /: stage runtime of node node1, process \d+, begun at \S+Z, still runs on this host after 1 s/,
+    );
   });
 });
 
@@ -496,7 +507,7 @@ describe("ask", () => {
     expect(done.status).to.equal(1);
     expect(done.stdout).to.equal("");
     expect(done.stderr).to.equal(
-      "tailkube: node1: test: no answer after 1 s to the question which nodes there are (last error: etcdserver: request timed out )\n",
+      "tailkube: node1: test: no answer after 1 s to the question which nodes there are (last error: etcdserver: request timed out)\n",
     );
   });
 });

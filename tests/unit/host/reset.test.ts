@@ -43,6 +43,7 @@ function host(root: string, text: string, role = "control-plane"): string {
         KEPT: `${root}/var/lib/kubelet.tailkube`,
         SENTINEL: `${root}/var/lib/tailkube/joined`,
         ETCD_MODE: `${root}/var/lib/tailkube/etcd-mode`,
+        NARROWED: `${root}/var/lib/tailkube/modes`,
         ETCD_OURS: `${root}/var/lib/tailkube/etcd-ours`,
       }),
       'mkdir -p "$TK_RUN" "$ROOT/var/log"',
