@@ -5,7 +5,8 @@ import { setProjectFolder } from "./model/project";
 
 // Pulumi.yaml's `main` is in program/.
 setProjectFolder("..");
-const cluster = new Cluster("cluster", loadStackConfig(), lastOutputs);
+const name = "cluster";
+const cluster = new Cluster(name, loadStackConfig(name), lastOutputs);
 
 /** Administrator's kubeconfig by the endpoint, for machines that are in the tailnet. */
 export const kubeconfig = cluster.kubeconfig;

@@ -74,7 +74,7 @@ export class Cluster extends pulumi.ComponentResource {
     const { config, secrets, prefix, known } = declared;
     const stepsBefore = stepsSoFar();
     // No host is talked to, none is made or cleaned, for what is refused.
-    const mayBegin = checkChange(known, last, this);
+    const mayBegin = checkChange(known, last, this, name);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
       mayBegin.apply(() => checkMachines(known, last, hostKeys));
     const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });

@@ -18,11 +18,14 @@ import { changeWarnings, upgradeProblems } from "../../preview/version-changes";
 /**
  * Holds the config against what the last run has left, before any host is talked to: fails on what cannot become of the
  * cluster, and tells in a preview what will. Resolves to the resource to wait for.
+ *
+ * @param name the cluster's own, among several of a program.
  */
 export function checkChange(
   known: pulumi.Output<ClusterConfig>,
   last: LastOutputs,
   parent: pulumi.Resource,
+  name: string,
 ): pulumi.Output<pulumi.Resource> {
   return pulumi.all([known, previous(last)]).apply(([config, { before, nodes }]) => {
     const problems = [
@@ -31,14 +34,14 @@ export function checkChange(
       ...nodeNetworkProblems(nodes, config.nodeNetwork),
     ];
     if (problems.length > 0) {
-      writePlanFile(refusalMarkdown(problems));
+      writePlanFile(name, refusalMarkdown(problems));
       throw reported(new ConfigError(problems).message);
     }
     for (const warning of warningsOf(config, before)) void pulumi.log.warn(warning, parent);
     if (pulumi.runtime.isDryRun()) {
       const plan = planOf(config, before);
       void pulumi.log.info(planText(plan), parent);
-      writePlanFile(planMarkdown(plan, config));
+      writePlanFile(name, planMarkdown(plan, config));
     }
     return last.reference;
   });
