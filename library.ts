@@ -12,6 +12,4 @@ export class Cluster extends ClusterComponent {
 }
 
 export type * from "./config/args";
-export type { NodeOutput, VersionsOutput } from "./components/cluster/cluster";
-export type { CertificateOutput } from "./components/cluster/nodes";
-export type { AuthorityOutput } from "./components/kubernetes/authority-values";
+export type * from "./model/outputs";

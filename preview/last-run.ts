@@ -8,46 +8,35 @@ import { byTodaysKeys } from "../model/renamed-keys";
 import { ciliumValues } from "../components/network/cilium/values";
 import type { SeenHost } from "../components/kubernetes/compatibility";
 import { declaredMachine, fingerprint } from "../model/machine";
+import type { Applied, AppliedNode } from "../model/outputs";
 import type { HostFacts } from "../components/hosts/facts";
 import { type RunningCluster, runningCluster } from "./version-changes";
 
 const text = z.string().optional().catch(undefined);
 
-const member = z.object({
+const member: z.ZodType<AppliedNode> = z.object({
   name: z.string(),
   role: text,
-  /** Where the host was reached, `192.0.2.11:22`. */
   reached: text,
-  /** The text that the config had for the machine. */
   identity: text,
-  /** Whether its host key stood in the config. */
   isPinned: z.boolean().optional().catch(undefined),
-  /** Name of the machine, see machine.ts. */
   machine: text,
-  /** Fingerprint of labels and taints. */
   labels: text,
   os: text,
   cgroup: z.number().optional().catch(undefined),
   containerd: text,
 });
 
-const applied = z.object({
-  /** What a running cluster cannot change, by config key. */
+const applied: z.ZodType<Applied> = z.object({
   settings: z.record(z.string(), z.string()).optional().catch(undefined),
-  /** What nodes are upgraded for, by config key. */
   software: z.record(z.string(), z.string()).optional().catch(undefined),
-  /** Fingerprint of Cilium's release. */
   release: text,
   nodes: z.array(member).catch([]),
 });
 
-export type Member = z.output<typeof member>;
-/** Plain data of a few hundred bytes a node; nothing in it is secret. */
-export type Applied = z.output<typeof applied>;
-
 /** The running cluster as far as the last complete run tells. */
 export interface LastRun extends RunningCluster, Omit<Applied, "nodes"> {
-  members: readonly Member[];
+  members: readonly AppliedNode[];
 }
 
 /** What a running cluster cannot change, by config key, as text. */

@@ -1,9 +1,10 @@
 /** Which nodes come, go and stay, by the config and the last run. */
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { refused } from "../model/problem";
-import { fixedSettings, type LastRun, type Member, nodeSoftware } from "./last-run";
+import { fixedSettings, type LastRun, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
+import type { AppliedNode } from "../model/outputs";
 
 /**
  * What becomes of a node's machine. `unsure`: whether the same one answers is known when it has been asked; if not, the node
@@ -41,7 +42,7 @@ export function withHostKeys(config: ClusterConfig, found: readonly (string | un
 }
 
 /** Members that are no longer declared. */
-export function removedNodes(nodes: readonly NodeConfig[], last: LastRun | undefined): Member[] {
+export function removedNodes(nodes: readonly NodeConfig[], last: LastRun | undefined): AppliedNode[] {
   return (last?.members ?? []).filter(({ name }) => !nodes.some((node) => node.name === name));
 }
 

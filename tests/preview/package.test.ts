@@ -1,6 +1,6 @@
 /** The package as npm makes it, in a project of a user's that has nothing but what its manifest asks for. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { utils } from "ssh2";
@@ -10,7 +10,7 @@ import { authKey, privateKey } from "../unit/config/fixtures";
 const root = join(__dirname, "../..");
 
 interface Manifest {
-  dependencies: Record<string, string>;
+  dependencies?: Record<string, string>;
   peerDependencies: Record<string, string>;
   peerDependenciesMeta: Record<string, { optional: boolean }>;
 }
@@ -29,13 +29,9 @@ describe("the package", function () {
     mkdirSync(installed, { recursive: true });
     execFileSync("tar", ["-xzf", join(project, file.trim()), "--strip-components=1", "-C", installed]);
     manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as Manifest;
-    const optional = Object.keys(manifest.peerDependenciesMeta);
-    const peers = Object.keys(manifest.peerDependencies).filter((name) => !optional.includes(name));
-    for (const name of [...Object.keys(manifest.dependencies), ...peers]) {
-      const link = join(project, "node_modules", name);
-      mkdirSync(dirname(link), { recursive: true });
-      symlinkSync(join(root, "node_modules", name), link);
-    }
+    const link = join(project, "node_modules/@pulumi/pulumi");
+    mkdirSync(dirname(link));
+    symlinkSync(join(root, "node_modules/@pulumi/pulumi"), link);
   });
   after(removeTemporaryFolders);
 
@@ -98,13 +94,37 @@ describe("the package", function () {
       .and.to.contain("npm install @pulumi/aws");
   });
 
+  it("needs the SDK alone, and is small: less than 3 MB", () => {
+    expect(manifest).to.not.have.property("dependencies");
+    const installed = join(project, "node_modules/tailkube");
+    const files = readdirSync(installed, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+    const bytes = files.map((one) => statSync(join(one.parentPath, one.name)).size).reduce((a, b) => a + b);
+    expect(bytes).to.be.below(3_000_000);
+  });
+
+  it("has the licenses of what is in it", () => {
+    const installed = join(project, "node_modules/tailkube");
+    const inIt = readFileSync(join(installed, "library.js"), "utf8").matchAll(
+      /^ *\/\/ node_modules\/((@[^/]+\/)?[^/]+)\//gm,
+    );
+    const names = new Set([...inIt].map(([, name]) => name!));
+    expect(names).to.include("zod").and.to.include("@pulumi/kubernetes");
+    const licenses = readFileSync(join(installed, "THIRD-PARTY-LICENSES"), "utf8");
+    for (const name of names) {
+      const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8")) as {
+        version: string;
+      };
+      expect(`\n${licenses}`, name).to.contain(`\n${name} ${version}`);
+    }
+  });
+
   it("asks for versions that this project has", () => {
     const { dependencies, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
       dependencies: Record<string, string>;
       version: string;
     };
     expect(manifest).to.include({ name: "tailkube", version });
-    for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+    for (const [name, range] of Object.entries(manifest.peerDependencies)) {
       expect(range, name).to.equal(`^${dependencies[name]}`);
     }
     expect(Object.keys(manifest.peerDependencies)).to.have.members([
