@@ -11,5 +11,5 @@ export class Cluster extends ClusterComponent {
   }
 }
 
-export type * from "./config/args";
-export type * from "./model/outputs";
+export * from "./config/args";
+export * from "./model/outputs";
