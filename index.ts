@@ -5,7 +5,8 @@ import { setProjectFolder } from "./model/project";
 
 // Pulumi.yaml's `main` is in program/.
 setProjectFolder("..");
-const cluster = new Cluster("cluster", loadStackConfig(), previousOutputs);
+const name = "cluster";
+const cluster = new Cluster(name, loadStackConfig(name), previousOutputs);
 
 /** Administrator's kubeconfig through the endpoint, for machines in the tailnet. */
 export const kubeconfig = cluster.kubeconfig;

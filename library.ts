@@ -11,7 +11,5 @@ export class Cluster extends ClusterComponent {
   }
 }
 
-export type * from "./config/args";
-export type { NodeOutput, VersionsOutput } from "./components/cluster/cluster";
-export type { CertificateOutput } from "./components/cluster/nodes";
-export type { AuthorityOutput } from "./components/kubernetes/authority-values";
+export * from "./config/args";
+export * from "./model/outputs";

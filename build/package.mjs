@@ -1,40 +1,90 @@
 /**
- * Makes the package `tailkube`: the library as JavaScript with its types, what it reads when it runs, and a manifest.
+ * Makes the package `tailkube`: the library as one file of JavaScript with what it uses of other packages in it, its types, the hosts'
+ * scripts, and a manifest. Beside the SDK, a project then needs no other package for a cluster on bare hosts.
  *   node build/package.mjs [FOLDER]   default: dist/, which is emptied before
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = resolve(process.argv[2] ?? join(root, "dist"));
+const project = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-rmSync(target, { recursive: true, force: true });
-mkdirSync(target, { recursive: true });
-execFileSync(
-  process.execPath,
-  [join(root, "node_modules/typescript/bin/tsc"), "-p", join(root, "build"), "--outDir", target],
-  {
-    stdio: "inherit",
-  },
-);
-for (const name of ["host", "README.md", "CHANGELOG.md", "LICENSE"]) {
-  cpSync(join(root, name), join(target, name), { recursive: true });
-}
-
-const { name, version, description, license, engines, repository, dependencies } = JSON.parse(
-  readFileSync(join(root, "package.json"), "utf8"),
-);
 /** One that the program loads must be the one that the library loads. */
 const peers = ["@pulumi/pulumi"];
 /** Loaded where a cluster uses them. */
 const optional = ["@pulumi/aws", "@pulumi/tailscale"];
-/** Of the program, which compiles itself. */
-const notInLibrary = ["esbuild"];
-const versions = (names) => Object.fromEntries(names.map((one) => [one, `^${dependencies[one]}`]));
-const own = Object.keys(dependencies).filter((one) => ![...peers, ...optional, ...notInLibrary].includes(one));
 
+/** Writes library.js. Returns the folders of the packages that are in it. */
+function bundle() {
+  const { metafile } = buildSync({
+    absWorkingDir: root,
+    entryPoints: ["library.ts"],
+    outdir: target,
+    bundle: true,
+    format: "cjs",
+    platform: "node",
+    target: `node${/\d+/.exec(project.engines.node)[0]}`,
+    // The last two are ssh2's, which has other means where they are not there.
+    external: [...[...peers, ...optional].flatMap((name) => [name, `${name}/*`]), "cpu-features", "*.node"],
+    // The scripts lie as they do from their reader's own folder (components/hosts/script-text.ts).
+    define: { __dirname: "readersFolder" },
+    banner: { js: '"use strict";\nconst readersFolder = require("node:path").join(__dirname, "components/hosts");' },
+    metafile: true,
+    logLevel: "warning",
+  });
+  const folders = Object.keys(metafile.inputs).map((file) => /^(.*node_modules\/(@[^/]+\/)?[^/]+)\//.exec(file)?.[1]);
+  return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
+}
+
+/** The licenses of those packages, as they ask for. */
+function licenses(folders) {
+  return folders.map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
+    const file = readdirSync(join(root, folder)).find((one) => /^licen[cs]e/i.test(one));
+    if (file === undefined) throw new Error(`${folder} has no file with its license`);
+    return `${name} ${version}${license ? ` (${license})` : ""}\n\n${readFileSync(join(root, folder, file), "utf8").trim()}\n`;
+  });
+}
+
+/** Writes the types that library.d.ts needs. */
+function types() {
+  const all = mkdtempSync(join(tmpdir(), "tailkube-types-"));
+  try {
+    const tsc = [join(root, "node_modules/typescript/bin/tsc"), "-p", join(root, "build"), "--outDir", all];
+    execFileSync(process.execPath, tsc, { stdio: "inherit" });
+    const seen = new Set();
+    const copy = (file) => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      const text = readFileSync(join(all, file), "utf8");
+      mkdirSync(dirname(join(target, file)), { recursive: true });
+      writeFileSync(join(target, file), text);
+      for (const [, from] of text.matchAll(/\b(?:from|import\()\s*"([^"]+)"/g)) {
+        if (from.startsWith(".")) copy(`${join(dirname(file), from)}.d.ts`);
+        // Its types are not in the project of whoever installs the package.
+        else if (!peers.includes(from)) throw new Error(`${file} has types of ${from}. Keep them out of library.d.ts`);
+      }
+    };
+    copy("library.d.ts");
+  } finally {
+    rmSync(all, { recursive: true });
+  }
+}
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(target, { recursive: true });
+writeFileSync(join(target, "THIRD-PARTY-LICENSES"), licenses(bundle()).join(`\n${"-".repeat(80)}\n\n`));
+types();
+for (const name of ["host", "README.md", "CHANGELOG.md", "LICENSE"]) {
+  cpSync(join(root, name), join(target, name), { recursive: true });
+}
+
+const { name, version, description, license, engines, repository, dependencies } = project;
 const manifest = {
   name,
   version,
@@ -46,8 +96,7 @@ const manifest = {
   main: "library.js",
   types: "library.d.ts",
   exports: { ".": { types: "./library.d.ts", default: "./library.js" }, "./package.json": "./package.json" },
-  dependencies: versions(own),
-  peerDependencies: versions([...peers, ...optional]),
+  peerDependencies: Object.fromEntries([...peers, ...optional].map((one) => [one, `^${dependencies[one]}`])),
   peerDependenciesMeta: Object.fromEntries(optional.map((one) => [one, { optional: true }])),
 };
 writeFileSync(join(target, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);

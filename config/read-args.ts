@@ -3,6 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../model/messages";
 import { isValues } from "../model/merge";
 import type { Path, Problem } from "../model/problem";
+import { rejectionMarkdown } from "../preview/markdown";
+import { writePlanFile } from "../preview/plan-file";
 import { userError } from "../model/report";
 import { isKnown } from "../model/sdk-internals";
 import { hostInputs, type StackConfig } from "../model/stack-config";
@@ -70,6 +72,7 @@ function load(name: string, values: Record<string, unknown>, tooLate: readonly P
     return loadConfig(sourceOf(values), readProjectFile);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
+    writePlanFile(name, rejectionMarkdown(error.problems));
     throw userError(`${name}: ${error.message}`);
   }
 }

@@ -12,9 +12,11 @@ import { userError } from "../model/report";
 /**
  * Loads the current stack's config. Throws an error that names all problems and nothing else; warnings go to the run's log.
  * Relative paths in it are relative to the working directory, which Pulumi sets to the project's folder.
+ *
+ * @param cluster the name of the cluster's resource.
  */
-export function loadStackConfig(): StackConfig {
-  const { config, secrets, warnings } = load();
+export function loadStackConfig(cluster: string): StackConfig {
+  const { config, secrets, warnings } = load(cluster);
   for (const warning of warnings) {
     void pulumi.log.warn(warning);
   }
@@ -31,14 +33,14 @@ export function loadStackConfig(): StackConfig {
   };
 }
 
-function load() {
+function load(cluster: string) {
   try {
     return loadConfig(stackSource(), readProjectFile);
   } catch (error) {
     if (!(error instanceof ConfigError)) {
       throw error;
     }
-    writePlanFile(rejectionMarkdown(error.problems));
+    writePlanFile(cluster, rejectionMarkdown(error.problems));
     throw userError(error.message);
   }
 }

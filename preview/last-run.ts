@@ -8,46 +8,35 @@ import { byTodaysKeys } from "../model/renamed-keys";
 import { ciliumValues } from "../components/network/cilium/values";
 import type { SeenHost } from "../components/kubernetes/version-warnings";
 import { declaredMachine, fingerprint } from "../model/machine";
+import type { Applied, AppliedNode } from "../model/outputs";
 import type { HostFacts } from "../components/hosts/facts";
 import { type RunningCluster, runningCluster } from "./version-skew";
 
 const text = z.string().optional().catch(undefined);
 
-const member = z.object({
+const member: z.ZodType<AppliedNode> = z.object({
   name: z.string(),
   role: text,
-  /** Where the host was reached: `192.0.2.11:22`. */
   reached: text,
-  /** The config's `host.identity`. */
   identity: text,
-  /** Whether the config had its host key. */
   isPinned: z.boolean().optional().catch(undefined),
-  /** Name of the machine (model/machine.ts). */
   machine: text,
-  /** Fingerprint of labels and taints. */
   labels: text,
   os: text,
   cgroup: z.number().optional().catch(undefined),
   containerd: text,
 });
 
-const applied = z.object({
-  /** Settings that a running cluster cannot change, by config key. */
+const applied: z.ZodType<Applied> = z.object({
   settings: z.record(z.string(), z.string()).optional().catch(undefined),
-  /** Settings whose change upgrades nodes, by config key. */
   software: z.record(z.string(), z.string()).optional().catch(undefined),
-  /** Fingerprint of Cilium's release. */
   release: text,
   nodes: z.array(member).catch([]),
 });
 
-export type Member = z.output<typeof member>;
-/** A few hundred bytes per node, and no secrets. */
-export type Applied = z.output<typeof applied>;
-
 /** The running cluster, as the last complete run left it. */
 export interface LastRun extends RunningCluster, Omit<Applied, "nodes"> {
-  members: readonly Member[];
+  members: readonly AppliedNode[];
 }
 
 /** Settings that a running cluster cannot change, by config key, as text. */

@@ -2,9 +2,10 @@
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { listed } from "../model/messages";
 import { problemLine } from "../model/problem";
-import { fixedSettings, type LastRun, type Member, nodeSoftware } from "./last-run";
+import { fixedSettings, type LastRun, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
+import type { AppliedNode } from "../model/outputs";
 
 /**
  * What happens to a node's machine. `unsure`: the run finds out whether the same machine still answers, and replaces the node if
@@ -42,7 +43,7 @@ export function withHostKeys(config: ClusterConfig, found: readonly (string | un
 }
 
 /** Members that are no longer declared. */
-export function removedNodes(nodes: readonly NodeConfig[], last: LastRun | undefined): Member[] {
+export function removedNodes(nodes: readonly NodeConfig[], last: LastRun | undefined): AppliedNode[] {
   return (last?.members ?? []).filter(({ name }) => !nodes.some((node) => node.name === name));
 }
 

@@ -6,8 +6,9 @@ import { hostOf } from "../components/kubernetes/registries";
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { isMade } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
+import type { AppliedNode } from "../model/outputs";
 import { byId, orderOf, type OrderedStep, waitsFor } from "../model/order";
-import { labelsOf, type LastRun, type Member, releaseOf } from "./last-run";
+import { labelsOf, type LastRun, releaseOf } from "./last-run";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
 import { nodePlans, type Plan, type Step } from "./plan";
 
@@ -77,7 +78,7 @@ class Change {
     private readonly config: ClusterConfig,
     private readonly last: LastRun | undefined,
     private readonly machines: ReadonlyMap<string, MachineChange>,
-    private readonly removed: readonly Member[],
+    private readonly removed: readonly AppliedNode[],
   ) {
     this.isNew = last === undefined;
     this.isLan = config.nodeNetwork === "lan";

@@ -4,14 +4,14 @@ import type { StackConfig } from "../../model/stack-config";
 import { userError } from "../../model/report";
 import type { PreviousOutputs } from "../../preview/stack-outputs";
 import type { NodeConfig } from "../../model/config";
-import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../kubernetes/authority-values";
+import { authoritiesOf, authorityWarnings } from "../kubernetes/authority-values";
 import { tailnetUnderlay } from "../network/cilium/values";
 import { operatorServer, withServer } from "../../model/kubeconfig";
 import { lanUnderlay } from "../network/lan/address";
 import { controlPlanes } from "../../model/nodes";
 import { orderOf } from "../../model/order";
+import type { Applied, AuthorityOutput, CertificateOutput, NodeOutput, VersionsOutput } from "../../model/outputs";
 import { preflightReport, preflightWarnings } from "./preflight";
-import type { Applied } from "../../preview/last-run";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
 import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
@@ -20,30 +20,12 @@ import { ClusterOnline } from "./online";
 import { declarePeers } from "./peers";
 import { makeAuthorities } from "../kubernetes/authorities";
 import { finalize } from "./finalize";
-import { type CertificateOutput, makeControlPlanes, makeWorkers } from "./nodes";
+import { makeControlPlanes, makeWorkers } from "./nodes";
 import { OrderedResources } from "./ordered-resources";
 import { doneSince, stepsSoFar } from "../hosts/done";
 import { makeHosts } from "../hosts/hosts";
 import { prepareNodes } from "./prepared-nodes";
 import { TailnetApi } from "../network/tailnet/api";
-
-/** A node of the outputs. */
-export interface NodeOutput {
-  name: string;
-  role: string;
-  /** Node IP: the address in the node network. */
-  address: string;
-  /** Where the operator's machine reaches the host. */
-  host: string;
-  /** The device's stable ID in the tailnet; empty in a lan. */
-  deviceId: string;
-}
-
-/** Without the `v`. */
-export interface VersionsOutput {
-  kubernetes: string;
-  cilium: string;
-}
 
 /** The whole cluster. model/order.ts defines the order of its resources. */
 export class Cluster extends pulumi.ComponentResource {
@@ -64,7 +46,7 @@ export class Cluster extends pulumi.ComponentResource {
 
   private readonly finalized: pulumi.Resource;
   private readonly name: string;
-  private ownProvider?: Provider;
+  private ownProvider?: pulumi.ProviderResource;
 
   /** @param former how to read the last run of a stack that has no memory yet. */
   constructor(
@@ -79,7 +61,7 @@ export class Cluster extends pulumi.ComponentResource {
     const { config, secrets, prefix, known } = declared;
     const stepsBefore = stepsSoFar();
     // If the change is rejected, no host is contacted, created or cleaned.
-    const mayBegin = checkChange(known, last, this);
+    const mayBegin = checkChange(known, last, this, name);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
       mayBegin.apply(() => checkMachines(known, last, hostKeys));
     const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });
@@ -194,7 +176,7 @@ export class Cluster extends pulumi.ComponentResource {
   }
 
   /** For resources in the cluster: they wait until it is ready, and are deleted before it. Uses `directKubeconfig`. */
-  public get provider(): Provider {
+  public get provider(): pulumi.ProviderResource {
     this.ownProvider ??= new Provider(
       `${this.name}-provider`,
       // A new kubeconfig of the same cluster must not replace the resources in it.

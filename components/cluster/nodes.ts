@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { controlPlanes, workers } from "../../model/nodes";
+import type { CertificateOutput } from "../../model/outputs";
 import { admitWorkers } from "../kubernetes/admission";
 import type { Authorities } from "../kubernetes/authority-values";
 import { joinControlPlane } from "../kubernetes/control-plane";
@@ -20,13 +21,6 @@ export interface JoinArgs {
   prepared: (node: NodeConfig) => PreparedNode;
   /** Approves routes if the config says so. */
   api?: TailnetApi | undefined;
-}
-
-/** A control plane of the outputs. */
-export interface CertificateOutput {
-  name: string;
-  /** When the first of its certificates expires, RFC 3339. The output `authorities` has the certificate authorities. */
-  expires: string;
 }
 
 /** The control planes, in the order of the config. Returns the first one's kubeconfig, and when each one's certificates expire. */

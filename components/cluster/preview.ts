@@ -4,8 +4,9 @@ import type { PreviousOutputs } from "../../preview/stack-outputs";
 import { writePlanFile } from "../../preview/plan-file";
 import { userError } from "../../model/report";
 import type { ClusterConfig } from "../../model/config";
+import type { Applied } from "../../model/outputs";
 import { hostWarnings } from "../kubernetes/version-warnings";
-import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../../preview/last-run";
+import { appliedBy, type LastRun, lastRun, seenHosts } from "../../preview/last-run";
 import { machineChange, memberProblems, withHostKeys } from "../../preview/members";
 import { nodeNetworkProblems } from "../../preview/node-network";
 import { controlPlanes } from "../../model/nodes";
@@ -18,11 +19,14 @@ import { changeWarnings, upgradeProblems } from "../../preview/version-skew";
 /**
  * Compares the config with the last run before any host is contacted. Fails if the change is not possible; in a preview, prints the
  * plan. Resolves to the resource to wait for.
+ *
+ * @param name the cluster's own, among several of a program.
  */
 export function checkChange(
   known: pulumi.Output<ClusterConfig>,
   last: PreviousOutputs,
   parent: pulumi.Resource,
+  name: string,
 ): pulumi.Output<pulumi.Resource> {
   return pulumi.all([known, previous(last)]).apply(([config, { before, nodes }]) => {
     const problems = [
@@ -31,14 +35,14 @@ export function checkChange(
       ...nodeNetworkProblems(nodes, config.nodeNetwork),
     ];
     if (problems.length > 0) {
-      writePlanFile(rejectionMarkdown(problems));
+      writePlanFile(name, rejectionMarkdown(problems));
       throw userError(new ConfigError(problems).message);
     }
     for (const warning of warningsOf(config, before)) void pulumi.log.warn(warning, parent);
     if (pulumi.runtime.isDryRun()) {
       const plan = planOf(config, before);
       void pulumi.log.info(planText(plan), parent);
-      writePlanFile(planMarkdown(plan, config));
+      writePlanFile(name, planMarkdown(plan, config));
     }
     return last.reference;
   });

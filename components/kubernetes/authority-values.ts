@@ -1,5 +1,6 @@
 /** A cluster's authorities. They are created once, are valid for ten years, and nothing renews them. */
 import { X509Certificate } from "node:crypto";
+import type { AuthorityOutput } from "../../model/outputs";
 
 /** Certificates and keys are PEM. */
 export interface Authorities {
@@ -16,13 +17,6 @@ export interface Authorities {
   /** The keys that sign service accounts' tokens. */
   saPub: string;
   saKey: string;
-}
-
-/** An authority of the outputs. */
-export interface AuthorityOutput {
-  name: string;
-  /** When its certificate expires, RFC 3339. */
-  expires: string;
 }
 
 const daysOfWarning = 365;

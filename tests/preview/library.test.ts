@@ -1,9 +1,10 @@
 /** Programs that use the library: the examples, two clusters in one stack, and what is wrong with args. */
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { utils } from "ssh2";
 import type { HostFacts } from "../../components/hosts/facts";
+import { planFileVariable } from "../../preview/plan-file";
 import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
 import { authKey } from "../unit/config/fixtures";
 import { custom, find, type Run, runProgram, unknown, variablesOf } from "./program";
@@ -202,6 +203,52 @@ describe("two clusters in one stack", () => {
     expect(dependencies.some((urn) => urn.endsWith("::away-cluster-finalize"))).to.equal(true);
     expect(secretInputs).to.deep.equal(["kubeconfig"]);
     expect(run.resources.some(({ name }) => name === "home-provider")).to.equal(false);
+  });
+});
+
+describe("the plan's file", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = temporaryFolder();
+    process.env[planFileVariable] = join(folder, "plan.md");
+  });
+  afterEach(() => delete process.env[planFileVariable]);
+
+  const nodes = (address: string) => `[{ name: "cp1", role: "control-plane", host: { address: "${address}" } }]`;
+  const home = `new Cluster("home", { ...secrets, nodes: ${nodes("192.0.2.11")} });`;
+  const away = `new Cluster("at/away", { ...secrets, clusterName: "away", nodes: ${nodes("198.51.100.11")}, endpoint: { address: "10.201.0.1" }, network: { podCidr: "10.51.0.0/16" } });`;
+  const previewed = async (...lines: string[]) => {
+    const run = await runProgram({ program: programOf(...lines), preview: true });
+    return { run, files: readdirSync(folder).sort() };
+  };
+  const heading = (file: string) => readFileSync(join(folder, file), "utf8").split("\n")[0];
+
+  it("has the name that it is given, where the program has one cluster", async () => {
+    const { run, files } = await previewed(home);
+    expect(run.errors).to.deep.equal([]);
+    expect(files).to.deep.equal(["plan.md"]);
+    expect(heading("plan.md")).to.equal("### Plan for the cluster `home`");
+  });
+
+  it("is one for each of several clusters, with the cluster's name", async () => {
+    const { run, files } = await previewed(home, away);
+    expect(run.errors).to.deep.equal([]);
+    expect(files).to.deep.equal(["plan-at%2Faway.md", "plan-home.md"]);
+    expect(files.map(heading)).to.deep.equal(["### Plan for the cluster `away`", "### Plan for the cluster `home`"]);
+  });
+
+  it("is the same for one that the program makes later", async () => {
+    const { run, files } = await previewed(`${home.slice(0, -1)}.urn.apply(() => void ${away.slice(0, -1)});`);
+    expect(run.errors).to.deep.equal([]);
+    expect(files).to.deep.equal(["plan-at%2Faway.md", "plan-home.md"]);
+  });
+
+  it("says why there is none, where args are refused", async () => {
+    const { files } = await previewed(home.replace("nodes:", `network: { podCidr: "x" }, nodes:`));
+    expect(files).to.deep.equal(["plan.md"]);
+    expect(readFileSync(join(folder, "plan.md"), "utf8")).to.match(
+      /^### No plan: .*\n\n- network\.podCidr: "x" is refused\./,
+    );
   });
 });
 

@@ -1,16 +1,17 @@
 /** The package as npm makes it, in a project of a user's that has nothing but what its manifest asks for. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
 import { utils } from "ssh2";
+import { installPackage } from "../packed";
 import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
 import { authKey, privateKey } from "../unit/config/fixtures";
 
 const root = join(__dirname, "../..");
 
 interface Manifest {
-  dependencies: Record<string, string>;
+  dependencies?: Record<string, string>;
   peerDependencies: Record<string, string>;
   peerDependenciesMeta: Record<string, { optional: boolean }>;
 }
@@ -22,20 +23,8 @@ describe("the package", function () {
 
   before(() => {
     project = temporaryFolder();
-    const dist = join(project, "dist");
-    execFileSync(process.execPath, [join(root, "build/package.mjs"), dist], { stdio: "inherit" });
-    const file = execFileSync("npm", ["pack", "--silent", "--pack-destination", project, dist], { encoding: "utf8" });
-    const installed = join(project, "node_modules/tailkube");
-    mkdirSync(installed, { recursive: true });
-    execFileSync("tar", ["-xzf", join(project, file.trim()), "--strip-components=1", "-C", installed]);
+    const installed = installPackage(project);
     manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as Manifest;
-    const optional = Object.keys(manifest.peerDependenciesMeta);
-    const peers = Object.keys(manifest.peerDependencies).filter((name) => !optional.includes(name));
-    for (const name of [...Object.keys(manifest.dependencies), ...peers]) {
-      const link = join(project, "node_modules", name);
-      mkdirSync(dirname(link), { recursive: true });
-      symlinkSync(join(root, "node_modules", name), link);
-    }
   });
   after(removeTemporaryFolders);
 
@@ -98,13 +87,55 @@ describe("the package", function () {
       .and.to.contain("npm install @pulumi/aws");
   });
 
+  it("needs the SDK alone, and is small: less than 3 MB", () => {
+    expect(manifest).to.not.have.property("dependencies");
+    const installed = join(project, "node_modules/tailkube");
+    const files = readdirSync(installed, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+    const bytes = files.map((one) => statSync(join(one.parentPath, one.name)).size).reduce((a, b) => a + b);
+    expect(bytes).to.be.below(3_000_000);
+  });
+
+  it("has types for the TypeScript that comes with Pulumi's SDK, which runs a program of a project without one", () => {
+    const program = cluster("{ address }").replace("{ Cluster }", "{ Cluster, ClusterArgs, NodeOutput }");
+    const wrong = 'const args: ClusterArgs = { nodes: [] }; const node: NodeOutput = { name: "n" };';
+    writeFileSync(join(project, "typed.ts"), `${program}\n${wrong}`);
+    const vendored = join(root, "node_modules/@pulumi/pulumi/vendor/typescript@3.8.3/typescript.js");
+    // The SDK is linked here, and its packages of types are newer than those that it would have.
+    const check = `const ts = require(${JSON.stringify(vendored)});
+      const program = ts.createProgram(["typed.ts"], { strict: true, noEmit: true, target: 7, module: 1, moduleResolution: 2, skipLibCheck: true, types: [] });
+      for (const { file, messageText } of ts.getPreEmitDiagnostics(program))
+        if (file === undefined || require("path").resolve(file.fileName).startsWith(process.cwd()))
+          console.log(file && file.fileName, ts.flattenDiagnosticMessageText(messageText, " "));`;
+    const said = execFileSync(process.execPath, ["-e", check], { cwd: project, encoding: "utf8" });
+    expect(said.trim().split("\n"), said).to.have.lengthOf(1);
+    expect(said).to.match(
+      /^typed\.ts Type '{ name: string; }' is missing the following properties from type 'NodeOutput'/,
+    );
+  });
+
+  it("has the licenses of what is in it", () => {
+    const installed = join(project, "node_modules/tailkube");
+    const inIt = readFileSync(join(installed, "library.js"), "utf8").matchAll(
+      /^ *\/\/ node_modules\/((@[^/]+\/)?[^/]+)\//gm,
+    );
+    const names = new Set([...inIt].map(([, name]) => name!));
+    expect(names).to.include("zod").and.to.include("@pulumi/kubernetes");
+    const licenses = readFileSync(join(installed, "THIRD-PARTY-LICENSES"), "utf8");
+    for (const name of names) {
+      const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8")) as {
+        version: string;
+      };
+      expect(`\n${licenses}`, name).to.contain(`\n${name} ${version}`);
+    }
+  });
+
   it("asks for versions that this project has", () => {
     const { dependencies, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
       dependencies: Record<string, string>;
       version: string;
     };
     expect(manifest).to.include({ name: "tailkube", version });
-    for (const [name, range] of Object.entries({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+    for (const [name, range] of Object.entries(manifest.peerDependencies)) {
       expect(range, name).to.equal(`^${dependencies[name]}`);
     }
     expect(Object.keys(manifest.peerDependencies)).to.have.members([

@@ -1,4 +1,4 @@
-// Three control planes in three places and two workers, on a tailnet, and a chart in the cluster.
+// Three control planes in three places and two workers, on a tailnet, and a chart in the cluster. Needs the package @pulumi/kubernetes.
 import { Release } from "@pulumi/kubernetes/helm/v3";
 import * as pulumi from "@pulumi/pulumi";
 import { Cluster } from "tailkube";

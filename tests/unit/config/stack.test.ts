@@ -36,7 +36,7 @@ describe("loadStackConfig", () => {
       },
       ["tailkube:tailnetAuthKey", "tailkube:tailnetApiKey"],
     );
-    const { config, secrets } = loadStackConfig();
+    const { config, secrets } = loadStackConfig("cluster");
     expect(config.nodes).to.have.lengthOf(4);
     for (const [secret, value] of [
       [secrets.tailnetAuthKey!, authKey],
@@ -53,7 +53,7 @@ describe("loadStackConfig", () => {
       { "tailkube:nodes": JSON.stringify(minimal.nodes), "tailkube:tailnetAuthKey": authKey },
       ["tailkube:sshPrivateKey"],
     );
-    expect(() => loadStackConfig())
+    expect(() => loadStackConfig("cluster"))
       .to.throw("tailnetAuthKey: it is not encrypted in the stack's config")
       .with.property("message")
       .that.does.not.contain(authKey);
@@ -61,7 +61,7 @@ describe("loadStackConfig", () => {
 
   it("refuses a key that the project does not have", () => {
     pulumi.runtime.setAllConfig({ "tailkube:nodez": "[]" });
-    expect(() => loadStackConfig()).to.throw("nodez: there is no such key");
+    expect(() => loadStackConfig("cluster")).to.throw("nodez: there is no such key");
   });
 });
 
@@ -74,7 +74,7 @@ describe("a wrong config", () => {
     );
     pulumi.runtime.setAllConfig({ "tailkube:nodes": "[]" });
     try {
-      loadStackConfig();
+      loadStackConfig("cluster");
       expect.fail("it was taken");
     } catch (error) {
       expect(error).to.be.instanceOf(pulumi.RunError);

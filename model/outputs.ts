@@ -1,0 +1,63 @@
+/** The outputs of a cluster: what a program goes on with, and what the next preview is judged by. */
+
+/** A node of the outputs. */
+export interface NodeOutput {
+  name: string;
+  role: string;
+  /** Node IP: the address in the node network. */
+  address: string;
+  /** Where the operator's machine reaches the host. */
+  host: string;
+  /** The device's stable ID in the tailnet; empty in a lan. */
+  deviceId: string;
+}
+
+/** Without the `v`. */
+export interface VersionsOutput {
+  kubernetes: string;
+  cilium: string;
+}
+
+/** A control plane of the outputs. */
+export interface CertificateOutput {
+  name: string;
+  /** When the first of its certificates ends, RFC 3339. Its authorities have an output of their own. */
+  expires: string;
+}
+
+/** An authority of the outputs. */
+export interface AuthorityOutput {
+  name: string;
+  /** When its certificate ends, RFC 3339. */
+  expires: string;
+}
+
+/** What a node was made of, in the output `applied`. */
+export interface AppliedNode {
+  name: string;
+  role?: string;
+  /** Where the host was reached, `192.0.2.11:22`. */
+  reached?: string;
+  /** The text that the config had for the machine. */
+  identity?: string;
+  /** Whether its host key stood in the config. */
+  isPinned?: boolean;
+  /** Name of the machine, see machine.ts. */
+  machine?: string;
+  /** Fingerprint of labels and taints. */
+  labels?: string;
+  os?: string;
+  cgroup?: number;
+  containerd?: string;
+}
+
+/** Plain data of a few hundred bytes a node; nothing in it is secret. */
+export interface Applied {
+  /** What a running cluster cannot change, by config key. */
+  settings?: Record<string, string>;
+  /** What nodes are upgraded for, by config key. */
+  software?: Record<string, string>;
+  /** Fingerprint of Cilium's release. */
+  release?: string;
+  nodes: AppliedNode[];
+}
