@@ -201,7 +201,7 @@ describe("removed nodes", () => {
 
   it("leave also while an API server takes minutes to boot after a power cut", () => {
     const cluster = { ...threeAndOne(), fault: { at: 1, times: 20 } };
-    const text = 'SECONDS=0; sleep() { SECONDS=$((SECONDS + 10)); }\ndeparted; echo "$ANSWER"';
+    const text = 'SECONDS=0; sleep() { SECONDS=$((SECONDS + 10)); }\nfind_removed_nodes; echo "$ANSWER"';
     expect(run(cluster, text)).to.include({ status: 0, stdout: " cp3 \n" });
   });
 

@@ -938,14 +938,14 @@ describe("leaving the cluster", () => {
   const given = { TK_NODES: "cp1 w1", TK_DRAIN_SECONDS: "30" };
 
   it("is for those whom this program brought in and nobody declares any more", () => {
-    expect(bashOk(stage(temporaryFolder(), "finalize", given, `${cluster()}\ndeparted; echo $ANSWER`))).to.equal(
-      "w2\n",
-    );
+    expect(
+      bashOk(stage(temporaryFolder(), "finalize", given, `${cluster()}\nfind_removed_nodes; echo $ANSWER`)),
+    ).to.equal("w2\n");
   });
 
   it("drains a worker, then forgets it", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "finalize", given, `${cluster()}\ntake_out w2`));
+    bashOk(stage(root, "finalize", given, `${cluster()}\nremove_node w2`));
     const kubeconfig = `${root}/etc/kubernetes/admin.conf`;
     expect(logOf(root)).to.deep.equal([
       'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":"removal"}},"spec":{"unschedulable":true}}',
@@ -958,7 +958,7 @@ describe("leaving the cluster", () => {
 
   it("takes a control plane out of etcd as well, by another one", () => {
     const root = temporaryFolder();
-    bashOk(stage(root, "finalize", given, `${cluster()}\ntake_out cp2`));
+    bashOk(stage(root, "finalize", given, `${cluster()}\nremove_node cp2`));
     const etcd = logOf(root).filter((line) => line.includes("etcdctl"));
     expect(etcd).to.have.lengthOf(1);
     expect(etcd[0]).to.match(/exec etcd-cp1 -- etcdctl .* member remove 91bc3c398fb3c146$/);
@@ -967,7 +967,7 @@ describe("leaving the cluster", () => {
   it("does not wait for the pods of a dead machine", () => {
     const root = temporaryFolder();
     const stdout = bashOk(
-      stage(root, "finalize", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\ntake_out w2\nresult`),
+      stage(root, "finalize", given, `${cluster('"get node "*Ready*) printf Unknown ;;')}\nremove_node w2\nresult`),
     );
     expect(logOf(root)[0]).to.equal("delete node w2 --ignore-not-found --timeout=60s");
     expect((JSON.parse(stdout) as { changed: string[] }).changed[0]).to.equal("did not drain w2, which is not Ready");
@@ -982,7 +982,7 @@ describe("leaving the cluster", () => {
       return 1
     }`;
     const budgets = `"get poddisruptionbudgets "*) printf 'shop db 0\\nweb front 1\\n' ;;`;
-    const { status, stderr } = bash(stage(root, "finalize", given, `${cluster(budgets)}\n${drain}\ntake_out w2`));
+    const { status, stderr } = bash(stage(root, "finalize", given, `${cluster(budgets)}\n${drain}\nremove_node w2`));
     expect(status).to.equal(1);
     expect(stderr).to.match(
       /^tailkube: node1: finalize: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
@@ -1905,7 +1905,7 @@ echo "nft $*" >>${root}/log
       0o755,
     );
     const units =
-      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log clean_up_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nclean_up_network() { log clean_up_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(
