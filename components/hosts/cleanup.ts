@@ -11,8 +11,8 @@ export interface HostCleanupArgs {
   host: SshHostConfig;
   config: ClusterConfig;
   address: pulumi.Input<string>;
-  /** "ADDRESS:PORT" of the hosts that `otherHosts` names. */
-  others: readonly pulumi.Input<string>[];
+  /** "ADDRESS:PORT,TYPE,KEY" of the hosts that `otherHosts` names, with their host keys. */
+  others: pulumi.Input<readonly string[]>;
   /** Public host key: its type and its base64 text. */
   hostKey: pulumi.Input<string>;
   identity: pulumi.Output<string>;
@@ -20,13 +20,14 @@ export interface HostCleanupArgs {
 }
 
 /**
- * Other bare hosts. If one of them answers, a silent host is down; if none does, the operator's machine may be offline. The first three
- * nodes are enough, and further nodes change nothing here.
+ * Other bare hosts. If one of them shows its own host key, a silent host is down; if none does, the operator's machine may be offline, or
+ * in another network. Three control planes are enough, and a worker, for all control planes may be new machines at once; further nodes
+ * change nothing here.
  */
 export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nodes">): NodeConfig[] {
-  return [...controlPlanes(nodes), ...workers(nodes)]
-    .slice(0, 3)
-    .filter((other) => other !== node && other.host.kind === "ssh");
+  return [...controlPlanes(nodes).slice(0, 3), ...workers(nodes).slice(0, 1)].filter(
+    (other) => other !== node && other.host.kind === "ssh",
+  );
 }
 
 /** Bound on the clean-up of a host, in seconds. */
@@ -49,6 +50,7 @@ export class HostCleanup extends local.Command {
         TK_BUNDLE: config.bundle ?? "",
         TK_HOST_GUARD: scriptText("installed/guard.sh"),
       },
+      timeoutSeconds: undoSeconds,
     });
     const { command, inputs } = operatorCommand(
       "operator/cleanup.sh",
@@ -70,7 +72,7 @@ export class HostCleanup extends local.Command {
         delete: command,
         environment: {
           ...inputs.environment,
-          TAILKUBE_OTHER_HOSTS: pulumi.all([...args.others]).apply((all) => all.join(" ")),
+          TAILKUBE_OTHER_HOSTS: pulumi.output(args.others).apply((all) => all.join(" ")),
         },
         logging: local.Logging.Stderr,
         triggers: [args.identity],

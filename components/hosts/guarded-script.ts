@@ -80,6 +80,7 @@ export class GuardedScript extends local.Command {
         node: host.name,
         stage,
         variables: { ...variables, TK_HOST_GUARD: scriptText("installed/guard.sh") },
+        timeoutSeconds,
       }),
     );
     // The connection is secret as a whole, but only its key has to be.

@@ -26,7 +26,7 @@ export interface HostArgs {
   /** What is declared of the host. */
   inputs: HostInputs;
   /** "ADDRESS:PORT" of other bare hosts. */
-  others?: readonly pulumi.Input<string>[];
+  others?: pulumi.Input<readonly string[]>;
   /** Waited for before anything is changed on a host that was there before. */
   certain: pulumi.Output<pulumi.Resource>;
 }

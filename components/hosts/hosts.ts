@@ -5,7 +5,8 @@ import { loadEc2 } from "./ec2/load";
 import type { Host } from "./host";
 import { SshHost } from "./ssh-host";
 import { otherHosts } from "./cleanup";
-import type { HostInputs, StackConfig } from "../../model/stack-config";
+import { unlinked } from "./remote-script";
+import type { StackConfig } from "../../model/stack-config";
 
 /**
  * The hosts of all nodes, in the order of the config: the one place that knows of which kind each is.
@@ -26,10 +27,14 @@ export function makeHosts(
   // All of them have to be known before any may be replaced, and each is a part of what is waited for.
   let judge!: (judged: pulumi.Output<pulumi.Resource>) => void;
   const judged = pulumi.output(new Promise<pulumi.Output<pulumi.Resource>>((resolve) => (judge = resolve)));
+  let tell!: (all: pulumi.Output<string>[]) => void;
+  const shown = new Promise<pulumi.Output<string>[]>((resolve) => (tell = resolve));
   const hosts = config.nodes.map((node, i) => {
     const args = { node, config, privateKey, inputs: inputs[i]!, certain: judged };
     if (node.host.kind === "ssh") {
-      const others = otherHosts(node, config).map((other) => answersAt(other, inputs[config.nodes.indexOf(other)]!));
+      const numbers = otherHosts(node, config).map((other) => config.nodes.indexOf(other));
+      // Of no further ones, whose keys may not be known yet.
+      const others = pulumi.output(shown.then((all) => pulumi.all(numbers.map((number) => all[number]!))));
       return new SshHost(prefix + node.name, node.host, { ...args, others }, opts);
     }
     const subnetId = node.host.subnetId ?? ec2!.network.subnetIds[zones[onEc2.indexOf(node)]!]!;
@@ -40,14 +45,22 @@ export function makeHosts(
       { ...opts, providers: [ec2!.provider] },
     );
   });
+  tell(hosts.map((host, i) => shownBy(config.nodes[i]!, host)));
   judge(certain(hosts.map((host) => (host instanceof SshHost ? host.hostKey : undefined))));
   return hosts;
 }
 
-/** "ADDRESS:PORT" of a bare host. */
-function answersAt({ host }: NodeConfig, { address }: HostInputs): pulumi.Input<string> {
-  if (host.kind !== "ssh") throw new Error("no bare host");
-  return pulumi.interpolate`${address}:${host.port}`;
+/**
+ * "ADDRESS:PORT,TYPE,KEY" of a bare host, with its host key; empty of another one. Without the dependency on that host: a destroy of it
+ * alone must not reach others.
+ */
+function shownBy({ host }: NodeConfig, made: Host): pulumi.Output<string> {
+  if (host.kind !== "ssh" || !(made instanceof SshHost)) return pulumi.output("");
+  return unlinked(
+    pulumi
+      .all([made.address, made.hostKey])
+      .apply(([address, key]) => [`${address}:${host.port}`, ...key.split(" ").slice(0, 2)].join(",")),
+  );
 }
 
 function makeEc2(

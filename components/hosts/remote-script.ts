@@ -60,6 +60,7 @@ export class RemoteScript extends remote.Command {
         node: args.host.name,
         stage: args.stage,
         variables: { ...variables },
+        timeoutSeconds: args.timeoutSeconds,
       }),
     );
     super(

@@ -63,14 +63,23 @@ export interface StageScript {
   stage: Stage;
   /** TK_… variables of the stage. A value may hold secrets: the text goes over stdin alone. */
   variables: Readonly<Record<string, string>>;
+  /** Bound on the script, in seconds. */
+  timeoutSeconds: number;
 }
+
+/**
+ * How long a stage waits for another one on its host. It must end, and say who works there, long before the script is ended at its bound
+ * without a word.
+ */
+const lockSeconds = (timeoutSeconds: number) => Math.min(600, Math.floor(timeoutSeconds / 2));
 
 /**
  * The text for `bash -s -- apply|remove`. Only definitions come before its last line, so that a text that arrives cut short
  * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+.
  */
-export function renderStdin({ node, stage, variables }: StageScript): string {
-  const all = { TK_NODE: node, TK_STAGE: stage, TK_LOCK: stageLock(stage), ...variables };
+export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScript): string {
+  const lock = { TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${lockSeconds(timeoutSeconds)}` };
+  const all = { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables };
   const assignments = Object.entries(all).map(([name, value]) => {
     if (!/^TK_[A-Z0-9_]+$/.test(name)) {
       throw new Error(`${stage}: ${JSON.stringify(name)} is no name for a script's variable`);

@@ -3,11 +3,11 @@
 # What every stage has. RemoteScript sends, on stdin: the variables, this file, the files of the stage, and one last line that
 # calls main. Nothing runs before that line, so a connection that breaks while sending changes nothing.
 #
-# Given by RemoteScript: TK_NODE (node name), TK_STAGE (stage name), TK_LOCK. Our state on a host:
+# Given by RemoteScript: TK_NODE (node name), TK_STAGE (stage name), TK_LOCK, TK_LOCK_SECONDS (lock_host's). Our state on a host:
 #   /etc/tailkube          settings that our units read
 #   /usr/local/lib/tailkube  scripts that our units run
 #   /var/lib/tailkube      records of what we changed (owned files, back-ups), which the cleanup goes by; sentinels
-# shellcheck disable=SC2034  # for the files after this one
+# shellcheck disable=SC2034,SC2153  # for the files after this one; TK_STAGE is given
 
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
@@ -26,12 +26,13 @@ lock_host() {
     mkdir -p "$TK_RUN"
     chmod 0700 "$TK_RUN"
     [ "$lock" = host ] || return 0
-    exec 9>"$TK_RUN/lock"
-    flock -w "${TK_LOCK_SECONDS:-600}" 9 || fail "another tailkube script still runs on this host after ${TK_LOCK_SECONDS:-600} s"
+    exec 9>>"$TK_RUN/lock"
+    flock -w "${TK_LOCK_SECONDS:-600}" 9 ||
+        fail "$(grep . "$TK_RUN/lock" || echo 'another tailkube script') still runs on this host after ${TK_LOCK_SECONDS:-600} s ('fuser -v $TK_RUN/lock' names its processes). Wait for its end, or end it, and run again"
+    printf 'stage %s of node %s, process %s, begun at %s,\n' "$TK_STAGE" "$TK_NODE" "$$" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$TK_RUN/lock"
 }
 
 # unexpected COMMAND: a command that no line of its own looks at has failed; bash would end the stage without saying where.
-# shellcheck disable=SC2153  # TK_STAGE is given
 # The command as it is written: what its variables hold may be secret. A `fail` in a substitution has said it already.
 unexpected() {
     [ "$BASH_SUBSHELL" = 0 ] && [ ! -e "$TK_RUN/failed.$$" ] || return 0

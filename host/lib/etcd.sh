@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/files lib/node-paths lib/waiting
 # etcd of a control plane: its data, snapshots before an upgrade, and the way back from one.
-# Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh); for etcd_restore TK_KUBERNETES_VERSION.
+# Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh); for etcd_restore TK_INIT_DOCUMENT.
 
 SNAPSHOTS=$TK_STATE/snapshots
 # How many of the automatic ones are kept.
@@ -65,13 +65,17 @@ snapshot_etcd() {
     find "$SNAPSHOTS" -name 'auto-*.db' | sort | head -n -"$SNAPSHOT_COUNT" | while IFS= read -r file; do rm -f -- "$file"; done
 }
 
-# The image that `kubeadm init` would start etcd from; it holds the tool of the same version.
+# The image that `kubeadm init` will start etcd from; it holds the tool of the same version. By kubeadm's document and containerd's
+# settings: they have the image repository and the mirrors of registries, which ctr does not know.
 etcd_image() {
-    local image
-    image=$(kubeadm config images list --kubernetes-version "v$TK_KUBERNETES_VERSION" 2>/dev/null | grep '/etcd:') || fail "kubeadm names no image of etcd"
+    local image document=$TK_RUN/cluster.yaml
+    (umask 077 && printf '%s\n' "$TK_INIT_DOCUMENT" >"$document")
+    image=$(kubeadm config images list --config "$document" 2>/dev/null | grep '/etcd:') || fail "kubeadm names no image of etcd"
     if [ -z "$(ctr -n k8s.io images ls -q "name==$image")" ]; then
-        timeout 600 ctr -n k8s.io images pull "$image" >"$TK_RUN/pull.log" 2>&1 || fail "cannot pull $image: $(log_tail "$TK_RUN/pull.log" 2)"
+        timeout --kill-after=5 600 kubeadm config images pull --config "$document" >"$TK_RUN/pull.log" 2>&1 ||
+            fail "cannot pull $image: $(log_tail "$TK_RUN/pull.log" 2)"
     fi
+    rm -f "$document"
     echo "$image"
 }
 

@@ -1,7 +1,11 @@
 # shellcheck shell=bash
-# requires: lib/api lib/waiting
-# Labels and taints of a node as they are declared.
-# Given: TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines).
+# requires: lib/api lib/cluster-notes lib/waiting
+# Labels and taints of nodes as they are declared.
+# Given: TK_NODES (names), TK_LABELS ("node key=value" lines), TK_TAINTS ("node key=value:Effect" lines).
+#
+# What was set is recorded in the ConfigMap kube-system/tailkube-node-settings, with a key NAME.labels and NAME.taints for each
+# node. Not on the Node itself: a node may write its own annotations, and could have an administrator's taint removed there, or
+# pass for one that has its taints already.
 
 # identity KIND ITEM: what two items of one node differ in. A taint is its key and its effect, whatever its value.
 identity() {
@@ -11,15 +15,28 @@ identity() {
     esac
 }
 
-# has_item NODE KIND KEY: whether the node has it now. A taint's KEY is KEY:EFFECT.
-has_item() {
+# ask_items NODE KIND: what the node has now; sets ITEMS, with a blank before and behind each. No key or value has a character of
+# JSON's, or a colon.
+ask_items() {
     if [ "$2" = labels ]; then
         ask 60 "which labels node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={.metadata.labels}'
-        [[ $ANSWER == *"\"$3\":"* ]]
+        ITEMS=${ANSWER//[\{\}\"]/}
+        ITEMS=${ITEMS//,/ }
+        ITEMS=" ${ITEMS//:/=} "
     else
-        ask 60 "which taints node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={range .spec.taints[*]}{.key}:{.effect} {end}'
-        [[ " $ANSWER " == *" $3 "* ]]
+        ask 60 "which taints node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={range .spec.taints[*]}{.key}={.value}:{.effect} {end}'
+        ITEMS=" ${ANSWER//=:/:} "
     fi
+}
+
+# has_item NODE KIND KEY: whether the node has it now. A taint's KEY is KEY:EFFECT.
+has_item() {
+    local item ITEMS
+    ask_items "$1" "$2"
+    for item in $ITEMS; do
+        [ "$(identity "$2" "$item")" != "$3" ] || return 0
+    done
+    return 1
 }
 
 # take_back NODE KIND KEY: the item is gone after it, also if someone else took it away.
@@ -31,25 +48,54 @@ take_back() {
     done
 }
 
-# What we set is remembered on the node, so that what is no longer declared can be taken back, and nothing else is.
+# ask_node_settings: sets SETTINGS, a line "NAME.KIND ITEM…" for each record.
+ask_node_settings() {
+    # shellcheck disable=SC2016  # the template's own variables
+    ask 60 "which labels and taints are recorded in the ConfigMap kube-system/tailkube-node-settings, to the API" \
+        kubectl_admin -n kube-system get configmap tailkube-node-settings --ignore-not-found -o 'go-template={{range $key, $items := .data}}{{$key}} {{$items}}{{"\n"}}{{end}}'
+    SETTINGS=$ANSWER
+}
+
+# note_items NODE KIND ITEMS
+note_items() {
+    local value=null
+    [ -z "$3" ] || value="\"$3\""
+    retry 60 "cannot record the $2 of node $1 in the ConfigMap kube-system/tailkube-node-settings" \
+        patch_note tailkube-node-settings "{\"data\":{\"$1.$2\":$value}}"
+}
+
+# set_declared NODE KIND ITEMS: what the record has and ITEMS have no longer is taken back, and nothing else is. Of SETTINGS.
 set_declared() {
-    local node=$1 kind=$2 wanted=$3 annotation="tailkube.dev/$2" before item key keep=' '
-    ask 60 "which $kind were set on node $node, to the API" kubectl_admin get node "$node" -o "jsonpath={.metadata.annotations.tailkube\.dev/$kind}"
-    before=$ANSWER
-    [ "$before" != "$wanted" ] || return 0
-    for item in $wanted; do keep+="$(identity "$kind" "$item") "; done
-    for item in $before; do
-        key=$(identity "$kind" "$item")
-        # The node could write other text there, such as an option of kubectl.
-        [[ $key =~ ^[A-Za-z0-9][A-Za-z0-9./:_-]*$ ]] || continue
-        # An item whose value alone changed is overwritten below, not missing for a moment.
-        [[ $keep == *" $key "* ]] || take_back "$node" "$kind" "$key"
-    done
+    local node=$1 kind=$2 wanted=${3//=:/:} before noted item keep=' ' former=() missing=() ITEMS
+    before=$(awk -v key="$node.$kind" '$1 == key {print substr($0, length(key) + 2)}' <<<"$SETTINGS")
+    ask_items "$node" "$kind"
     for item in $wanted; do
+        keep+="$(identity "$kind" "$item") "
+        [[ $ITEMS == *" $item "* ]] || missing+=("$item")
+    done
+    for item in $before; do
+        # An item whose value alone changed is overwritten below, not missing for a moment.
+        [[ $keep == *" $(identity "$kind" "$item") "* ]] || former+=("$item")
+    done
+    [ "$before" != "$wanted" ] || [ ${#missing[@]} -gt 0 ] || return 0
+    # Before the change: what a killed run has set is recorded.
+    noted="$wanted${former[*]:+${wanted:+ }${former[*]}}"
+    [ "$noted" = "$before" ] || note_items "$node" "$kind" "$noted"
+    for item in "${former[@]}"; do take_back "$node" "$kind" "$(identity "$kind" "$item")"; done
+    for item in "${missing[@]}"; do
         retry 60 "cannot set the ${kind%s} $item on node $node" kubectl_admin "${kind%s}" --overwrite node "$node" "$item"
     done
-    retry 60 "cannot note the $kind of node $node on it" kubectl_admin annotate --overwrite node "$node" "$annotation=$wanted"
+    [ "$noted" = "$wanted" ] || note_items "$node" "$kind" "$wanted"
     changed "$kind of $node"
 }
 
 words_of() { awk -v node="$1" '$1 == node {printf "%s%s", separator, $2; separator = " "}' <<<"$2"; }
+
+# forget_node_settings: the records of nodes that are no longer declared, and have left. Of SETTINGS.
+forget_node_settings() {
+    local key
+    while read -r key _; do
+        if [[ -z $key || " $TK_NODES " == *" ${key%.*} "* ]]; then continue; fi
+        note_items "${key%.*}" "${key##*.}" ''
+    done <<<"$SETTINGS"
+}

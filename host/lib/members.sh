@@ -46,6 +46,15 @@ recorded_address() {
     ANSWER=$(tr ' ' '\n' <<<"$ANSWER" | awk -F = -v name="$1" '$1 == name {print $2; exit}')
 }
 
+# member_address NAME: ANSWER is the address by which a member of etcd that has not started is this node's; nothing if there is
+# none. A node reports its own address, and must not name another member by it: what is recorded counts, or, on a Node without a
+# record, the role of a control plane, which no node can give itself.
+member_address() {
+    recorded_address "$1"
+    [ -z "$ANSWER" ] || return 0
+    if is_control_plane "$1"; then node_address "$1"; else ANSWER=; fi
+}
+
 # reject_foreign_node NAME ADDRESS: fails if the cluster has a Node of the joiner's name that this program did not make. It made a Node
 # that carries a membership ID, has the address that is recorded for the name, or has the joiner's own address: a join that was killed
 # before its membership ID leaves such a Node.

@@ -28,12 +28,24 @@ obtain_serving_certificate() {
     done
 }
 
+# narrow FILE: to mode 600. What it had is recorded first, of the file that a link leads to: a drop-in may be somebody else's.
+narrow() {
+    local mode path
+    [ -f "$1" ] || return 0
+    path=$(realpath -e -- "$1") && mode=$(stat -c %a "$path")
+    [ "$mode" != 600 ] || return 0
+    own "$NARROWED"
+    { cut -d ' ' -f 2- "$NARROWED" 2>/dev/null || true; } | grep -xF -- "$path" >/dev/null || record_line "$NARROWED" "$mode $path"
+    chmod 0600 "$path"
+    changed "mode 600 of $1"
+}
+
 # Of files that kubeadm and packages leave readable to everybody.
 tighten_modes() {
     local file
     # shellcheck disable=SC2046  # paths of units have no spaces
     for file in "$KUBELET/config.yaml" /etc/cni/net.d/.kubernetes-cni-keep $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
-        [ ! -f "$file" ] || [ "$(stat -Lc %a "$file")" = 600 ] || { chmod 0600 "$file" && changed "mode 600 of $file"; }
+        narrow "$file"
     done
     # kubeadm makes the folder for root alone, but takes one that is there, such as a disk's mount point, as it is.
     if [ "$TK_ROLE" = control-plane ] && [ "$(stat -Lc %a "$ETCD_DATA")" != 700 ]; then

@@ -96,3 +96,12 @@ check_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||
         fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
 }
+
+# check_role: the preview compares roles with the last complete run. A run that failed may have given this host another role, and
+# what is in its folders then belongs to that role.
+check_role() {
+    local other=join role=worker
+    if [ "$TK_STAGE" = join ]; then other=control-plane role="control plane"; fi
+    ! owned "$SENTINEL" "$other" ||
+        fail "an earlier run made this host a $role, or began to. A node's role cannot change, so nothing was changed. Remove the node in one run, and add it with its new role in the next"
+}

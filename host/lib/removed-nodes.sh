@@ -24,10 +24,13 @@ find_removed_nodes() {
     for entry in $ANSWER; do
         name=${entry%%=*}
         if is_declared "$name" || [[ $found == *" $name "* || ! $entry =~ ^[a-z0-9]([a-z0-9.-]*[a-z0-9])?=[0-9.]+$ ]]; then continue; fi
-        # A join that was killed before it noted the membership ID on the Node. At another address it is a node that the user made.
+        # A join that was killed before it noted the membership ID on the Node. At another address it may be a node that the user
+        # made; or one that is to leave, and does not want to: it can remove its ID and report any address. Neither is taken for the
+        # other.
         if node_exists "$name"; then
             node_address "$name"
-            [ "$ANSWER" = "${entry#*=}" ] || continue
+            [ "${ANSWER:-${entry#*=}}" = "${entry#*=}" ] ||
+                fail "the Node $name is no longer declared, and is recorded with the address ${entry#*=}, but reports $ANSWER and has no membership ID of this program, so it is not known whose it is and nothing was removed. To remove it: 'kubectl delete node $name'. To keep it as your own: kubectl -n kube-system patch configmap tailkube-nodes --type merge -p '{\"data\":{\"$name\":null}}'. Then run again"
         fi
         found+="$name "
     done
@@ -37,8 +40,7 @@ find_removed_nodes() {
 # remove_node NAME: all questions come before the first change; each step is looked for again by the next run if this one is killed.
 remove_node() {
     local node=$1 address member=
-    node_address "$node"
-    [ -n "$ANSWER" ] || recorded_address "$node"
+    member_address "$node"
     address=$ANSWER
     # Asked of etcd, not of the Node's labels, which may be gone already.
     if in_etcd "$node" "$address"; then

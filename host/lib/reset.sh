@@ -9,6 +9,9 @@ node_containers() {
 }
 
 # sandbox_netns ID: the path of the network namespace that a container was made with. ctr prints one field a line, and nothing
+# Files of packages and of others whose modes tighten_modes has narrowed to 600: "MODE PATH" lines, as they were before.
+NARROWED=$TK_STATE/modes
+
 # that a pod chooses can break a line.
 sandbox_netns() {
     timeout 30 ctr -n k8s.io containers info "$1" 2>/dev/null |
@@ -84,9 +87,9 @@ put_back() {
 }
 
 # reset_etcd: only what has been recorded as ours, or is of a control plane that has joined: kubeadm starts with an empty folder.
-# On a worker, and on a host that was refused, it is somebody's.
+# On a worker, whatever its role in the config is by now, and on a host that was refused, it is somebody's.
 reset_etcd() {
-    if [ -e "$ETCD_OURS" ] || { [ -e "$SENTINEL" ] && [ "${TK_ROLE:-control-plane}" = control-plane ]; }; then
+    if [ -e "$ETCD_OURS" ] || { [ -e "$SENTINEL" ] && [ "${TK_ROLE:-control-plane}" = control-plane ] && ! owned "$SENTINEL" join; }; then
         if [ -d "$ETCD_DATA" ]; then
             unmount_below "$ETCD_DATA"
             # A disk of its own has a folder for what its checker finds, which was there before (check_etcd_data).
@@ -99,6 +102,16 @@ reset_etcd() {
         [ ! -d "$ETCD_DATA" ] || chmod "$(cat "$ETCD_MODE")" "$ETCD_DATA"
         rm -f "$ETCD_MODE"
     fi
+}
+
+# restore_modes: of the files that are still as tighten_modes has left them.
+restore_modes() {
+    local mode path
+    [ -e "$NARROWED" ] || return 0
+    while read -r mode path; do
+        [ ! -f "$path" ] || [ "$(stat -c %a "$path")" != 600 ] || chmod "$mode" "$path" || fail "cannot give $path its mode $mode back: is the disk read-only?"
+    done <"$NARROWED"
+    rm -f "$NARROWED"
 }
 
 # reset_node: away with everything that kubeadm, the kubelet and Cilium left, from a half-made node as from a whole one.
@@ -123,5 +136,6 @@ reset_node() {
     reset_cni
     for folder in "${NODE_FOLDERS[@]}"; do clear_folder "$folder"; done
     reset_etcd
+    restore_modes
     rm -f "$SENTINEL"
 }

@@ -174,6 +174,45 @@ use_found_login() {
     set_prefs "${OUR_PREFS[@]}"
 }
 
+# The record logged-in: the server, and in its second line the device's ID in that tailnet, which no other login has. Without an ID it
+# is of a run that was killed in its login, or of an earlier version.
+login_record() { printf '%s%s' "$TK_LOGIN_SERVER" "${1:+$'\n'$1}"; }
+
+# note_login: the ID of our login, once it is there. Of STATUS and PREFS.
+note_login() {
+    local id
+    id=$(login_id)
+    [ -n "$id" ] && [ "$(login_record "$id")" != "$(cat "$TK_STATE/logged-in" 2>/dev/null)" ] || return 0
+    record "$TK_STATE/logged-in" "$(login_record "$id")"
+}
+
+# login_id: a device that is stopped has its ID in the preferences alone.
+login_id() {
+    local id
+    id=$(self ID)
+    printf '%s' "${id:-$(member $'\t\t' NodeID <<<"$PREFS")}"
+}
+
+# whose_login: sets WHOSE, whether the login that is there is the one of the record logged-in (ours), another one, or none; with
+# STATUS and PREFS. Without a recorded ID it is ours if it is at our server and has the name that only this program gives it: a
+# device that stays can be deleted by its owner, but a login that is ended by mistake may be the only way to the host.
+whose_login() {
+    local server='' id='' now
+    { read -r server && read -r id; } <"$TK_STATE/logged-in" || true
+    ask_status
+    ask_prefs
+    now=$(login_id)
+    if [ "$(member '  ' BackendState <<<"$STATUS")" = NeedsLogin ] && [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ]; then
+        WHOSE=none
+    elif [ -n "$id" ] && [ -n "$now" ]; then
+        if [ "$id" = "$now" ]; then WHOSE=ours; else WHOSE=another; fi
+    elif [ "$(pref ControlURL)" = "$server" ] && [ "$(pref Hostname)" = "$TK_NODE" ]; then
+        WHOSE=ours
+    else
+        WHOSE=another
+    fi
+}
+
 # forget_login: removes the record of our login if it failed or has ended: the next login may be the user's own.
 forget_login() {
     local status
@@ -194,12 +233,16 @@ routes_of_login() {
 }
 
 log_in() {
-    local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state ours='' fresh='' problem
+    local key=$TK_RUN/auth-key log=$TK_RUN/tailscale-up.log state ours='' fresh='' problem WHOSE
     # A run that was killed in the middle of `up` has left it.
     rm -f "$key"
-    [ ! -e "$TK_STATE/logged-in" ] || ours=1
     wait_for 60 "tailscaled does not answer" backend_settled
-    ask_status
+    if [ -e "$TK_STATE/logged-in" ]; then
+        whose_login
+        [ "$WHOSE" = another ] || ours=1
+    else
+        ask_status
+    fi
     state=$(member '  ' BackendState <<<"$STATUS")
     # `up` would take over the user's device, and `remove` would end its login.
     [ "$state" != Stopped ] || [ -n "$ours" ] || fail "this host is logged in to a tailnet but stopped; run 'tailscale up' or 'tailscale logout' on it"
@@ -208,13 +251,16 @@ log_in() {
         [ "$(pref ControlURL)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(pref ControlURL), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnet.loginServer"
         if [ -z "$ours" ]; then
             use_found_login
+            # Somebody has logged this host in again: that login is used like any that was there before.
+            rm -f -- "$TK_STATE/logged-in"
+            sync -- "$TK_STATE"
             return
         fi
         set_prefs Hostname "${OUR_PREFS[@]}"
     else
         [ -n "$ours" ] || [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ] || fail "this host has a login to a tailnet that is not in force ($state); admit or renew its device in the tailnet's console, or run 'tailscale logout' on this host"
         own "$TK_STATE/logged-in"
-        record "$TK_STATE/logged-in" "$TK_LOGIN_SERVER"
+        record "$TK_STATE/logged-in" "$(login_record)"
         fresh=1
         ask_prefs
         (umask 077 && printf '%s' "$TK_AUTH_KEY" >"$key")
@@ -234,6 +280,7 @@ log_in() {
     poll 30 device_is_sound || true
     ask_prefs
     ask_status
+    note_login
     problem=$(device_problem)
     if [ -n "$problem" ]; then
         # The next run can use another key.
@@ -254,9 +301,10 @@ withdraw_routes() {
     done
 }
 
-# leave_tailnet: with a login of ours the device goes; one that was there gets back what it had.
+# leave_tailnet: with a login of ours the device goes; one that was there gets back what it had, and one that somebody made after
+# ours stays as it is, without our routes.
 leave_tailnet() {
-    local stopped=''
+    local stopped='' WHOSE=another
     [ -e "$TK_STATE/logged-in" ] || [ -e "$TK_STATE/found-logged-in" ] || return 0
     # Without the package there are no preferences either.
     command -v tailscale >/dev/null || return 0
@@ -265,16 +313,20 @@ leave_tailnet() {
         systemctl start tailscaled.service 2>/dev/null || true
     fi
     wait_for 60 "tailscaled does not answer, so this host cannot leave the tailnet; start it (journalctl -u tailscaled), or remove its package, and run again" backend_settled
-    if [ -e "$TK_STATE/logged-in" ]; then
+    [ ! -e "$TK_STATE/logged-in" ] || whose_login
+    if [ "$WHOSE" != another ]; then
         withdraw_routes || true
         # A device that was deleted at the server has nothing to log out from.
         timeout 60 tailscale logout || logged_out || fail "tailscale logout failed; delete the device '$TK_NODE' in the tailnet's console if it stays"
-        # Nothing is left to log out from: the next run may find no tailscaled to ask, if this one is killed.
-        rm -f -- "$TK_STATE/logged-in"
-        sync -- "$TK_STATE"
     else
         withdraw_routes || fail "the routes of this host cannot be withdrawn: tailscaled takes no others. Run 'tailscale debug prefs' and journalctl -u tailscaled on it, and run again"
         restore_prefs
+        [ ! -e "$TK_STATE/logged-in" ] || changed "left this host logged in to $(pref ControlURL): its device there is not the one that tailkube logged in"
         [ -z "$stopped" ] || systemctl stop tailscaled.service
+    fi
+    # Nothing is left to log out from: the next run may find no tailscaled to ask, if this one is killed.
+    if [ -e "$TK_STATE/logged-in" ]; then
+        rm -f -- "$TK_STATE/logged-in"
+        sync -- "$TK_STATE"
     fi
 }

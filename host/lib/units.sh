@@ -22,7 +22,15 @@ read_again() {
 unit_answer() {
     local state
     state=$(systemctl show --property=ActiveState --value -- "$1") && [ -n "$state" ] || return
-    case $state in active | reloading) echo yes ;; *) echo no ;; esac
+    case $1:$state in
+    *:active | *:reloading) echo yes ;;
+    # It has its containers all the same, and lists them when it has started.
+    containerd.service:activating | containerd.service:deactivating)
+        echo "it is $state; start or stop it" >&2
+        return 1
+        ;;
+    *) echo no ;;
+    esac
 }
 
 # unit_runs UNIT: whether it runs now.

@@ -58,8 +58,11 @@ fetch() {
         return
     fi
     if on_control_plane && [ "$TK_IMAGE_PULL_POLICY" != Never ]; then
-        timeout 900 kubeadm config images pull --kubernetes-version "v$TK_KUBERNETES_VERSION" --cri-socket unix:///run/containerd/containerd.sock >"$TK_RUN/pull.log" 2>&1 ||
+        # By the cluster's document: it has the image repository, and no kube-proxy, whose image a mirror need not have.
+        (umask 077 && printf '%s\n' "$TK_CLUSTER_DOCUMENT" >"$TK_RUN/cluster.yaml")
+        timeout 900 kubeadm config images pull --config "$TK_RUN/cluster.yaml" >"$TK_RUN/pull.log" 2>&1 ||
             fail "cannot pull the images of Kubernetes $TK_KUBERNETES_VERSION: $(log_tail "$TK_RUN/pull.log" 3)"
+        rm -f "$TK_RUN/cluster.yaml"
     fi
     for package in kubelet kubectl; do
         ask_version "$package"

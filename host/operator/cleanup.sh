@@ -2,9 +2,9 @@
 # On the operator's machine: takes what is ours off a host, or reports that the host does not exist any more. Ends with 0 in
 # both cases: a dead machine must not block a run. Ends with an error where a host that is there was not cleaned, and where this
 # machine cannot tell. After answers.sh and ssh.sh.
-# Given as environment, too: TAILKUBE_OTHER_HOSTS ("ADDRESS:PORT" of other hosts of the cluster, separated by blanks). The
-# operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
-# shellcheck disable=SC2154  # where and directory are ssh.sh's
+# Given as environment, too: TAILKUBE_OTHER_HOSTS ("ADDRESS:PORT,TYPE,KEY" of other hosts of the cluster and their host keys, separated
+# by blanks). The operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
+# shellcheck disable=SC2154  # where and directory are ssh.sh's, SAID is answers.sh's
 
 # At a terminal the CLI shows what a deletion prints only while it runs, and the state forgets a host that is skipped: so it is
 # kept in a file of the project, too.
@@ -16,10 +16,15 @@ pass_over() {
 left="If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (docs/operate/nodes.md, Unreachable machines)."
 forget="If the machine does not exist any more, run again with TAILKUBE_FORGET=$TAILKUBE_NODE in the environment."
 
+# another_answers: whether another host of the cluster shows its own host key: only then is this machine in the cluster's network. In
+# another one, a router or any other machine may have the hosts' addresses. If none does, WHY says what each has said.
 another_answers() {
-    local host
+    local host where type key
+    WHY=
     for host in ${TAILKUBE_OTHER_HOSTS:-}; do
-        if answers "$host"; then return; fi
+        IFS=, read -r where type key <<<"$host"
+        if shows_key "$where" "$type" "$key"; then return; fi
+        WHY+="${WHY:+; }$where: ${SAID##*$'\n'}"
     done
     return 1
 }
@@ -33,6 +38,11 @@ for attempt in 1 2 3; do
         pass_over "not cleaned, because TAILKUBE_FORGET names it: ${error:-no answer at $where}. $left"
     fi
     if another_machine; then
+        # Where the cluster has no other host, nothing tells a new machine from a wrong network.
+        if [ -n "${TAILKUBE_OTHER_HOSTS:-}" ] && ! another_answers; then
+            say "another machine answers at $where than the one that was set up, and no other host of the cluster shows its own host key ($WHY), so this machine may be in another network; nothing was cleaned and the stack keeps the host. Connect this machine to the cluster's network, then run again. $forget"
+            exit 1
+        fi
         pass_over "another machine answers at $where than the one that was set up; it is left alone. If the old one still exists, reinstall it."
     fi
     if grep -q 'Permission denied' "$directory/error"; then
@@ -47,7 +57,7 @@ for attempt in 1 2 3; do
             exit 1
         fi
         if ! another_answers; then
-            say "no answer at $where, and none from another host of the cluster (${TAILKUBE_OTHER_HOSTS:-there is no other}), so this machine may be offline; nothing was cleaned and the stack keeps the host: $error. Check this machine's network, then run again. $forget"
+            say "no answer at $where, and no other host of the cluster shows its own host key (${WHY:-there is no other}), so this machine may be offline or in another network; nothing was cleaned and the stack keeps the host: $error. Check this machine's network, then run again. $forget"
             exit 1
         fi
         pass_over "no answer at $where, so nothing was cleaned there: $error. Other hosts of the cluster do answer. $left"

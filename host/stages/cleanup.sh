@@ -4,10 +4,55 @@
 # were killed: what a stage has written down is what is undone.
 # Given: TK_BUNDLE, TK_ROLE, TK_HOST_GUARD.
 
+# shellcheck disable=SC2153  # TK_STATE is lib/base.sh's, no misspelling
+# What the end of a cleanup is compared with: the endpoint of a control plane; the pods' network, and lan or tailnet. The files that
+# say so go with their stages.
+FORMER_ENDPOINT=$TK_STATE/undo-endpoint
+FORMER_PODS=$TK_STATE/undo-pods
+
+note_network() {
+    local network=tailnet endpoint cidr
+    endpoint=$(sed -n 's/^TAILKUBE_ENDPOINT=//p' "$TK_ETC/endpoint.env" 2>/dev/null) || true
+    cidr=$(sed -n 's/^TAILKUBE_POD_CIDR=//p' "$TK_ETC/node.env" 2>/dev/null) || true
+    [ ! -e "$TK_STATE/owned.lan" ] || network=lan
+    [ -z "$endpoint" ] || record "$FORMER_ENDPOINT" "$endpoint"
+    [ -z "$cidr" ] || record "$FORMER_PODS" "$cidr $network"
+}
+
+# shellcheck disable=SC2317  # of until_none, in verify_network, whose endpoint they know
+endpoint_address() {
+    local text
+    text=$(ip -o -4 address show dev lo to "$endpoint/32") || return
+    [ -z "$text" ] || printf '%s\n' "$endpoint/32"
+}
+# shellcheck disable=SC2317
+remove_address() { ip address del "$1" dev lo; }
+
+# verify_network: none of this is there at the end, also if something has put it back since its stage removed it: a host with the
+# endpoint on its own loopback reaches no other cluster's there, and without a word. Fails with what stays.
+verify_network() {
+    local endpoint cidr network
+    if [ -e "$FORMER_ENDPOINT" ]; then
+        endpoint=$(cat "$FORMER_ENDPOINT")
+        until_none 10 "the endpoint's address cannot be removed from the loopback (ip address del $endpoint/32 dev lo)" "which addresses the loopback has (ip -4 address show dev lo)" endpoint_address remove_address
+        rm -f -- "$FORMER_ENDPOINT"
+    fi
+    [ -e "$FORMER_PODS" ] || return 0
+    read -r cidr network <"$FORMER_PODS"
+    until_none 10 "what leads to Cilium's routing tables cannot be removed" "which policy rules and routes are Cilium's (ip rule show, ip route show table 2004)" cilium_rules remove_rule
+    if [ "$network" = lan ]; then
+        until_none 10 "the route to another node's pods cannot be removed (ip -4 route flush root $cidr)" "which routes this host has (ip -4 route show root $cidr)" pod_routes flush_pods
+    else
+        until_none 10 "this policy rule of tailkube's cannot be removed (ip rule del)" "which policy rules this host has (ip rule show)" network_rules remove_network_rule
+    fi
+    rm -f -- "$FORMER_PODS"
+}
+
 # shellcheck disable=SC2034,SC2153  # TK_STAGE is lib/base.sh's, TK_STATE is not a misspelling of it
 remove() {
     local stage
     if compgen -G "$TK_STATE/owned.*" >/dev/null; then guard_network remove; fi
+    note_network
     if [ -e "$TK_STATE/owned.control-plane" ] || [ -e "$TK_STATE/owned.join" ]; then
         unit_stop tailkube-endpoint.service
         unit_stop tailkube-approve.timer
@@ -23,6 +68,8 @@ remove() {
         TK_STAGE=$stage
         "remove_$stage"
     done
+    TK_STAGE=cleanup
+    verify_network
     # Of a run that was killed after its last record had gone.
     rmdir -- "$TK_STATE" "$TK_ETC" "$TK_LIB" 2>/dev/null || true
     rm -rf "$TK_RUN"

@@ -320,6 +320,7 @@ apply() {
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap 'rm -f "$DISCOVERY"' EXIT
     check_stack
+    check_role
     check_authority
     if [ ! -e "$SENTINEL" ]; then
         become_control_plane

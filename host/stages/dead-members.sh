@@ -8,8 +8,7 @@ apply() {
     find_removed_nodes
     for node in $ANSWER; do
         if is_ready "$node"; then continue; fi
-        node_address "$node"
-        [ -n "$ANSWER" ] || recorded_address "$node"
+        member_address "$node"
         if in_etcd "$node" "$ANSWER" || is_control_plane "$node" || ! node_exists "$node"; then remove_node "$node"; fi
     done
     result

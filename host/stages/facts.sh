@@ -29,16 +29,24 @@ os_at_least() {
 # runtime has looked at the host and found no other there.
 is_ours() { [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]; }
 
-# etcd_content: the first names in etcd's folder that are not this cluster's.
+# etcd_content: the first names in etcd's folder that are not this cluster's. A disk of its own has a lost+found.
 etcd_content() {
     if [ -e "$TK_STATE/etcd-ours" ] || [ -e "$TK_STATE/joined" ]; then return 0; fi
-    find /var/lib/etcd/ -mindepth 1 -maxdepth 1 -printf '%f ' 2>/dev/null | head -c 100 || true
+    find /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found -printf '%f ' 2>/dev/null | head -c 100 || true
 }
 
 # kubernetes_containers: containers in Kubernetes' namespace of containerd that are not this cluster's. No answer is not none.
 kubernetes_containers() {
+    local end=$((SECONDS + 20))
     is_ours && return 0
-    foreign_containers 2>/dev/null || foreign_containers 2>/dev/null || printf 'ctr does not answer '
+    # A host that has just booted may still be starting containerd. The stage has a minute.
+    until foreign_containers 2>/dev/null; do
+        [ "$SECONDS" -lt "$end" ] || {
+            printf 'ctr does not answer '
+            return
+        }
+        sleep 2
+    done
 }
 
 # containerd_owner: the package that the host's containerd is of; nothing where there is none, or one that this program installed.

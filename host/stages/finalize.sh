@@ -8,11 +8,13 @@ apply() {
     local node
     find_removed_nodes
     for node in $ANSWER; do remove_node "$node"; done
+    ask_node_settings
     for node in $TK_NODES; do
         uncordon_node "$node"
         set_declared "$node" labels "$(words_of "$node" "$TK_LABELS")"
         set_declared "$node" taints "$(words_of "$node" "$TK_TAINTS")"
     done
+    forget_node_settings
     wait_for_cilium
     poll "$TK_READY_SECONDS" nodes_ready || fail "not every node is Ready after $TK_READY_SECONDS s:$NOT_READY; see 'kubectl get nodes'"
     restart_unmanaged_pods

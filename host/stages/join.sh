@@ -93,6 +93,7 @@ apply() {
     (umask 077 && printf '%s\n' "$TK_DISCOVERY" >"$DISCOVERY")
     token_id || fail "no token was made for this worker"
     check_stack
+    check_role
     if [ ! -e "$SENTINEL" ]; then
         wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE" endpoint_ready
         if ! joined_before; then join_as_worker; fi

@@ -6,6 +6,7 @@ import {
   assignments,
   bash,
   bashOk,
+  partsOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -59,7 +60,7 @@ ${host}
       TAILKUBE_HOST_KEY: hostKey,
       TAILKUBE_COMMAND: `sudo -n timeout 300 bash -s -- ${file === "cleanup" ? "remove" : "apply"}`,
       TAILKUBE_SHELL: "sudo -n bash -s --",
-      TAILKUBE_OTHER_HOSTS: "192.0.2.11:22 192.0.2.12:22",
+      TAILKUBE_OTHER_HOSTS: ["11", "12"].map((n) => `192.0.2.${n}:22,ssh-ed25519,AAAAkey${n}`).join(" "),
       TAILKUBE_LAST: "2",
       ...more.environment,
     },
@@ -77,6 +78,8 @@ const silent = (others: string, what = "Connection timed out") => `case "$*" in
   *192.0.2.21*) echo 'ssh: connect to host 192.0.2.21 port 2222: ${what}' >&2 ;;
   *) echo '${others}' >&2 ;;
   esac; exit 255`;
+/** What ssh says of a host that has shown the pinned key, for it logs in nowhere. */
+const itself = "tailkube@192.0.2.11: Permission denied (publickey).";
 const offline = "ssh: connect to host 192.0.2.11 port 22: Connection timed out";
 
 describe("operator/cleanup.sh", () => {
@@ -126,8 +129,9 @@ describe("operator/cleanup.sh", () => {
 
   it("skips a host that does not answer while another one does, and says what stays there", () => {
     for (const what of ["Connection timed out", "No route to host"]) {
-      const run = cleanUp(silent("Host key verification failed.", what));
+      const run = cleanUp(silent(itself, what));
       expect(run.status).to.equal(0);
+      expect(run.read("known_hosts"), "it asks for that host's own key").to.equal("192.0.2.11 ssh-ed25519 AAAAkey11\n");
       expect(run.calls().filter((call) => call.includes("192.0.2.21"))).to.have.lengthOf(3);
       expect(run.stderr).to.match(
         /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, so nothing was cleaned there: .* Other hosts of the cluster do answer\. If the machine comes back/,
@@ -139,14 +143,29 @@ describe("operator/cleanup.sh", () => {
   });
 
   it("fails where no host answers at all: it is this machine that may be offline", () => {
-    for (const others of ["192.0.2.11:22", ""]) {
+    for (const others of ["192.0.2.11:22,ssh-ed25519,AAAAkey11", ""]) {
       const run = cleanUp(silent(offline), { environment: { TAILKUBE_OTHER_HOSTS: others } });
       expect(run.status).to.equal(1);
-      expect(run.stderr).to.match(/^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and none from another host/);
+      expect(run.stderr).to.match(
+        /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and no other host of the cluster shows its own host key/,
+      );
       expect(run.stderr).to.include("TAILKUBE_FORGET=w1");
       expect(run.read("tailkube-not-cleaned.log")).to.equal("");
     }
   });
+
+  for (const answer of [
+    "Host key verification failed.",
+    "ssh: connect to host 192.0.2.11 port 22: Connection refused",
+  ]) {
+    it(`takes no answer for one of the cluster's hosts but of that host itself: ${answer}`, () => {
+      const run = cleanUp(silent(answer));
+      expect(run.status).to.equal(1);
+      expect(run.stderr).to.include(`(192.0.2.11:22: ${answer}; 192.0.2.12:22: ${answer})`);
+      expect(run.stderr).to.include("this machine may be offline or in another network").and.to.include("FORGET=w1");
+      expect(run.read("tailkube-not-cleaned.log")).to.equal("");
+    });
+  }
 
   for (const [what, said] of [
     [
@@ -183,12 +202,28 @@ describe("operator/cleanup.sh", () => {
     );
   });
 
-  it("leaves another machine alone", () => {
-    const run = cleanUp(
-      "printf 'REMOTE HOST IDENTIFICATION HAS CHANGED\\nHost key verification failed.\\n' >&2; exit 255",
+  /** Another machine has the host's address. */
+  const stranger = (others: string) => `case "$*" in
+    *192.0.2.21*) printf 'REMOTE HOST IDENTIFICATION HAS CHANGED\\nHost key verification failed.\\n' >&2 ;;
+    *) echo '${others}' >&2 ;;
+    esac; exit 255`;
+
+  it("fails where another machine answers in another network than the cluster's", () => {
+    const run = cleanUp(stranger("Host key verification failed."));
+    expect(run.status).to.equal(1);
+    expect(run.stderr).to.match(
+      /^tailkube: w1: another machine answers at .* no other host of the cluster shows its own host key .* TAILKUBE_FORGET=w1/,
     );
+    expect(run.read("tailkube-not-cleaned.log")).to.equal("");
+    // Nothing else can be asked.
+    const only = cleanUp(stranger(""), { environment: { TAILKUBE_OTHER_HOSTS: "" } });
+    expect(only.status).to.equal(0);
+  });
+
+  it("leaves another machine alone", () => {
+    const run = cleanUp(stranger(itself));
     expect(run.status).to.equal(0);
-    expect(run.calls()).to.have.lengthOf(1);
+    expect(run.calls()).to.have.lengthOf(2);
     expect(run.stderr).to.match(/^tailkube: w1: another machine answers at 192\.0\.2\.21 port 2222/);
     expect(run.read("tailkube-not-cleaned.log")).to.include(" w1: another machine answers at 192.0.2.21 port 2222");
   });
@@ -450,6 +485,83 @@ describe("stages/cleanup.sh", () => {
   it("does nothing for a stage that has never run", () => {
     expect(undone("tailnet")).to.deep.equal(["guard remove", "tailnet as tailnet", '{"changed":[]}']);
     expect(undone()).to.deep.equal(['{"changed":[]}']);
+  });
+
+  describe("at its end", () => {
+    /** A control plane whose endpoint and rules come back while it is cleaned; `stuck` stays whatever is done. */
+    function host(network: "tailnet" | "lan", stuck = "nothing") {
+      const root = temporaryFolder();
+      write(`${root}/etc/tailkube/endpoint.env`, "TAILKUBE_ENDPOINT=10.200.0.1\nTAILKUBE_ENDPOINT_PORT=6443\n");
+      write(`${root}/etc/tailkube/node.env`, "TAILKUBE_ADDRESS=100.64.0.1\nTAILKUBE_POD_CIDR=10.50.0.0/16\n");
+      for (const stage of ["control-plane", network]) write(`${root}/var/lib/tailkube/owned.${stage}`, "");
+      const theirs = ["0:\tfrom all lookup local", "5300:\tfrom all lookup 7"];
+      write(`${root}/rules`, `${theirs.join("\n")}\n`);
+      for (const file of ["routes", "addresses"]) write(`${root}/${file}`, "");
+      const run = (text = "remove") =>
+        bash(
+          withLibrary(
+            root,
+            [
+              assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root, STUCK: stuck }),
+              ...partsOf("undo").map(scriptText),
+              'mkdir -p "$TK_RUN"',
+              "sleep() { SECONDS=$((SECONDS + 5)); }",
+              `guard_network() { :; }
+              unit_stop() { :; }
+              reset_node() { :; }
+              removed() {
+                  rm -rf "$TK_ETC" "$TK_STATE/owned.$TK_STAGE"
+                  echo "1: lo inet 10.200.0.1/32 scope global lo" >"$ROOT/addresses"
+                  printf '5201:\\tfrom all to 10.200.0.1 lookup 52\\n9:\\tfrom all fwmark 0x200/0xf00 lookup 2004\\n' >>"$ROOT/rules"
+                  echo "10.50.2.0/24 via 192.0.2.12 dev eth0" >"$ROOT/routes"
+              }
+              remove_tailnet() { removed; }
+              remove_lan() { removed; }
+              ip() { case "$*" in
+                "-o -4 address show dev lo to 10.200.0.1/32") cat "$ROOT/addresses" ;;
+                "address del 10.200.0.1/32 dev lo") [ "$STUCK" = address ] || : >"$ROOT/addresses" ;;
+                "-4 rule show") cat "$ROOT/rules" ;;
+                "-4 rule del pref "*) [ "$STUCK" = rule ] || sed -i "/^$5:/d" "$ROOT/rules" ;;
+                "-4 route show root 10.50.0.0/16") cat "$ROOT/routes" ;;
+                "-4 route flush root 10.50.0.0/16") : >"$ROOT/routes" ;;
+              esac; }`,
+              text,
+            ].join("\n"),
+            "undo",
+          ),
+        );
+      const left = () =>
+        ["addresses", "rules", "routes"].map((file) => readFileSync(`${root}/${file}`, "utf8").trim()).join("|");
+      return { root, run, left, theirs: theirs.join("\n") };
+    }
+
+    it("takes away what has come back of the endpoint, rules and routes, and nothing else", () => {
+      for (const network of ["tailnet", "lan"] as const) {
+        const { root, run, left, theirs } = host(network);
+        const { status, stderr } = run();
+        expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+        // In a lan there is no endpoint of this program's, and no rule; in a tailnet no route.
+        const rest = network === "lan" ? "5201:\tfrom all to 10.200.0.1 lookup 52" : "";
+        const routes = network === "lan" ? "" : "10.50.2.0/24 via 192.0.2.12 dev eth0";
+        expect(left()).to.equal(`|${[theirs, rest].filter(Boolean).join("\n")}|${routes}`);
+        expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
+      }
+    });
+
+    it("fails and names what cannot be removed, and so does the next run", () => {
+      for (const [stuck, line] of [
+        ["address", /: undo: the endpoint's address cannot be removed .*: 10\.200\.0\.1\/32\n$/],
+        ["rule", /: undo: what leads to Cilium's routing tables cannot be removed: -4 rule 9: from all .*\n$/],
+      ] as const) {
+        const { run } = host("tailnet", stuck);
+        for (const _ of [1, 2]) {
+          const { status, stderr } = run();
+          expect(status).to.equal(1);
+          expect(stderr).to.match(line);
+        }
+        expect(run("STUCK=; remove").status).to.equal(0);
+      }
+    });
   });
 
   it(`is finished by the next run, wherever it was killed (${placesTried})`, function () {

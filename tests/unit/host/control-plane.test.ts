@@ -451,6 +451,25 @@ describe("stage control-plane, on a host with data of somebody's", () => {
     ends(bash(stage(root, founder, alone, "check_etcd_data")));
   });
 
+  for (const joined of [true, false]) {
+    it(`is not claimed on a worker whose role was changed (joined: ${joined})`, () => {
+      const root = temporaryFolder();
+      const state = `${root}/var/lib/tailkube`;
+      write(`${root}/var/lib/etcd/default/member/db`, "somebody's");
+      write(`${root}/etc/kubernetes/pki/ca.crt`, `${given.TK_CA_CRT}\n`);
+      write(`${state}/owned.join`, `${state}/joined\n`);
+      if (joined) write(`${state}/joined`, "mark1\n");
+      const run = bash(stage(root, founder, alone));
+      expect(run.status).to.equal(1);
+      expect(run.stderr).to.match(
+        /^tailkube: cp1: control-plane: an earlier run made this host a worker, or began to\. .*Remove the node in one run/,
+      );
+      expect(existsSync(`${state}/etcd-ours`)).to.equal(false);
+      expect(existsSync(`${state}/owned.control-plane`)).to.equal(false);
+      expect(acts(root)).to.deep.equal([]);
+    });
+  }
+
   it("is its own from before kubeadm's first byte, and of a control plane of an older release", () => {
     const root = temporaryFolder();
     write(`${root}/kill-in`, "");

@@ -58,7 +58,7 @@ const resourceOf = (kind: string) => resourceWord(kind) + (groups[kind] ?? "");
 const resourceWord = (kind: string) => Object.keys(plural).find((word) => plural[word] === kind)!;
 
 /** JSON merge patch: null deletes. */
-function merge(into: { [key: string]: Json }, patch: { [key: string]: Json }): void {
+export function merge(into: { [key: string]: Json }, patch: { [key: string]: Json }): void {
   for (const [key, value] of Object.entries(patch)) {
     const here = into[key];
     if (value === null) delete into[key];
@@ -382,8 +382,13 @@ export class FakeCluster {
         if (!object) return this.notFound(words);
         for (const item of words.slice(3)) {
           const spec = (object.spec ??= {}) as { [key: string]: Json };
-          const taints = ((spec.taints ??= []) as string[]).filter((taint) => taint !== item.replace(/-$/, ""));
-          spec.taints = item.endsWith("-") ? taints : [...taints, item];
+          const [, key, value, effect] = /^([^=:]+)(?:=([^:]*))?:([^-]+)-?$/.exec(item)!;
+          const taints = ((spec.taints ??= []) as Record<string, string>[]).filter(
+            (taint) => taint.key !== key || taint.effect !== effect,
+          );
+          spec.taints = item.endsWith("-")
+            ? taints
+            : [...taints, { key: key!, ...(value && { value }), effect: effect! }];
         }
         return ok("tainted\n");
       }
@@ -569,6 +574,13 @@ export class FakeCluster {
       const data = (query(root, ".data")[0] ?? {}) as Record<string, string>;
       return Object.entries(data)
         .map(([name, address]) => `${name}=${address} `)
+        .join("");
+    }
+    // What labels.sh has recorded of nodes.
+    if (template.includes("$items")) {
+      const data = (query(root, ".data")[0] ?? {}) as Record<string, string>;
+      return Object.entries(data)
+        .map(([key, items]) => `${key} ${items}\n`)
         .join("");
     }
     // What joiners say (stages/admit.sh).
@@ -1044,7 +1056,7 @@ export class FakeCluster {
       return ok();
     }
     if (text.startsWith("config images list")) return ok("registry.k8s.io/etcd:3.6.8-0\n");
-    if (text.startsWith("config images pull")) return ok();
+    if (text.startsWith("config images pull --config")) return ok();
     if (text.startsWith("kubeconfig user")) return ok("kind: Config\n");
     if (text.startsWith("init phase upload-config")) return ok();
     if (text.startsWith("init phase control-plane")) {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { expect } from "chai";
 import { scriptText } from "../../../components/hosts/script-text";
 import {
@@ -133,6 +133,61 @@ describe("the folder of etcd's data", () => {
     mkdirSync(data(root), { recursive: true, mode: 0o755 });
     bashOk(node(root, "tighten_modes", { TK_ROLE: "worker" }));
     expect(mode(root)).to.equal("755");
+  });
+});
+
+describe("files that are readable to everybody", () => {
+  const unit = (root: string) => `${root}/usr/lib/systemd/system/kubelet.service`;
+  const dropIn = (root: string) => `${root}/etc/systemd/system/kubelet.service.d/theirs.conf`;
+  const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
+  const systemd = (root: string) =>
+    `systemctl() { [ "$1" != show ] || printf '%s\\n' ${unit(root)} "${dropIn(root)} ${root}/gone.conf"; }`;
+  const reset =
+    'remember_cilium_image() { :; }; reset_cilium() { :; }; timeout() { :; }; systemctl() { echo inactive; }; ip() { :; }; PATH=/usr/bin:/bin; rm() { case "$*" in *" /var/"*) ;; *) command rm "$@" ;; esac; }';
+
+  function host() {
+    const root = temporaryFolder();
+    write(unit(root), "unit", 0o644);
+    // Somebody's own, kept elsewhere.
+    write(`${root}/srv/theirs.conf`, "theirs", 0o640);
+    mkdirSync(`${root}/etc/systemd/system/kubelet.service.d`, { recursive: true });
+    symlinkSync(`${root}/srv/theirs.conf`, dropIn(root));
+    return root;
+  }
+  const leave = (root: string) =>
+    bashOk(node(root, `${reset}; find() { case "$1" in ${root}/*) command find "$@" ;; esac; }; reset_node`));
+
+  it("are root's alone on a node, and have their modes back when it has left", () => {
+    const root = host();
+    const run = bashOk(node(root, `${systemd(root)}\ntighten_modes; tighten_modes; result`, { TK_ROLE: "worker" }));
+    expect(changedBy(run)).to.include.members([unit(root), dropIn(root)].map((path) => `mode 600 of ${path}`));
+    expect([mode(unit(root)), mode(`${root}/srv/theirs.conf`)]).to.deep.equal(["600", "600"]);
+    // An upgrade of the package brings its own mode again: the first one counts.
+    chmodSync(unit(root), 0o755);
+    bashOk(node(root, `${systemd(root)}\ntighten_modes`, { TK_ROLE: "worker" }));
+    expect(mode(unit(root))).to.equal("600");
+    leave(root);
+    expect([mode(unit(root)), mode(`${root}/srv/theirs.conf`)]).to.deep.equal(["644", "640"]);
+    expect(existsSync(`${root}/var/lib/tailkube/modes`)).to.equal(false);
+  });
+
+  it("keep a mode that somebody has set since", () => {
+    const root = host();
+    bashOk(node(root, `${systemd(root)}\ntighten_modes`, { TK_ROLE: "worker" }));
+    chmodSync(`${root}/srv/theirs.conf`, 0o400);
+    leave(root);
+    expect(mode(`${root}/srv/theirs.conf`)).to.equal("400");
+  });
+
+  it("have their modes recorded, on the disk, before they lose them", () => {
+    const root = host();
+    const noted = 'sync() { log "sync ${*: -1}"; }; chmod() { log "chmod $*"; command chmod "$@"; }';
+    bashOk(node(root, `${systemd(root)}\n${noted}\ntighten_modes`, { TK_ROLE: "worker" }));
+    const log = readFileSync(`${root}/log`, "utf8").trim().split("\n");
+    const narrowed = log.indexOf(`chmod 0600 ${unit(root)}`);
+    expect(log.slice(0, narrowed)).to.include.members(
+      ["owned.upgrade", "modes"].map((name) => `sync ${root}/var/lib/tailkube/${name}`),
+    );
   });
 });
 

@@ -162,9 +162,20 @@ describe("main", () => {
     const held = `mkdir -p "$TK_RUN"; exec 8>"$TK_RUN/lock"; flock 8; TK_LOCK_SECONDS=1`;
     const { status, stdout, stderr } = bash(withLibrary(root, `${verbs}\n${held}\nmain apply`));
     expect({ status, stdout }).to.deep.equal({ status: 1, stdout: "" });
-    expect(stderr).to.equal("tailkube: node1: test: another tailkube script still runs on this host after 1 s\n");
+    expect(stderr).to.match(
+      /^tailkube: node1: test: another tailkube script still runs on this host after 1 s \('fuser -v \S+\/lock' names its processes\)\. .*\n$/,
+    );
     const freed = `mkdir -p "$TK_RUN"; (exec 8>"$TK_RUN/lock"; flock 8; sleep 0.5) & sleep 0.1`;
     expect(bashOk(withLibrary(root, `${verbs}\n${freed}\nmain apply`))).to.equal("applied\n");
+  });
+
+  it("says which stage it has waited for", () => {
+    const root = temporaryFolder();
+    bashOk(withLibrary(root, `${verbs}\nmain apply`, "runtime"));
+    const other = `exec 8>>"$TK_RUN/lock"; flock 8; TK_LOCK_SECONDS=1`;
+    expect(bash(withLibrary(root, `${verbs}\n${other}\nmain apply`)).stderr).to.match(
+      /: stage runtime of node node1, process \d+, begun at \S+Z, still runs on this host after 1 s/,
+    );
   });
 });
 
@@ -452,6 +463,16 @@ systemctl() {
       if unit_runs u.service; then echo yes; else echo no; fi`;
     expect(bashOk(withLibrary(hostRoot(), text("echo active")))).to.equal("yes\n");
     expect(bashOk(withLibrary(hostRoot(), text("echo failed")))).to.equal("no\n");
+    expect(bashOk(withLibrary(hostRoot(), text("echo activating")))).to.equal("no\n");
+    // Its containers are there, and it will list them in a moment.
+    const containerd = (state: string) =>
+      bash(withLibrary(hostRoot(), text(`echo ${state}`).replace("u.service", "containerd.service")));
+    expect(containerd("inactive").stdout).to.equal("no\n");
+    for (const state of ["activating"]) {
+      const { stdout, stderr } = containerd(state);
+      expect(stdout, state).to.equal("");
+      expect(stderr).to.include("whether containerd.service runs").and.to.include(`it is ${state}`);
+    }
     const second = '[ -e "$TK_RUN/asked" ] || { : >"$TK_RUN/asked"; return 1; }; echo active';
     expect(bashOk(withLibrary(hostRoot(), text(second)))).to.equal("yes\n");
     for (const silence of ["return 1", "echo"]) {

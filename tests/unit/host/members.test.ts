@@ -210,12 +210,37 @@ describe("removed nodes", () => {
     cluster.nodes = {
       ...cluster.nodes,
       theirs: { address: "100.64.0.77" },
-      renamed: { address: "100.64.0.78" },
     };
-    cluster.recorded = { ...cluster.recorded, renamed: "100.64.0.5" };
     // A member without any record.
     cluster.members.push({ id: 4n, name: "stranger", address: "100.64.0.79", healthy: true });
     expect(run(cluster, takeAllOut).changes).to.deep.equal(removal("cp3", "91bc3c398fb3c146"));
+  });
+
+  it("cannot stay by what they write about themselves", () => {
+    // A node may remove its mark, and report another address.
+    const cluster = threeAndOne();
+    cluster.nodes.w2 = { address: "100.64.0.99" };
+    cluster.recorded.w2 = "100.64.0.12";
+    const { status, stderr, changes } = run(cluster, takeAllOut);
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /Node w2 is no longer declared, and is recorded with the address 100\.64\.0\.12, but reports 100\.64\.0\.99 .*kubectl delete node w2.*tailkube-nodes/,
+    );
+    expect(changes).to.deep.equal([]);
+  });
+
+  it("take no other member out of etcd by an address that they report", () => {
+    const cluster = threeAndOne();
+    // It joins at the moment: etcd has no name for it yet.
+    cluster.members.push({ id: 5n, address: "100.64.0.4", learner: true });
+    cluster.nodes.w2 = { address: "100.64.0.4", mark: "m5" };
+    cluster.recorded = { ...cluster.recorded, w2: "100.64.0.12", cp4: "100.64.0.4" };
+    const { status, stderr, changes } = run(cluster, "remove_node w2; result");
+    expect(status, stderr).to.equal(0);
+    expect(changes).to.deep.equal(removal("w2"));
+    cluster.nodes.w2.ready = false;
+    const early = run(cluster, 'TK_NODES="$TK_NODES cp4"; apply', "dead-members");
+    expect(early.changes, early.stderr).to.deep.equal([]);
   });
 
   it("do not take etcd's majority with them", () => {

@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
 import { networkScript, scriptText } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
-import { FakeCluster } from "./fake-cluster";
+import { FakeCluster, merge } from "./fake-cluster";
 import { stub, untouchedPrefs } from "./fake-host";
 
 export interface Scenario {
@@ -268,7 +268,7 @@ function inTailnet(c: FakeCluster): void {
       WantRunning: true,
     },
   });
-  c.put("/var/lib/tailkube/logged-in", "https://login.example.com\n");
+  c.put("/var/lib/tailkube/logged-in", "https://login.example.com\nn1\n");
   c.put("/var/lib/tailkube/owned.tailnet", "/var/lib/tailkube/logged-in\n");
 }
 
@@ -559,9 +559,23 @@ export const scenarios: readonly Scenario[] = [
     stage: "finalize",
     verb: "apply",
     node: cp1,
-    variables: { TK_NODES: "cp1 cp2 w1", TK_CONTROL_PLANES: "cp1 cp2", TK_LABELS: "w1 rack=b2" },
+    variables: {
+      TK_NODES: "cp1 cp2 w1",
+      TK_CONTROL_PLANES: "cp1 cp2",
+      TK_LABELS: "w1 rack=b2",
+      TK_TAINTS: "w1 gpu=yes:NoExecute",
+    },
     before: (c) => {
       cluster(c);
+      merge(c.find("Node", "w1")!, {
+        metadata: { labels: { disk: "ssd" }, annotations: { "tailkube.dev/taints": "theirs:NoSchedule" } },
+        spec: { taints: [{ key: "theirs", effect: "NoSchedule" }] },
+      });
+      c.objects.push({
+        kind: "ConfigMap",
+        metadata: { name: "tailkube-node-settings", namespace: "kube-system" },
+        data: { "w1.labels": "disk=ssd", "w2.labels": "disk=ssd" },
+      });
       c.addNode("w2", "100.64.0.12", "worker", mark("w2"));
       (c.find("ConfigMap", "tailkube-nodes")!.data as Record<string, string>).w2 = "100.64.0.12";
       c.addNode("guest", "100.64.0.50", "worker", undefined);
@@ -870,7 +884,8 @@ export const scenarios: readonly Scenario[] = [
       cluster(c);
       joined(c);
       c.put("/var/lib/tailkube/owned.runtime", "/etc/containerd/config.toml\n");
-      c.put("/var/lib/tailkube/logged-in", "");
+      // As an earlier version has recorded it.
+      c.put("/var/lib/tailkube/logged-in", "https://login.example.com\n");
       c.put("/var/lib/tailkube/owned.tailnet", "/usr/local/lib/tailkube/routes\n/var/lib/tailkube/logged-in\n");
       c.links = ["lo", "eth0", "cilium_host", "lxc0a1b2c3d4e5f"];
       c.rules[0] = "100 from all lookup local";

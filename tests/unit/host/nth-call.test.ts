@@ -147,6 +147,7 @@ describe("The Nth call of a stage fails", function () {
         TK_MARK: mark(scenario.node.name),
         ...scenario.variables,
       },
+      timeoutSeconds: 1200,
     });
 
   /** A host and its cluster, in that root folder. */

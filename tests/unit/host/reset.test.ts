@@ -44,6 +44,7 @@ function host(root: string, text: string, role = "control-plane"): string {
         KEPT: `${root}/var/lib/kubelet.tailkube`,
         SENTINEL: `${root}/var/lib/tailkube/joined`,
         ETCD_MODE: `${root}/var/lib/tailkube/etcd-mode`,
+        NARROWED: `${root}/var/lib/tailkube/modes`,
         ETCD_OURS: `${root}/var/lib/tailkube/etcd-ours`,
       }),
       'mkdir -p "$TK_RUN" "$ROOT/var/log"',
@@ -208,9 +209,10 @@ describe("reset_node", () => {
   });
 
   it("deletes etcd's data only where it was recorded as ours, or the control plane has joined", () => {
-    const left = (record: string | undefined, role?: string) => {
+    const left = (record: string | undefined, role?: string, owner?: string) => {
       const root = temporaryFolder();
       write(`${root}/var/lib/etcd/default/member/db`, "data");
+      if (owner !== undefined) write(`${root}/var/lib/tailkube/owned.${owner}`, `${root}/var/lib/tailkube/joined\n`);
       if (record !== undefined) write(`${root}/var/lib/tailkube/${record}`, "");
       bashOk(host(root, "reset_node; reset_node", role));
       if (record !== undefined) expect(existsSync(`${root}/var/lib/tailkube/${record}`)).to.equal(false);
@@ -220,6 +222,8 @@ describe("reset_node", () => {
     expect(left("etcd-ours")).to.equal(false);
     expect(left("joined")).to.equal(false);
     expect(left("joined", "worker")).to.equal(true);
+    expect(left("joined", "control-plane", "control-plane")).to.equal(false);
+    expect(left("joined", "control-plane", "join"), "a worker whose role was changed").to.equal(true);
   });
 
   it("leaves what a file system of its own has found for its checker", () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { parseAllDocuments } from "yaml";
 import { scriptText } from "../../../components/hosts/script-text";
@@ -108,108 +108,148 @@ describe("wait_for_cilium", () => {
 });
 
 describe("set_declared", () => {
-  /** Settles one node whose annotation holds `before`, which it has but for `gone`; returns what kubectl was asked to change. */
-  function finalize(kind: "labels" | "taints", before: string, wanted: string, gone = "") {
+  interface Given {
+    /** What the ConfigMap has recorded for the node. */
+    recorded?: string;
+    /** What the node has; what is recorded, if not given. */
+    has?: string;
+    wanted: string;
+    /** What the node has written about itself. */
+    written?: string;
+  }
+  /** Sets what one node declares; returns what kubectl was asked to change. */
+  function declare(kind: "labels" | "taints", { recorded = "", has = recorded, wanted, written = "" }: Given) {
     const root = temporaryFolder();
     const stdout = bashOk(
       stage(
         root,
         "finalize",
-        { BEFORE: before, WANTED: wanted, GONE: gone },
+        { RECORDED: recorded, HAS: has, WANTED: wanted, WRITTEN: written },
         `has() {
             local item key
-            for item in $BEFORE; do
+            for item in $HAS; do
                 key=$(identity ${kind} "$item")
-                [ "$key" = "$GONE" ] || grep -qs " $key-$" "$ROOT/log" || printf "$1" "$key"
+                grep -qs " $key-$" "$ROOT/log" || printf '%s ' "$item"
             done
         }
-        kubectl_admin() {
+        as_json() { sed -E 's/ $//; s/([^ =]+)=([^ ]*)/"\\1":"\\2"/g; s/ /,/g; s/.*/{&}/'; }
+        kubectl() {
+            while [[ $1 == --* || $1 == -n ]]; do case $1 in --kubeconfig | -n) shift 2 ;; *) shift ;; esac; done
             case "$*" in
-            "get node w1 -o "*dev/${kind}*) printf '%s' "$BEFORE" ;;
-            "get node w1 -o "*.metadata.labels*) has '"%s":"x",' ;;
-            "get node w1 -o "*.spec.taints*) has '%s ' ;;
+            *annotations*) printf '%s' "$WRITTEN" ;;
+            "get configmap tailkube-node-settings "*) [ -z "$RECORDED" ] || printf 'w1.%s %s\\n' ${kind} "$RECORDED" ;;
+            "get node w1 -o "*.metadata.labels*) has | as_json ;;
+            "get node w1 -o "*.spec.taints*) has | sed -E 's/(^| )([^ =:]+):/\\1\\2=:/g' ;;
+            "create configmap "*) return 1 ;;
+            "patch configmap tailkube-node-settings --type merge -p "*) log "note \${*: -1}" ;;
             *) log "$*" ;;
             esac
         }
+        ask_node_settings
         set_declared w1 ${kind} "$WANTED"
         result`,
       ),
     );
     return { calls: logOf(root), changed: (JSON.parse(stdout) as { changed: string[] }).changed };
   }
+  const note = (kind: string, items: string) =>
+    `note {"data":{"w1.${kind}":${items === "" ? "null" : JSON.stringify(items)}}}`;
 
-  it("sets what is declared and remembers it on the node", () => {
-    expect(finalize("labels", "", "example.com/rack=b2 example.com/empty=")).to.deep.equal({
+  it("records what is declared where no node can write, and then sets it", () => {
+    expect(declare("labels", { wanted: "example.com/rack=b2 example.com/empty=" })).to.deep.equal({
       calls: [
+        note("labels", "example.com/rack=b2 example.com/empty="),
         "label --overwrite node w1 example.com/rack=b2",
         "label --overwrite node w1 example.com/empty=",
-        "annotate --overwrite node w1 tailkube.dev/labels=example.com/rack=b2 example.com/empty=",
       ],
       changed: ["labels of w1"],
     });
-    expect(finalize("taints", "", "gpu=yes:NoExecute spot:NoSchedule").calls).to.deep.equal([
+    expect(declare("taints", { wanted: "gpu=yes:NoExecute spot:NoSchedule" }).calls).to.deep.equal([
+      note("taints", "gpu=yes:NoExecute spot:NoSchedule"),
       "taint --overwrite node w1 gpu=yes:NoExecute",
       "taint --overwrite node w1 spot:NoSchedule",
-      "annotate --overwrite node w1 tailkube.dev/taints=gpu=yes:NoExecute spot:NoSchedule",
     ]);
   });
 
   it("changes nothing where everything is as declared", () => {
-    expect(finalize("labels", "a=1 b=2", "a=1 b=2")).to.deep.equal({ calls: [], changed: [] });
-    expect(finalize("taints", "", "")).to.deep.equal({ calls: [], changed: [] });
+    for (const [kind, items] of [
+      ["labels", "a=1 b=2 c="],
+      ["taints", "a=1:NoSchedule b:NoExecute"],
+      ["taints", ""],
+    ] as const)
+      expect(declare(kind, { recorded: items, wanted: items })).to.deep.equal({ calls: [], changed: [] });
+    expect(declare("taints", { recorded: "a:NoSchedule", wanted: "a=:NoSchedule" }).calls).to.deep.equal([]);
+  });
+
+  it("takes nothing away because of what a node writes about itself", () => {
+    const has = "theirs=1:NoExecute";
+    expect(declare("taints", { has, wanted: "", written: has }).calls).to.deep.equal([]);
+    expect(declare("labels", { has: "theirs=1", wanted: "", written: "theirs=1" }).calls).to.deep.equal([]);
+  });
+
+  it("sets what a node lacks, whatever the record and the node say", () => {
+    // Its kubelet has registered without them.
+    const taints = "gpu=yes:NoExecute spot:NoSchedule";
+    for (const recorded of ["", taints])
+      expect(
+        declare("taints", { recorded, has: "spot:NoSchedule", wanted: taints, written: taints }).calls.slice(-1),
+      ).to.deep.equal(["taint --overwrite node w1 gpu=yes:NoExecute"]);
+    expect(declare("labels", { recorded: "a=1", has: "a=2", wanted: "a=1" }).calls).to.deep.equal([
+      "label --overwrite node w1 a=1",
+    ]);
   });
 
   it("overwrites a changed value without taking it away first", () => {
-    expect(finalize("labels", "a=1", "a=2").calls).to.deep.equal([
+    expect(declare("labels", { recorded: "a=1", wanted: "a=2" }).calls).to.deep.equal([
+      note("labels", "a=2"),
       "label --overwrite node w1 a=2",
-      "annotate --overwrite node w1 tailkube.dev/labels=a=2",
     ]);
-    expect(finalize("taints", "a=1:NoSchedule", "a=2:NoSchedule").calls[0]).to.equal(
+    expect(declare("taints", { recorded: "a=1:NoSchedule", wanted: "a=2:NoSchedule" }).calls).to.deep.equal([
+      note("taints", "a=2:NoSchedule"),
       "taint --overwrite node w1 a=2:NoSchedule",
-    );
+    ]);
   });
 
-  it("takes back what is declared no more, and nothing that it did not set", () => {
-    expect(finalize("labels", "a=1 example.com/a=1", "").calls).to.deep.equal([
-      "label node w1 a-",
-      "label node w1 example.com/a-",
-      "annotate --overwrite node w1 tailkube.dev/labels=",
-    ]);
-    expect(finalize("taints", "a=1:NoSchedule b:NoExecute", "").calls).to.deep.equal([
+  it("takes back what is no longer declared, and nothing that it did not set", () => {
+    expect(
+      declare("labels", { recorded: "a=1 example.com/a=1", has: "a=1 b=1 example.com/a=1", wanted: "" }).calls,
+    ).to.deep.equal(["label node w1 a-", "label node w1 example.com/a-", note("labels", "")]);
+    expect(declare("taints", { recorded: "a=1:NoSchedule b:NoExecute", wanted: "" }).calls).to.deep.equal([
       "taint node w1 a:NoSchedule-",
       "taint node w1 b:NoExecute-",
-      "annotate --overwrite node w1 tailkube.dev/taints=",
+      note("taints", ""),
+    ]);
+  });
+
+  it("keeps what it takes back in the record until it is gone", () => {
+    expect(declare("labels", { recorded: "a=1", wanted: "b=1" }).calls).to.deep.equal([
+      note("labels", "b=1 a=1"),
+      "label node w1 a-",
+      "label --overwrite node w1 b=1",
+      note("labels", "b=1"),
     ]);
   });
 
   it("tells keys apart that look alike", () => {
     expect(
-      finalize("labels", "example.com/a.b=1 rack=1", "example.com/a-b=1 example.com/rack=1").calls,
+      declare("labels", { recorded: "example.com/a.b=1 rack=1", wanted: "example.com/a-b=1 example.com/rack=1" }).calls,
     ).to.include.members(["label node w1 example.com/a.b-", "label node w1 rack-"]);
   });
 
   it("takes a taint for another one when its effect changes", () => {
-    expect(finalize("taints", "a=1:NoSchedule", "a=1:NoExecute").calls).to.deep.equal([
+    expect(declare("taints", { recorded: "a=1:NoSchedule", wanted: "a=1:NoExecute" }).calls).to.deep.equal([
+      note("taints", "a=1:NoExecute a=1:NoSchedule"),
       "taint node w1 a:NoSchedule-",
       "taint --overwrite node w1 a=1:NoExecute",
-      "annotate --overwrite node w1 tailkube.dev/taints=a=1:NoExecute",
+      note("taints", "a=1:NoExecute"),
     ]);
-    expect(finalize("taints", "a:NoSchedule a:NoExecute", "a:NoExecute").calls[0]).to.equal(
-      "taint node w1 a:NoSchedule-",
-    );
+    expect(
+      declare("taints", { recorded: "a:NoSchedule a:NoExecute", wanted: "a:NoExecute" }).calls.slice(1, 2),
+    ).to.deep.equal(["taint node w1 a:NoSchedule-"]);
   });
 
-  it("minds no label that somebody else has taken away already", () => {
-    expect(finalize("labels", "a=1", "b=1", "a").calls).to.deep.equal([
-      "label --overwrite node w1 b=1",
-      "annotate --overwrite node w1 tailkube.dev/labels=b=1",
-    ]);
-  });
-
-  it("takes back nothing that only an option of kubectl could be called", () => {
-    expect(finalize("labels", "--all=1 --kubeconfig=/x", "").calls).to.deep.equal([
-      "annotate --overwrite node w1 tailkube.dev/labels=",
-    ]);
+  it("accepts that somebody else has taken a label away already", () => {
+    expect(declare("labels", { recorded: "a=1", has: "", wanted: "" }).calls).to.deep.equal([note("labels", "")]);
   });
 });
 
@@ -227,10 +267,12 @@ describe("stage finalize", () => {
     find_removed_nodes() { ANSWER=; }
     cluster_note() { ANSWER=\${NOTE-key-1}; }
     write_cluster_note() { log "note $1 $2"; }
-    kubectl_cluster() { case "$*" in "get node "*dev/cordoned*) : ;; *) log "$*" ;; esac; }
+    kubectl_cluster() { case "$*" in "get node "*dev/cordoned*) : ;; *"create configmap "*) return 1 ;; *) log "$*" ;; esac; }
     kubectl_admin() {
         case "$*" in
         ${answers}
+        *"create configmap tailkube-node-settings") return 1 ;;
+        *"get configmap tailkube-node-settings "*) printf '%s\\n' "\${SETTINGS_RECORDED:-}" ;;
         "get node "*Ready*) printf True ;;
         "get node "*) : ;;
         *"get daemonsets,deployments "*) echo daemonset.apps/cilium ;;
@@ -245,18 +287,31 @@ describe("stage finalize", () => {
     }
     apply`;
 
+  const noted = (key: string, items: string | null) =>
+    `-n kube-system patch configmap tailkube-node-settings --type merge -p ${JSON.stringify({ data: { [key]: items } })}`;
+
   it("gives each node's own labels and taints, and is content with a cluster that is ready", () => {
     const root = temporaryFolder();
     const { changed } = JSON.parse(bashOk(stage(root, "finalize", declared, kubectl("")))) as { changed: string[] };
     expect(changed).to.deep.equal(["labels of cp1", "taints of cp1", "labels of w1"]);
     expect(logOf(root)).to.deep.equal([
+      noted("cp1.labels", "rack=b1"),
       "label --overwrite node cp1 rack=b1",
-      "annotate --overwrite node cp1 tailkube.dev/labels=rack=b1",
+      noted("cp1.taints", "node-role.kubernetes.io/control-plane:NoSchedule"),
       "taint --overwrite node cp1 node-role.kubernetes.io/control-plane:NoSchedule",
-      "annotate --overwrite node cp1 tailkube.dev/taints=node-role.kubernetes.io/control-plane:NoSchedule",
+      noted("w1.labels", "rack=b2 disk=ssd"),
       "label --overwrite node w1 rack=b2",
       "label --overwrite node w1 disk=ssd",
-      "annotate --overwrite node w1 tailkube.dev/labels=rack=b2 disk=ssd",
+    ]);
+  });
+
+  it("forgets what it has recorded of nodes that are no longer declared", () => {
+    const root = temporaryFolder();
+    const recorded = "gone.labels a=1\nw1.labels rack=b2 disk=ssd\ngone.taints a:NoSchedule";
+    bashOk(stage(root, "finalize", { ...declared, SETTINGS_RECORDED: recorded }, kubectl("")));
+    expect(logOf(root).filter((call) => call.includes("null"))).to.deep.equal([
+      noted("gone.labels", null),
+      noted("gone.taints", null),
     ]);
   });
 
@@ -363,10 +418,12 @@ describe("stage finalize", () => {
 
   it("takes no label back, and sets none, because a request failed", () => {
     const root = temporaryFolder();
-    const text = kubectl(`"get node cp1 -o "*dev/labels*) return 1 ;;`);
+    const text = kubectl(`*"get configmap tailkube-node-settings "*) return 1 ;;`);
     const { status, stderr } = bash(stage(root, "finalize", declared, text));
     expect({ status, log: logOf(root) }).to.deep.equal({ status: 1, log: [] });
-    expect(stderr).to.include("no answer after 60 s to the question which labels were set on node cp1, to the API");
+    expect(stderr).to.include(
+      "no answer after 60 s to the question which labels and taints are recorded in the ConfigMap kube-system/tailkube-node-settings, to the API",
+    );
   });
 
   it("says what is wrong with Cilium, nodes and CoreDNS that do not become ready", () => {
@@ -1541,6 +1598,19 @@ describe("stages control-plane and join", () => {
       ]);
     });
 
+    it(`${name}: a host to which a failed run gave the other role is left alone`, () => {
+      const root = temporaryFolder();
+      const other = name === "join" ? "control-plane" : "join";
+      const state = `${root}/var/lib/tailkube`;
+      mkdirSync(state, { recursive: true });
+      writeFileSync(`${state}/owned.${other}`, `${state}/joined\n`);
+      const { status, stderr } = bash(stage(root, name, more, fakes({ answers })));
+      expect(status).to.equal(1);
+      expect(stderr).to.match(/an earlier run made this host a (worker|control plane), or began to\. .*its new role/);
+      expect(logOf(root).filter((line) => /kubeadm|mark_joined/.test(line))).to.deep.equal([]);
+      expect(existsSync(`${state}/owned.${name}`)).to.equal(false);
+    });
+
     // A control plane that kubeadm has finished goes on: scripts.control-plane.test.ts.
     for (const failing of name === "join" ? ["kubeadm", "advertise"] : ["kubeadm"]) {
       it(`${name}: what failed at ${failing} is reset and made anew by the next run`, () => {
@@ -1850,9 +1920,9 @@ describe("stage tailnet", () => {
     write(`${root}/etc/tailkube/routes.d/endpoint`, "10.200.0.1/32\n");
     write(`${root}/state`, state);
     write(`${root}/broken`, broken);
+    write(`${root}/id`, "n1CNTRL");
     for (const [name, value] of Object.entries({ ...untouched, ...prefs })) write(`${root}/prefs/${name}`, value);
     const members = [
-      '    "ID": "n1CNTRL"',
       '    "DNSName": "node1.example.ts.net."',
       ...(tags.length > 0 ? [`    "Tags": [\n${tags.map((tag) => `      "${tag}"`).join(",\n")}\n    ]`] : []),
       ...(keyExpiry === undefined ? [] : [`    "KeyExpiry": "${keyExpiry}"`]),
@@ -1867,11 +1937,11 @@ case "$*" in
 "status --json --peers=false")
     printf '{\\n  "Version": "1.102.5",\\n  "BackendState": "%s",\\n' "$(<state)"
     ${haveNodeKey === true ? `printf '  "HaveNodeKey": true,\\n'` : ":"}
-    printf '  "Self": {\\n%s\\n  },\\n  "CurrentTailnet": {\\n    "KeyExpiry": "none of this device"\\n  }\\n}\\n' "$(<self)" ;;
+    printf '  "Self": {\\n    "ID": "%s",\\n%s\\n  },\\n  "CurrentTailnet": {\\n    "KeyExpiry": "none of this device"\\n  }\\n}\\n' "$([ "$(<state)" = Stopped ] || cat id)" "$(<self)" ;;
 "debug prefs")
     echo "{"
     for pref in ${Object.keys(untouched).join(" ")}; do printf '\\t"%s": %s,\\n' "$pref" "$(<"prefs/$pref")"; done
-    printf '\\t"Config": {\\n\\t\\t"NodeID": "n1CNTRL",\\n\\t\\t"Hostname": "inside"\\n\\t}\\n}\\n' ;;
+    printf '\\t"Config": {\\n\\t\\t"NodeID": "%s",\\n\\t\\t"Hostname": "inside"\\n\\t}\\n}\\n' "$(<id)" ;;
 *) echo "$*" >>log
     for word in "$@"; do case $word in
     up) echo Running >state ;;
@@ -1995,7 +2065,7 @@ echo "nft $*" >>${root}/log
     expect(status).to.equal(1);
     expect(stderr).to.match(/has no tag, not tag:k8s\. .*use an auth key that has the tag/);
     expect(log()).to.deep.equal([up(root), "logout"]);
-    write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]');
+    (write(`${root}/id`, "n2CNTRL"), write(`${root}/self`, '    "Tags": [\n      "tag:k8s"\n    ]'));
     expect(logIn().status).to.equal(0);
   });
 
@@ -2004,7 +2074,10 @@ echo "nft $*" >>${root}/log
     [
       "one that got no tag",
       { tags: [] },
-      (root: string) => write(`${root}/self`, '    "ID": "n2CNTRL",\n    "Tags": [\n      "tag:k8s"\n    ]'),
+      (root: string) => (
+        write(`${root}/id`, "n2CNTRL"),
+        write(`${root}/self`, '    "Tags": [\n      "tag:k8s"\n    ]')
+      ),
     ],
   ] as const) {
     it(`takes the user's login after ${what} for the user's`, () => {
@@ -2030,11 +2103,93 @@ echo "nft $*" >>${root}/log
     });
   }
 
+  const record = (root: string) => readFileSync(`${root}/var/lib/tailkube/logged-in`, "utf8");
+
+  it("records which device its login made, and ends that login alone", () => {
+    const ours = host({ state: "NeedsLogin" });
+    expect(ours.logIn().status).to.equal(0);
+    expect(record(ours.root)).to.equal("https://login.example.com\nn1CNTRL\n");
+    expect(ours.remove()).to.include({ status: 0, stderr: "" });
+    expect(ours.log()).to.include("logout");
+    // Stopped, the device has its ID in the preferences alone.
+    const stopped = host({ state: "NeedsLogin" });
+    stopped.logIn();
+    write(`${stopped.root}/state`, "Stopped");
+    expect(stopped.remove()).to.include({ status: 0, stderr: "" });
+    expect(stopped.log()).to.include("logout");
+  });
+
+  for (const [what, state, server] of [
+    ["the same server", "Running", "https://login.example.com"],
+    ["another server", "Running", "https://other.example.com"],
+    ["another server, which is stopped", "Stopped", "https://other.example.com"],
+    ["another server, which has run out", "NeedsLogin", "https://other.example.com"],
+  ] as const)
+    it(`leaves a login that the owner has made since at ${what}, without its own routes`, () => {
+      const { root, remove, log, has } = host({ state, haveNodeKey: true });
+      write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\nn1CNTRL\n");
+      write(`${root}/var/lib/tailkube/advertised`, "10.200.0.1/32\n");
+      write(`${root}/id`, "n9CNTRL");
+      write(`${root}/prefs/ControlURL`, `"${server}"`);
+      const { status, stdout, stderr } = remove();
+      expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
+      expect(log()).to.not.include("logout");
+      expect(log()).to.include.members(["routes unset pod-cidr", "routes unset endpoint"]);
+      expect(stdout).to.include(`left this host logged in to ${server}: its device there is not the one that tailkube`);
+      expect(has("var/lib/tailkube/logged-in")).to.equal(false);
+    });
+
+  it("uses a login that the owner has made since at its server as one that was there", () => {
+    const { root, logIn, remove, log, has } = host({ state: "NeedsLogin" });
+    expect(logIn().status).to.equal(0);
+    write(`${root}/id`, "n9CNTRL");
+    for (const [name, value] of Object.entries({ ...untouched, Hostname: '"mine"' }))
+      write(`${root}/prefs/${name}`, value);
+    expect(logIn()).to.include({ status: 0, stderr: "" });
+    expect(has("var/lib/tailkube/logged-in")).to.equal(false);
+    expect(has("var/lib/tailkube/found-logged-in")).to.equal(true);
+    expect(remove()).to.include({ status: 0, stderr: "" });
+    expect(log()).to.not.include("logout");
+    expect(readFileSync(`${root}/prefs/CorpDNS`, "utf8")).to.equal("true");
+  });
+
+  it("takes a login for its own without a recorded ID only by its server and the name that it gave it", () => {
+    const old = (prefs: Record<string, string>) => {
+      const made = host({ prefs });
+      write(`${made.root}/var/lib/tailkube/logged-in`, "https://login.example.com\n");
+      return made;
+    };
+    const ours = old({ Hostname: '"node1"' });
+    expect(ours.remove().status).to.equal(0);
+    expect(ours.log()).to.include("logout");
+    const updated = old({ Hostname: '"node1"' });
+    expect(updated.logIn().status).to.equal(0);
+    expect(record(updated.root)).to.equal("https://login.example.com\nn1CNTRL\n");
+    for (const prefs of [
+      { Hostname: '""' },
+      { Hostname: '"node1"', ControlURL: '"https://other.example.com"' },
+    ] as Record<string, string>[]) {
+      const theirs = old(prefs);
+      expect(theirs.remove().status).to.equal(0);
+      expect(theirs.log()).to.not.include("logout");
+    }
+  });
+
+  it("ends no login while it is not known whose it is", () => {
+    const { root, remove, log, has } = host({ broken: "debug prefs" });
+    write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\nn1CNTRL\n");
+    const { status, stderr } = remove();
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/no answer after 30 s to the question which preferences/);
+    expect(log()).to.not.include("logout");
+    expect(has("var/lib/tailkube/logged-in")).to.equal(true);
+  });
+
   it("keeps the routes that the user has set on a device of ours which has to log in again", () => {
     const routes = ["192.168.1.0/24", "10.200.0.1/32", "10.50.9.0/24"];
     const { root, logIn, log } = host({
       state: "Stopped",
-      prefs: { AdvertiseRoutes: `[\n${routes.map((route) => `\t\t"${route}"`).join(",\n")}\n\t]` },
+      prefs: { Hostname: '"node1"', AdvertiseRoutes: `[\n${routes.map((route) => `\t\t"${route}"`).join(",\n")}\n\t]` },
     });
     write(`${root}/var/lib/tailkube/logged-in`, "https://login.example.com\n");
     // What was ours and is not any more.
@@ -2104,7 +2259,7 @@ echo "nft $*" >>${root}/log
 
   it("says which routes the tailnet has approved for a login that was there, without the node's own", () => {
     const { root, run } = host({});
-    const self = (...lists: string[]) => write(`${root}/self`, ['    "ID": "n1CNTRL"', ...lists].join(",\n"));
+    const self = (...lists: string[]) => write(`${root}/self`, ['    "DNSName": "node1"', ...lists].join(",\n"));
     const list = (name: string, ...items: string[]) =>
       `    "${name}": [\n${items.map((item) => `      "${item}"`).join(",\n")}\n    ]`;
     const approved = () => run("ask_status; approved_routes").stdout.trim();

@@ -39,6 +39,7 @@ const given = {
   TK_HOST_ETCD: "exit 1",
   TK_SECURITY: "secured",
   TK_CLUSTER_DOCUMENT: "kind: ClusterConfiguration",
+  TK_INIT_DOCUMENT: "kind: ClusterConfiguration\nimageRepository: images.example.com/k8s",
   TK_ENCRYPTION_KEY: "key-1",
   TK_ENCRYPTION: "encrypts: a-key",
   TK_ENCRYPTION_READ: "reads: a-key",
@@ -418,6 +419,30 @@ describe("lib/etcd.sh", () => {
       expect(logOf(root)).to.have.lengthOf(1);
     });
 
+    it("pulls the image by kubeadm's document and containerd's mirrors, which ctr does not know", () => {
+      const root = temporaryFolder();
+      write(`${root}/keep/one.db`, "snapshot");
+      const pulled = `
+        kubeadm() {
+          log "kubeadm $*"
+          case "$*" in
+          *" list "*) echo "$(sed -n 's/^imageRepository: //p' "\${@: -1}")/etcd:3.6.8-0" ;;
+          esac
+        }
+        ctr() {
+          log "ctr $*"
+          case "$*" in
+          *" run "*) mkdir -p "$ROOT/var/lib/etcd/.tailkube-restore/member" ;;
+          esac
+        }
+        etcd_restore ${root}/keep/one.db`;
+      expect(run(root, pulled).stderr).to.equal("");
+      const log = logOf(root).join("\n");
+      expect(log).to.match(/^kubeadm config images pull --config \S+\/cluster\.yaml$/m);
+      expect(log).to.match(/^ctr .* run .* images\.example\.com\/k8s\/etcd:3\.6\.8-0 tailkube-restore/m);
+      expect(log).to.not.match(/^ctr .* pull/m);
+    });
+
     it("never overwrites data", () => {
       const root = temporaryFolder();
       write(`${root}/keep/one.db`, "snapshot");
@@ -445,6 +470,23 @@ describe("lib/etcd.sh", () => {
       );
       expect(existsSync(`${root}/var/lib/etcd/member`)).to.equal(false);
     });
+  });
+});
+
+describe("lib/upgrade-parts.sh", () => {
+  it("pulls a control plane's images by the cluster's document, for its image repository and without kube-proxy's", () => {
+    const root = temporaryFolder();
+    const document = "kind: ClusterConfiguration\nimageRepository: images.example.com/k8s\n";
+    const text = [
+      'kubeadm() { log "kubeadm $*"; cat "${@: -1}" >>"$ROOT/log"; }',
+      'timeout() { shift; "$@"; }',
+      "ask_version() { ANSWER=$TK_KUBERNETES_VERSION; }",
+      "fetch",
+    ].join("\n");
+    bashOk(stage(root, partsOf("upgrade").slice(0, -1), { TK_CLUSTER_DOCUMENT: document }, text));
+    expect(logOf(root).join("\n")).to.match(
+      /^kubeadm config images pull --config \S+\/cluster\.yaml\nkind: ClusterConfiguration\nimageRepository: images\.example\.com\/k8s/,
+    );
   });
 });
 

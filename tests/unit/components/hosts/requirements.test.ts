@@ -418,14 +418,17 @@ describe("whose a host is", () => {
     expect(asked([data, `${state}/etcd-ours`], "etcd_content")).to.equal("");
     expect(asked([data, `${state}/joined`], "etcd_content")).to.equal("");
     expect(asked([], "etcd_content")).to.equal("");
+    expect(asked(["/var/lib/etcd/lost+found/#1"], "etcd_content"), "a disk of its own").to.equal("");
   });
 
   it("counts a containerd that does not answer as one with containers", () => {
-    const ctr = (body: string) =>
-      `systemctl() { echo active; }; ctr() { :; }; timeout() { ${body}; }\nkubernetes_containers`;
+    const ctr = (body: string, state = "active") =>
+      `systemctl() { echo ${state}; }; ctr() { :; }; sleep() { SECONDS=$((SECONDS + $1)); }; timeout() { ${body}; }\nkubernetes_containers`;
     expect(asked([], ctr("echo abc; echo def"))).to.equal("abc def");
     expect(asked([], ctr("true"))).to.equal("");
     expect(asked([], ctr("false"))).to.equal("ctr does not answer");
+    expect(asked([], ctr("echo abc", "activating"))).to.equal("ctr does not answer");
+    expect(asked([], ctr("echo abc", "inactive"))).to.equal("");
     expect(asked([`${state}/checked`], ctr("echo abc"))).to.equal("");
   });
 });

@@ -16,7 +16,7 @@ const lastLine = 'main "$1" </dev/null\n';
 
 /** The shortest stage, with another `apply`, and without its lock. */
 function harmlessStage(apply: string, variables: Record<string, string> = {}): string {
-  const text = renderStdin({ node: "node1", stage: "peers", variables });
+  const text = renderStdin({ node: "node1", stage: "peers", variables, timeoutSeconds: 300 });
   expect(text.endsWith(lastLine)).to.equal(true);
   return `${text.slice(0, -lastLine.length)}lock_host() { :; }\napply() {\n${apply}\n}\n${lastLine}`;
 }
@@ -50,15 +50,27 @@ describe("renderStdin", () => {
 
   it("refuses a name that is no name of a script's variable", () => {
     for (const name of ["PATH", "tk_x", "TK_", "TK_a", "TK_A B", "TK_A;id", "TK_A=1\nTK_B", ""]) {
-      expect(() => renderStdin({ node: "n", stage: "facts", variables: { [name]: "" } }), name).to.throw(
-        /^facts: .* is no name for a script's variable$/,
-      );
+      expect(
+        () => renderStdin({ node: "n", stage: "facts", variables: { [name]: "" }, timeoutSeconds: 300 }),
+        name,
+      ).to.throw(/^facts: .* is no name for a script's variable$/);
     }
+  });
+
+  it("gives a stage less time for the wait for another one than it has in all", () => {
+    for (const [timeoutSeconds, wait] of [
+      [300, 150],
+      [600, 300],
+      [3000, 600],
+    ] as const)
+      expect(renderStdin({ node: "n", stage: "lan", variables: {}, timeoutSeconds })).to.include(
+        `\nTK_LOCK_SECONDS='${wait}'\n`,
+      );
   });
 
   it("has each of a stage's files after what it requires, and ends with the call", () => {
     for (const stage of stages) {
-      const text = renderStdin({ node: "n", stage, variables: {} });
+      const text = renderStdin({ node: "n", stage, variables: {}, timeoutSeconds: 300 });
       const at = stageFiles(stage).map((file) => text.indexOf(scriptText(file)));
       expect([...at].sort((a, b) => a - b)).to.deep.equal(at);
       expect(at[0]).to.be.greaterThan(0);
@@ -79,7 +91,7 @@ describe("renderStdin", () => {
       shopt -s extdebug
       trap spy DEBUG`;
     for (const stage of stages) {
-      const text = renderStdin({ node: "n", stage, variables: {} });
+      const text = renderStdin({ node: "n", stage, variables: {}, timeoutSeconds: 300 });
       const { stderr } = bash(`${spy}\n${text.slice(0, -lastLine.length)}`, "apply");
       expect(stderr, stage).to.equal("");
       const called = bash(`${spy}\n${text}`, "apply");
@@ -89,7 +101,7 @@ describe("renderStdin", () => {
 
   it("defines no function twice", () => {
     for (const stage of stages) {
-      const text = renderStdin({ node: "n", stage, variables: {} });
+      const text = renderStdin({ node: "n", stage, variables: {}, timeoutSeconds: 300 });
       const names = [...text.matchAll(/^([a-z_0-9]+)\(\) /gm)].map((match) => match[1]!);
       expect(names.length).to.be.greaterThan(5);
       const twice = names.filter((name, i) => names.indexOf(name) !== i);
@@ -155,7 +167,7 @@ describe("renderStdin", () => {
 
   it("defines apply in every stage, and remove alone in the cleanup of them all", () => {
     for (const stage of stages) {
-      const text = renderStdin({ node: "n", stage, variables: {} }).slice(0, -lastLine.length);
+      const text = renderStdin({ node: "n", stage, variables: {}, timeoutSeconds: 300 }).slice(0, -lastLine.length);
       const defined = bashOk(`${text}\ndeclare -F apply remove main | tr '\\n' ' ' || true`);
       const expected = stage === "cleanup" ? "remove main " : "apply main ";
       expect(defined, stage).to.equal(expected);
