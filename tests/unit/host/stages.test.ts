@@ -1607,7 +1607,7 @@ describe("stages control-plane and join", () => {
       const { status, stderr } = bash(stage(root, name, more, fakes({ answers })));
       expect(status).to.equal(1);
       expect(stderr).to.match(/an earlier run made this host a (worker|control plane), or began to\. .*its new role/);
-      expect(logOf(root).filter((line) => /kubeadm|mark_joined/.test(line))).to.deep.equal([]);
+      expect(logOf(root).filter((line) => /kubeadm|note_membership/.test(line))).to.deep.equal([]);
       expect(existsSync(`${state}/owned.${name}`)).to.equal(false);
     });
 
