@@ -503,7 +503,7 @@ describe("stages/cleanup.sh", () => {
             root,
             [
               assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root, STUCK: stuck }),
-              ...partsOf("undo").map(scriptText),
+              ...partsOf("cleanup").map(scriptText),
               'mkdir -p "$TK_RUN"',
               "sleep() { SECONDS=$((SECONDS + 5)); }",
               `guard_network() { :; }
@@ -527,7 +527,7 @@ describe("stages/cleanup.sh", () => {
               esac; }`,
               text,
             ].join("\n"),
-            "undo",
+            "cleanup",
           ),
         );
       const left = () =>
