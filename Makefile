@@ -3,16 +3,16 @@
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make up         a cluster of three control planes and a worker on this machine (Debian 12, root; the first time some 40 minutes)'
-	@echo 'make down       all of it away'
-	@echo 'make test       lint, types, unit and preview tests'
-	@echo 'make format     files as `make test` wants them'
-	@echo 'make test-lab   the tests on real hosts'
-	@echo 'make test-faults  faults of the cluster of `make up`: some 75 minutes, with figures'
-	@echo 'make test-vm    workers with a kernel of their own, amd64 and arm64, in QEMU: hours, with figures'
-	@echo 'make test-conformance  the conformance tests of Kubernetes for network and nodes, on the cluster of `make up`'
-	@echo 'make bench      figures as ratios within one run: some 45 minutes; PARTS="preview up" for some of them'
-	@echo 'make clean-cache  the built artifacts away as well'
+	@echo 'make up                create three control planes and a worker on this machine (Debian 12, root; about 40 minutes the first time)'
+	@echo 'make down              remove the cluster and its hosts'
+	@echo 'make test              run lint, type checks, unit and preview tests'
+	@echo 'make format            format all files'
+	@echo 'make test-lab          run the tests on real hosts'
+	@echo 'make test-faults       break and repair the cluster of `make up`, and print figures; about 75 minutes'
+	@echo 'make test-vm           test workers with their own kernels (amd64 and arm64) in QEMU, and print figures; takes hours'
+	@echo 'make test-conformance  run the Kubernetes conformance tests for network and nodes on the cluster of `make up`'
+	@echo 'make bench             print benchmark ratios; about 45 minutes, or PARTS="preview up" for some of them'
+	@echo 'make clean-cache       remove the built artifacts'
 
 up: node_modules
 	@lab/up

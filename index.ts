@@ -7,17 +7,17 @@ import { setProjectFolder } from "./model/project";
 setProjectFolder("..");
 const cluster = new Cluster("cluster", loadStackConfig(), previousOutputs);
 
-/** Administrator's kubeconfig by the endpoint, for machines that are in the tailnet. */
+/** Administrator's kubeconfig through the endpoint, for machines in the tailnet. */
 export const kubeconfig = cluster.kubeconfig;
-/** Administrator's kubeconfig by the first control plane, as this machine reaches it. */
+/** Administrator's kubeconfig through the first control plane, at the address that this machine uses. */
 export const directKubeconfig = cluster.directKubeconfig;
 /** The nodes with their addresses. */
 export const nodes = cluster.nodes;
-/** When the certificates of each control plane end. */
+/** When the certificates of each control plane expire. */
 export const certificates = cluster.certificates;
-/** When the cluster's authorities end, which nothing renews. */
+/** When the cluster's certificate authorities expire; nothing renews them. */
 export const authorities = cluster.authorities;
-/** What the cluster is at. */
+/** Versions after the last complete run. */
 export const versions = cluster.versions;
-/** What else the last run has made: the next preview tells by it what will change. */
+/** What else the last complete run left; the next preview compares the config with it. */
 export const applied = cluster.applied;

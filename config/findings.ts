@@ -4,10 +4,10 @@ import { ConfigError } from "../model/messages";
 
 export class Findings {
   private readonly wrong: Path[] = [];
-  /** By its line, for the same may be found in several ways. */
+  /** By its line, because several rules may find the same problem. */
   private readonly found = new Map<string, Problem>();
 
-  /** Adds those problems that rest on no key that is wrong, nor on what is in one. */
+  /** Adds the problems that depend on no wrong key, nor on anything inside one. */
   add(problems: readonly Problem[]): void {
     for (const one of problems) {
       const keys = [one.path, ...(one.about ?? [])].map(pathOf);
@@ -15,7 +15,7 @@ export class Findings {
     }
   }
 
-  /** Adds problems of keys by themselves: of what rests on these keys nothing is known from now on. */
+  /** Adds problems of single keys. Later problems that depend on these keys are dropped. */
   addWrong(problems: readonly Problem[], keys: readonly Key[] = problems.map(({ path }) => path)): void {
     this.add(problems);
     this.wrong.push(...keys.map(pathOf));

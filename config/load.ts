@@ -1,10 +1,10 @@
-/** From what a stack's config holds to what the program works with. Pure: files are read by the caller's function. */
+/** Turns a stack's config into what the program works with. Pure: the caller's function reads files. */
 import { parse } from "yaml";
 import type { ReadFile, ConfigSource } from "./source";
-import { contradictions } from "../components/network/cilium/values";
+import { pinnedValueConflicts } from "../components/network/cilium/values";
 import { bypasses } from "../components/network/cilium/user-values";
-import { unfitValues } from "../components/network/cilium/unsupported-values";
-import { outOfSupport, untested } from "../components/kubernetes/version-warnings";
+import { unsupportedValues } from "../components/network/cilium/unsupported-values";
+import { outOfSupport, versionWarnings } from "../components/kubernetes/version-warnings";
 import { today } from "../model/releases";
 import { defaultTaints } from "../model/nodes";
 import { requirementIds } from "../components/hosts/requirements";
@@ -39,13 +39,13 @@ import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "
 
 export interface LoadedConfig {
   config: ClusterConfig;
-  /** In plain: to be made secret before anything else is done with them. */
+  /** Unencrypted: the caller must turn them into secret outputs first. */
   secrets: Secrets;
-  /** What is allowed but unwise, a line each. */
+  /** A line for each setting that is allowed but unwise. */
   warnings: string[];
 }
 
-/** What holds between keys that are right by themselves. */
+/** Rules between keys that are valid by themselves. */
 const rules: readonly Rule[] = [
   tailnetApiProblems,
   nodeNetworkProblems,
@@ -63,10 +63,9 @@ const rules: readonly Rule[] = [
 ];
 
 /**
- * Loads and checks the whole config. Throws a ConfigError with every problem that was found: key, value, what is allowed,
- * what to do. Secrets are never quoted.
+ * Loads and checks the whole config. Throws a ConfigError with every problem. Secrets are never quoted.
  *
- * @param day YYYY-MM-DD, for the warnings of what is out of support.
+ * @param day YYYY-MM-DD, for the warnings about unsupported versions.
  */
 export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today()): LoadedConfig {
   const findings = new Findings();
@@ -94,7 +93,7 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today
       ...warnings(config),
       ...tailnetWarnings(values),
       ...hostKeyWarnings(config),
-      ...untested(config),
+      ...versionWarnings(config),
       ...outOfSupport(config, day),
     ],
   };
@@ -105,10 +104,14 @@ function ciliumProblems({ config, values }: Given): Problem[] {
   return [
     { values: config.cilium.values, path: ["cilium", "values"] },
     { values: config.hostProfile.ciliumValues, ...ofProfile },
-  ].flatMap((given) => [...contradictions(config, given), ...bypasses(config, given), ...unfitValues(config, given)]);
+  ].flatMap((given) => [
+    ...pinnedValueConflicts(config, given),
+    ...bypasses(config, given),
+    ...unsupportedValues(config, given),
+  ]);
 }
 
-/** What the source has under the keys that there are, as it is written, and without what belongs elsewhere. */
+/** What the source has under known keys: `written` as it is, `raw` without keys that have moved. */
 function readSource(source: ConfigSource, findings: Findings): Record<"raw" | "written", Record<string, unknown>> {
   const known = Object.keys(stackSchema.shape);
   const raw: Record<string, unknown> = {};
@@ -129,9 +132,9 @@ function readSource(source: ConfigSource, findings: Findings): Record<"raw" | "w
     moved.map(({ now }) => now),
   );
   // The source's own error may quote the value.
-  const allowed = "structure, as YAML in the stack's file";
+  const allowed = "a list or an object, as YAML in the stack's file";
   findings.addWrong(
-    [...isText].map((key) => ({ path: [key], wrong: "it is no JSON", allowed, fix: "Correct it there." })),
+    [...isText].map((key) => ({ path: [key], wrong: "it is not valid JSON", allowed, fix: "Correct it there." })),
   );
   const unknown = keys.filter((key) => !known.includes(key) && !moved.some(({ was }) => was === key));
   findings.addWrong(
@@ -172,7 +175,7 @@ function readHostProfile(path: string | undefined, readFile: ReadFile, findings:
   return values;
 }
 
-/** Of a tailnet: an address that no common private network has. */
+/** In a tailnet: an address that no common private network uses. */
 const defaultEndpoint = "10.200.0.1";
 
 function clusterConfig(
@@ -192,7 +195,7 @@ function clusterConfig(
       node.host.kind === "ec2"
         ? ec2Host(node.host, values.ec2)
         : { ...node.host, user: node.host.user ?? ssh.user, port: node.host.port ?? ssh.port },
-    // The schema has refused every label that is no text.
+    // The schema rejects labels that are not text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
     ...(isLan && { lan: lanSelection(node, values) }),

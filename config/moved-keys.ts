@@ -1,4 +1,4 @@
-/** Keys under an old name, secrets inside a group, and keys that were set without `--path`. */
+/** Keys with an old name, secrets inside a group, and keys that were set without `--path`. */
 import { isValues } from "../model/merge";
 import { renamedKeys } from "../model/renamed-keys";
 import { type Key, nearest, type Path, pathOf, type Problem } from "../model/problem";
@@ -6,19 +6,18 @@ import { misplacedSecrets } from "./schema/secrets";
 import { structuredKeys } from "./schema/stack";
 
 interface Moved {
-  /** As the source has it. */
   was: string;
-  /** Where its value belongs: of what is there nothing is known. */
+  /** Where its value belongs. Problems that depend on this key are dropped. */
   now: Path;
   problem: Problem;
 }
 
 /**
- * The keys that have another place, each with its problem, which quotes no value. What is found in `raw` is taken out of it.
+ * The keys that have moved, each with its problem, which quotes no value. Removes them from `raw`.
  *
  * @param keys those that the source has.
  * @param raw what the known ones hold.
- * @param isText structured keys that hold a text; those found are taken out.
+ * @param isText structured keys that hold a text; those that have moved are removed.
  */
 export function movedKeys(keys: readonly string[], raw: Record<string, unknown>, isText: Set<string>): Moved[] {
   return [...renamed(keys, raw, isText), ...misplaced(raw), ...dotted(keys)];
@@ -50,12 +49,12 @@ function misplaced(raw: Record<string, unknown>): Moved[] {
 }
 
 function secretOfItsOwn(was: string, path: Key, now: string): Moved {
-  const wrong = "a secret is a key of its own, beside the groups";
+  const wrong = "a secret cannot be in a group";
   const fix = `Set it as ${now} (pulumi config set --secret ${now}), and remove it here.`;
   return { was, now: [now], problem: { path, wrong, fix } };
 }
 
-/** `pulumi config set tailnet.mtu 1400` makes a key with a dot in its name. */
+/** `pulumi config set tailnet.mtu 1400` creates a key with a dot in its name. */
 function dotted(keys: readonly string[]): Moved[] {
   return keys.flatMap((was) => {
     const now = pathOf(was);
@@ -64,14 +63,14 @@ function dotted(keys: readonly string[]): Moved[] {
     if (secret !== undefined) return [secretOfItsOwn(was, [was], secret)];
     const problem = {
       path: [was],
-      wrong: `it is a key with this whole name, not one in ${String(now[0])}`,
+      wrong: `it was set without --path, so it is not the key in ${String(now[0])}`,
       fix: `Remove it (pulumi config rm ${was}), and set it with --path: pulumi config set --path ${was} VALUE.`,
     };
     return [{ was, now, problem }];
   });
 }
 
-/** The key that a mistyped one may be meant for, which may have been of another place. */
+/** The key that a mistyped one probably means; of a key's old name, its path today. */
 export function nearestKey(name: string, known: readonly string[]): string | undefined {
   const near = nearest(name, [...known, ...Object.keys(renamedKeys)]);
   return near === undefined || known.includes(near) ? near : renamedKeys[near];

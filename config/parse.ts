@@ -1,4 +1,4 @@
-/** What a user has written, held against a schema: the problems of each key by itself, and all the rest. */
+/** Checks what a user has written against a schema, and returns the problems of single keys and the valid rest. */
 import { z } from "zod";
 import { isValues } from "../model/merge";
 import { nearest, type Path, pathOf, type Problem, unknownKey } from "../model/problem";
@@ -6,13 +6,13 @@ import { standInFor } from "./schema/stand-ins";
 
 export interface Parsed<T> {
   problems: Problem[];
-  /** Keys of which nothing is known. */
+  /** Keys without a valid value. */
   wrong: Path[];
-  /** What was written, with defaults. A wrong key has its default or its stand-in. */
+  /** The values, with defaults. A wrong key has its default or its stand-in. */
   values: T;
 }
 
-/** @param file where the input is from a file: its path, and the key that names it. */
+/** @param file the file that the input comes from, if any: its path, and the key that names it. */
 export function parseSound<T extends z.ZodType>(
   schema: T,
   input: unknown,
@@ -31,7 +31,7 @@ export function parseSound<T extends z.ZodType>(
   };
 }
 
-/** The problems of one of zod's issues. Every schema's message is the text of what is allowed. */
+/** The problems of one of zod's issues. The message of every schema says what is allowed. */
 function issueProblems(issue: z.core.$ZodIssue, schema: unknown, input: unknown): (Problem & { path: Path })[] {
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(issue.path, schema, input);
@@ -41,16 +41,16 @@ function issueProblems(issue: z.core.$ZodIssue, schema: unknown, input: unknown)
 }
 
 /**
- * The key that one that does not exist may be meant for, if it is not set.
+ * The key that an unknown one probably means, unless that key is set, too.
  *
- * @param near its path in the object that the key at `path` is in.
+ * @param near its path within the object that contains the key at `path`.
  */
 export function meantKey(path: Path, near: string | undefined, input: unknown): Path | undefined {
   const meant = near === undefined ? undefined : [...path.slice(0, -1), ...pathOf(near)];
   return meant !== undefined && valueAt(input, meant) === undefined ? meant : undefined;
 }
 
-/** The keys of which nothing is known for an issue. */
+/** The keys that an issue leaves without a valid value. */
 function wrongKeys(issue: z.core.$ZodIssue, schema: unknown, input: unknown): Path[] {
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(issue.path, schema, input);
@@ -58,14 +58,14 @@ function wrongKeys(issue: z.core.$ZodIssue, schema: unknown, input: unknown): Pa
       .map((key) => meantKey([...issue.path, key], nearest(key, known), input))
       .filter((path) => path !== undefined);
   }
-  // The kind says what the keys beside it mean.
+  // The kind determines what the other keys of its object mean.
   return [issue.path.at(-1) === "kind" ? issue.path.slice(0, -1) : issue.path];
 }
 
-/** The input without what is wrong: a stand-in has its place where there is one, else it is left out. */
+/** The input, with a stand-in for each wrong value, or without the value if it has no stand-in. */
 function soundPart<T extends z.ZodType>(schema: T, input: unknown, issues: readonly z.core.$ZodIssue[]): z.output<T> {
   const holder = { input: structuredClone(input) };
-  // Each round goes a level up or down at most, and no schema is as deep as this.
+  // Each round moves at most one level up or down, and no schema is this deep.
   for (let left = issues, round = 0; round < 20; round++) {
     for (const issue of left) {
       if (issue.code !== "unrecognized_keys") replace(holder, issue.path);
@@ -91,7 +91,7 @@ function valueAt(input: unknown, path: Path): unknown {
   return path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], input);
 }
 
-/** The keys of the strict object at a path of what a schema takes. */
+/** The keys of the strict object at a path of a schema. */
 function knownKeys(path: Path, schema: unknown, input: unknown): string[] {
   let at = schema;
   let value = input;
@@ -108,7 +108,7 @@ interface Schema {
   element?: unknown;
   /** Of a union; `kind` says which option a value is. */
   options?: Schema[];
-  /** Of what is processed before it is parsed. */
+  /** Of a preprocessed schema. */
   out?: Schema;
   unwrap?: () => Schema;
 }

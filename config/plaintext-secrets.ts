@@ -1,14 +1,14 @@
-/** Secrets that stand in the stack's file for everybody to read. Nothing here puts one, or a part of one, into a message. */
+/** Unencrypted secrets in the stack's file. No message contains a secret, or a part of one. */
 import { keyText, looksSecret } from "../model/messages";
 import type { Problem } from "../model/problem";
 import { isSecretKey } from "./schema/secrets";
 
 /**
- * The problems of secrets in plain, by the text of the key that holds them: one for each key of a secret that is not encrypted, one for each
- * text elsewhere that is a secret by its looks.
+ * The problems of unencrypted secrets, by the text of the key: one for each secret key that is not encrypted, and one for each text
+ * under another key that looks like a secret.
  *
- * @param raw what the stack's config holds, key by key; what is not set is undefined.
- * @param isEncrypted whether the stack's file has the value of a key encrypted.
+ * @param raw the stack's config by key.
+ * @param isEncrypted whether the value of a key is encrypted in the stack's file.
  */
 export function exposedSecrets(
   raw: Readonly<Record<string, unknown>>,
@@ -22,18 +22,18 @@ export function exposedSecrets(
     if (isSecretKey(key)) {
       found.set(key, {
         path: key,
-        wrong: "it stands in plain in the stack's config",
+        wrong: "it is not encrypted in the stack's config",
         allowed: "an encrypted value",
-        fix: `Set it anew (pulumi config set --secret ${key}), with another secret if anybody else could read this one.`,
+        fix: `Set it again (pulumi config set --secret ${key}), with a new secret if anyone else could read this one.`,
       });
       continue;
     }
     for (const path of secretPaths(value, [key])) {
       found.set(keyText(path), {
         path,
-        wrong: "it holds a secret in plain, not shown here",
-        allowed: /File$/.test(String(path.at(-1))) ? "the path of a file that holds it" : "a text without secrets",
-        fix: "Remove the secret, and make another one if anybody else could read it.",
+        wrong: "it contains an unencrypted secret (not shown)",
+        allowed: /File$/.test(String(path.at(-1))) ? "the path of a file with the secret" : "a text without secrets",
+        fix: "Remove the secret, and create a new one if anyone else could read it.",
       });
     }
   }

@@ -1,9 +1,9 @@
-/** The config of a cluster as a program writes it: the keys of a stack's config, and some values may become known in the run only. */
+/** The config of a cluster as a program passes it. It has the keys of a stack's config, and some values may be outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../model/messages";
 import { isValues } from "../model/merge";
 import type { Path, Problem } from "../model/problem";
-import { reported } from "../model/report";
+import { userError } from "../model/report";
 import { isKnown } from "../model/sdk-internals";
 import { hostInputs, type StackConfig } from "../model/stack-config";
 import type { ClusterArgs } from "./args";
@@ -14,7 +14,7 @@ import type { ConfigSource } from "./source";
 import { secretKeys } from "./schema/secrets";
 import { standInLater } from "./schema/stand-ins";
 
-/** A value that becomes known in the run. */
+/** A value that becomes known during the run. */
 interface Later {
   path: Path;
   output: pulumi.Output<unknown>;
@@ -23,9 +23,9 @@ interface Later {
 }
 
 /**
- * Reads and checks a cluster's args: at once all that is known, the rest when it is. Throws an error that names every problem.
+ * Reads and checks a cluster's args: known values at once, the others when they are known. Throws an error with every problem.
  *
- * @param name the cluster's resource name, which is its `clusterName` where that is not set.
+ * @param name the cluster's resource name, which is also the default of `clusterName`.
  */
 export function readArgs(name: string, args: ClusterArgs): StackConfig {
   const later: Later[] = [];
@@ -43,17 +43,17 @@ export function readArgs(name: string, args: ClusterArgs): StackConfig {
   const at = (...path: Path) =>
     later.find((one) => samePath(one.path, path))?.output as pulumi.Output<string> | undefined;
   const secrets = secretKeys
-    // What stands for a secret may be nothing.
+    // The stand-in of a secret may be undefined.
     .filter((key) => first.secrets[key] !== undefined || at(key) !== undefined)
     .map((key) => {
-      // Unknown as long as the value is, and no stand-in is shown as a change.
+      // Unknown while the value is unknown, so that a preview shows no stand-in as a change.
       const value = pulumi.all([at(key), loaded]).apply(([, { secrets: now }]) => now[key] ?? "");
       return [key, pulumi.secret(value)];
     });
   return {
     prefix: `${name}-`,
     config: first.config,
-    // Secret if something of a node is.
+    // Secret if anything in a node is secret.
     known: pulumi
       .all([loaded, pulumi.all(seen.filter((_, i) => later[i]!.path[0] === "nodes"))])
       .apply(([{ config }]) => config),
@@ -70,11 +70,10 @@ function load(name: string, values: Record<string, unknown>, tooLate: readonly P
     return loadConfig(sourceOf(values), readProjectFile);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    throw reported(`${name}: ${error.message}`);
+    throw userError(`${name}: ${error.message}`);
   }
 }
 
-/** A program's values as a stack's config has them. */
 function sourceOf(values: Record<string, unknown>): ConfigSource {
   const isSet = (key: string) => values[key] !== undefined && values[key] !== null;
   return {
@@ -86,7 +85,7 @@ function sourceOf(values: Record<string, unknown>): ConfigSource {
 
 const textOf = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
 
-/** The values with a stand-in for each that is known later. */
+/** The values, with a stand-in for each one that becomes known later. */
 function withStandIns(values: unknown, later: Later[], tooLate: Problem[]): unknown {
   return replaced(values, (value, path) => {
     if (!pulumi.Output.isInstance(value) && !(value instanceof Promise)) return undefined;
@@ -94,9 +93,9 @@ function withStandIns(values: unknown, later: Later[], tooLate: Problem[]): unkn
     if (standIn === undefined) {
       tooLate.push({
         path,
-        wrong: "it is an output, which is known only in the run",
-        allowed: "a plain value; outputs may be a host's address, hostKey and identity, and secrets",
-        fix: "Give the value itself.",
+        wrong: "it is an output, whose value is known only during the run",
+        allowed: "a plain value; only secrets and a host's address, hostKey and identity may be outputs",
+        fix: "Pass the value itself.",
       });
       return { value: undefined };
     }
@@ -105,7 +104,7 @@ function withStandIns(values: unknown, later: Later[], tooLate: Problem[]): unkn
   });
 }
 
-/** The values with others at the places of those that are known later. */
+/** The values, with `all` in place of those that became known later. */
 function withValues(values: unknown, later: readonly Later[], all: readonly unknown[]): unknown {
   return replaced(values, (_, path) => {
     const found = later.findIndex((one) => samePath(one.path, path));
@@ -113,7 +112,7 @@ function withValues(values: unknown, later: readonly Later[], all: readonly unkn
   });
 }
 
-/** A copy with other values where `by` gives one. */
+/** A copy in which `by` may replace any value. */
 function replaced(
   value: unknown,
   by: (value: unknown, path: Path) => { value: unknown } | undefined,
@@ -128,7 +127,7 @@ function replaced(
 
 const samePath = (a: Path, b: Path) => a.length === b.length && a.every((part, i) => part === b[i]);
 
-/** The value or, in a preview, what stands for it while it is not known. */
+/** The value or, while it is unknown in a preview, its stand-in. */
 function orElse(output: pulumi.Output<unknown>, standIn: unknown): pulumi.Output<unknown> {
   return pulumi.output(isKnown(output).then((known) => (known ? output : standIn)));
 }

@@ -1,4 +1,4 @@
-/** The secrets of a stack. Nothing here puts a secret, or a part of one, into a message. */
+/** The secrets of a stack. No message contains a secret, or a part of one. */
 import { looksSecret } from "../model/messages";
 import type { Secrets } from "../model/config";
 import type { ReadFile } from "./source";
@@ -8,26 +8,23 @@ import { isGiven, makesAuthKeys } from "./rules/tailnet";
 import { fileKeyOf, fileOf, secretFiles, type SecretKey } from "./schema/secrets";
 import type { StackValues } from "./schema/stack";
 
-/** What a secret is, for the user, and what is wrong with a value and what to do; `undefined` if nothing is wrong. */
+/** A kind of secret: its description for messages, and a check that returns undefined for a valid value. */
 interface SecretKind {
   wanted: string;
   problem(value: string): readonly [wrong: string, fix: string] | undefined;
 }
 
 const sshPrivateKey: SecretKind = {
-  wanted: "the private SSH key that opens every host",
+  wanted: "a private SSH key that all hosts accept",
   problem(value) {
     if (/^(ssh|ecdsa|sk)-\S+ AAAA/.test(value)) {
-      return ["it is a public key", "Give the private one, the file without .pub."];
+      return ["it is a public key", "Use the private key, the file without .pub."];
     }
     if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----$/m.test(value) || !/^-----END [A-Z ]*PRIVATE KEY-----$/m.test(value)) {
-      return ["it is no private key in OpenSSH's or PEM format", "Give the whole file, from -----BEGIN to -----END."];
+      return ["it is not a private key in OpenSSH or PEM format", "Use the whole file, from -----BEGIN to -----END."];
     }
     return isEncrypted(value)
-      ? [
-          "it is protected by a passphrase, which nobody could type in",
-          "Give a key without one: ssh-keygen -p -f FILE.",
-        ]
+      ? ["it has a passphrase, which cannot be entered during a run", "Use a key without one: ssh-keygen -p -f FILE."]
       : undefined;
   },
 };
@@ -36,21 +33,21 @@ const tailnetAuthKey: SecretKind = {
   wanted: "an auth key of the tailnet",
   problem(value) {
     if (/\s/.test(value)) {
-      return ["it has white space within", "Give the key alone."];
+      return ["it contains white space", "Use only the key."];
     }
     if (/^(tskey|hskey)-api-/.test(value)) {
-      return ["it is an API access token, which no device can log in with", "Make an auth key in the admin console."];
+      return ["it is an API access token, which cannot log in devices", "Create an auth key in the admin console."];
     }
     if (value.startsWith("tskey-client-")) {
       return [
-        "it is the secret of an OAuth client, whose devices are ephemeral: a node that was off for a while would come back with " +
+        "it is the secret of an OAuth client, whose devices are ephemeral: a node that was off for a while would return with " +
           "another address",
-        "Set it as tailnetOauthClientSecret beside tailnet.oauthClientId, so that the program makes the keys, " +
-          "or make an auth key in the admin console.",
+        "Set it as tailnetOauthClientSecret together with tailnet.oauthClientId, so that the program creates the keys, " +
+          "or create an auth key in the admin console.",
       ];
     }
     return /^(tskey-(scim|webhook)|hskey-reg)-/.test(value)
-      ? ["it is no auth key, but another kind of key", "Make an auth key in the admin console."]
+      ? ["it is another kind of key, not an auth key", "Create an auth key in the admin console."]
       : undefined;
   },
 };
@@ -60,10 +57,10 @@ const tailnetApiKey: SecretKind = {
   problem(value) {
     // RFC 6750's characters of a bearer token; others would end the header that it is sent in.
     if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
-      return ["it has characters that no access token has", "Give the token alone."];
+      return ["it contains characters that no access token has", "Use only the token."];
     }
     return /^tskey-(auth|client)-/.test(value)
-      ? ["it is no API access token, but another kind of key", "Make an API access token in the admin console."]
+      ? ["it is another kind of key, not an API access token", "Create an API access token in the admin console."]
       : undefined;
   },
 };
@@ -72,10 +69,10 @@ const tailnetOauthClientSecret: SecretKind = {
   wanted: "the secret of an OAuth client of the tailnet",
   problem(value) {
     if (/[^A-Za-z0-9._~+/=-]/.test(value)) {
-      return ["it has characters that no client secret has", "Give the secret alone."];
+      return ["it contains characters that no client secret has", "Use only the secret."];
     }
     return /^tskey-(auth|api)-/.test(value)
-      ? ["it is no client secret, but another kind of key", "Make an OAuth client in the admin console."]
+      ? ["it is another kind of key, not a client secret", "Create an OAuth client in the admin console."]
       : undefined;
   },
 };
@@ -85,17 +82,17 @@ const registryCredentials: SecretKind = {
   problem(value) {
     return credentialsOf(value) === undefined
       ? [
-          "a line of it is not HOST[:PORT] USER:PASSWORD",
-          "Give one line for each host of mirrors.registries that asks for a password.",
+          "it has a line that is not HOST[:PORT] USER:PASSWORD",
+          "Use one line for each host of mirrors.registries that requires a password.",
         ]
       : undefined;
   },
 };
 
 /**
- * The secrets, each from its own key or from the file that another key names; one of `problems` for each that is missing,
- * given twice, unreadable or of the wrong kind. Those of the tailnet's API may be missing, and
- * the auth key where they can make one; in a lan the tailnet's are not looked at.
+ * The secrets, each from its own key or from the file that another key names. Adds a problem for each that is missing, set twice,
+ * unreadable or of the wrong kind. The credentials of the tailnet's API are optional, and so is the auth key if they can create one.
+ * A LAN ignores the tailnet's secrets.
  */
 export function readSecrets(values: StackValues, readFile: ReadFile, problems: Problem[]): Secrets {
   const read = (key: SecretKey, kind: SecretKind) => {
@@ -103,7 +100,7 @@ export function readSecrets(values: StackValues, readFile: ReadFile, problems: P
     if (problem !== undefined) problems.push(problem);
     return value;
   };
-  // ssh refuses a key whose last line does not end.
+  // ssh rejects a key without a line break at its end.
   const sshKey = `${read("sshPrivateKey", sshPrivateKey)}\n`;
   const ofTailnet = Object.entries({
     tailnetControlPlaneAuthKey: tailnetAuthKey,
@@ -112,7 +109,7 @@ export function readSecrets(values: StackValues, readFile: ReadFile, problems: P
   });
   const optional = [
     ["registryCredentials", registryCredentials],
-    // A stack that was one of a tailnet may still name the tailnet's.
+    // A stack that was in a tailnet before may still have the tailnet's.
     ...(values.nodeNetwork === "lan" ? [] : ofTailnet),
   ] as [SecretKey, SecretKind][];
   return {
@@ -133,20 +130,19 @@ function readSecret(
 ): { value: string; problem?: Problem } {
   const [inConfig, file] = [values[key], fileOf(values, key)];
   const fileKey = fileKeyOf(key);
-  // A lan has none of the tailnet's.
   const about = key.startsWith("tailnet") ? ["nodeNetwork"] : [];
   if (inConfig !== undefined && file !== undefined) {
-    const wrong = `it is set, and ${fileKey} too`;
-    return { value: "", problem: { path: key, wrong, allowed: "one of them", fix: "Remove the other.", about } };
+    const wrong = `it and ${fileKey} are both set`;
+    return { value: "", problem: { path: key, wrong, fix: "Remove one of them.", about } };
   }
   if (inConfig === undefined && file === undefined) {
     const fix = `Set it (pulumi config set --secret ${key}), or name its file in ${fileKey}.`;
-    // Those that make the auth keys are as good.
+    // With these, the program creates the auth keys.
     const makers = key === "tailnetAuthKey" ? ["tailnet.loginServer", "tailnetApiKey", "tailnetOauthClientSecret"] : [];
     return { value: "", problem: { path: key, allowed: kind.wanted, fix, about: [...about, ...makers, fileKey] } };
   }
   if (file !== undefined && looksSecret(file)) {
-    // Said by exposedSecrets, which does not quote it.
+    // exposedSecrets reports it without quoting it.
     return { value: "" };
   }
   let value = inConfig ?? "";
@@ -156,13 +152,13 @@ function readSecret(
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       const wrong = `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
-      const allowed = `a file with ${kind.wanted}; a relative path is relative to the project`;
+      const allowed = `a file with ${kind.wanted}; relative paths are relative to the project`;
       const fix = "Correct the path.";
       return { value: "", problem: { path: fileKey, got: file, wrong, allowed, fix, about } };
     }
   }
   const trimmed = value.trim();
-  const [wrong, fix] = trimmed === "" ? ["it is empty", `Give ${kind.wanted}.`] : (kind.problem(trimmed) ?? []);
+  const [wrong, fix] = trimmed === "" ? ["it is empty", `Use ${kind.wanted}.`] : (kind.problem(trimmed) ?? []);
   const at = file === undefined ? { path: key } : { path: fileKey, file, keyLength: secretFiles[key].length };
   return { value: trimmed, ...(wrong !== undefined && { problem: { ...at, wrong, fix, about } }) };
 }

@@ -1,5 +1,3 @@
-/** What a config is read from. */
-
 /** Reads a file as text; a relative path is relative to the project, `~` is the operator's home. Throws if it cannot. */
 export type ReadFile = (path: string) => string;
 
@@ -7,10 +5,10 @@ export type ReadFile = (path: string) => string;
 export interface ConfigSource {
   /** The text of a key; undefined if it is not set. An empty text counts as not set. */
   get(key: string): string | undefined;
-  /** The parsed value of a structured key; undefined if it is not set. May throw on text that is no JSON. */
+  /** The parsed value of a structured key; undefined if it is not set. May throw on text that is not JSON. */
   getObject(key: string): unknown;
-  /** All keys that are set, where the source knows: unknown ones are refused. */
+  /** All keys that are set, if the source knows them, so that unknown keys are rejected. */
   keys?(): readonly string[];
-  /** Whether the stack's file has a key's value encrypted, where the source knows: secrets in plain are refused. */
+  /** Whether a key's value is encrypted, if the source knows, so that unencrypted secrets are rejected. */
   isEncrypted?(key: string): boolean;
 }

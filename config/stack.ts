@@ -1,13 +1,13 @@
-/** The config of a Pulumi stack: `config/load.ts` on what the engine hands over. */
+/** The config of a Pulumi stack. */
 import * as pulumi from "@pulumi/pulumi";
 import { hostInputs, type StackConfig } from "../model/stack-config";
 import { ConfigError } from "../model/messages";
-import { refusalMarkdown } from "../preview/markdown";
+import { rejectionMarkdown } from "../preview/markdown";
 import { loadConfig } from "./load";
 import { readProjectFile } from "./project-file";
 import { type ConfigSource } from "./source";
 import { writePlanFile } from "../preview/plan-file";
-import { reported } from "../model/report";
+import { userError } from "../model/report";
 
 /**
  * Loads the current stack's config. Throws an error that names all problems and nothing else; warnings go to the run's log.
@@ -38,15 +38,15 @@ function load() {
     if (!(error instanceof ConfigError)) {
       throw error;
     }
-    writePlanFile(refusalMarkdown(error.problems));
-    throw reported(error.message);
+    writePlanFile(rejectionMarkdown(error.problems));
+    throw userError(error.message);
   }
 }
 
-// There, but not in the SDK's types: pulumi.Config asks it.
+// The SDK's types do not have it, but pulumi.Config uses it.
 const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret?: (key: string) => boolean };
 
-// Not pulumi.Config: its `get` warns of each secret, and it does not tell which keys there are.
+// Not pulumi.Config: its `get` warns of each secret, and it cannot list the keys.
 function stackSource(): ConfigSource {
   const prefix = `${pulumi.getProject()}:`;
   const all = new Map(

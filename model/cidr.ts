@@ -1,7 +1,7 @@
-/** IPv4 addresses and networks as text. IPv6 is nowhere in this program: a tailnet's node addresses are IPv4. */
+/** IPv4 addresses and networks as text. The program does not use IPv6. */
 import ipaddr from "ipaddr.js";
 
-/** Addresses that a tailnet gives to its devices; Tailscale drops them where they come from any other interface. */
+/** The range of a tailnet's addresses. Tailscale drops packets from there on all other interfaces (tailscale/tailscale#1381). */
 export const tailnetRange = "100.64.0.0/10";
 
 /** Whether the text is an IPv4 address in four decimal parts. */
@@ -14,7 +14,7 @@ export function isNetwork(text: string): boolean {
   return networkOf(text) === text;
 }
 
-/** The network that an address with a prefix length is in: `10.0.2.15/24` → `10.0.2.0/24`. Undefined for other text. */
+/** The network of an address with a prefix length: `10.0.2.15/24` → `10.0.2.0/24`. Undefined for other text. */
 export function networkOf(text: string): string | undefined {
   if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) {
     return undefined;
@@ -23,7 +23,7 @@ export function networkOf(text: string): string | undefined {
   return `${ipaddr.IPv4.networkAddressFromCIDR(text).toString()}/${prefix}`;
 }
 
-/** A single address as a network of one. Throws on anything but an IPv4 address. */
+/** An address as a network. Throws on anything but an IPv4 address. */
 export function hostNetwork(address: string): string {
   if (!isIPv4(address)) {
     throw new Error(`${JSON.stringify(address)} is not an IPv4 address`);
@@ -31,7 +31,7 @@ export function hostNetwork(address: string): string {
   return `${address}/32`;
 }
 
-/** Whether `inner`, a network or an address, is wholly in the network `outer`. Throws on text that is neither. */
+/** Whether the network `outer` contains `inner`, a network or an address. Throws on text that is neither. */
 export function contains(outer: string, inner: string): boolean {
   const [network, prefix] = ipaddr.IPv4.parseCIDR(outer);
   const [address, innerPrefix] = ipaddr.IPv4.parseCIDR(inner.includes("/") ? inner : hostNetwork(inner));
@@ -44,13 +44,13 @@ export function overlap(a: string, b: string): boolean {
   return contains(asNetwork(a), asNetwork(b)) || contains(asNetwork(b), asNetwork(a));
 }
 
-/** How many networks of `prefix` bits fit into a network; 0 if it is smaller than one. */
+/** How many networks with this prefix length fit into a network. */
 export function subnetCount(network: string, prefix: number): number {
   const [, own] = ipaddr.IPv4.parseCIDR(network);
   return own > prefix ? 0 : 2 ** (prefix - own);
 }
 
-/** The first `count` networks of `prefix` bits in a network. Throws if it has fewer, or is none. */
+/** The first `count` networks with this prefix length in a network. Throws if there are fewer. */
 export function subnets(network: string, prefix: number, count: number): string[] {
   if (subnetCount(network, prefix) < count) {
     throw new Error(`${network} has no ${count} networks of prefix length /${prefix}`);

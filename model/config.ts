@@ -1,8 +1,7 @@
-/** The config as the rest of the program works with it: `config/load.ts` makes it of what a user writes. */
+/** The config that the rest of the program uses. `config/load.ts` creates it from what a user writes. */
 
 export type Role = "control-plane" | "worker";
 
-/** A Kubernetes taint as kubeadm and `kubectl taint` take it. */
 export interface Taint {
   key: string;
   value?: string;
@@ -11,26 +10,26 @@ export interface Taint {
 
 export type HostConfig = SshHostConfig | Ec2HostConfig;
 
-/** A bare host that is reached by SSH. */
+/** A bare host. */
 export interface SshHostConfig {
   kind: "ssh";
-  /** IPv4 address or DNS name that the operator's machine reaches. */
+  /** IPv4 address or DNS name that the operator's machine uses. */
   address: string;
   user: string;
   port: number;
-  /** Public host key, `ssh-ed25519 AAAA…`. Absent: recorded on first contact, enforced after. */
+  /** Public host key, `ssh-ed25519 AAAA…`. Absent: recorded at the first connection, enforced afterwards. */
   hostKey?: string;
-  /** Any text; a changed one says that the machine behind the name is a new one. */
+  /** Any text; a changed text means that the node has a new machine. */
   identity?: string;
 }
 
-/** What picks the node IP out of a host's addresses in a lan; all that is given has to hold. */
+/** How the node IP is found among a host's addresses in a LAN; all conditions must hold. */
 export interface LanSelection {
   /** The address itself. */
   address?: string;
-  /** The network that it is in. */
+  /** Its network. */
   cidr?: string;
-  /** The interface that has it: its name, or the beginning of its name and `+`. */
+  /** Its interface: a name, or a prefix and `+`. */
   interface?: string;
 }
 
@@ -40,16 +39,16 @@ export interface NodeConfig {
   role: Role;
   host: HostConfig;
   labels: Record<string, string>;
-  /** What the node is registered with, kubeadm's defaults filled in (see `defaultTaints` in model/nodes.ts). */
+  /** With kubeadm's defaults (`defaultTaints` in model/nodes.ts). */
   taints: Taint[];
-  /** With nodeNetwork lan only, and then always. */
+  /** Set if and only if nodeNetwork is lan. */
   lan?: LanSelection & {
     /** Whether the interface may leave checksums to its NIC. */
     checksumOffload: boolean;
   };
 }
 
-/** What an unusual kind of host needs to differ in. The empty profile (`emptyHostProfile`) changes nothing. */
+/** Settings for unusual hosts. `emptyHostProfile` changes nothing. */
 export interface HostProfile {
   /** Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1), merged over the program's own. */
   kubelet: Record<string, unknown>;
@@ -62,25 +61,25 @@ export interface HostProfile {
   };
   /** Values of the Cilium chart, merged over the program's own and under the user's. */
   ciliumValues: Record<string, unknown>;
-  /** Ids of checks in components/cluster/preflight.ts that are not made. */
+  /** IDs of requirements in components/hosts/requirements.ts to skip. */
   skipHostChecks: string[];
 }
 
 export interface ClusterConfig {
   clusterName: string;
   nodes: NodeConfig[];
-  /** Which network the nodes' addresses are of: the tailnet's, or the hosts' own. */
+  /** The network of the nodes' addresses. */
   nodeNetwork: "tailnet" | "lan";
   /**
-   * Where nodes reach the API. In a tailnet an IPv4 address that every control plane has on its loopback; in a lan what the
-   * user says leads to a control plane, an IPv4 address or a DNS name.
+   * Where nodes reach the API. In a tailnet, an IPv4 address on the loopback of every control plane. In a LAN, an IPv4 address or DNS
+   * name that leads to a control plane.
    */
   endpoint: { address: string; port: number };
-  /** The port that each API server listens on: the endpoint's, but behind a balancer. */
+  /** The port of each API server: the endpoint's, except behind a load balancer. */
   apiServerPort: number;
   podCidr: string;
   serviceCidr: string;
-  /** `native`: each node's pod network is a route, in a tailnet the tailnet's. `vxlan`: pods are tunnelled. */
+  /** `native`: each node's pod network is a route (in a tailnet, one of the tailnet). `vxlan`: a tunnel. */
   podRouting: "native" | "vxlan";
   /** UDP port of the tunnel; used with `podRouting: vxlan` only. */
   tunnelPort: number;
@@ -92,63 +91,63 @@ export interface ClusterConfig {
   containerdVersion?: string;
   /** Any text; a changed one renews the control planes' certificates. */
   certificateRenewal: string;
-  /** Bound on the drain of a node, in seconds; 0: nodes are upgraded, or leave, with their pods on them. */
+  /** Time limit of a drain, in seconds; 0: no drain. */
   drainSeconds: number;
-  /** Absolute path on the first control plane of the etcd snapshot that a cluster without any control plane is made from. */
+  /** Absolute path, on the first control plane, of the etcd snapshot that restores a cluster without any control plane. */
   restoreSnapshot?: string;
   cilium: {
     version: string;
-    /** A chart on the operator's machine, instead of the one at https://helm.cilium.io. */
+    /** Path of a chart on the operator's machine, instead of https://helm.cilium.io. */
     chart?: string;
     values: Record<string, unknown>;
   };
   tailnet: {
     loginServer: string;
     tag: string;
-    /** What control planes have beside it, where the policy lets no other device have the endpoint's route. */
+    /** A second tag of control planes, for a policy that reserves the endpoint's route for them. */
     controlPlaneTag?: string;
     /** MTU of tailscale0 in bytes. */
     mtu: number;
-    /** URL of the API by which devices are deleted, without a slash at the end. */
+    /** URL of the tailnet's API, without a slash at the end. */
     api: string;
-    /** Of the OAuth client whose secret is among the secrets. */
+    /** ID of the OAuth client. */
     oauthClientId?: string;
-    /** Who approves the nodes' routes: somebody else, the program for each device, or the policy that the program owns. */
+    /** How the nodes' routes are approved: outside the program, by the program for each device, or by a policy that it owns. */
     routeApproval: "none" | "devices" | "policy";
     /** The user's part of that policy, parsed. */
     policy?: Record<string, unknown>;
   };
-  /** What a node's host has where it names nothing itself. */
+  /** Defaults for hosts. */
   ssh: { user: string; port: number };
-  /** Where hosts of kind ec2 are made. */
+  /** Where hosts of kind ec2 are created. */
   ec2?: Ec2Config;
-  /** Absolute path on the hosts of an offline bundle. Absent: distribution packages. */
+  /** Absolute path of an offline bundle on the hosts. Absent: distribution packages. */
   bundle?: string;
-  /** Where hosts install from instead of the official places. */
+  /** Where hosts install from instead of the official servers. */
   mirrors: MirrorsConfig;
   hostProfile: HostProfile;
   /**
-   * The address by which the operator's machine reaches the API server: the first control plane's SSH address, its
-   * tailnet address (in a tailnet), or the endpoint.
+   * The address at which the operator's machine reaches the API server: the first control plane's SSH address, its tailnet address,
+   * or the endpoint.
    */
   operatorEndpoint: "host" | "tailnet" | "endpoint";
   security: SecurityConfig;
-  /** Whether the cluster is checked at the end of `up`. */
+  /** Whether `up` checks the cluster at its end. */
   checks: boolean;
 }
 
-/** In plain; `config/stack.ts` turns them into Pulumi secrets at once. */
+/** Unencrypted; `config/stack.ts` immediately turns them into Pulumi secrets. */
 export interface Secrets {
   sshPrivateKey: string;
-  /** Absent in a lan, and where the program makes the keys. */
+  /** Absent in a LAN, and if the program creates the keys. */
   tailnetAuthKey?: string;
-  /** Of the control planes, with their own tag; absent: they use the other one. */
+  /** Of control planes, with their own tag. Absent: they use tailnetAuthKey. */
   tailnetControlPlaneAuthKey?: string;
-  /** Access token of the tailnet's API. Absent, as the next one: no device is deleted by it. */
+  /** Access token of the tailnet's API. */
   tailnetApiKey?: string;
   /** Secret of an OAuth client of the tailnet's API. */
   tailnetOauthClientSecret?: string;
-  /** `HOST[:PORT] USER:PASSWORD` of registries' mirrors, one a line. */
+  /** `HOST[:PORT] USER:PASSWORD` of registries' mirrors, one per line. */
   registryCredentials?: string;
 }
 
@@ -165,7 +164,7 @@ export type Architecture = "amd64" | "arm64";
 /** `ubuntu` is the newest LTS release, `debian` the stable one. */
 export type Ec2Os = "debian" | "ubuntu" | "ubuntu-24.04";
 
-/** A machine that the program makes. What is here counts when it is made: a machine that is there stays as it is. */
+/** A machine that the program creates. Later changes do not affect an existing machine. */
 export interface Ec2HostConfig {
   kind: "ec2";
   /** The image's own login user. */
@@ -176,66 +175,66 @@ export interface Ec2HostConfig {
   os: Ec2Os;
   /** Size of the root volume in GiB. */
   rootVolumeGib: number;
-  /** A subnet of the VPC given. Absent: the VPC's subnets take turns. */
+  /** A subnet of the existing VPC. Absent: the program uses the subnets in turn. */
   subnetId?: string;
-  /** Any text; a changed one has the machine made anew. */
+  /** Any text; a changed text replaces the machine. */
   identity?: string;
 }
 
 export interface Ec2Config {
   region: string;
-  /** A VPC that is there, with subnets of it. Absent: both are made. */
+  /** An existing VPC and its subnets. Absent: the program creates them. */
   given?: { vpcId: string; subnetIds: string[] };
-  /** IPv4 network of the VPC: of one that is made or, in a lan, of the one that is given. */
+  /** IPv4 network of a new VPC or, in a LAN, of the existing one. */
   vpcCidr: string;
   /** IPv4 networks from which SSH, and the API for Cilium's installation, are allowed. */
   operatorCidrs: string[];
-  /** Whether the world may send to Tailscale's UDP port: direct paths from hosts elsewhere. */
+  /** Whether any address may send to Tailscale's UDP port, for direct connections from elsewhere. */
   openTailscalePort: boolean;
-  /** By which of its addresses the operator's machine reaches a host. */
+  /** Which address of a host the operator's machine uses. */
   operatorAddress: "public" | "private";
 }
 
-/** How much of what a plain kubeadm cluster leaves open is closed. docs/reference/security.md says what each one does. */
+/** Hardening. docs/reference/security.md explains each key. */
 export interface SecurityConfig {
-  /** Whether Secrets are encrypted in etcd. Either way every API server can read both kinds. */
+  /** Whether Secrets are encrypted in etcd. API servers can always read both kinds. */
   secretsEncryption: boolean;
   auditLog: boolean;
-  /** What the API answers without credentials: the health paths alone, or whatever RBAC gives `system:anonymous`. */
+  /** What the API answers without credentials: only the health paths, or what RBAC allows for `system:anonymous`. */
   anonymousRequests: "health" | "all";
-  /** Whether kubelets serve under certificates of the cluster's authority, and API servers insist on them. */
+  /** Whether kubelets use serving certificates from the cluster's CA, and API servers verify them. */
   kubeletServingCertificates: boolean;
-  /** Whether containers that name no seccomp profile get the runtime's default one. */
+  /** Whether containers without a seccomp profile get the runtime's default. */
   seccompDefault: boolean;
-  /** Bound on the processes of a pod; 0: none. */
+  /** Maximum number of processes in a pod; 0: no limit. */
   podPidsLimit: number;
-  /** Whether a Service may claim external IP addresses for itself. */
+  /** Whether a Service may claim external IP addresses. */
   serviceExternalIPs: boolean;
-  /** The Pod Security Standard that namespaces without labels of their own are held to. */
+  /** The Pod Security Standard of namespaces without their own labels. */
   podSecurity: "privileged" | "baseline" | "restricted";
-  /** Whether a flood of events is cut off before it fills etcd. */
+  /** Whether API servers limit events, so that they cannot fill etcd. */
   eventRateLimit: boolean;
   /** Whether the control plane's processes serve their profiles. */
   profiling: boolean;
-  /** Whether service accounts' tokens are good for a year instead of the hour they say, for clients that do not renew them. */
+  /** Whether service account tokens stay valid for a year instead of an hour, for clients that never reload them. */
   extendedTokens: boolean;
 }
 
-/** Where apt finds a project's packages. */
+/** An apt repository. */
 export interface PackageMirror {
-  /** What stands for the official address, without a slash at the end. */
+  /** Replaces the official address; without a slash at the end. */
   url: string;
-  /** URL of the key that signs them. Absent: where the official address has it. */
+  /** URL of the signing key. Absent: at its official path. */
   keyUrl?: string;
 }
 
-/** Where containerd pulls a registry's images from, before it asks the registry itself. */
+/** Where containerd pulls a registry's images from before it tries the registry itself. */
 export interface RegistryMirror {
-  /** The registry as image names have it, such as registry.k8s.io. */
+  /** The registry in image names, such as registry.k8s.io. */
   name: string;
-  /** URLs, asked in this order. */
+  /** URLs, tried in this order. */
   endpoints: string[];
-  /** PEM text of the authorities that sign the endpoints' certificates. Absent: the host's own. */
+  /** CA certificates of the endpoints, PEM. Absent: the host's own CAs. */
   ca?: string;
 }
 
@@ -248,7 +247,7 @@ export interface MirrorsConfig {
     /** Path on the operator's machine. */
     caFile?: string;
   };
-  /** What stands for registry.k8s.io in the names of kubeadm's images. */
+  /** Replaces registry.k8s.io in the names of kubeadm's images. */
   imageRepository?: string;
 }
 

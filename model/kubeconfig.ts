@@ -1,4 +1,4 @@
-/** kubeconfig files: whom they trust, and by which address they reach the API server. */
+/** kubeconfig files. */
 import { parse, stringify } from "yaml";
 import type { ClusterConfig } from "./config";
 
@@ -7,7 +7,7 @@ interface Kubeconfig {
   users: { user: { "client-certificate-data": string; "client-key-data": string } }[];
 }
 
-/** The API server's URL, the authority that signs its certificate, and the certificate and key of the kubeconfig's user, PEM. */
+/** The API server's URL, its CA certificate, and the user's certificate and key, PEM. */
 export function apiAccess(kubeconfig: string): { server: string; ca: Buffer; cert: Buffer; key: Buffer } {
   const { clusters, users } = parse(kubeconfig) as Kubeconfig;
   const [{ cluster }, { user }] = [clusters[0]!, users[0]!];
@@ -30,7 +30,7 @@ export function withServer(kubeconfig: string, server: string): string {
 }
 
 /**
- * The URL by which the operator's machine reaches the API server.
+ * The URL at which the operator's machine reaches the API server.
  *
  * @param hostAddress where that machine reaches the first control plane by SSH.
  * @param nodeAddress the first control plane's node IP.
@@ -49,10 +49,10 @@ export function operatorServer(
 }
 
 /**
- * A kubeconfig for a worker's join: a token that is valid for as long as the worker is let in, and the authority itself, so
- * that nothing has to be asked of the cluster before it is trusted.
+ * A kubeconfig for a worker's join, with a token that is valid only while the worker may join, and with the CA certificate, so that the
+ * worker needs no answer from the cluster before it can verify it.
  *
- * @param certificate the cluster's authority, PEM.
+ * @param certificate the cluster's CA, PEM.
  * @param token a bootstrap token.
  */
 export function joinKubeconfig(

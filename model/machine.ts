@@ -1,13 +1,13 @@
-/** Which machine is behind a node's name. */
+/** Identifies the machine behind a node's name. */
 import { createHash } from "node:crypto";
 import type { NodeConfig } from "./config";
 
-/** A short, stable name for a list of texts: 16 hex digits of SHA-256. */
-export function fingerprint(parts: readonly string[]): string {
+/** A short, stable name for a list of values: 16 hex digits of SHA-256. */
+export function fingerprint(parts: readonly unknown[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-/** A public host key without its comment, which says nothing of the machine. */
+/** A public host key without its comment. */
 export function bareHostKey(hostKey: string): string {
   return hostKey.split(" ").slice(0, 2).join(" ");
 }
@@ -22,25 +22,24 @@ export function machineName(identity: string, hostKey: string): string {
   return fingerprint([identity, bareHostKey(hostKey)]);
 }
 
-/** Stands for the address of a machine that is made: that, and its host key, are nobody's to declare. */
+/** Replaces the address of a machine that the program creates, which cannot be declared. */
 export const madeOnEc2 = "ec2";
 
-/** Whether a machine, of the config or of the last run, is one that the program makes. */
+/** Whether the program creates a machine of the config or the last run. */
 export function isMade({ reached }: { reached?: string | undefined }): boolean {
   return reached === madeOnEc2;
 }
 
-/** What the config says of a node's machine. */
 export interface DeclaredMachine {
-  /** Where it is reached: `192.0.2.11:22`; `madeOnEc2` for a machine that is made. */
+  /** Where it is reached: `192.0.2.11:22`, or `madeOnEc2`. */
   reached: string;
-  /** Any text of the user's; empty if there is none. */
+  /** Any text; empty if there is none. */
   identity: string;
-  /** Absent where the host is asked for it. */
+  /** Absent if the program gets it from the host. */
   hostKey?: string;
 }
 
-/** The one place that reads a node's host for the planner. */
+/** A node's machine as the config declares it, for the preview. */
 export function declaredMachine({ host }: Pick<NodeConfig, "host">): DeclaredMachine {
   const identity = host.identity ?? "";
   if (host.kind === "ec2") return { reached: madeOnEc2, identity };

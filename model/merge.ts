@@ -6,7 +6,7 @@ export function isValues(value: unknown): value is Values {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** `over` on `base`, as Helm does it: objects are merged key by key, everything else is replaced. Neither is changed. */
+/** Merges `over` into a copy of `base` like Helm: objects key by key; everything else is replaced. */
 export function merge(base: Values, over: Values): Values {
   const result: Values = { ...base };
   for (const [key, value] of Object.entries(over)) {

@@ -1,7 +1,6 @@
-/** Who is what, and in which order. */
 import type { NodeConfig, Role, Taint } from "./config";
 
-/** The control planes in the order in which they come up: the first runs `kubeadm init`, each other joins after it. */
+/** The control planes in the order in which they join; the first runs `kubeadm init` in a new cluster. */
 export function controlPlanes(nodes: readonly NodeConfig[]): NodeConfig[] {
   return nodes.filter((node) => node.role === "control-plane");
 }
@@ -15,21 +14,21 @@ export function workers(nodes: readonly NodeConfig[]): NodeConfig[] {
 export const controlPlaneTaint: Taint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" };
 
 /**
- * The taints of a node that declares none: kubeadm's own on a control plane, unless there is no worker at all, where
- * it would leave no node for any pod.
+ * The taints of a node that declares none: kubeadm's on a control plane if there is a worker, because otherwise no node would accept
+ * pods.
  */
 export function defaultTaints(role: Role, hasWorkers: boolean): Taint[] {
   return role === "control-plane" && hasWorkers ? [{ ...controlPlaneTaint }] : [];
 }
 
-/** The labels of all nodes, a line each: `node key=value`. */
+/** The labels of all nodes, one per line: `node key=value`. */
 export function labelLines(nodes: readonly NodeConfig[]): string {
   return nodes
     .flatMap(({ name, labels }) => Object.entries(labels).map(([key, value]) => `${name} ${key}=${value}`))
     .join("\n");
 }
 
-/** The taints of all nodes, a line each, as `kubectl taint` takes them: `node key=value:Effect` or `node key:Effect`. */
+/** The taints of all nodes, one per line, as for `kubectl taint`: `node key=value:Effect` or `node key:Effect`. */
 export function taintLines(nodes: readonly NodeConfig[]): string {
   return nodes
     .flatMap(({ name, taints }) =>

@@ -1,9 +1,9 @@
-import { reported } from "./report";
+import { userError } from "./report";
 
 /**
- * Loads a package that only some clusters need, and that their users install.
+ * Loads a package that only some clusters need and that their users must install.
  *
- * @param use what it is for, as the start of a sentence.
+ * @param use what needs it, as the start of a sentence.
  */
 export function optionalPackage<T>(name: string, use: string, load: () => T): T {
   try {
@@ -11,6 +11,6 @@ export function optionalPackage<T>(name: string, use: string, load: () => T): T 
   } catch (error) {
     const { code, message } = error as { code?: unknown; message: string };
     if (code !== "MODULE_NOT_FOUND" || !message.includes(`'${name}`)) throw error;
-    throw reported(`${use} needs the package ${name}, which is not installed. Install it: npm install ${name}`);
+    throw userError(`${use} needs the package ${name}, which is not installed. Install it: npm install ${name}`);
   }
 }

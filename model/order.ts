@@ -1,33 +1,31 @@
 /**
- * The order of a run, the one definition of it: components/cluster makes its resources in this order, and preview/ tells by it what a
- * run will do.
+ * The order of a run. components/cluster creates its resources in this order, and preview/ derives the plan from it.
  *
- * All hosts are checked before one is changed → node network and runtime on each → the cluster's authorities are made → one control
- * plane after the other: the first inits the cluster, each other joins through the endpoint; in between, dead members are removed.
- * Workers join as soon as there is an API, all at once. Cilium is installed beside them. Then removed nodes leave, and the whole is
- * checked.
+ * All hosts are checked before any is changed → node network and runtime on each → the cluster's authorities → control planes, one at
+ * a time: the first initializes the cluster, the others join through the endpoint; in between, dead members are removed. Workers join
+ * in parallel as soon as there is an API, while Cilium is installed. Then removed nodes leave, and the cluster is checked.
  *
- * The first control plane of the list is where steps for the whole cluster run (the admission of workers, finalizing, the checks);
- * nothing else sets it apart, and the list may be put into another order at any time.
+ * Cluster-wide steps (admission, finalizing, checks) run on the first control plane of the list. It has no other special role, and users
+ * may reorder the list at any time.
  */
 import type { ClusterConfig, NodeConfig } from "./config";
 import { controlPlanes, workers } from "./nodes";
 
 export type StepKind =
-  /** Made on EC2; what is on it goes with it. */
+  /** A machine on EC2. */
   | "instance"
-  /** The first look at a host, which changes nothing. */
+  /** Checks a host without changing it. */
   | "facts"
-  /** All hosts are known to be fit. */
+  /** All hosts have passed their checks. */
   | "fit"
-  /** Does nothing until the host leaves, and cleans it then. */
+  /** Does nothing until it is deleted; then it cleans the host. */
   | "cleanup"
-  /** Of the tailnet: a key may only have a tag that it knows. */
+  /** Of the tailnet: a key may only have tags that the policy defines. */
   | "policy"
   | "auth-key"
-  /** The tailnet or the lan. */
+  /** The tailnet or the LAN. */
   | "network"
-  /** Does nothing until the node leaves, and deletes its device from the tailnet then. */
+  /** Does nothing until it is deleted; then it deletes the node's device from the tailnet. */
   | "device"
   | "runtime"
   /** No two nodes have the same address in the tailnet. */
@@ -35,7 +33,7 @@ export type StepKind =
   | "authorities"
   | "peers"
   | "control-plane"
-  /** The tailnet takes what the node advertises. */
+  /** The node's routes are approved. */
   | "routes"
   | "upgrade"
   | "dead-members"
@@ -44,22 +42,22 @@ export type StepKind =
   /** Of a worker. */
   | "join"
   | "cilium"
-  /** A removed node is drained, and leaves the cluster; a part of finalizing. */
+  /** A removed node is drained and leaves the cluster, as part of finalize. */
   | "removal"
   | "finalize"
-  /** Does nothing until a destroy, and ends that if the hosts are out of reach. */
+  /** Does nothing until a destroy; then it stops the destroy if the hosts are unreachable. */
   | "online"
   | "checks"
-  /** A removed node's host is cleaned, or its machine terminated: the engine deletes at the end what is no longer declared. */
+  /** A removed node's host is cleaned or its machine terminated, at the end of the run. */
   | "end";
 
 export interface OrderedStep {
   kind: StepKind;
   /** Name of the node; undefined for a step of the whole cluster. */
   node: string | undefined;
-  /** Name of the resource that does it. */
+  /** Name of its resource. */
   id: string;
-  /** IDs of the steps that end before it begins. Each comes before it in the list. */
+  /** IDs of the steps that end before it begins. They are earlier in the list. */
   after: readonly string[];
 }
 
@@ -70,7 +68,7 @@ export interface RemovedNode {
   end: string;
 }
 
-/** All steps that a run may have. Those that a run has no use for are left out by `waitsFor`. */
+/** All possible steps of a run. `waitsFor` skips those that a run does not have. */
 export function orderOf(
   { nodes, nodeNetwork }: Pick<ClusterConfig, "nodes" | "nodeNetwork">,
   removed: readonly RemovedNode[] = [],
@@ -84,7 +82,7 @@ export function orderOf(
 
   const isMade = ({ host }: NodeConfig) => host.kind === "ec2";
   for (const { name } of nodes.filter(isMade)) add("instance", name, []);
-  // Nothing is changed on any host before all are known to be fit.
+  // No host is changed before all have passed their checks.
   const facts = nodes.map((node) => add("facts", node.name, isMade(node) ? [ofNode("instance", node)] : []));
   const fit = add("fit", undefined, facts);
   for (const { name } of nodes.filter((node) => !isMade(node))) add("cleanup", name, []);
@@ -93,11 +91,11 @@ export function orderOf(
   for (const node of nodes) {
     const { name } = node;
     const key = add("auth-key", name, [fit, policy]);
-    // What takes everything off the host again is there before the first change.
+    // The cleanup exists before the first change.
     const end = ofNode(isMade(node) ? "instance" : "cleanup", node);
     add("network", name, [end, fit, key], network(node));
     add("device", name, [network(node)]);
-    // One after the other on a host: both may use its package manager.
+    // Not in parallel on one host, because both may use its package manager.
     add("runtime", name, [network(node)]);
   }
   // No node joins while another has its address.
@@ -107,46 +105,46 @@ export function orderOf(
   const [first] = controlPlanes(nodes);
   const authorities = add("authorities", undefined, ready(first!));
   const peers = add("peers", undefined, ready(first!));
-  // Where an API is that others join by: its own routes are approved, too.
-  const founded = [ofNode("control-plane", first!), ofNode("routes", first!)];
+  // The first API is ready for joins, and its routes are approved.
+  const initialized = [ofNode("control-plane", first!), ofNode("routes", first!)];
   const planes: string[] = [];
   for (const node of controlPlanes(nodes)) {
     const { name } = node;
     const earlier = [...planes];
-    // One after the other, for etcd takes one learner at a time.
+    // One at a time, because etcd accepts one learner at a time.
     const joined = add("control-plane", name, [authorities, peers, ...ready(node), ...earlier]);
     planes.push(joined, add("routes", name, [joined]));
     planes.push(add("upgrade", name, [ofNode("runtime", node), joined, ...earlier]));
-    // kubeadm lets no control plane join while a member of etcd does not answer.
-    if (node === first) planes.push(add("dead-members", undefined, founded));
+    // kubeadm lets no control plane join while an etcd member does not answer.
+    if (node === first) planes.push(add("dead-members", undefined, initialized));
   }
-  // When the last of them can read what the first one will encrypt.
+  // Only when the last one can read what the first one will encrypt.
   const encrypted = controlPlanes(nodes).map(({ name }) => add("encryption", name, planes));
 
   const others = workers(nodes);
-  // Beside the joins: either would wait for the other for ever. It knows the workers by what their hosts have said.
+  // In parallel to the joins, because each needs the other. It needs the runtimes' results.
   const admission =
     others.length === 0
       ? []
-      : [add("admission", undefined, [...founded, ...others.map((node) => ofNode("runtime", node))])];
+      : [add("admission", undefined, [...initialized, ...others.map((node) => ofNode("runtime", node))])];
   const joined: string[] = [];
-  // One node at a time, so each waits for the one before it, and workers for all control planes. The admission declares whose
-  // certificates are approved, and a changed kubelet asks for one.
+  // One node at a time: each waits for the one before it, and workers for all control planes. The admission declares which nodes may
+  // get certificates, and an upgraded kubelet requests one.
   let previous = [...planes, ...admission];
   for (const node of others) {
     const { name } = node;
-    const join = add("join", name, [...founded, ...ready(node)]);
+    const join = add("join", name, [...initialized, ...ready(node)]);
     const upgrade = add("upgrade", name, [ofNode("runtime", node), join, ...previous]);
     joined.push(join, add("routes", name, [join]), upgrade);
     previous = [upgrade];
   }
 
-  const cilium = add("cilium", undefined, founded);
+  const cilium = add("cilium", undefined, initialized);
   let left = [...planes, ...encrypted, ...admission, ...joined, cilium];
-  // One after the other, when all that comes is in.
+  // One at a time, after all new nodes have joined.
   for (const { name } of removed) left = [add("removal", name, left)];
   const finalized = add("finalize", undefined, left);
-  // What depends on most goes first in a destroy.
+  // A destroy deletes the step with the most dependencies first.
   add("online", undefined, [finalized]);
   const checks = add("checks", undefined, [finalized]);
   for (const { name, end } of removed) add("end", name, [checks], end);
@@ -161,8 +159,7 @@ function nameOf(kind: StepKind, node: string | undefined): string {
 }
 
 /**
- * IDs of the steps that a step waits for, of those that there are. One that there is not is passed through, to those that it would
- * wait for itself.
+ * IDs of the existing steps that a step waits for. A step that does not exist is replaced by those that it would wait for.
  */
 export function waitsFor(
   { after }: OrderedStep,

@@ -1,27 +1,27 @@
-/** What is wrong with a config, as data, and the one place that makes a line of it. */
+/** Problems of a config as data, and the function that renders them. */
 import { keyText, valueText } from "./messages";
 
 export type Path = readonly PropertyKey[];
 
-/** A key of the config: its path, or the text of one that has no unusual names in it, such as `nodes[0].host.address`. */
+/** A key of the config: its path, or, if no part has unusual characters, its text such as `nodes[0].host.address`. */
 export type Key = string | Path;
 
 export interface Problem {
   path: Key;
-  /** The file that the beginning of the path names, and that the rest of the path is in. */
+  /** The file that the first part of the path names; the rest of the path is inside that file. */
   file?: string;
-  /** How many parts of the path that beginning has. Absent: one. */
+  /** The number of path parts that name the file; by default, one. */
   keyLength?: number;
-  /** The value; absent where nothing is set, or it must not be shown. */
+  /** The value; absent if it is not set or must not be shown. */
   got?: unknown;
-  /** What is wrong with it, to be read after the value. Absent: it is not set, or is not one of those that are allowed. */
+  /** What is wrong, as a continuation after the value. Absent: the key is not set, or its value is not an allowed one. */
   wrong?: string;
   allowed?: string;
-  /** What to do. Absent: set or correct it. */
+  /** What to do; by default, set or correct the value. */
   fix?: string;
   /**
-   * Further keys that the problem rests on: where one of them, or its own, is wrong by itself, nothing is known of it. A key
-   * whose value makes no difference, but only that there is one, is none of these.
+   * Other keys that the problem depends on: if one of them is wrong by itself, the problem is dropped. A key that only has to be
+   * set, whatever its value, is not among them.
    */
   about?: readonly Key[];
 }
@@ -32,7 +32,7 @@ export function pathOf(key: Key): Path {
   return parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part));
 }
 
-/** The problem in a line: the key, what is wrong, what is allowed, what to do. */
+/** The problem in one line: the key, what is wrong, what is allowed, what to do. */
 export function problemLine({ path, file, keyLength = 1, got, wrong, allowed, fix }: Problem): string {
   const parts = pathOf(path);
   const where = file === undefined ? "the stack's config" : "the file";
@@ -48,24 +48,19 @@ export function problemLine({ path, file, keyLength = 1, got, wrong, allowed, fi
     return `${key}: ${value}${wrong}.${rule} ${fix ?? `Correct it in ${where}.`}`;
   }
   return got === undefined
-    ? `${key}: not set. Wanted: ${allowed}. ${fix ?? `Set it in ${where}.`}`
-    : `${key}: ${valueText(got)} is refused. Allowed: ${allowed}. ${fix ?? `Correct it in ${where}.`}`;
+    ? `${key}: not set. Required: ${allowed}. ${fix ?? `Set it in ${where}.`}`
+    : `${key}: ${valueText(got)} is invalid. Allowed: ${allowed}. ${fix ?? `Correct it in ${where}.`}`;
 }
 
-/** The line for a value that is not allowed. */
-export function refused(path: Key, got: unknown, allowed: string, fix?: string): string {
-  return problemLine({ path, got, allowed, fix });
-}
-
-/** The problems, which all rest on these keys as well. */
+/** The problems, which also depend on these keys. */
 export function resting(problems: readonly Problem[], ...keys: Key[]): Problem[] {
   return problems.map((one) => ({ ...one, about: [...(one.about ?? []), ...keys] }));
 }
 
 /**
- * The problem of a key that does not exist. Its value is not quoted: it may be a secret under a mistyped key.
+ * The problem of a key that does not exist. It does not quote the value, which may be a secret under a mistyped key.
  *
- * @param near the key that it may be meant for.
+ * @param near the key that the user probably meant.
  */
 export function unknownKey(path: Path, known: readonly string[], near = nearest(String(path.at(-1)), known)): Problem {
   return {
@@ -76,7 +71,7 @@ export function unknownKey(path: Path, known: readonly string[], near = nearest(
   };
 }
 
-/** The candidate that takes the fewest edits to become the word; undefined if even that one is far off. */
+/** The candidate with the smallest edit distance to the word; undefined if none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -85,7 +80,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best && best.distance <= Math.max(2, word.length / 3) ? best.candidate : undefined;
 }
 
-/** Levenshtein's distance. */
+/** Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,15 +1,15 @@
-/** Paths of the user's project as providers take them: the engine starts them in the folder of Pulumi.yaml's `main`. */
+/** Paths in the user's project for providers, which the engine starts in the folder of Pulumi.yaml's `main`. */
 import { isAbsolute } from "node:path";
 
 let folder = ".";
 
-/** The project's folder as providers see it. Relative, so that a stack's state is the same wherever the project lies. */
+/** The project's folder for providers. Relative, so that the state does not depend on the project's location. */
 export const projectFolder = () => folder;
 
-/** Call it before anything else where `main` is not in the project's folder: the way back from there. */
+/** Call it first if `main` is not in the project's folder: the relative path from there to the project. */
 export function setProjectFolder(fromMain: string): void {
   folder = fromMain;
 }
 
-/** A path that a user wrote, which is absolute or relative to the project. */
+/** A user's path, absolute or relative to the project, for providers. */
 export const inProject = (path: string) => (isAbsolute(path) ? path : `${folder}/${path}`);

@@ -1,13 +1,13 @@
 /**
- * The catalogue of releases: which versions of Kubernetes, Cilium and containerd are supported by their makers, which go
- * together, and the program's defaults. The data is in releases.json, which the lab's scripts read as well.
+ * The catalogue of releases: which versions of Kubernetes, Cilium and containerd are supported, which work together, and the program's
+ * defaults. The data is in releases.json, which the lab's scripts also read.
  *
- * Sources, beside those that the data names:
- * - Kubernetes: end of life and patches by https://kubernetes.io/releases/; pause, etcd and CoreDNS by kubeadm's constants.
- * - Cilium: tested Kubernetes versions by the page that `source` names. Its README keeps the last three minors supported, so
- *   a minor's support ended on the day on which the third one after it was released.
- * - containerd: support and tested Kubernetes versions by https://github.com/containerd/containerd/blob/v2.4.2/RELEASES.md.
- *   That of 1.7 and 2.0 is an extended one; a month without a day counts to its last day.
+ * Sources, besides those in the data:
+ * - Kubernetes: end of life and patches from https://kubernetes.io/releases/; pause, etcd and CoreDNS from kubeadm's constants.
+ * - Cilium: tested Kubernetes versions from the page in `source`. Its README says that the last three minors are supported, so support
+ *   of a minor ended when the third one after it was released.
+ * - containerd: support and tested Kubernetes versions from https://github.com/containerd/containerd/blob/v2.4.2/RELEASES.md.
+ *   Support of 1.7 and 2.0 is extended; a month without a day means its last day.
  */
 import data from "./releases.json";
 import { compareVersions, minorOf } from "./versions";
@@ -18,16 +18,16 @@ export interface KubernetesRelease {
   minor: string;
   /** Newest known patch. */
   newest: string;
-  /** Last day of its makers' support, as YYYY-MM-DD. Absent where none is announced. */
+  /** Last day of support, as YYYY-MM-DD. Absent if none is announced. */
   endOfSupport?: string;
-  /** Versions that the lab puts beside it. */
+  /** Versions that the lab uses with it. */
   cilium: string;
   containerd: string;
   /** Oldest patch of each minor of containerd that containerd recommends for it, newest first. */
   containerdTested: string[];
-  /** Tag of the pause image that its kubeadm names. containerd has to name the same one, or a host pulls two. */
+  /** Tag of the pause image that its kubeadm uses. containerd must use the same one, or hosts pull both. */
   pause: string;
-  /** The tag that kubeadm names, and the newest patch of that minor. */
+  /** The tag that kubeadm uses, and the newest patch of that minor. */
   etcd: { image: string; newest: string };
   coredns: { image: string; newest: string };
   sources: string[];
@@ -38,9 +38,9 @@ export interface CiliumRelease {
   minor: string;
   newest: string;
   endOfSupport?: string;
-  /** First and last minor of Kubernetes that its makers test it with. */
+  /** First and last minor of Kubernetes that Cilium tests it with. */
   kubernetes: string[];
-  /** Further minors that this program's own tests have passed with, in the lab. */
+  /** Further minors that this program's tests have passed with in the lab. */
   tried: string[];
   source: string;
 }
@@ -52,61 +52,52 @@ export interface ContainerdRelease {
   endOfSupport?: string;
 }
 
-/** Newest first, each. */
+/** All lists are sorted, newest first. */
 export const kubernetesReleases: readonly KubernetesRelease[] = data.kubernetes;
 export const ciliumReleases: readonly CiliumRelease[] = data.cilium;
 export const containerdReleases: readonly ContainerdRelease[] = data.containerd;
 
-/** The day on which the data was looked at last, as YYYY-MM-DD. */
+/** The day on which the data was last checked, as YYYY-MM-DD. */
 export const catalogueDate: string = data.date;
 
-/** What a stack gets that names no versions. */
+/** The versions of a stack that sets none. */
 export const defaultVersions: Readonly<{ kubernetes: string; cilium: string }> = data.default;
 
-/** Minors of Kubernetes (of 1.x) that are taken: from the oldest that was supported on the catalogue's date. */
+/** The oldest minor of Kubernetes (1.x) that the program accepts: the oldest that was supported on the catalogue's date. */
 export const oldestKubernetesMinor = minorOf(kubernetesReleases.at(-1)!.minor);
 export const newestKubernetesMinor = minorOf(kubernetesReleases[0]!.minor);
 
-/** The releases by the minor of a version such as 1.36.3; undefined where the catalogue does not have it. */
-export function kubernetesRelease(version: string): KubernetesRelease | undefined {
-  return kubernetesReleases.find((release) => isOf(version, release));
-}
+/** The minor release of a version: 1.36 of 1.36.3. */
+const branchOf = (version: string) => version.split(".").slice(0, 2).join(".");
 
-export function ciliumRelease(version: string): CiliumRelease | undefined {
-  return ciliumReleases.find((release) => isOf(version, release));
-}
+const findIn =
+  <T extends { minor: string }>(releases: readonly T[]) =>
+  (version: string) =>
+    releases.find(({ minor }) => minor === branchOf(version));
 
-export function containerdRelease(version: string): ContainerdRelease | undefined {
-  return containerdReleases.find((release) => isOf(version, release));
-}
-
-function isOf(version: string, { minor }: { minor: string }): boolean {
-  return branchOf(version) === minor;
-}
-
-/** The minor release that a version is of: 1.36 of 1.36.3. */
-function branchOf(version: string): string {
-  return version.split(".").slice(0, 2).join(".");
-}
+/** The releases by a version such as 1.36.3; undefined if the catalogue does not have its minor. */
+export const kubernetesRelease = findIn(kubernetesReleases);
+export const ciliumRelease = findIn(ciliumReleases);
+export const containerdRelease = findIn(containerdReleases);
 
 /** The day of a run as YYYY-MM-DD, in UTC. */
 export function today(): string {
   return new Date().toISOString().slice(0, 10);
 }
 
-/** Whether a release's support has ended by a day (YYYY-MM-DD); false where no end is known. */
+/** Whether a release's support has ended before a day (YYYY-MM-DD); false if no end is known. */
 export function isOutOfSupport(release: { endOfSupport?: string } | undefined, day: string): boolean {
   return release?.endOfSupport !== undefined && release.endOfSupport < day;
 }
 
-/** Whether Cilium's makers, or this program's tests, know two versions together. */
+/** Whether the Cilium project or this program's tests have tested two versions together. */
 export function isTestedTogether(cilium: CiliumRelease, kubernetesVersion: string): boolean {
   const minor = minorOf(kubernetesVersion);
   const [first, last] = cilium.kubernetes.map(minorOf);
   return (first! <= minor && minor <= last!) || cilium.tried.some((one) => minorOf(one) === minor);
 }
 
-/** Whether containerd recommends a version of itself for a version of Kubernetes; true where the catalogue says nothing. */
+/** Whether containerd recommends one of its versions for a version of Kubernetes; true if the catalogue does not know. */
 export function isContainerdTested(containerd: string, kubernetesVersion: string): boolean {
   const tested = kubernetesRelease(kubernetesVersion)?.containerdTested;
   if (tested === undefined) {

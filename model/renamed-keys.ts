@@ -1,11 +1,11 @@
-/** Keys of the config that once stood beside one another, without groups: the last run's outputs may have them, and a user's file. */
+/** Config keys from before there were groups. The outputs of the last run, or a user's file, may have them. */
 
-/** The path that each has now. */
+/** The new path of each key. */
 export const renamedKeys: Readonly<Record<string, string>> = {
   nodeCidr: "lan.cidr",
   nodeInterface: "lan.interface",
   checksumOffload: "lan.checksumOffload",
-  // The only one whose name is that of a group now: it is the old one where it holds a text.
+  // Today this is the name of a group; it is the old key if it holds a text.
   endpoint: "endpoint.address",
   endpointPort: "endpoint.port",
   apiServerPort: "endpoint.apiServerPort",
@@ -40,7 +40,7 @@ export const renamedKeys: Readonly<Record<string, string>> = {
   registryCredentialsFile: "mirrors.registryCredentialsFile",
 };
 
-/** A record by config keys as a run of any program has left it, by today's keys. */
+/** A record by config keys from a run of any version, by today's keys. */
 export function byTodaysKeys<T>(record: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [renamedKeys[key] ?? key, value]));
 }

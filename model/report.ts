@@ -1,13 +1,13 @@
 import { RunError } from "@pulumi/pulumi";
 
 /**
- * An error whose message is all that the user sees. Without its stack, which Pulumi would print in colour, and on some
- * releases of Node.js spend minutes on.
+ * An error of which the user sees only the message. It has no stack: Pulumi would print it and, on some releases of Node.js, take
+ * minutes to format it.
  */
-export function reported(message: string): RunError {
+export function userError(message: string): RunError {
   const error = new RunError(message);
   error.stack = undefined;
-  // Pulumi writes the name of each property on the error's way before its message, some thirty of them.
+  // Pulumi would prefix the message with the name of every property that the error passed through, some thirty of them.
   Object.defineProperty(error, "message", { get: () => message, set: () => undefined });
   return error;
 }

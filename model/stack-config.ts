@@ -1,16 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "./config";
 
-/** What is declared of a host, as it becomes known. */
+/** A host's declared values, as they become known. */
 export interface HostInputs {
-  /** Empty of a machine that the cluster makes. */
+  /** Empty for a machine on EC2. */
   address: pulumi.Output<string>;
-  /** Absent where the host is asked for it. */
+  /** Absent if the program gets it from the host. */
   hostKey?: pulumi.Output<string>;
   identity: pulumi.Output<string>;
 }
 
-/** @param later what of the host becomes known only in the run. */
+/** @param later the values that become known only during the run. */
 export function hostInputs(
   host: NodeConfig["host"],
   later: (key: keyof HostInputs) => pulumi.Output<string> | undefined = () => undefined,
@@ -27,13 +27,13 @@ export function hostInputs(
 
 /** The config of a cluster, with its secrets as secret outputs. */
 export interface StackConfig {
-  /** What is not known so far has a stand-in in it. */
+  /** With stand-ins for unknown values. */
   config: ClusterConfig;
-  /** With all that is known; in an update, all of it is. */
+  /** Without stand-ins for values that are known by now; in an update, all are. */
   known: pulumi.Output<ClusterConfig>;
-  /** By the order of the nodes. */
+  /** In the order of the nodes. */
   hosts: readonly HostInputs[];
-  /** Before the names of the cluster's resources; empty where the stack has this cluster alone. */
+  /** Prefix of the names of the cluster's resources; empty if the stack has only this cluster. */
   prefix: string;
   secrets: {
     sshPrivateKey: pulumi.Output<string>;

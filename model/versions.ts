@@ -1,6 +1,6 @@
 /** Versions as text, without a leading v. */
 
-/** Below zero if the first comes before the second, by semantic versioning: a pre-release comes before its release. */
+/** Negative if the first version is older, by semantic versioning: a pre-release is older than its release. */
 export function compareVersions(a: string, b: string): number {
   const [coreA = "", preA] = split(a);
   const [coreB = "", preB] = split(b);
@@ -20,7 +20,7 @@ function compareParts(a: readonly string[], b: readonly string[]): number {
   for (let i = 0; i < Math.max(a.length, b.length); i++) {
     const [x = "", y = ""] = [a[i], b[i]];
     const numeric = [x, y].map((part) => /^\d+$/.test(part));
-    // A number comes before a word; what is missing comes before everything.
+    // A missing part comes before a number, and a number before a word.
     const order =
       numeric[0] && numeric[1]
         ? Number(x) - Number(y)

@@ -7,7 +7,7 @@ const isCommand = (type: string) => isRemote(type) || type.startsWith("command:l
 
 export const hostKeyPinned: Rule = {
   name: "host-key-pinned",
-  description: "Whoever answers at a host's address is given nothing before its host key is known.",
+  description: "Every SSH connection pins its host key, so that no other machine receives a command or secret.",
   about: "inputs",
   violations({ type, properties }) {
     const { connection } = properties;
@@ -21,7 +21,7 @@ export const hostKeyPinned: Rule = {
       const isPinned = hostKey === unknown || (typeof hostKey === "string" && hostKey !== "");
       return isPinned
         ? []
-        : [`${key}.hostKey is not set, so any server is taken for the host. Set its public host key.`];
+        : [`${key}.hostKey is not set, so any server is accepted as the host. Set its public host key.`];
     });
   },
 };
@@ -31,14 +31,15 @@ const secretPlaces = new Set(["stdin", "connection"]);
 
 export const secretsByStdin: Rule = {
   name: "secrets-by-stdin",
-  description: "Secrets go to commands by stdin alone: the error of a command that fails quotes all else of it.",
+  description:
+    "Secrets reach commands only through stdin, because the error of a failed command quotes everything else.",
   about: "inputs",
   violations({ type, properties, secretInputs }) {
     if (!isCommand(type)) return [];
     const elsewhere = Object.keys(properties).filter(
       (key) => !secretPlaces.has(key) && (secretInputs.has(key) || texts(properties[key]).some(holdsSecret)),
     );
-    const found = elsewhere.map((key) => `${key} holds a secret. Hand it over by stdin.`);
+    const found = elsewhere.map((key) => `${key} contains a secret. Pass it through stdin.`);
     const { logging } = properties;
     if (secretInputs.has("stdin") && logging !== "none" && logging !== "stderr" && logging !== unknown) {
       found.push("its stdin is secret and its stdout is logged. Set logging to none, or to stderr.");
@@ -49,16 +50,14 @@ export const secretsByStdin: Rule = {
 
 export const deleteNeedsDeletedWith: Rule = {
   name: "delete-needs-deleted-with",
-  description: "A host that is dead holds up no destroy.",
+  description: "A dead host does not block a destroy.",
   about: "inputs",
   // A bare host's clean-up is a local command, which passes over a host that is gone (components/hosts/cleanup.ts). Engines tell
   // no policy pack of deletedWith, so there every remote command with a delete is refused; the program has none.
   violations({ type, properties, deletedWith }) {
     const hasDelete = isRemote(type) && properties.delete !== undefined && properties.delete !== null;
     return hasDelete && !deletedWith
-      ? [
-          "its delete fails for ever where the host is dead. Clean up by HostCleanup, or, for a machine of the stack, use deletedWith.",
-        ]
+      ? ["its delete fails forever if the host is dead. Use HostCleanup or, for a machine of the stack, deletedWith."]
       : [];
   },
 };

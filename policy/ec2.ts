@@ -48,7 +48,7 @@ const portText = (port: unknown) => (typeof port === "number" ? port : "all");
 
 export const ec2NotPublic: Rule = {
   name: "ec2-not-public",
-  description: "Nothing but Tailscale's UDP port is open to the world, SSH least of all.",
+  description: "Only Tailscale's UDP port may be open to the world.",
   about: "inputs",
   violations({ type, properties }) {
     return openings(type, properties)
@@ -64,14 +64,14 @@ export const ec2NotPublic: Rule = {
 
 export const ec2RulesJustified: Rule = {
   name: "ec2-rules-justified",
-  description: "Each rule of a security group says why it is there.",
+  description: "Every inbound rule of a security group has a description.",
   about: "inputs",
   violations({ type, properties }) {
     return openings(type, properties)
       .filter(
         ({ description }) => description !== unknown && (typeof description !== "string" || description.trim() === ""),
       )
-      .map(() => "it lets packets in and does not say why. Give it a description.");
+      .map(() => "the inbound rule has no description. Say in one why it is needed.");
   },
 };
 
@@ -99,7 +99,7 @@ export const ec2EncryptedDisks: Rule = {
 export const ec2InstanceMetadata: Rule = {
   name: "ec2-imdsv2",
   description:
-    "Instance metadata asks for a session token (IMDSv2), and its answers pass no router: pods do not reach it.",
+    "Instance metadata requires a session token (IMDSv2), and its answers stop at the first router, so pods cannot reach it.",
   about: "inputs",
   violations({ type, properties }) {
     const { metadataOptions: options } = properties;

@@ -28,7 +28,7 @@ function aboutInputs(rule: Rule, marks: Map<string, Set<string>>): ResourceValid
     validateResource: ({ type, name, urn, props, opts }, report) => {
       const seen = marks.get(urn);
       if (seen === undefined) {
-        report(`it is not known which inputs are secret: ${secretsMarked.name} has to run, at the level remediate`);
+        report(`unknown which inputs are secret. Enable the policy ${secretsMarked.name} at the level remediate`);
       }
       const { additionalSecretOutputs } = opts;
       const resource = {

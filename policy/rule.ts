@@ -1,4 +1,7 @@
-/** What a rule is: a pure function from a resource, as the engine is asked for it, to what is wrong with it. */
+/** A rule: a pure function from a requested resource to its violations. */
+import { isValues as isObject } from "../model/merge";
+
+export { isObject };
 
 /** Stands for a value that is not known before something else is made. No rule refuses it: `up` asks again. */
 export const unknown: unique symbol = Symbol("unknown");
@@ -23,10 +26,6 @@ export interface Rule {
   about: "inputs" | "outputs";
   /** A line for each violation. Nothing of a value is quoted that may be a secret. */
   violations(resource: CheckedResource): string[];
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** All texts in a value, keys of objects among them. */

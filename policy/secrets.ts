@@ -26,13 +26,13 @@ export const secretsMarked: Rule = {
   violations(resource) {
     return Object.keys(resource.properties)
       .filter((key) => mustBeSecret(resource, key) && !resource.secretInputs.has(key))
-      .map((key) => `${key} holds a secret and is not marked as one. Use pulumi.secret.`);
+      .map((key) => `${key} contains a secret and is not marked as one. Use pulumi.secret.`);
   },
 };
 
 export const secretOutputs: Rule = {
   name: "secret-outputs",
-  description: "What a resource answers is secret where it holds keys, a kubeconfig or a token.",
+  description: "Outputs of resources with keys, a kubeconfig or a token are secret.",
   about: "outputs",
   violations(resource) {
     const { properties, secretInputs, additionalSecretOutputs } = resource;
@@ -41,7 +41,7 @@ export const secretOutputs: Rule = {
       .filter((key) => !secretInputs.has(key) && !additionalSecretOutputs.includes(key))
       .map(
         (key) =>
-          `${key} of its outputs holds a secret and is in plain in the state. Name it in additionalSecretOutputs.`,
+          `its output ${key} contains a secret that is not encrypted in the state. Add it to additionalSecretOutputs.`,
       );
   },
 };

@@ -1,6 +1,6 @@
 /**
- * What a run leaves to the next preview, as the stack's output `applied`, and how that reads it. A stack of an older program
- * has less of it: what is not known is taken for unchanged.
+ * The output `applied`, which a run leaves for the next preview, and how that preview reads it. A stack of an older program has less
+ * of it; what is unknown counts as unchanged.
  */
 import { z } from "zod";
 import type { ClusterConfig, NodeConfig } from "../model/config";
@@ -16,13 +16,13 @@ const text = z.string().optional().catch(undefined);
 const member = z.object({
   name: z.string(),
   role: text,
-  /** Where the host was reached, `192.0.2.11:22`. */
+  /** Where the host was reached: `192.0.2.11:22`. */
   reached: text,
-  /** The text that the config had for the machine. */
+  /** The config's `host.identity`. */
   identity: text,
-  /** Whether its host key stood in the config. */
+  /** Whether the config had its host key. */
   isPinned: z.boolean().optional().catch(undefined),
-  /** Name of the machine, see machine.ts. */
+  /** Name of the machine (model/machine.ts). */
   machine: text,
   /** Fingerprint of labels and taints. */
   labels: text,
@@ -32,9 +32,9 @@ const member = z.object({
 });
 
 const applied = z.object({
-  /** What a running cluster cannot change, by config key. */
+  /** Settings that a running cluster cannot change, by config key. */
   settings: z.record(z.string(), z.string()).optional().catch(undefined),
-  /** What nodes are upgraded for, by config key. */
+  /** Settings whose change upgrades nodes, by config key. */
   software: z.record(z.string(), z.string()).optional().catch(undefined),
   /** Fingerprint of Cilium's release. */
   release: text,
@@ -42,21 +42,21 @@ const applied = z.object({
 });
 
 export type Member = z.output<typeof member>;
-/** Plain data of a few hundred bytes a node; nothing in it is secret. */
+/** A few hundred bytes per node, and no secrets. */
 export type Applied = z.output<typeof applied>;
 
-/** The running cluster as far as the last complete run tells. */
+/** The running cluster, as the last complete run left it. */
 export interface LastRun extends RunningCluster, Omit<Applied, "nodes"> {
   members: readonly Member[];
 }
 
-/** What a running cluster cannot change, by config key, as text. */
+/** Settings that a running cluster cannot change, by config key, as text. */
 export function fixedSettings(config: ClusterConfig): Record<string, string> {
   return {
     clusterName: config.clusterName,
     "endpoint.address": config.endpoint.address,
     "endpoint.port": `${config.endpoint.port}`,
-    // In a tailnet it is the endpoint's.
+    // In a tailnet, it is the endpoint's port.
     ...(config.nodeNetwork === "lan" && { "endpoint.apiServerPort": `${config.apiServerPort}` }),
     "network.podCidr": config.podCidr,
     "network.serviceCidr": config.serviceCidr,
@@ -67,13 +67,13 @@ export function fixedSettings(config: ClusterConfig): Record<string, string> {
   };
 }
 
-/** What nodes that have joined are upgraded for beside Kubernetes itself, by config key, as text. */
+/** Settings other than the Kubernetes version whose change upgrades nodes, by config key, as text. */
 export function nodeSoftware(config: ClusterConfig): Record<string, string> {
   return {
     "tailnet.tailscaleVersion": config.tailscaleVersion ?? "",
     "kubernetes.containerdVersion": config.containerdVersion ?? "",
     bundle: config.bundle ?? "",
-    // containerd looks for their files only where there are any; what is in these it reads at each pull.
+    // Only the first and the last mirror change containerd's own config; it reads the mirrors' files at each pull.
     "mirrors.registries": `${config.mirrors.registries.length > 0}`,
     "containerd.restrictOomScoreAdj": `${config.hostProfile.containerd.restrictOomScoreAdj}`,
     security: fingerprint([JSON.stringify(config.security)]),
@@ -96,7 +96,7 @@ export function releaseOf(config: ClusterConfig): string {
 }
 
 /**
- * What a run of this config leaves.
+ * The output of a run of this config.
  *
  * @param seen each node's machine name and facts, in the order of the config.
  */
@@ -127,20 +127,20 @@ export function appliedBy(
   };
 }
 
-/** The last run by the stack's outputs; undefined where there was none. */
+/** The last run from the stack's outputs; undefined if there was none. */
 export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: unknown }): LastRun | undefined {
   const running = runningCluster(outputs.versions, outputs.nodes);
   if (running === undefined) {
     return undefined;
   }
-  const told = applied.safeParse(outputs.applied ?? {}).data;
-  const byName = new Map(told?.nodes.map((node) => [node.name, node]));
+  const left = applied.safeParse(outputs.applied ?? {}).data;
+  const byName = new Map(left?.nodes.map((node) => [node.name, node]));
   const planes = new Set(running.controlPlanes);
   return {
     ...running,
-    ...(told?.settings && { settings: byTodaysKeys(told.settings) }),
-    ...(told?.software && { software: byTodaysKeys(told.software) }),
-    ...(told?.release !== undefined && { release: told.release }),
+    ...(left?.settings && { settings: byTodaysKeys(left.settings) }),
+    ...(left?.software && { software: byTodaysKeys(left.software) }),
+    ...(left?.release !== undefined && { release: left.release }),
     members: (running.nodes ?? []).map((name) => ({
       ...byName.get(name),
       name,
@@ -149,7 +149,7 @@ export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: u
   };
 }
 
-/** What the last run has seen of the hosts. */
+/** Facts of the hosts from the last run. */
 export function seenHosts({ members }: Pick<LastRun, "members">): SeenHost[] {
   return members.flatMap(({ name, os, cgroup, containerd }) =>
     os === undefined || cgroup === undefined || containerd === undefined ? [] : [{ name, os, cgroup, containerd }],

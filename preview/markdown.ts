@@ -1,9 +1,10 @@
-/** A plan for a pull request: Markdown, with a picture of the cluster for Mermaid. */
+/** A plan as Markdown, for a pull request, with a Mermaid picture of the cluster. */
 import type { ClusterConfig } from "../model/config";
+import { listed } from "../model/messages";
 import { type Change, type NodePlan, type Plan, waves } from "./plan";
-import { counted, listed, wordsOf } from "./text";
+import { counted, wordsOf } from "./text";
 
-/** Fill and border of a node by what becomes of it; the first that fits. Dark text on each has a contrast of over 4.5. */
+/** Fill and border colours of a node, by its first change in this list. Dark text on each has a contrast above 4.5. */
 const colours: readonly (readonly [Change, string, string])[] = [
   ["removed", "#ffc9c9", "#c92a2a"],
   ["replaced", "#ffd8a8", "#d9480f"],
@@ -15,9 +16,9 @@ const colours: readonly (readonly [Change, string, string])[] = [
   ["untouched", "#f1f3f5", "#868e96"],
 ];
 
-/** The cluster as a flowchart of Mermaid's: nodes with their roles in the tailnet, the endpoint, what changes in colour. */
+/** The cluster as a Mermaid flowchart: the endpoint and the nodes with their roles, changes in colour. */
 export function planPicture({ nodes }: Plan, config: ClusterConfig): string {
-  // Names of their own: a node may be called `end`, which is a word of Mermaid's.
+  // Not the nodes' names: a node may be called `end`, which is a keyword in Mermaid.
   const id = (node: NodePlan) => `n${nodes.indexOf(node)}`;
   const boxes = nodes.map((node) => {
     const changed = node.changes.includes("untouched") ? "" : `<br/><b>${node.changes.join(", ")}</b>`;
@@ -44,7 +45,6 @@ export function planPicture({ nodes }: Plan, config: ClusterConfig): string {
   ].join("\n");
 }
 
-/** The whole plan. */
 export function planMarkdown(plan: Plan, config: ClusterConfig): string {
   const { nodes, steps, isNew } = plan;
   const rows = nodes.map(
@@ -53,10 +53,10 @@ export function planMarkdown(plan: Plan, config: ClusterConfig): string {
   );
   const order = waves(steps).flatMap((wave, i) => {
     const lines = wordsOf(wave);
-    // Markdown counts the items itself; what happens at once is below one of them.
+    // Parallel lines are a nested list.
     return lines.length === 1
       ? [`${i + 1}. ${lines[0]}`]
-      : [`${i + 1}. at once:`, ...lines.map((line) => `   - ${line}`)];
+      : [`${i + 1}. in parallel:`, ...lines.map((line) => `   - ${line}`)];
   });
   const untouched = nodes.filter(({ changes }) => changes.includes("untouched")).map(({ name }) => `\`${name}\``);
   return [
@@ -64,7 +64,7 @@ export function planMarkdown(plan: Plan, config: ClusterConfig): string {
     "",
     steps.length === 0
       ? "Nothing changes on any node."
-      : `${isNew ? "A new cluster" : "By what the last complete run has left"}: ${counted(nodes)}.`,
+      : `${isNew ? "A new cluster" : "Compared with the last complete run"}: ${counted(nodes)}.`,
     "",
     "| Node | Role | What happens |",
     "| --- | --- | --- |",
@@ -79,8 +79,8 @@ export function planMarkdown(plan: Plan, config: ClusterConfig): string {
   ].join("\n");
 }
 
-/** Why there is no plan: the problems, a line each. */
-export function refusalMarkdown(problems: readonly string[]): string {
+/** Why there is no plan: one line per problem. */
+export function rejectionMarkdown(problems: readonly string[]): string {
   const items = problems.map((line) => `- ${line.replace(/[&<>`]/g, (c) => `&#${c.charCodeAt(0)};`)}`);
-  return ["### No plan: the stack's config is refused", "", ...items, ""].join("\n");
+  return ["### No plan: the stack's config is invalid", "", ...items, ""].join("\n");
 }

@@ -1,13 +1,14 @@
-/** Which nodes come, go and stay, by the config and the last run. */
+/** Which nodes join, leave and stay, from the config and the last run. */
 import type { ClusterConfig, NodeConfig } from "../model/config";
-import { refused } from "../model/problem";
+import { listed } from "../model/messages";
+import { problemLine } from "../model/problem";
 import { fixedSettings, type LastRun, type Member, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
 
 /**
- * What becomes of a node's machine. `unsure`: whether the same one answers is known when it has been asked; if not, the node
- * is replaced.
+ * What happens to a node's machine. `unsure`: the run finds out whether the same machine still answers, and replaces the node if
+ * not.
  */
 export type MachineChange = "new" | "replaced" | "unsure" | "stays";
 
@@ -26,11 +27,11 @@ export function machineChange(
   if (before.identity !== undefined && before.identity !== identity) {
     return "replaced";
   }
-  // The host key is asked for anew.
+  // The host shows its key again.
   return (before.reached !== undefined && before.reached !== reached) || before.isPinned === true ? "unsure" : "stays";
 }
 
-/** The config with the host keys that have been found, for `unsure` nodes to be known; by the order of its nodes, `undefined` for others. */
+/** The config with the host keys that `unsure` nodes have shown, in the order of the nodes; `undefined` for the others. */
 export function withHostKeys(config: ClusterConfig, found: readonly (string | undefined)[]): ClusterConfig {
   const nodes = config.nodes.map((node, i) =>
     node.host.kind === "ssh" && node.host.hostKey === undefined && found[i] !== undefined
@@ -45,7 +46,7 @@ export function removedNodes(nodes: readonly NodeConfig[], last: LastRun | undef
   return (last?.members ?? []).filter(({ name }) => !nodes.some((node) => node.name === name));
 }
 
-/** Control planes of the last run whose machines are there at least until all that joins has joined. */
+/** Control planes of the last run whose machines stay at least until all new nodes have joined. */
 export function survivors(nodes: readonly NodeConfig[], last: LastRun | undefined): string[] {
   return (last?.controlPlanes ?? []).filter((name) => {
     const node = nodes.find((one) => one.name === name);
@@ -53,14 +54,14 @@ export function survivors(nodes: readonly NodeConfig[], last: LastRun | undefine
   });
 }
 
-/** Config keys for which nodes that have joined are upgraded or, for `kubernetes.certificateRenewal` alone, control planes restarted. */
+/** Changed config keys that upgrade nodes or, if it is only `kubernetes.certificateRenewal`, restart control planes. */
 export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): string[] {
   if (last === undefined) {
     return [];
   }
   const changed = Object.entries(nodeSoftware(config))
     .filter(([key, value]) => last.software !== undefined && (last.software[key] ?? "") !== value)
-    // Without a version, what is installed stays.
+    // Without a version, the installed one stays.
     .filter(
       ([key, value]) =>
         value !== "" || !["tailnet.tailscaleVersion", "kubernetes.containerdVersion", "bundle"].includes(key),
@@ -71,7 +72,7 @@ export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): s
     : changed;
 }
 
-/** A line for each change of members, or of what they are, that no run can make; none for a cluster that is still to be made. */
+/** A line for each change of nodes or settings that no run can make; none for a new cluster. */
 export function memberProblems(config: ClusterConfig, last: LastRun | undefined): string[] {
   if (last === undefined) {
     return [];
@@ -92,42 +93,43 @@ function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): str
   return Object.keys(wanted).flatMap((key) =>
     settings[key] === undefined || settings[key] === wanted[key]
       ? []
-      : refused(
-          key,
-          wanted[key],
-          `${settings[key]}, with which the cluster was made`,
-          "Set that again, or make the cluster anew: pulumi destroy, then pulumi up.",
-        ),
+      : problemLine({
+          path: key,
+          got: wanted[key],
+          wrong: "cannot change in a running cluster",
+          allowed: settings[key] || "no value",
+          fix: "Set that again, or recreate the cluster: pulumi destroy, then pulumi up.",
+        }),
   );
 }
 
-// Nobody takes a worker's kubelet or a control plane's etcd off a machine that keeps its name.
+// A role cannot change in place: no stage removes a kubelet or etcd from a machine that keeps its name.
 function roleProblems({ nodes }: ClusterConfig, { members }: LastRun): string[] {
   return nodes.flatMap(({ name, role }, i) => {
     const before = members.find((member) => member.name === name)?.role;
     return before === undefined || before === role
       ? []
-      : refused(
-          `nodes[${i}].role`,
-          role,
-          `${before}, as ${name} is one`,
-          "Remove the node in one run, and add it with its new role in the next.",
-        );
+      : problemLine({
+          path: `nodes[${i}].role`,
+          got: role,
+          wrong: `cannot replace ${before}, the current role of ${name}`,
+          fix: "Remove the node in one run, and add it with its new role in the next.",
+        });
   });
 }
 
-// The engine deletes what a name was of another kind at the end: two machines would be the node until then.
+// The engine deletes a resource of another type at the end of the run, so two machines would be the node until then.
 function kindProblems({ nodes }: ClusterConfig, { members }: LastRun): string[] {
   return nodes.flatMap((node, i) => {
     const before = members.find(({ name }) => name === node.name);
     return before?.reached === undefined || isMade(before) === isMade(declaredMachine(node))
       ? []
-      : refused(
-          `nodes[${i}].host.kind`,
-          node.host.kind,
-          `${isMade(before) ? "ec2" : "ssh"}, as ${node.name} is one`,
-          "Remove the node in one run, and add it with its new host in the next.",
-        );
+      : problemLine({
+          path: `nodes[${i}].host.kind`,
+          got: node.host.kind,
+          wrong: `cannot replace ${isMade(before) ? "ec2" : "ssh"}, the current kind of ${node.name}`,
+          fix: "Remove the node in one run, and add it with its new host in the next.",
+        });
   });
 }
 
@@ -136,27 +138,29 @@ function lostProblems(config: ClusterConfig, last: LastRun): string[] {
   return before.length === 0 || config.restoreSnapshot !== undefined || survivors(config.nodes, last).length > 0
     ? []
     : [
-        `nodes: every control plane (${before.join(", ")}) would be replaced by another machine, and the cluster with them. Allowed: ` +
-          "at least one that stays. Replace fewer in one run; if they are lost already, set kubernetes.restoreSnapshot (docs/operate/disaster.md).",
+        `nodes: this run would replace every control plane (${before.join(", ")}), and so lose the cluster. Replace fewer in one ` +
+          "run. If all are lost already, set kubernetes.restoreSnapshot (docs/operate/disaster.md).",
       ];
 }
 
-// A control plane that inits a cluster from the snapshot would do so beside those that live.
+// A restore beside living control planes would create a second cluster.
 function restoreProblems(config: ClusterConfig, last: LastRun): string[] {
   const { stay } = changeOfControlPlanes(config, last);
   return config.restoreSnapshot === undefined || stay.length === 0
     ? []
     : [
-        refused(
-          "kubernetes.restoreSnapshot",
-          config.restoreSnapshot,
-          `no value while a control plane of the cluster stays (${stay.join(", ")})`,
-          "Remove it: pulumi config rm --path tailkube:kubernetes.restoreSnapshot. If they are all lost, give each node's host a new identity first (docs/operate/disaster.md).",
-        ),
+        problemLine({
+          path: "kubernetes.restoreSnapshot",
+          got: config.restoreSnapshot,
+          wrong: `cannot be set while the cluster has control planes (${stay.join(", ")})`,
+          fix:
+            "Remove it: pulumi config rm --path tailkube:kubernetes.restoreSnapshot. If all of them are lost, first give each node's " +
+            "host a new identity (docs/operate/disaster.md).",
+        }),
       ];
 }
 
-/** What becomes of the control planes of the last run: each of their names is in one of the three. */
+/** What happens to the control planes of the last run: each name is in one of the three lists. */
 function changeOfControlPlanes({ nodes }: ClusterConfig, last: LastRun) {
   const before = last.controlPlanes ?? [];
   const declared = new Map(controlPlanes(nodes).map((node) => [node.name, node]));
@@ -169,42 +173,37 @@ function changeOfControlPlanes({ nodes }: ClusterConfig, last: LastRun) {
 }
 
 /**
- * The machine behind a replaced node is cleaned, with its member of etcd, before anything else happens; a removed node leaves
- * etcd at the end, while it still runs. kubeadm lets no control plane join while another member does not answer.
+ * A replaced node's machine is cleaned, with its etcd member, before anything else happens. A removed node leaves etcd at the end,
+ * while it still runs. kubeadm lets no control plane join while an etcd member does not answer.
  */
 function quorumProblems(config: ClusterConfig, last: LastRun): string[] {
   const { stay, replaced, removed } = changeOfControlPlanes(config, last);
   const count = stay.length + replaced.length + removed.length;
   const majority = Math.floor(count / 2) + 1;
-  const isFounding = config.restoreSnapshot !== undefined && stay.length === 0;
-  if (isFounding || count === replaced.length) {
-    // From a snapshot, or refused as a whole by lostProblems.
-    return [];
-  }
+  const isRestored = config.restoreSnapshot !== undefined && stay.length === 0;
+  // If all are replaced, lostProblems reports it.
+  if (isRestored || count === replaced.length) return [];
   const lost = [...replaced, ...removed];
   const verb = removed.length === 0 ? "replace" : replaced.length === 0 ? "remove" : "replace or remove";
   const isReplacementFatal = replaced.length > 1 || (replaced.length === 1 && count - 1 < majority);
   if (!isReplacementFatal && lost.length < majority) {
     return [];
   }
-  const why = `this run would ${verb} ${listed(lost)}, and etcd needs ${majority} of its ${count} members (${listed(last.controlPlanes ?? [])}) at any time`;
+  const why = `this run would ${verb} ${listed(lost)}, but etcd always needs ${majority} of its ${count} members (${listed(last.controlPlanes ?? [])})`;
   const todo =
     count <= 2
       ? `Add ${count === 1 ? "a second" : "a third"} control plane and run pulumi up, then ${verb} ${lost[0]!}` +
         (lost.length > 1 ? ` and run it again, then ${lost[1]!}.` : ".")
-      : `${verb[0]!.toUpperCase()}${verb.slice(1)} ${lost[0]!} and run pulumi up, then ${lost.slice(1).join(", then ")}, each in a run of its own.`;
+      : `${verb[0]!.toUpperCase()}${verb.slice(1)} ${lost[0]!} and run pulumi up, then ${lost.slice(1).join(", then ")}, each in a separate run.`;
   return [
-    `nodes: ${why}. Allowed: one control plane replaced in a run, and fewer than ${majority} replaced or removed. ${todo} ` +
+    `nodes: ${why}. One run may replace one control plane, and replace or remove fewer than ${majority}. ${todo} ` +
       "If they are lost already, see docs/operate/disaster.md.",
   ];
 }
 
-const listed = (names: readonly string[]) =>
-  names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]!}`;
-
 /**
- * Who joins must not be ahead of the API servers, and needs one: the only control plane may not be restarted meanwhile.
- * (New nodes while Kubernetes is upgraded are upgrade.ts's.)
+ * A joining node must not be newer than the API servers and needs one of them, so the only control plane must not restart meanwhile.
+ * (version-changes.ts rejects new nodes during an upgrade of Kubernetes.)
  */
 function whileUpgradedProblems(config: ClusterConfig, last: LastRun): string[] {
   const keys = upgradeKeys(config, last);
@@ -215,20 +214,20 @@ function whileUpgradedProblems(config: ClusterConfig, last: LastRun): string[] {
   return config.nodes.flatMap((node, i) => {
     const change = machineChange(node, last);
     if (change === "replaced" && isKubernetes) {
-      return refused(
-        `nodes[${i}].name`,
-        node.name,
-        `a node that is not replaced while the cluster goes from Kubernetes ${last.kubernetes} to ${config.kubernetesVersion}`,
-        "Replace it before or after; if it is lost, remove it now and add it again after.",
-      );
+      return problemLine({
+        path: `nodes[${i}].name`,
+        got: node.name,
+        wrong: `cannot be replaced while the cluster is upgraded from Kubernetes ${last.kubernetes} to ${config.kubernetesVersion}`,
+        fix: "Replace it before or after the upgrade. If it is lost, remove it now and add it again afterwards.",
+      });
     }
     return (change === "new" || change === "replaced") && restartsOnly && !isKubernetes
-      ? refused(
-          `nodes[${i}].name`,
-          node.name,
-          `a node that does not join while ${only}, the only control plane, is restarted for a changed ${keys.join(" and ")}`,
-          "Do one of the two in a run of its own.",
-        )
+      ? problemLine({
+          path: `nodes[${i}].name`,
+          got: node.name,
+          wrong: `cannot join while ${only}, the only control plane, restarts because of a changed ${keys.join(" and ")}`,
+          fix: "Make the two changes in separate runs.",
+        })
       : [];
   });
 }

@@ -1,9 +1,9 @@
-/** What becomes of the nodes' addresses: they are in etcd, in certificates and in every kubelet, so their network stays. */
-import { refused } from "../model/problem";
+/** The nodes' addresses are in etcd, in certificates and in every kubelet, so their network cannot change. */
+import { problemLine } from "../model/problem";
 import type { ClusterConfig } from "../model/config";
 
 /**
- * A line if the nodes of the running cluster are in another network than the wanted one.
+ * A line if the nodes of the running cluster are in another network than the declared one.
  *
  * @param nodes the output `nodes` of the last run: a node in a tailnet has the ID of its device.
  */
@@ -15,11 +15,12 @@ export function nodeNetworkProblems(nodes: unknown, wanted: ClusterConfig["nodeN
   return ids.length === 0 || has === wanted
     ? []
     : [
-        refused(
-          "nodeNetwork",
-          wanted,
-          `${has}, which the cluster's nodes have their addresses in`,
-          `Set it to ${has}, or destroy the cluster first.`,
-        ),
+        problemLine({
+          path: "nodeNetwork",
+          got: wanted,
+          wrong: "cannot change in a running cluster",
+          allowed: has,
+          fix: "Set that again, or destroy the cluster first.",
+        }),
       ];
 }

@@ -1,11 +1,11 @@
-/** The plan as a file, for who shows it elsewhere than on a terminal: a comment on a pull request. */
+/** The plan as a file, for a comment on a pull request. */
 import { writeFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 
-/** Environment variable that names the file; a relative path is relative to the project. Not set: no file. */
+/** Environment variable that names the file; a relative path is relative to the project. If it is not set, no file is written. */
 export const planFileVariable = "TAILKUBE_PLAN_FILE";
 
-/** Writes Markdown into that file, in a preview only. What fails there is a warning: a plan that nobody reads stops no run. */
+/** Writes Markdown into that file, only in a preview. A failure is only a warning. */
 export function writePlanFile(markdown: string): void {
   const path = process.env[planFileVariable];
   if (path === undefined || path === "" || !pulumi.runtime.isDryRun()) {

@@ -1,4 +1,4 @@
-/** What a run does to the nodes, as data: steps.ts works it out, text.ts and markdown.ts write it down. */
+/** What a run does to the nodes, as data: steps.ts computes it, text.ts and markdown.ts render it. */
 import type { ClusterConfig, Role } from "../model/config";
 import type { LastRun } from "./last-run";
 import { type MachineChange, removedNodes } from "./members";
@@ -20,15 +20,15 @@ export type StepKind =
 
 export interface Step {
   kind: StepKind;
-  /** The nodes that it is about; none if it is about the whole cluster. */
+  /** The nodes that it changes; empty for the whole cluster. */
   nodes: readonly string[];
-  /** Name of the resource that does it; of several nodes' steps in one, that of the first. */
+  /** Name of the resource that does it; for several nodes, that of the first. */
   resource: string;
-  /** The steps that have ended before it begins. */
+  /** The steps that end before it begins. */
   after: readonly Step[];
   /** What it does, after the nodes' names. */
   does: string;
-  /** What it disturbs; absent if nothing that runs notices. */
+  /** What it disturbs; absent if running workloads notice nothing. */
   disturbs?: string;
 }
 
@@ -39,20 +39,20 @@ export interface NodePlan {
   name: string;
   role: Role;
   changes: readonly Change[];
-  /** What is not certain. */
+  /** What the preview cannot know. */
   note?: string;
 }
 
 export interface Plan {
-  /** Nothing was there before. */
+  /** Whether this is a new cluster. */
   isNew: boolean;
-  /** The declared nodes in their order, then those that leave. */
+  /** The declared nodes in their order, then the removed ones. */
   nodes: readonly NodePlan[];
-  /** In an order in which they may happen; those that do not wait for each other happen at once. Empty: nothing changes. */
+  /** In a possible order; those that do not wait for each other run in parallel. Empty: nothing changes. */
   steps: readonly Step[];
 }
 
-/** What the steps make of each node. */
+/** What the steps do to each node. */
 export function nodePlans(
   config: ClusterConfig,
   last: LastRun | undefined,
@@ -81,7 +81,7 @@ export function nodePlans(
       role,
       changes: changesOf(name),
       ...(machines.get(name) === "unsure" && {
-        note: "reached in another way: if another machine answers there, it is replaced",
+        note: "its address or host key setting changed: if another machine answers, the node is replaced",
       }),
     })),
     ...removedNodes(config.nodes, last).map(({ name, role }): NodePlan => ({
@@ -92,11 +92,10 @@ export function nodePlans(
   ];
 }
 
-/** The steps by when they can start at the earliest: those of one list do not wait for each other. */
+/** The steps by their earliest start: those in one list do not wait for each other. */
 export function waves(steps: readonly Step[]): Step[][] {
   const depth = new Map<Step, number>();
   const found: Step[][] = [];
-  // A step comes behind those that it waits for.
   for (const step of steps) {
     const at = Math.max(-1, ...step.after.map((other) => depth.get(other)!)) + 1;
     depth.set(step, at);

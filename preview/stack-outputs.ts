@@ -1,9 +1,9 @@
-/** What the stack's last run left to this one: its outputs, read by a reference of the stack to itself. */
+/** The outputs of the stack's last run, read by a reference of the stack to itself. */
 import * as pulumi from "@pulumi/pulumi";
 
 /** The outputs that the current stack had before this run. */
 export interface PreviousOutputs {
-  /** What reads them, to be waited for. */
+  /** The resource that reads them, for `dependsOn`. */
   readonly reference: pulumi.Resource;
   /** The output of that name, secret only if it was; undefined if the stack had none. */
   get(name: string): pulumi.Output<unknown>;
@@ -13,13 +13,12 @@ export interface PreviousOutputs {
  * Reads the current stack's own outputs as its state holds them when this run begins, in a preview as well as in an
  * update. Call it once in a program: it registers a resource, named `last`.
  *
- * A program's outputs reach the state together, at the end of the run, if all of them were known by then. So they are
- * those of the last `pulumi up` that came that far, **be it that it failed**: a run whose outputs needed nothing that
- * failed leaves its own, and of those that it did not export the former ones. An output that is to say what was done
- * has to be made from what does it; then a run that fails before leaves all outputs as they were. A stack that is new,
- * or destroyed, has none.
+ * A program's outputs reach the state together at the end of a run, if all of them are known by then. So these are the outputs of the
+ * last `pulumi up` that came that far, **even if it failed**: a run in which only resources failed that no output depends on still
+ * saves its outputs. An output that states what was done must therefore depend on what does it; then a run that fails earlier
+ * leaves all outputs unchanged. A new or destroyed stack has none.
  *
- * They differ from one run to the next whenever the outputs do: what is made from them is no input to compare by.
+ * Do not use them as inputs of resources: they change whenever the outputs change.
  */
 export function previousOutputs(opts?: pulumi.CustomResourceOptions): PreviousOutputs {
   const name = `${organization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
@@ -28,7 +27,7 @@ export function previousOutputs(opts?: pulumi.CustomResourceOptions): PreviousOu
   return {
     reference,
     get: (output) => {
-      // All outputs together are secret as soon as one of them is. Not StackReference.getOutput: it fails without outputs.
+      // All outputs together are secret if one of them is. Not StackReference.getOutput, which fails without outputs.
       const found = pulumi.unsecret(
         pulumi.all([outputs, secretOutputNames, pulumi.isSecret(outputs)]).apply(([values, secrets, isAnySecret]) => ({
           value: (values as Record<string, unknown> | undefined)?.[output],
@@ -40,7 +39,7 @@ export function previousOutputs(opts?: pulumi.CustomResourceOptions): PreviousOu
   };
 }
 
-/** Engines always have one; mocks only if they are given one. Without a cloud all stacks are of `organization`. */
+/** Engines always have an organization, mocks only if one is set. Stacks in other backends are in `organization`. */
 function organization(): string {
   try {
     return pulumi.getOrganization();

@@ -1,6 +1,6 @@
 /**
- * What a run will do to which node, in which order: the order of model/order.ts, without the steps that would find everything as it is,
- * by the config and the last complete run.
+ * What a run will do to which node, in which order: the steps of model/order.ts that change something, compared with the last
+ * complete run.
  */
 import { hostOf } from "../components/kubernetes/registries";
 import type { ClusterConfig, NodeConfig } from "../model/config";
@@ -11,18 +11,18 @@ import { labelsOf, type LastRun, type Member, releaseOf } from "./last-run";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
 import { nodePlans, type Plan, type Step } from "./plan";
 
-/** What one step of the order does; that of several hosts with the same batch is one step of the plan. */
+/** What one step of the order does. Steps of several hosts with the same batch become one step of the plan. */
 type Work = Pick<Step, "kind" | "does" | "disturbs"> & {
   nodes: readonly string[];
   batch?: (typeof batches)[number] | undefined;
-  /** Where it is not the step's own. */
+  /** If it is not the step's own. */
   resource?: string;
 };
 
-/** Machines that are made are checked later than those that are there. */
+/** Machines that the program creates are checked later than existing ones. */
 const batches = ["made", "made again", "checked", "checked when made"] as const;
 
-/** The plan of a run. `last` is undefined for a cluster that is still to be made. */
+/** The plan of a run. `last` is undefined for a new cluster. */
 export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
   const removed = removedNodes(config.nodes, last);
   const machines = new Map(config.nodes.map((node) => [node.name, machineChange(node, last)]));
@@ -40,7 +40,7 @@ export function planOf(config: ClusterConfig, last: LastRun | undefined): Plan {
   return { isNew: last === undefined, steps, nodes: nodePlans(config, last, machines, steps) };
 }
 
-/** The steps that do something. Each waits for what is before it in the order, of those that do something. */
+/** The steps that do something. Each waits for the earlier ones among them that the order names. */
 function stepsOf(order: readonly OrderedStep[], works: ReadonlyMap<string, Work>): Step[] {
   const ordered = byId(order);
   const made = new Map<string, Step>();
@@ -68,7 +68,7 @@ function stepsOf(order: readonly OrderedStep[], works: ReadonlyMap<string, Work>
 /** What a run changes. */
 class Change {
   private readonly isNew: boolean;
-  /** There the endpoint is somebody else's to keep. */
+  /** In a LAN, the user provides the endpoint. */
   private readonly isLan: boolean;
   private readonly endpoint: string;
   private readonly keys: readonly string[];
@@ -86,9 +86,9 @@ class Change {
   }
 
   /**
-   * What a step does; undefined if it changes nothing, or is of no interest to a user.
+   * What a step does; undefined if it changes nothing, or does not matter to a user.
    *
-   * @param earlier what the steps before it in the order do.
+   * @param earlier what the steps before it do.
    */
   work(step: OrderedStep, earlier: readonly Work[]): Work | undefined {
     const { config } = this;
@@ -106,7 +106,7 @@ class Change {
           kind: "removal",
           nodes,
           resource: "cluster-finalize",
-          does: `${config.drainSeconds > 0 ? "is drained, if it is Ready, and " : ""}leaves the cluster`,
+          does: `is ${config.drainSeconds > 0 ? "drained if it is Ready, then " : ""}removed from the cluster`,
           disturbs: config.drainSeconds > 0 ? "its pods, which are evicted" : "its pods, which are not drained",
         };
       case "finalize":
@@ -119,9 +119,7 @@ class Change {
         return {
           kind: "clean",
           nodes,
-          does: step.id.endsWith("-instance")
-            ? "its machine on EC2 is terminated"
-            : "its host is cleaned, if it answers",
+          does: step.id.endsWith("-instance") ? "its EC2 machine is terminated" : "its host is cleaned, if it answers",
         };
       default:
         return undefined;
@@ -143,23 +141,23 @@ class Change {
               kind: "make",
               nodes,
               batch: "made again",
-              does: "its machine on EC2 is terminated, with what is on it, and a new one is made",
+              does: "its EC2 machine is terminated with all its data, and a new one is created",
               disturbs: "its pods, which are not drained",
             }
-          : { kind: "make", nodes, batch: "made", does: "its machine on EC2 is made" };
+          : { kind: "make", nodes, batch: "made", does: "its EC2 machine is created" };
       case "facts":
         return {
           kind: "check",
           nodes,
           batch: host.kind === "ec2" ? "checked when made" : "checked",
-          does: "host key and requirements are looked at; nothing is set up before all of them are fit",
+          does: "check host keys and requirements; no host is changed until all pass",
         };
       case "cleanup":
         return isReplaced
           ? {
               kind: "clean",
               nodes,
-              does: "the machine that was it is cleaned, if it still answers",
+              does: "its previous machine is cleaned, if it still answers",
               disturbs: "its pods, which are not drained",
             }
           : undefined;
@@ -167,19 +165,19 @@ class Change {
         return {
           kind: "prepare",
           nodes,
-          does: `gets ${isLan ? "" : "the tailnet, "}containerd and kubelet${sources(config)}`,
+          does: `${isLan ? "" : "joins the tailnet; "}gets containerd and kubelet${sources(config)}`,
         };
       case "control-plane":
         return name === controlPlanes(config.nodes)[0]!.name && survivors(config.nodes, this.last).length === 0
           ? {
               kind: "init",
               nodes,
-              does: `founds the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `; the endpoint ${endpoint} is on it`}`,
+              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}`,
             }
           : {
               kind: "join",
               nodes,
-              does: `joins as a control plane through ${endpoint}${isLan ? "" : ", and then has the endpoint, too"}`,
+              does: `joins as a control plane through ${endpoint}${isLan ? "" : ", then also holds the endpoint"}`,
             };
       case "join":
         return { kind: "join", nodes, does: `joins as a worker through ${endpoint}` };
@@ -197,20 +195,20 @@ class Change {
       return {
         kind: "restart",
         nodes,
-        does: "gets new certificates, and its static pods are restarted",
-        disturbs: "clients of its API server, which go to another control plane if there is one",
+        does: "renews its certificates and restarts its static pods",
+        disturbs: "clients of its API server, which reconnect to another control plane if there is one",
       };
     }
-    // As components/kubernetes/node-upgrade.ts has it: the only node has nowhere to send its pods to.
+    // As in components/kubernetes/node-upgrade.ts: the pods of the only node have nowhere to go.
     const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
     const what =
       keys[0] === "kubernetes.version"
-        ? `goes from Kubernetes ${last!.kubernetes} to ${config.kubernetesVersion}`
-        : `is upgraded for ${software.join(" and ")}, unless it is so already`;
+        ? `upgraded from Kubernetes ${last!.kubernetes} to ${config.kubernetesVersion}`
+        : `upgraded because of ${software.join(" and ")}, unless it is up to date`;
     return {
       kind: "upgrade",
       nodes,
-      does: `${isDrained ? "is drained, " : ""}${what}, and is restarted`,
+      does: `is ${isDrained ? "drained, " : ""}${what}, and restarted`,
       disturbs:
         (isDrained ? "its pods, which are evicted" : "its pods, which stay on it") +
         (role === "control-plane" ? "; clients of its API server" : ""),
@@ -221,7 +219,7 @@ class Change {
     const nodes = this.removed.filter(({ role }) => role === "control-plane").map(({ name }) => name);
     return nodes.length === 0
       ? undefined
-      : { kind: "dead-members", nodes, does: "taken out of etcd and the cluster at once if dead" };
+      : { kind: "dead-members", nodes, does: "removed from etcd and the cluster at once if dead" };
   }
 
   private cilium(): Work | undefined {
@@ -236,8 +234,8 @@ class Change {
         was === undefined
           ? `Cilium ${version} is installed`
           : was === version
-            ? "Cilium gets its changed values"
-            : `Cilium goes from ${was} to ${version}`,
+            ? "Cilium is reconfigured with the changed values"
+            : `Cilium changes from ${was} to ${version}`,
       ...(!isNew && { disturbs: "connections through Cilium's proxies; its pods restart one after the other" }),
     };
   }
@@ -251,7 +249,7 @@ class Change {
     return {
       kind: "finalize",
       nodes: relabelled.map(({ name }) => name),
-      does: `${relabelled.length > 0 ? "get their labels and taints; " : ""}Cilium, the nodes and CoreDNS are waited for`,
+      does: `${relabelled.length > 0 ? "get their labels and taints; " : ""}wait until Cilium, the nodes and CoreDNS are ready`,
       ...(relabelled.some(({ taints }) => taints.some(({ effect }) => effect === "NoExecute")) && {
         disturbs: "pods that do not tolerate a NoExecute taint",
       }),
@@ -259,7 +257,7 @@ class Change {
   }
 }
 
-/** Where a host's packages and images come from, if not from the official places. */
+/** The mirrors of a host's packages and images, if any. */
 function sources({ mirrors, bundle }: Pick<ClusterConfig, "mirrors" | "bundle">): string {
   const urls = [
     ...(bundle === undefined ? Object.values(mirrors.packages).map(({ url }) => url) : []),

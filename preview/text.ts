@@ -1,12 +1,8 @@
-/** A plan in words, for a terminal. */
+/** A plan as text, for a terminal. */
+import { listed } from "../model/messages";
 import { type Change, type NodePlan, type Plan, type Step, waves } from "./plan";
 
-/** `cp1, cp2 and w1`. */
-export function listed(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
-}
-
-/** How many nodes are created, joined and so on, most disturbing last: `1 is joined, 3 are untouched`. */
+/** How many nodes are created, joined and so on: `1 joined, 3 untouched`. */
 export function counted(nodes: readonly NodePlan[]): string {
   const order: Change[] = [
     "created",
@@ -25,7 +21,7 @@ export function counted(nodes: readonly NodePlan[]): string {
     .join(", ");
 }
 
-/** Lines of one moment: steps that differ in their node alone share one. */
+/** The lines of one wave: steps that differ only in their nodes share a line. */
 export function wordsOf(wave: readonly Step[]): string[] {
   const merged = new Map<string, { nodes: string[]; does: string; disturbs?: string }>();
   for (const { nodes, does, disturbs } of wave) {
@@ -41,10 +37,10 @@ export function wordsOf(wave: readonly Step[]): string[] {
 
 /** The whole plan as one block of text. */
 export function planText({ isNew, nodes, steps }: Plan): string {
-  const head = `What this run will do to the nodes${isNew ? "" : ", by what the last complete run has left"} (${counted(nodes)}):`;
+  const head = `What this run will do to the nodes${isNew ? "" : ", compared with the last complete run"} (${counted(nodes)}):`;
   const notes = nodes.flatMap(({ name, note }) => (note === undefined ? [] : [`${name}: ${note}`]));
   if (steps.length === 0) {
-    return [head, "  Nothing: all of them are as declared.", ...notes.map((note) => `  ${note}`)].join("\n");
+    return [head, "  Nothing: all nodes are as declared.", ...notes.map((note) => `  ${note}`)].join("\n");
   }
   const all = waves(steps);
   const width = `${all.length}`.length;
@@ -57,6 +53,6 @@ export function planText({ isNew, nodes, steps }: Plan): string {
     ...lines,
     ...(untouched.length > 0 ? [`  Untouched: ${listed(untouched)}.`] : []),
     ...notes.map((note) => `  ${note}`),
-    "  Lines under one number do not wait for each other.",
+    "  Lines under one number run in parallel.",
   ].join("\n");
 }

@@ -1,8 +1,8 @@
-/** Which versions a running cluster may go to, for the preview. The hosts ask again, before they change anything. */
-import { refused } from "../model/problem";
+/** Which versions a running cluster may change to, for the preview. The hosts check again before they change anything. */
+import { problemLine } from "../model/problem";
 import { compareVersions, minorOf } from "../model/versions";
 
-/** What a cluster is at, by the outputs of its last run. */
+/** Versions and nodes of a cluster, from the outputs of its last run. */
 export interface RunningCluster {
   /** Without the `v`, as all versions here. */
   kubernetes?: string;
@@ -20,8 +20,8 @@ export interface WantedCluster {
 }
 
 /**
- * A line for each change that is not possible in one run; none for a cluster that is still to be made (`undefined`), nor
- * for what the last run did not tell.
+ * A line for each change that is not possible in one run; none for a new cluster (`undefined`), nor for anything that the last run
+ * did not record.
  */
 export function upgradeProblems(running: RunningCluster | undefined, wanted: WantedCluster): string[] {
   if (running === undefined) {
@@ -35,20 +35,20 @@ export function upgradeProblems(running: RunningCluster | undefined, wanted: Wan
   ];
 }
 
-// https://kubernetes.io/releases/version-skew-policy: API servers go one minor at a time, and never back.
+// https://kubernetes.io/releases/version-skew-policy: API servers are upgraded one minor at a time, and never downgraded.
 function kubernetesProblems(running: RunningCluster, wanted: WantedCluster): string[] {
   const { kubernetes: at } = running;
   if (at === undefined) {
     return [];
   }
   if (compareVersions(wanted.kubernetes, at) < 0) {
-    const allowed = `${at}, which the cluster is at, or newer: Kubernetes knows no downgrade`;
-    return [refused("kubernetes.version", wanted.kubernetes, allowed, `Set ${at} or newer.`)];
+    const wrong = `cannot downgrade from ${at} to ${wanted.kubernetes}`;
+    return [problemLine({ path: "kubernetes.version", wrong, fix: `Set ${at} or newer.` })];
   }
   const next = minorOf(at) + 1;
   if (minorOf(wanted.kubernetes) > next) {
-    const allowed = `${at}, which the cluster is at, to any 1.${next}: Kubernetes goes one minor at a time`;
-    return [refused("kubernetes.version", wanted.kubernetes, allowed, `Upgrade to a 1.${next} first.`)];
+    const wrong = `cannot upgrade from ${at} to ${wanted.kubernetes}, because Kubernetes allows one minor version at a time`;
+    return [problemLine({ path: "kubernetes.version", wrong, fix: `Upgrade to a 1.${next} version first.` })];
   }
   return [];
 }
@@ -60,11 +60,11 @@ function ciliumProblems(running: RunningCluster, wanted: WantedCluster): string[
     return [];
   }
   const next = minorOf(at) + (minorOf(wanted.cilium) > minorOf(at) ? 1 : -1);
-  const allowed = `a version at most one minor away from ${at}, which the cluster is at`;
-  return [refused("cilium.version", wanted.cilium, allowed, `Go to a 1.${next} first.`)];
+  const wrong = `cannot change from ${at} to ${wanted.cilium}, because Cilium supports one minor version at a time`;
+  return [problemLine({ path: "cilium.version", wrong, fix: `Change to a 1.${next} version first.` })];
 }
 
-// Cilium's agents would restart while nodes are drained, and nobody could tell which of the two broke something.
+// Cilium's agents would restart while nodes are drained, and a failure could come from either change.
 function togetherProblems(running: RunningCluster, wanted: WantedCluster): string[] {
   const { kubernetes, cilium } = running;
   return kubernetes === undefined ||
@@ -73,16 +73,15 @@ function togetherProblems(running: RunningCluster, wanted: WantedCluster): strin
     cilium === wanted.cilium
     ? []
     : [
-        refused(
-          "cilium.version",
-          wanted.cilium,
-          `${cilium}, which the cluster is at, while Kubernetes goes from ${kubernetes} to ${wanted.kubernetes}`,
-          "Upgrade one of the two in a run of its own.",
-        ),
+        problemLine({
+          path: "cilium.version",
+          wrong: `cannot change from ${cilium} to ${wanted.cilium} while Kubernetes changes from ${kubernetes} to ${wanted.kubernetes}`,
+          fix: "Upgrade the two in separate runs.",
+        }),
       ];
 }
 
-// A new node gets the new version at once, and a kubelet must not be ahead of the API servers that it joins.
+// A new node gets the new version at once, and a kubelet must not be newer than the API servers.
 function joinerProblems(running: RunningCluster, wanted: WantedCluster): string[] {
   const { kubernetes: at, nodes } = running;
   if (at === undefined || nodes === undefined || compareVersions(wanted.kubernetes, at) <= 0) {
@@ -91,19 +90,19 @@ function joinerProblems(running: RunningCluster, wanted: WantedCluster): string[
   return wanted.nodes.flatMap((name, i) =>
     nodes.includes(name)
       ? []
-      : refused(
-          `nodes[${i}].name`,
-          name,
-          `the nodes that the cluster has, while it goes from Kubernetes ${at} to ${wanted.kubernetes}`,
-          "Add this node after the upgrade.",
-        ),
+      : problemLine({
+          path: `nodes[${i}].name`,
+          got: name,
+          wrong: `cannot join while the cluster is upgraded from Kubernetes ${at} to ${wanted.kubernetes}`,
+          fix: "Add this node after the upgrade.",
+        }),
   );
 }
 
 /**
- * What a change of the nodes risks, a line each.
+ * A line for each risk of a change of the nodes.
  *
- * @param controlPlanes the names of the wanted ones.
+ * @param controlPlanes the names of those that stay.
  */
 export function changeWarnings(running: RunningCluster | undefined, controlPlanes: readonly string[]): string[] {
   const before = running?.controlPlanes ?? [];
@@ -112,13 +111,13 @@ export function changeWarnings(running: RunningCluster | undefined, controlPlane
   return stay.length >= majority || before.length === 0
     ? []
     : [
-        `nodes: of the control planes ${before.join(", ")} ${stay.length === 0 ? "none" : `only ${stay.join(", ")}`} would stay, and ` +
-          `etcd needs ${majority} of them to let the others go. Remove or replace fewer in one run; if they are lost already, ` +
-          "docs/operate/disaster.md says how to go on.",
+        `nodes: of the control planes ${before.join(", ")}, ${stay.length === 0 ? "none" : `only ${stay.join(", ")}`} would stay, but ` +
+          `etcd needs ${majority} of them to remove the others. Remove or replace fewer in one run. If they are lost already, see ` +
+          "docs/operate/disaster.md.",
       ];
 }
 
-/** The running cluster by the outputs `versions` and `nodes` of the last run; undefined where there was none. */
+/** The running cluster from the outputs `versions` and `nodes` of the last run; undefined if there was none. */
 export function runningCluster(versions: unknown, nodes: unknown): RunningCluster | undefined {
   const text = (value: unknown) => (typeof value === "string" ? value : undefined);
   const { kubernetes, cilium } = (versions ?? {}) as Record<string, unknown>;

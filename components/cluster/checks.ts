@@ -6,7 +6,7 @@ import { controlPlanes } from "../../model/nodes";
 import { scriptText } from "../hosts/script-text";
 import { RemoteScript } from "../hosts/remote-script";
 import { readySeconds } from "./finalize";
-import { type Member, nodeVariables } from "../kubernetes/member";
+import { type Member, nodeVariables, perMember } from "../kubernetes/member";
 
 export interface CheckClusterArgs {
   config: ClusterConfig;
@@ -19,13 +19,13 @@ export interface CheckClusterArgs {
 }
 
 /**
- * The cluster as promised: declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the
- * pod MTU to the byte. Made again when a node or the network changes. A failure names the broken path and what to try.
+ * Checks declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the exact pod MTU. They run again
+ * when a node or the network changes. A failure names the broken path and what to try.
  */
 export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
   const { config } = args;
-  // Bound on the start of the probe pods from the last change of any of them, and on a probe: as long as what finalizing waits for,
-  // since a host with an SD card under load takes minutes to start a pod. A start that makes progress is waited for twice as long.
+  // Time limit for a probe, and for the start of the probe pods after the last change of any of them: as long as finalizing waits,
+  // because a busy host with an SD card takes minutes to start a pod. Twice as long if the start makes progress.
   const probeSeconds = readySeconds(config);
   const underlay = pulumi.output(args.underlay);
   return new RemoteScript(
@@ -35,9 +35,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
       stage: "checks",
       variables: {
         ...nodeVariables(config, args.on),
-        TK_NODES: pulumi
-          .all(args.members.map((member) => member.address))
-          .apply((addresses) => addresses.map((address, i) => `${args.members[i]!.node.name}=${address}`).join(" ")),
+        TK_NODES: perMember(args.members, ({ address }) => address),
         TK_CONTROL_PLANES: controlPlanes(config.nodes)
           .map((node) => node.name)
           .join(" "),
@@ -49,7 +47,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
         TK_READY_SECONDS: `${probeSeconds}`,
         TK_PROBE: scriptText("installed/probe.sh"),
       },
-      // The removal of earlier probes, their start, the probes, and one repetition of these.
+      // Removing earlier probes, starting new ones, probing, and repeating the probes once.
       timeoutSeconds: 300 + 4 * probeSeconds,
     },
     opts,

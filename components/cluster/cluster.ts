@@ -1,7 +1,7 @@
 import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../../model/stack-config";
-import { reported } from "../../model/report";
+import { userError } from "../../model/report";
 import type { PreviousOutputs } from "../../preview/stack-outputs";
 import type { NodeConfig } from "../../model/config";
 import { authoritiesOf, type AuthorityOutput, authorityWarnings } from "../kubernetes/authority-values";
@@ -45,28 +45,28 @@ export interface VersionsOutput {
   cilium: string;
 }
 
-/** The whole cluster. In which order its resources are made is in model/order.ts. */
+/** The whole cluster. model/order.ts defines the order of its resources. */
 export class Cluster extends pulumi.ComponentResource {
   /** Administrator's kubeconfig; its server is the endpoint. Secret. */
   public readonly kubeconfig: pulumi.Output<string>;
-  /** The same, with the first control plane as its server, as the operator's machine reaches it. Secret. */
+  /** The same, but its server is the first control plane at the address that the operator's machine uses. Secret. */
   public readonly directKubeconfig: pulumi.Output<string>;
   public readonly nodes: pulumi.Output<NodeOutput[]>;
-  /** When the certificates of each control plane end. */
+  /** When the certificates of each control plane expire. */
   public readonly certificates: pulumi.Output<CertificateOutput[]>;
-  /** When the cluster's authorities end. */
+  /** When the cluster's certificate authorities expire. */
   public readonly authorities: pulumi.Output<AuthorityOutput[]>;
 
-  /** What the cluster is at when all of it has been done: the next preview is judged by it. */
+  /** The versions after a complete run; the next preview compares the config with them. */
   public readonly versions: pulumi.Output<VersionsOutput>;
-  /** The rest of it. */
+  /** What else a complete run leaves for the next preview. */
   public readonly applied: pulumi.Output<Applied>;
 
   private readonly finalized: pulumi.Resource;
   private readonly name: string;
   private ownProvider?: Provider;
 
-  /** @param former makes what is read of the last run while the stack has no memory of its own. */
+  /** @param former how to read the last run of a stack that has no memory yet. */
   constructor(
     name: string,
     declared: StackConfig,
@@ -78,17 +78,16 @@ export class Cluster extends pulumi.ComponentResource {
     const last = new ClusterMemory(name, former, { parent: this });
     const { config, secrets, prefix, known } = declared;
     const stepsBefore = stepsSoFar();
-    // No host is talked to, none is made or cleaned, for what is refused.
+    // If the change is rejected, no host is contacted, created or cleaned.
     const mayBegin = checkChange(known, last, this);
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
       mayBegin.apply(() => checkMachines(known, last, hostKeys));
     const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });
-    // A resource, for `dependsOn`: it is there when the facts of all hosts are, and have been found good. Nothing is changed on
-    // any host before all are known to be fit.
+    // For `dependsOn`: it resolves when all hosts have passed their checks. No host is changed before that.
     const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), known, mayBegin]).apply(([facts, now]) => {
       const all = facts.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
       const report = preflightReport(all, now);
-      if (report !== undefined) throw reported(report);
+      if (report !== undefined) throw userError(report);
       for (const warning of preflightWarnings(all, now)) void pulumi.log.warn(warning, this);
       return hosts[0]!.factsScript;
     });
@@ -122,11 +121,11 @@ export class Cluster extends pulumi.ComponentResource {
     const authorities = resources.make(
       "authorities",
       undefined,
-      // Not what the order has before it: what the engine waits for, it deletes with.
+      // Without its dependsOn: the engine would delete it together with what it depends on.
       (id, { dependsOn: _, ...rest }) =>
         makeAuthorities(id, { config, on: coordinator.member, ready: coordinator.ready }, rest),
     );
-    // Of the certificates alone, which are no secret.
+    // It is made only from certificates, which are not secret.
     this.authorities = pulumi.unsecret(
       authorities.values.apply(({ caCrt, etcdCaCrt, frontProxyCaCrt }) =>
         authoritiesOf({ kubernetes: caCrt, etcd: etcdCaCrt, "front-proxy": frontProxyCaCrt }),
@@ -164,7 +163,7 @@ export class Cluster extends pulumi.ComponentResource {
     isDone.apply((done) => {
       if (done) return;
       void pulumi.log.warn(
-        "this run left some of the cluster's steps out (--target?), so the outputs stay as they were. Run pulumi up without --target",
+        "this run skipped some of the cluster's steps (--target?), so the outputs stay unchanged. Run pulumi up without --target",
         this,
       );
     });
@@ -194,11 +193,11 @@ export class Cluster extends pulumi.ComponentResource {
     this.registerOutputs();
   }
 
-  /** For resources in the cluster, which wait until it is ready and go before it does. By `directKubeconfig`. */
+  /** For resources in the cluster: they wait until it is ready, and are deleted before it. Uses `directKubeconfig`. */
   public get provider(): Provider {
     this.ownProvider ??= new Provider(
       `${this.name}-provider`,
-      // A new kubeconfig of the same cluster must not replace what is in it.
+      // A new kubeconfig of the same cluster must not replace the resources in it.
       { kubeconfig: this.directKubeconfig, clusterIdentifier: `tailkube-${this.name}` },
       { parent: this, dependsOn: this.finalized },
     );

@@ -10,9 +10,8 @@ export interface RemoveDeadMembersArgs {
 }
 
 /**
- * Removes dead control planes that are no longer declared before another one joins: kubeadm lets no control plane in
- * while a member of etcd does not answer. Nodes that are alive leave later, when those that come are in (finalize.ts).
- * A first `up` does not run it.
+ * Removes dead control planes that are no longer declared before another one joins, because kubeadm lets no control plane join while
+ * an etcd member does not answer. finalize.ts removes living nodes later, after all new nodes have joined. A first `up` does not run it.
  */
 export function removeDeadMembers(
   name: string,

@@ -7,8 +7,8 @@ import { type Member, nodeVariables } from "../kubernetes/member";
 import { encryptionVariables } from "../kubernetes/hardening/variables";
 
 /**
- * Bound on each wait for readiness, in seconds: Cilium's images on a slow line, and changed values of Cilium that take effect on
- * one node at a time.
+ * Time limit of each wait for readiness, in seconds: Cilium's images on a slow connection, and changed values of Cilium, which take
+ * effect on one node at a time.
  */
 export const readySeconds = ({ nodes }: Pick<ClusterConfig, "nodes">) => 600 + 60 * nodes.length;
 
@@ -18,7 +18,7 @@ export interface FinalizeArgs {
   on: Member;
   members: readonly Member[];
   authorities: pulumi.Output<Authorities>;
-  /** What the release of Cilium is made of: readiness is waited for anew when it changes. */
+  /** Chart, version and values of Cilium: if they change, the script waits for readiness again. */
   release: pulumi.Input<string>;
 }
 
@@ -29,8 +29,8 @@ export interface Finalized {
 }
 
 /**
- * Removes nodes that are no longer declared; sets labels and taints; then waits until Cilium, every node and CoreDNS are ready,
- * restarts pods that are older than the network, and has Secrets stored as declared.
+ * Removes nodes that are no longer declared; sets labels and taints; waits until Cilium, every node and CoreDNS are ready; restarts
+ * pods that are older than Cilium; and rewrites Secrets if their encryption has changed.
  */
 export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomResourceOptions): Finalized {
   const { config } = args;
@@ -43,7 +43,7 @@ export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomRe
         ...nodeVariables(config, args.on),
         ...encryptionVariables(config, args.authorities),
         TK_NODES: config.nodes.map((node) => node.name).join(" "),
-        // A machine that was replaced has a Node without labels, and is waited for.
+        // The Node of a replaced machine is new and has no labels yet.
         TK_MARKS: pulumi.all(args.members.map((member) => member.membershipId)).apply((ids) => ids.join(" ")),
         TK_LABELS: labelLines(config.nodes),
         TK_TAINTS: taintLines(config.nodes),
@@ -51,7 +51,7 @@ export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomRe
         TK_READY_SECONDS: `${readySeconds(config)}`,
         TK_DRAIN_SECONDS: `${config.drainSeconds}`,
       },
-      // Nodes that leave are drained one after the other; who takes out more at once than this allows runs it again.
+      // Removed nodes are drained one at a time. If there are more than this limit allows, the next run continues.
       timeoutSeconds: 3 * readySeconds(config) + 540 + 5 * config.drainSeconds,
     },
     opts,

@@ -1,7 +1,6 @@
 /**
- * URNs that stacks have from before 0.2.0, where each of these resources was the only child of a component of its own.
- * As aliases of the resources of today they keep the engine from taking these for new ones: no script runs again, and nothing is
- * cleaned.
+ * URNs from before 0.2.0, when each of these resources was the only child of its own component. As aliases of today's resources, they
+ * keep the engine from treating these as new: no script runs again, and nothing is cleaned.
  */
 import * as pulumi from "@pulumi/pulumi";
 import type { OrderedStep, StepKind } from "../../model/order";
@@ -11,11 +10,11 @@ const command = { local: "command:local:Command", remote: "command:remote:Comman
 interface Wrapper {
   /** Type of the component. */
   of: string;
-  /** Its name, where it was not the node's or `cluster`. */
+  /** Its name, if it was not the node's or `cluster`. */
   name?: string;
   /** Type of its child. */
   child: string;
-  /** Name of its child, where it has another one now. */
+  /** Former name of its child, if it has changed. */
   was?: string;
 }
 
@@ -36,7 +35,7 @@ const wrappers: Partial<Record<StepKind, Wrapper>> = {
   checks: { of: "tailkube:cluster:Checks", child: command.remote },
 };
 
-/** The former URN of a step's resource; none where it has stayed what it was. */
+/** The former URN of a step's resource; none if it has not changed. */
 export function formerUrns({ kind, node, id }: OrderedStep, cluster: pulumi.Resource): pulumi.Output<string>[] {
   const network = { of: `tailkube:${id.endsWith("-lan") ? "lan" : "tailnet"}:Node`, child: command.local };
   const wrapper = kind === "network" ? network : wrappers[kind];

@@ -1,29 +1,28 @@
-/** What the last run has left of a cluster, in the cluster's own state. */
+/** What the last run left of a cluster, in the cluster's own state. */
 import * as pulumi from "@pulumi/pulumi";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { isValues } from "../../model/merge";
 import { hasStateMigrations, isKnown, isMocked } from "../../model/sdk-internals";
-import { reported } from "../../model/report";
+import { userError } from "../../model/report";
 import type { PreviousOutputs } from "../../preview/stack-outputs";
 
 type Outputs = Readonly<Record<string, unknown>>;
 
 /**
- * Memory of the last run: it is read before it is written again, in a preview as well as in an update.
+ * Memory of the last run: read before it is written again, in a preview as well as in an update.
  *
- * A pulumi.Stash cannot do that: its `output` stays what it was created with, and it answers only when it has its next input. So this
- * is a component without children. The engine hands its former state to a state migration, which changes nothing, and its outputs are
- * registered when all else is done. A run that fails registers none, and the former ones stay.
+ * A pulumi.Stash cannot do that: its `output` never changes after its creation, and it needs its next input first. So this is a
+ * component without children. A state migration, which changes nothing, receives its previous state from the engine, and its outputs
+ * are registered after everything else. A failed run registers none, so the previous outputs stay.
  */
 export class ClusterMemory extends pulumi.ComponentResource implements PreviousOutputs {
   public readonly reference: pulumi.Resource = this;
-  /** As the state has them; undefined if no run has come to its end. */
+  /** From the state; undefined if no run was completed. */
   private readonly former: pulumi.Output<Outputs | undefined>;
   private other?: PreviousOutputs;
 
   /**
-   * @param instead makes what is read where there is no memory: of a stack that was made before there were any, or by an engine that
-   * cannot read them.
+   * @param instead how to read the last run without a memory: the stack is older than memories, or the engine cannot read them.
    */
   constructor(
     name: string,
@@ -31,14 +30,14 @@ export class ClusterMemory extends pulumi.ComponentResource implements PreviousO
     opts: pulumi.ComponentResourceOptions,
   ) {
     const canRead = hasStateMigrations();
-    if (!canRead && !isMocked() && instead === undefined) throw reported(tooOld);
+    if (!canRead && !isMocked() && instead === undefined) throw userError(tooOld);
     const state: { outputs?: unknown } = {};
     const read: pulumi.StateMigration = ({ oldState: [own] }) => {
       state.outputs = own?.outputs;
       return undefined;
     };
     super("tailkube:cluster:LastRun", name, {}, canRead ? { ...opts, stateMigrations: [read] } : opts);
-    // The engine answers after it has called back.
+    // The URN is known after the engine has called the migration.
     this.former = this.urn.apply(() =>
       isValues(state.outputs) && Object.keys(state.outputs).length > 0 ? state.outputs : undefined,
     );
@@ -55,7 +54,7 @@ export class ClusterMemory extends pulumi.ComponentResource implements PreviousO
     });
   }
 
-  /** Has the next run read these, if all of them become known; else it reads what this one has read. */
+  /** Keeps these for the next run if all of them become known; otherwise keeps what this run has read. */
   public keep(outputs: Readonly<Record<string, pulumi.Input<unknown>>>): void {
     const now = isKnown(pulumi.output(outputs));
     const former = () => Object.fromEntries(Object.keys(outputs).map((name) => [name, this.get(name)]));
@@ -64,11 +63,11 @@ export class ClusterMemory extends pulumi.ComponentResource implements PreviousO
 }
 
 const tooOld =
-  "this Pulumi CLI cannot hand a program what its last run left (state migrations). " +
-  "Required: Pulumi CLI 3.276.0 or newer; with Pulumi Cloud, its second version of the journal or PULUMI_DISABLE_JOURNALING=true. " +
+  "this Pulumi CLI does not support state migrations, which the program needs to read what its last run left. " +
+  "Required: Pulumi CLI 3.276.0 or newer; with Pulumi Cloud, also the second version of its journal or PULUMI_DISABLE_JOURNALING=true. " +
   "Update the CLI";
 
-/** A value of a state file in plain, and whether it, or a part of it, was secret. */
+/** A decrypted value of a state file, and whether it, or a part of it, was secret. */
 function opened(value: unknown): { value: unknown; isSecret: boolean } {
   if (Array.isArray(value)) {
     const all = value.map(opened);

@@ -1,4 +1,4 @@
-/** Prepared hosts become members of the cluster, and stay what is declared. */
+/** Joins prepared hosts to the cluster, and keeps them as declared. */
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { controlPlanes, workers } from "../../model/nodes";
@@ -18,18 +18,18 @@ export interface JoinArgs {
   config: ClusterConfig;
   authorities: pulumi.Output<Authorities>;
   prepared: (node: NodeConfig) => PreparedNode;
-  /** Approves routes where the config wants that. */
+  /** Approves routes if the config says so. */
   api?: TailnetApi | undefined;
 }
 
 /** A control plane of the outputs. */
 export interface CertificateOutput {
   name: string;
-  /** When the first of its certificates ends, RFC 3339. Its authorities have an output of their own. */
+  /** When the first of its certificates expires, RFC 3339. The output `authorities` has the certificate authorities. */
   expires: string;
 }
 
-/** The control planes, in the order of the config. Returns the kubeconfig of the first, and when the certificates of each end. */
+/** The control planes, in the order of the config. Returns the first one's kubeconfig, and when each one's certificates expire. */
 export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
   const { config, authorities } = args;
   const nodes = controlPlanes(config.nodes);
@@ -61,7 +61,7 @@ export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
   return { kubeconfig: made[0]!.joined.kubeconfig, certificates: pulumi.all(certificates) };
 }
 
-/** The workers, all at once, and what lets them in. */
+/** The workers, all in parallel, and their admission. */
 export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
   const { config, authorities } = args;
   const nodes = workers(config.nodes);
@@ -81,7 +81,7 @@ export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
   }
 }
 
-/** What others have to wait for before they reach the node, or its pods, by the tailnet. */
+/** Approves a node's routes: before that, other nodes do not reach the endpoint or the node's pods over the tailnet. */
 function makeRoutes(
   { config, prepared, api }: JoinArgs,
   node: NodeConfig,

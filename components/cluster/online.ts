@@ -5,9 +5,9 @@ import { scriptText } from "../hosts/script-text";
 import type { Host } from "../hosts/host";
 
 /**
- * Does nothing until the stack is destroyed; then it is the first to go, and fails where none of the bare hosts shows its own
- * host key. The state keeps all that it depends on, the cluster's authorities among them: an operator's machine that is offline, or
- * elsewhere, must not pass for a cluster whose machines are all gone.
+ * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host shows its own host key, so the state
+ * keeps everything that it depends on, including the cluster's authorities. If the operator's machine is offline, this must not look
+ * like a cluster whose machines no longer exist.
  */
 export class ClusterOnline extends local.Command {
   /** @param made the hosts of `nodes`, in their order. */
@@ -19,7 +19,7 @@ export class ClusterOnline extends local.Command {
   ) {
     const hosts = nodes.flatMap(({ name: node, host }, i) => {
       if (host.kind !== "ssh") return [];
-      // The connection is secret as a whole, but only its key has to be.
+      // The whole connection is secret, but only its private key must be.
       const hostKey = pulumi.unsecret(made[i]!.connection.apply(({ hostKey: key }) => pulumi.output(key ?? "")));
       return [
         pulumi
@@ -31,7 +31,7 @@ export class ClusterOnline extends local.Command {
       name,
       {
         interpreter: ["bash", "--norc", "-c"],
-        // Short, for an error quotes it whole. Machines of the stack go by their provider's API.
+        // Short, because an error quotes all of it. Machines on EC2 are deleted through AWS's API.
         delete: hosts.length > 0 ? 'exec bash --norc -c "$TAILKUBE_SCRIPT"' : undefined,
         environment: {
           TAILKUBE_SCRIPT: ["operator/answers.sh", "operator/online.sh"].map(scriptText).join("\n"),

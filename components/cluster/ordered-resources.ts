@@ -3,7 +3,7 @@ import type { NodeConfig } from "../../model/config";
 import { byId, type OrderedStep, type StepKind, waitsFor } from "../../model/order";
 import { formerUrns } from "./former-urns";
 
-/** A resource, or one and what is known by it; an output where it is there when something is known. */
+/** A resource, alone or with its results; an output if it resolves later. */
 type Made = MadeResource | { resource: pulumi.Resource } | undefined;
 type MadeResource = pulumi.Resource | pulumi.Output<pulumi.Resource>;
 
@@ -13,14 +13,14 @@ export interface StepOptions {
   aliases: pulumi.Input<string>[];
 }
 
-/** The resources of a cluster, each of which waits for what the order has before it. */
+/** The resources of a cluster. Each waits for the earlier steps that the order names. */
 export class OrderedResources {
   private readonly order: ReadonlyMap<string, OrderedStep>;
   private readonly made = new Map<string, MadeResource | undefined>();
 
   /**
-   * @param hostOf the parent of what is on a node's host, or only that node's.
-   * @param prefix before the name of each.
+   * @param hostOf the parent of a node's resources.
+   * @param prefix of each resource's name.
    */
   constructor(
     order: readonly OrderedStep[],
@@ -34,8 +34,8 @@ export class OrderedResources {
   /**
    * Makes the resource of a step.
    *
-   * @param make returns undefined where the cluster has no use for the step: what waits for it then waits for what is before it.
-   * @throws if a step before it has not been made so far.
+   * @param make returns undefined if the cluster does not need the step: later steps then wait for the steps before it.
+   * @throws if a step before it has not been made yet.
    */
   public make<T extends Made>(
     kind: StepKind,
@@ -48,7 +48,7 @@ export class OrderedResources {
     const made = make(this.prefix + step.id, {
       parent: node === undefined ? this.cluster : this.hostOf(node),
       dependsOn: dependsOn.map((id) => this.made.get(id)!),
-      // Stacks from before have the program's own cluster alone.
+      // Older stacks have only the program's own cluster, without a prefix.
       aliases: this.prefix === "" ? formerUrns(step, this.cluster) : [],
     });
     this.made.set(step.id, resourceOf(made));

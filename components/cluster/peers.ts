@@ -10,8 +10,8 @@ export interface DeclarePeersArgs {
 }
 
 /**
- * Tells the first control plane which others are declared, and where: it inits a cluster only when none of them has an API
- * server. An input of its own stage would make a new control plane change the first one's.
+ * Gives the first control plane the names and addresses of all declared control planes: it initializes a cluster only if none of them
+ * has an API server. As an input of the control-plane stage, they would run that stage again whenever a control plane is added.
  */
 export function declarePeers(name: string, args: DeclarePeersArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
   const lines = args.controlPlanes.map(({ node, address }) => pulumi.interpolate`${node.name} ${address}`);

@@ -1,16 +1,16 @@
-/** What the facts of all hosts together say before anything is changed on any of them; each host's own fitness is requirements.ts. */
+/** Checks of the facts of all hosts together, before any host is changed. requirements.ts has the checks of single hosts. */
 import type { NodeFacts } from "../hosts/facts";
 import type { ClusterConfig } from "../../model/config";
 import { containerdRelease, isOutOfSupport, today } from "../../model/releases";
 import { minorOf } from "../../model/versions";
-import { networkOf, overlap } from "../../model/cidr";
+import { networkOf, overlap, tailnetRange } from "../../model/cidr";
 import { isOwnInterface } from "../hosts/interfaces";
 import { lanProblems } from "../network/lan/address";
 
-/** Networks of the cluster that a host has a use of its own for, a line each. The cure is in the config. */
+/** A line for each network of the cluster that overlaps one of a host. */
 export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfig): string[] {
   const ours = [
-    // In a lan it is in the hosts' own network, or a name.
+    // In a LAN, it is in the hosts' own network, or a name.
     ...(config.nodeNetwork === "tailnet"
       ? [{ key: "endpoint.address", network: `${config.endpoint.address}/32` }]
       : []),
@@ -26,17 +26,14 @@ export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfi
           .filter((own) => network !== undefined && overlap(own.network, network))
           .map(
             (own) =>
-              `${node.name}: ${own.key} ${own.network} overlaps ${address} of its interface ${nic.name}. Choose another ` +
-              `${own.key}, one that is used nowhere around the hosts.`,
+              `${node.name}: ${own.key} ${own.network} overlaps ${address} on its interface ${nic.name}. Choose another ` +
+              `${own.key} that no network of the hosts uses.`,
           );
       }),
     );
 }
 
-/** What Tailscale takes for its own: it drops what comes from there by any other interface (tailscale/tailscale#1381). */
-const tailscaleRange = "100.64.0.0/10";
-
-/** Addresses of a host in Tailscale's range that are not Tailscale's, as carriers give them out. None in a lan. */
+/** Addresses of a host in Tailscale's range that are not Tailscale's, as carriers assign them. None in a LAN. */
 function carrierAddresses({ facts }: NodeFacts, { nodeNetwork }: ClusterConfig): { name: string; address: string }[] {
   if (nodeNetwork === "lan") return [];
   return facts.interfaces
@@ -44,11 +41,11 @@ function carrierAddresses({ facts }: NodeFacts, { nodeNetwork }: ClusterConfig):
     .flatMap(({ name, addresses }) => addresses.map((address) => ({ name, address })))
     .filter(({ address }) => {
       const network = networkOf(address);
-      return network !== undefined && overlap(tailscaleRange, network);
+      return network !== undefined && overlap(tailnetRange, network);
     });
 }
 
-/** A host that would not answer any more once Tailscale runs, a line each: it is dialled at such an address. */
+/** A line for each host that would stop answering when Tailscale runs, because it is reached at such an address. */
 function carrierProblems(one: NodeFacts, config: ClusterConfig): string[] {
   const { node } = one;
   const dialled = node.host.kind === "ssh" ? node.host.address : undefined;
@@ -56,13 +53,13 @@ function carrierProblems(one: NodeFacts, config: ClusterConfig): string[] {
     .filter(({ address }) => address.split("/")[0] === dialled)
     .map(
       ({ name, address }) =>
-        `${node.name}: host.address ${dialled} is ${address} of its interface ${name}, in ${tailscaleRange}: Tailscale drops ` +
-        "what comes from there by any other interface, so the host would not answer any more. Reach it by an address outside of it.",
+        `${node.name}: host.address ${dialled} is ${address} on its interface ${name}, in ${tailnetRange}. Tailscale drops ` +
+        "packets from that range on other interfaces, so the host would stop answering. Use an address outside of it.",
     );
 }
 
 /**
- * What is odd but stops nothing, a line each: hosts that share a machine ID, old versions that still work.
+ * Warnings, a line each: hosts that share a machine ID, carriers' addresses, old versions that still work.
  *
  * @param day YYYY-MM-DD.
  */
@@ -76,21 +73,21 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
       ? []
       : [
           id === ""
-            ? `${names.join(", ")}: no machine ID. Make one on each: systemd-machine-id-setup.`
-            : `${names.join(", ")}: the same machine ID ${id}, as copies of one disk image have it. Make new ones: ` +
+            ? `${names.join(", ")}: no machine ID. Create one on each: systemd-machine-id-setup.`
+            : `${names.join(", ")}: the same machine ID ${id}, as on copies of one disk image. Create new ones: ` +
               "rm /etc/machine-id && systemd-machine-id-setup.",
         ],
   );
   const carriers = all.flatMap((one) =>
     carrierAddresses(one, config).map(
       ({ name, address }) =>
-        `${one.node.name}: its interface ${name} has ${address}, in ${tailscaleRange}. Tailscale drops what comes from there by any ` +
-        "other interface: a name server or another machine in that network will not answer this host.",
+        `${one.node.name}: its interface ${name} has ${address}, in ${tailnetRange}. Tailscale drops packets from that range on ` +
+        "other interfaces, so this host gets no answers from name servers or other machines in that network.",
     ),
   );
-  // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fall-back goes later.
+  // https://kubernetes.io/blog/2025/09/12/kubernetes-v1-34-cri-cgroup-driver-lookup-now-ga: the fallback goes later.
   const kubernetesMinor = minorOf(config.kubernetesVersion);
-  // kubernetes.containerdVersion replaces what the host has; the config rules check that version.
+  // kubernetes.containerdVersion replaces the host's version; config/rules checks that one.
   const oldRuntime = (config.containerdVersion === undefined ? all : []).flatMap(({ node, facts }) => {
     const release = containerdRelease(facts.containerd);
     const why = [
@@ -101,13 +98,13 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
       ? []
       : [
           `${node.name}: containerd ${facts.containerd} works with Kubernetes ${config.kubernetesVersion}, but ${why.join(", and ")}. ` +
-            "Upgrade it: kubernetes.containerdVersion, or its package.",
+            "Set kubernetes.containerdVersion, or upgrade its package.",
         ];
   });
   return [...shared, ...carriers, ...oldRuntime];
 }
 
-/** All problems that only the facts of the hosts show, in one text; undefined if there is none. */
+/** All problems that only the hosts' facts show, as one text; undefined if there are none. */
 export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig): string | undefined {
   const problems = [
     ...all.flatMap((one) => networkProblems(one, config)),
@@ -116,5 +113,5 @@ export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig
   ];
   return problems.length === 0
     ? undefined
-    : ["The config does not fit the hosts. Nothing has been changed on any of them.", ...problems].join("\n  - ");
+    : ["The config does not match the hosts. No host has been changed.", ...problems].join("\n  - ");
 }

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../../model/stack-config";
-import { reported } from "../../model/report";
+import { userError } from "../../model/report";
 import { sharedAddresses } from "../network/tailnet/addresses";
 import { deviceTags } from "../network/tailnet/policy";
 import { fingerprint } from "../../model/machine";
@@ -14,25 +14,25 @@ import { makeAuthKey } from "../network/tailnet/auth-key";
 import { tailnetDevice } from "../network/tailnet/device";
 import { type JoinedTailnet, joinTailnet } from "../network/tailnet/node";
 
-/** A node that has its node network and its container runtime, and is no member of the cluster yet. */
+/** A node that has its network and its container runtime, but is not yet a member of the cluster. */
 export interface PreparedNode {
   member: Member;
   device: JoinedTailnet;
   runtime: InstalledRuntime;
-  /** Known when all is done that it needs before it becomes a member. */
+  /** Known when the node can become a member. */
   ready: pulumi.Output<boolean>;
 }
 
 export interface PreparedNodesArgs extends Pick<StackConfig, "config" | "secrets"> {
   /** In the order of `config.nodes`. */
   hosts: Host[];
-  /** Makes auth keys where the config gives none. */
+  /** Creates auth keys if the config has none. */
   api?: TailnetApi | undefined;
 }
 
 /**
- * Makes each host ready for its part in the cluster, all at once. Returns them in the order of `config.nodes`. What one host says is
- * no input of another's scripts, so that a new node leaves those of the others as they are.
+ * Prepares all hosts in parallel. Returns them in the order of `config.nodes`. No script has another host's results as an input, so a
+ * new node does not run the scripts of the others again.
  */
 export function prepareNodes(
   { config, secrets, hosts, api }: PreparedNodesArgs,
@@ -79,7 +79,7 @@ export function prepareNodes(
   });
   const distinct = pulumi.all(prepared.map(({ device }) => device.address)).apply((addresses) => {
     const problem = sharedAddresses(addresses.map((address, i) => ({ node: config.nodes[i]!.name, address })));
-    if (problem !== undefined) throw reported(problem);
+    if (problem !== undefined) throw userError(problem);
     return prepared[0]!.device.resource;
   });
   if (isTailnet) resources.make("addresses", undefined, () => distinct);

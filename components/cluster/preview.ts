@@ -2,22 +2,22 @@ import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../../model/messages";
 import type { PreviousOutputs } from "../../preview/stack-outputs";
 import { writePlanFile } from "../../preview/plan-file";
-import { reported } from "../../model/report";
+import { userError } from "../../model/report";
 import type { ClusterConfig } from "../../model/config";
 import { hostWarnings } from "../kubernetes/version-warnings";
 import { type Applied, appliedBy, type LastRun, lastRun, seenHosts } from "../../preview/last-run";
 import { machineChange, memberProblems, withHostKeys } from "../../preview/members";
 import { nodeNetworkProblems } from "../../preview/node-network";
 import { controlPlanes } from "../../model/nodes";
-import { planMarkdown, refusalMarkdown } from "../../preview/markdown";
+import { planMarkdown, rejectionMarkdown } from "../../preview/markdown";
 import { planText } from "../../preview/text";
 import type { HostFacts } from "../hosts/facts";
 import { planOf } from "../../preview/steps";
 import { changeWarnings, upgradeProblems } from "../../preview/version-skew";
 
 /**
- * Holds the config against what the last run has left, before any host is talked to: fails on what cannot become of the
- * cluster, and tells in a preview what will. Resolves to the resource to wait for.
+ * Compares the config with the last run before any host is contacted. Fails if the change is not possible; in a preview, prints the
+ * plan. Resolves to the resource to wait for.
  */
 export function checkChange(
   known: pulumi.Output<ClusterConfig>,
@@ -31,8 +31,8 @@ export function checkChange(
       ...nodeNetworkProblems(nodes, config.nodeNetwork),
     ];
     if (problems.length > 0) {
-      writePlanFile(refusalMarkdown(problems));
-      throw reported(new ConfigError(problems).message);
+      writePlanFile(rejectionMarkdown(problems));
+      throw userError(new ConfigError(problems).message);
     }
     for (const warning of warningsOf(config, before)) void pulumi.log.warn(warning, parent);
     if (pulumi.runtime.isDryRun()) {
@@ -44,21 +44,21 @@ export function checkChange(
   });
 }
 
-/** The last run, as its outputs have it, and its output `nodes`. */
+/** The last run from its outputs, and its output `nodes`. */
 function previous(last: PreviousOutputs) {
   return pulumi
     .all([last.get("versions"), last.get("nodes"), last.get("applied")])
     .apply(([versions, nodes, applied]) => ({
       before: lastRun({ versions, nodes, applied }),
-      nodes: nodes,
+      nodes,
     }));
 }
 
 /**
- * As `checkChange`, before anything is changed on a host, when it is known which machines answer: one that is reached in another
- * way than in the last run may be another one. Resolves to the resource to wait for.
+ * Like `checkChange`, but after the hosts have shown their keys and before any host is changed: a new address may lead to a different
+ * machine. Resolves to the resource to wait for.
  *
- * @param hostKeys what each host has shown, in the order of the config; undefined for machines that are made.
+ * @param hostKeys of each host, in the order of the config; undefined on EC2.
  */
 export function checkMachines(
   known: pulumi.Output<ClusterConfig>,
@@ -69,7 +69,7 @@ export function checkMachines(
     const unsure = config.nodes.map((node) => machineChange(node, before) === "unsure");
     return pulumi.all(hostKeys.map((key, i) => (unsure[i] ? key : undefined))).apply((found) => {
       const problems = memberProblems(withHostKeys(config, found), before);
-      if (problems.length > 0) throw reported(new ConfigError(problems).message);
+      if (problems.length > 0) throw userError(new ConfigError(problems).message);
       return last.reference;
     });
   });
@@ -94,7 +94,7 @@ function warningsOf(config: ClusterConfig, before: LastRun | undefined): string[
   ];
 }
 
-/** What the next preview is judged by, when all of it has been done. */
+/** What the next preview compares the config with, after everything is done. */
 export function appliedOutput(
   known: pulumi.Output<ClusterConfig>,
   hosts: readonly { identity: pulumi.Output<string>; facts: pulumi.Output<HostFacts> }[],
@@ -107,9 +107,9 @@ export function appliedOutput(
 }
 
 /**
- * An output that says what was done: the value if all of it was, else what the last run has left, for the next preview is judged by it.
+ * An output that states what was done: the value if all steps are done, otherwise what the last run left.
  *
- * @param isDone as doneSince says.
+ * @param isDone from doneSince.
  */
 export function ifDone<T>(
   isDone: pulumi.Output<boolean>,

@@ -30,14 +30,14 @@ export function otherHosts(node: NodeConfig, { nodes }: Pick<ClusterConfig, "nod
   );
 }
 
-/** Bound on the clean-up of a host, in seconds. */
+/** Time limit of a cleanup, in seconds. */
 const undoSeconds = 300;
 
 /**
- * What takes everything of ours off a host when its node is removed, replaced by another machine, or the stack destroyed.
- * It exists before the first stage runs, and does nothing until it is deleted. A remote.Command cannot do this: it fails
- * on a host that is gone, and with it every destroy. This one runs on the operator's machine and goes to the host by
- * OpenSSH; a host that does not answer while others do, or is another machine by now, is reported and skipped.
+ * Cleans a host when its node is removed, its machine replaced, or the stack destroyed. It exists before the first stage runs, and does
+ * nothing until it is deleted. A remote.Command cannot do this: it would fail on a dead host, and block every destroy. This command
+ * runs on the operator's machine and uses OpenSSH. It reports and skips a host that does not answer while others do, or that is
+ * now a different machine.
  */
 export class HostCleanup extends local.Command {
   constructor(name: string, args: HostCleanupArgs, opts?: pulumi.CustomResourceOptions) {
@@ -79,7 +79,7 @@ export class HostCleanup extends local.Command {
       },
       {
         ...opts,
-        // The old machine leaves before the new one comes under its name.
+        // The old machine is cleaned before the new one joins under its name.
         deleteBeforeReplace: true,
       },
     );

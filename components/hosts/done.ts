@@ -1,20 +1,19 @@
-/** What of this program the state has as it is declared, so that outputs claim nothing that was not done. */
+/** Whether the state has every step as it is declared, so that outputs claim nothing that was not done. */
 import * as pulumi from "@pulumi/pulumi";
 
-/** Of each step on a host or in the cluster, in the order of the program, whether the state has it as it is declared. */
+/** For each step on a host or in the cluster: whether the state has it as it is declared. */
 const steps: pulumi.Output<boolean>[] = [];
 
-/** How many steps there are so far: for `doneSince`. */
+/** The number of steps so far, for `doneSince`. */
 export const stepsSoFar = () => steps.length;
 
 /**
- * Notes a step. Its text says all that it does, so that another step has another text.
+ * Notes a step by a text that contains everything it does.
  *
- * @param done the text as the step's resource has it. An engine that was told to leave that out (`pulumi up --target`) answers with
- * what its last run has left.
+ * @param done the text in the step's resource. If the run skips the resource (`pulumi up --target`), this is the text of an earlier run.
  */
 export function noteStep(done: pulumi.Output<string | undefined>, wanted: pulumi.Output<string>): void {
-  // No secret: whether two texts are the same.
+  // Whether two texts are equal is not secret.
   steps.push(pulumi.unsecret(pulumi.all([done, wanted]).apply(([is, shall]) => is === shall)));
 }
 

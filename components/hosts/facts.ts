@@ -1,7 +1,7 @@
-/** What is known of a host before anything is changed on it. */
+/** What the program knows about a host before it changes anything there. */
 import type { NodeConfig } from "../../model/config";
 
-/** What the facts script prints as JSON of a host that is fit. */
+/** The JSON that the facts script prints on a host that meets its requirements. */
 export interface HostFacts {
   /** /etc/machine-id */
   machineId: string;
@@ -14,7 +14,7 @@ export interface HostFacts {
   cgroup: 1 | 2;
   /** The active ones of systemd-networkd, NetworkManager, netplan, ifupdown. */
   networkManagers: string[];
-  /** Version, or empty where there is none. */
+  /** Version, or empty if there is none. */
   containerd: string;
   /** Addresses with their prefix lengths; MTU in bytes. */
   interfaces: { name: string; addresses: string[]; mtu: number }[];

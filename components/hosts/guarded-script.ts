@@ -11,7 +11,7 @@ export interface GuardedScriptArgs {
   stage: Stage;
   /** TK_… variables, secret ones among them. */
   variables: Readonly<Record<string, pulumi.Input<string>>>;
-  /** Bound on the script, in seconds. */
+  /** Time limit of the script, in seconds. */
   timeoutSeconds: number;
 }
 
@@ -27,8 +27,8 @@ export interface OperatorTarget {
 }
 
 /**
- * Inputs of a command that runs `file`, after those that it needs, on the operator's machine, and by OpenSSH `script` on a host.
- * The command itself is short, for an error quotes it whole; the key and the host's script go by stdin.
+ * Inputs of a command that runs `file` on the operator's machine, which runs `script` on a host over OpenSSH. The command itself is
+ * short, because an error quotes all of it; the key and the host's script go through stdin.
  */
 export function operatorCommand(
   file: "operator/stage.sh" | "operator/cleanup.sh",
@@ -38,10 +38,10 @@ export function operatorCommand(
 ) {
   const timeout = `timeout --kill-after=10 ${verb.timeoutSeconds}`;
   return {
-    // An agent that runs a command ends with it, however that ends.
+    // ssh-agent ends together with the command that it runs.
     command: 'exec ssh-agent bash --norc -c "$TAILKUBE_SCRIPT"',
     inputs: {
-      // Without the operator's own start-up files, which bash reads when its stdin is a socket.
+      // Without the operator's own startup files, which bash reads if its stdin is a socket.
       interpreter: ["bash", "--norc", "-c"],
       environment: {
         TAILKUBE_SCRIPT: ["operator/answers.sh", "operator/ssh.sh", file].map(scriptText).join("\n"),
@@ -63,10 +63,10 @@ export function operatorCommand(
 }
 
 /**
- * A script that may cut its host off: it changes rules, routes, filters or network managers. As a RemoteScript, but it runs by
- * OpenSSH from the operator's machine, because it is done only when a new connection from outside has reached the host
- * afterwards. Until then the host's guard (host/installed/guard.sh) puts the network back by itself. All of it is one resource, so
- * that a host that was cut off is not in the state as done.
+ * A script that could cut its host off, because it changes rules, routes, filters or network managers. Like RemoteScript, but it runs
+ * over OpenSSH from the operator's machine, because it counts as done only when a new connection reaches the host afterwards. Until
+ * then, the host's guard (host/installed/guard.sh) restores the network by itself. It is one resource, so that the state does not
+ * have the script as done on a host that was cut off.
  */
 export class GuardedScript extends local.Command {
   /** The script's result: the JSON object that it prints. Never secret. */
@@ -83,7 +83,7 @@ export class GuardedScript extends local.Command {
         timeoutSeconds,
       }),
     );
-    // The connection is secret as a whole, but only its key has to be.
+    // The whole connection is secret, but only its private key must be.
     const open = (part: pulumi.Output<string>) => pulumi.unsecret(part);
     const { command, inputs } = operatorCommand(
       "operator/stage.sh",
@@ -104,7 +104,7 @@ export class GuardedScript extends local.Command {
       { deletedWith: host.deletedWith, ...opts },
     );
     noteStep(this.stdin, inputs.stdin);
-    // What is read is secret, what is printed is not.
+    // Only stdin is secret.
     this.result = pulumi.unsecret(this.stdout).apply((text) => parseResult(name, text));
   }
 }

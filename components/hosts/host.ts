@@ -6,16 +6,16 @@ import type { HostFacts } from "./facts";
 import { requirementsScript } from "./requirements";
 import { RemoteScript, type ScriptTarget } from "./remote-script";
 
-/** A machine that becomes a node. What uses it never asks of which kind it is. */
+/** A machine that becomes a node, of any kind. */
 export interface Host extends ScriptTarget {
   readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
   readonly identity: pulumi.Output<string>;
-  /** Where the operator's machine reaches it: an IPv4 address or a DNS name. */
+  /** The IPv4 address or DNS name that the operator's machine uses. */
   readonly address: pulumi.Output<string>;
   readonly facts: pulumi.Output<HostFacts>;
-  /** What looks at the host, for who has to wait until it has. */
+  /** The script that checks the host, for `dependsOn`. */
   readonly factsScript: RemoteScript;
-  /** What ends all that is left on the host when it goes itself: every script that leaves something depends on it. */
+  /** The resource whose deletion cleans or terminates the host. Every script that leaves something on the host depends on it. */
   readonly end: pulumi.Resource;
 }
 
@@ -23,7 +23,6 @@ export interface HostArgs {
   node: NodeConfig;
   config: ClusterConfig;
   privateKey: pulumi.Output<string>;
-  /** What is declared of the host. */
   inputs: HostInputs;
   /** "ADDRESS:PORT" of other bare hosts. */
   others?: pulumi.Input<readonly string[]>;
@@ -31,10 +30,10 @@ export interface HostArgs {
   certain: pulumi.Output<pulumi.Resource>;
 }
 
-/** How long a machine may take to boot before its first answer: 40 dials of at most 10 s. */
+/** How long a machine may take to boot: 40 attempts of at most 10 s. */
 export const dialOptions = { dialErrorLimit: 40, perDialTimeout: 10 };
 
-/** The first look at a host, which changes nothing: fails on one that does not meet the requirements. */
+/** Checks a host without changing it: fails if it does not meet the requirements. */
 export function factsScript(
   name: string,
   host: ScriptTarget,

@@ -9,10 +9,9 @@ import { unlinked } from "./remote-script";
 import type { StackConfig } from "../../model/stack-config";
 
 /**
- * The hosts of all nodes, in the order of the config: the one place that knows of which kind each is.
+ * The hosts of all nodes, in the order of the config.
  *
- * @param certain waited for before anything is changed on a host that was there before: from what each host has shown as its host
- * key, in the order of the config; undefined for machines that are made.
+ * @param certain resolves when existing hosts may be changed. It gets the hosts' keys, in the order of the config; undefined on EC2.
  */
 export function makeHosts(
   { config, secrets, hosts: inputs, prefix }: StackConfig,
@@ -24,7 +23,7 @@ export function makeHosts(
   const ec2 = onEc2.length > 0 ? makeEc2(prefix, config, privateKey, opts) : undefined;
   const madeVpc = config.ec2?.given === undefined ? config.ec2?.vpcCidr : undefined;
   const zones = spread(onEc2, ec2?.network.subnetIds.length ?? 1, madeVpc);
-  // All of them have to be known before any may be replaced, and each is a part of what is waited for.
+  // Each host waits for a check that needs the keys of all hosts.
   let judge!: (judged: pulumi.Output<pulumi.Resource>) => void;
   const judged = pulumi.output(new Promise<pulumi.Output<pulumi.Resource>>((resolve) => (judge = resolve)));
   let tell!: (all: pulumi.Output<string>[]) => void;
@@ -69,7 +68,7 @@ function makeEc2(
   privateKey: pulumi.Output<string>,
   opts: pulumi.ComponentResourceOptions,
 ) {
-  // The schema's rules have seen to it that `ec2` is there where a host is of that kind.
+  // The rules have checked that `ec2` is set.
   const ec2 = config.ec2!;
   const { Provider, Ec2Host, Ec2Network } = loadEc2();
   const provider = new Provider(`${prefix}ec2-aws`, { region: ec2.region }, opts);

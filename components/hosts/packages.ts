@@ -1,7 +1,6 @@
-/** Where hosts find packages. */
 import type { ClusterConfig, PackageMirrorName } from "../../model/config";
 
-/** Where the scripts find these projects' packages; empty: at the official place. */
+/** The variables with the mirrors of these projects' packages; empty for the official servers. */
 export function packageVariables(
   { mirrors }: ClusterConfig,
   ...names: readonly PackageMirrorName[]

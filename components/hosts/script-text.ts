@@ -1,8 +1,8 @@
-/** The texts of host/: what is sent to a host, or stays there. */
+/** The scripts in host/. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Each is in several stages, and each stage is sent to several hosts. */
+/** A cache: each file is part of several stages, and each stage is sent to several hosts. */
 const texts = new Map<string, string>();
 
 /** The text of a file below host/, such as `lib/base.sh` or `installed/routes.sh`, without its last line break. */
@@ -12,10 +12,10 @@ export function scriptText(file: string): string {
   return text;
 }
 
-/** A script that runs on a host by itself, as one text: files below host/ that it shares stand before it. */
+/** A script that stays on a host, as one text, preceded by the files that it shares with others. */
 export function installedScript(file: string, shared: readonly string[]): string {
   const [shebang, ...lines] = scriptText(`installed/${file}`).split("\n");
-  // The first line of a part is for shellcheck alone, and what it requires is named in `shared`, or the script's own.
+  // The first line of a part is only for shellcheck, and `shared`, or the script's own line, names what it requires.
   const parts = shared.map((one) => scriptText(one).replace(/^# shellcheck shell=bash\n(# requires: .*\n)?/, ""));
   return [shebang, ...parts, ...lines].join("\n");
 }
@@ -26,7 +26,7 @@ export const networkScript = () => installedScript("network.sh", ["lib/policy-ru
 /** The approver of kubelets' serving certificates. */
 export const approverScript = () => installedScript("approve-serving-certificates.sh", ["lib/certificate-requests.sh"]);
 
-/** A word that a POSIX shell takes for exactly this text. */
+/** The text as one quoted word of a POSIX shell. */
 export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -10,9 +10,8 @@ import type { RemoteScript } from "./remote-script";
 import { HostCleanup } from "./cleanup";
 
 /**
- * A bare host that is reached by SSH. Its host key is the one in the config, or the one of the first contact, which the
- * stack's state keeps and enforces from then on. Its facts are gathered once, and a host that does not meet the
- * requirements fails here, before anything is changed on any host.
+ * A bare host. Its host key is the one in the config, or that of the first connection, which the state keeps and all later connections
+ * enforce. A host that does not meet the requirements fails here, before anything is changed on any host.
  */
 export class SshHost extends pulumi.ComponentResource implements Host {
   public readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
@@ -22,9 +21,8 @@ export class SshHost extends pulumi.ComponentResource implements Host {
   public readonly name: string;
   public readonly user: string;
   public readonly factsScript: RemoteScript;
-  /** What takes everything off the host again. */
   public readonly end: HostCleanup;
-  /** What the host has shown, or what the config pins it to. */
+  /** The key in the config, or the one that the host has shown. */
   public readonly hostKey: pulumi.Output<string>;
 
   constructor(name: string, host: SshHostConfig, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -57,18 +55,17 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         identity: this.identity,
         privateKey: args.privateKey,
       },
-      // A replaced one cleans the former machine at once.
       {
         parent: this,
         dependsOn: args.certain,
-        // Its name before 0.2.0: without it the engine would delete this one as another, and so clean the host.
+        // Its name before 0.2.0: without it, the engine would delete the old resource, and so clean the host.
         aliases: [pulumi.createUrn(`${name}-undo`, "command:local:Command", this)],
       },
     );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }
 
-  // ssh-keyscan speaks to the host before anybody has logged in, so a host that is still booting is waited for here.
+  // This is the first connection to the host, so it waits for a host that is still booting.
   private scanHostKey(
     name: string,
     port: number,
@@ -79,7 +76,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     const key = new local.Command(
       `${name}-host-key`,
       {
-        // ed25519 sorts behind ecdsa; one key is enough, and the strongest that the host has is the one to pin.
+        // Pins one key: ed25519, which sorts after ecdsa, if the host has both.
         create: address.apply((host) =>
           [
             "for i in $(seq 60); do",
@@ -87,7 +84,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
             '[ -z "$key" ] || { echo "$key"; exit 0; }',
             "sleep 3",
             "done",
-            `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${host} port ${port}: is it up, and are host.address and host.port right?`)} >&2; exit 1`,
+            `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${host} port ${port}. Is the host up, and are host.address and host.port correct?`)} >&2; exit 1`,
           ].join("\n"),
         ),
         logging: local.Logging.None,

@@ -1,7 +1,7 @@
-/** What runs on hosts, a stage at a time, and which files of host/ make it. */
+/** The stages that run on hosts, and the files in host/ that each consists of. */
 import { scriptText, shellQuote } from "./script-text";
 
-/** In the order in which a new node goes through them; each is `host/stages/NAME.sh`. `cleanup` takes away what all others have left. */
+/** In the order of a new node; each is `host/stages/NAME.sh`. `cleanup` removes what all others left. */
 export const stages = [
   "first-boot",
   "host-key",
@@ -24,22 +24,22 @@ export const stages = [
 
 export type Stage = (typeof stages)[number];
 
-/** What keeps a stage from working beside another one on the same host. */
+/** Whether a stage may run at the same time as others on the same host. */
 export type Lock =
-  /** It waits until no other stage runs there, and others wait for it. */
+  /** No: it waits for others, and others wait for it. */
   | "host"
-  /** It runs beside others. */
+  /** Yes. */
   | "folder"
-  /** The same, and it leaves nothing on the host, not even our folder in /run. */
+  /** Yes, and it leaves nothing on the host, not even our folder in /run. */
   | "none";
 
-/** What a file declares in its header: `# KEY: WORD…`. */
+/** The words that a file declares in its header: `# KEY: WORD…`. */
 function declared(file: string, key: "requires" | "lock"): string[] {
   const line = new RegExp(`^# ${key}: (.+)$`, "m").exec(scriptText(file));
   return line === null ? [] : line[1]!.split(" ");
 }
 
-/** A file with all that it requires, each once and before what requires it. Throws where two files require each other. */
+/** A file with everything that it requires, each file once and before those that require it. Throws if files require each other. */
 export function withRequired(file: string, within: readonly string[] = []): string[] {
   if (within.includes(file)) {
     throw new Error(`host/: ${[...within, file].join(" requires ")}`);
@@ -48,7 +48,7 @@ export function withRequired(file: string, within: readonly string[] = []): stri
   return [...new Set([...required, file])];
 }
 
-/** The files of a stage, from lib/base.sh and what that requires to its own, which defines `apply` or, of the stage cleanup, `remove`. */
+/** The files of a stage, from lib/base.sh and what that requires to its own, which defines `apply` or, in the stage cleanup, `remove`. */
 export function stageFiles(stage: Stage): string[] {
   return [...new Set([...withRequired("lib/base.sh"), ...withRequired(`stages/${stage}.sh`)])];
 }
@@ -61,7 +61,7 @@ export interface StageScript {
   /** Node name, for messages. */
   node: string;
   stage: Stage;
-  /** TK_… variables of the stage. A value may hold secrets: the text goes over stdin alone. */
+  /** TK_… variables of the stage. Values may contain secrets, because the text goes only through stdin. */
   variables: Readonly<Record<string, string>>;
   /** Bound on the script, in seconds. */
   timeoutSeconds: number;
@@ -82,7 +82,7 @@ export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScr
   const all = { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables };
   const assignments = Object.entries(all).map(([name, value]) => {
     if (!/^TK_[A-Z0-9_]+$/.test(name)) {
-      throw new Error(`${stage}: ${JSON.stringify(name)} is no name for a script's variable`);
+      throw new Error(`${stage}: ${JSON.stringify(name)} is not a valid name of a script's variable`);
     }
     return `${name}=${shellQuote(value)}`;
   });

@@ -6,9 +6,9 @@ import type { Member } from "./member";
 
 export interface MakeAuthoritiesArgs {
   config: ClusterConfig;
-  /** Where they are made: the control plane that inits the cluster. */
+  /** Where they are created: the control plane that initializes the cluster. */
   on: Member;
-  /** Known when that host has what makes them. */
+  /** Known when that host can create them. */
   ready: pulumi.Output<unknown>;
 }
 
@@ -18,11 +18,11 @@ export interface MadeAuthorities {
 }
 
 /**
- * The cluster's authorities: kubeadm makes them once, on the host that inits the cluster, and only the stack's state keeps
- * them, encrypted. With them a control plane joins without another's help, and a cluster can be restored when all of its
- * control planes are lost. To the engine they depend on nothing, so `pulumi destroy --target HOST --target-dependents` leaves
- * them in the state: a running cluster has no other copy of the seed, nor of the key for its Secrets that comes from it. A
- * person who can read the state's secrets is the cluster's administrator, as is a person with the SSH key of the stack's config.
+ * The cluster's authorities. kubeadm creates them once, on the host that initializes the cluster, and only the stack's state keeps
+ * them, encrypted. With them, a control plane joins without help from another one, and a cluster can be restored after the loss of all
+ * control planes. For the engine they depend on nothing, so `pulumi destroy --target HOST --target-dependents` leaves them in the
+ * state: there is no other copy of the seed, nor of the key for Secrets that is derived from it. A person who can read the state's
+ * secrets, or has the SSH key, controls the cluster.
  */
 export function makeAuthorities(
   name: string,
@@ -42,7 +42,7 @@ export function makeAuthorities(
     },
     {
       ...opts,
-      // Whatever becomes of the host that they were made on, they stay what they are.
+      // They never change, whatever happens to that host.
       ignoreChanges: ["connection", "create", "stdin", "triggers", "logging", "addPreviousOutputInEnv"],
     },
   );

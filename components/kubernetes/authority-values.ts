@@ -1,11 +1,11 @@
-/** What a cluster's authorities are, and when they end. They are made once in its life, for ten years, and nothing renews them. */
+/** A cluster's authorities. They are created once, are valid for ten years, and nothing renews them. */
 import { X509Certificate } from "node:crypto";
 
-/** What a cluster keeps for as long as it lives. Certificates and keys are PEM. */
+/** Certificates and keys are PEM. */
 export interface Authorities {
-  /** The mark of the control plane that may found the cluster; any other joins it. */
+  /** The membership ID of the control plane that may initialize the cluster; all others join it. */
   founder: string;
-  /** From which each worker's bootstrap token is derived: 64 hex digits. */
+  /** The secret from which bootstrap tokens and the key for Secrets are derived: 64 hex digits. */
   seed: string;
   caCrt: string;
   caKey: string;
@@ -21,14 +21,14 @@ export interface Authorities {
 /** An authority of the outputs. */
 export interface AuthorityOutput {
   name: string;
-  /** When its certificate ends, RFC 3339. */
+  /** When its certificate expires, RFC 3339. */
   expires: string;
 }
 
 const daysOfWarning = 365;
 
 /**
- * What of the authorities is no secret. A certificate that cannot be read is left out.
+ * The parts of the authorities that are not secret, without certificates that cannot be parsed.
  *
  * @param certificates PEM, by the authority's name.
  */
@@ -49,15 +49,15 @@ function expiry(pem: string | undefined): Date | undefined {
   }
 }
 
-/** A line for each authority that ends within a year. */
+/** A line for each authority that expires within a year. */
 export function authorityWarnings(authorities: readonly AuthorityOutput[], now: Date): string[] {
   return authorities.flatMap(({ name, expires }) => {
     const days = Math.floor((new Date(expires).getTime() - now.getTime()) / 86_400_000);
     if (days >= daysOfWarning) return [];
-    const when = days < 0 ? `ended at ${expires}` : `ends at ${expires}, in ${days} days`;
+    const when = days < 0 ? `expired at ${expires}` : `expires at ${expires}, in ${days} days`;
     return [
-      `The certificate of the cluster's authority ${name} ${when}. Certificates of nodes and users end with it, and ` +
-        "kubernetes.certificateRenewal does not renew it. Make a new cluster before then, or replace the authorities by hand " +
+      `The cluster's certificate authority ${name} ${when}. The certificates of nodes and users expire with it, and ` +
+        "kubernetes.certificateRenewal does not renew it. Create a new cluster before then, or replace the authorities by hand " +
         "(https://kubernetes.io/docs/tasks/tls/manual-rotation-of-ca-certificates/).",
     ];
   });

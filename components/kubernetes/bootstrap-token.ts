@@ -1,11 +1,11 @@
 /**
- * What lets a worker into the cluster: a bootstrap token. It is derived from a secret seed, so that both sides of a join
- * know it beforehand, and is valid only in the minutes around the join. It tells nothing about the seed.
+ * Bootstrap tokens of workers. They are derived from a secret seed, so that both sides of a join know them beforehand, and are valid
+ * only during the join. They do not reveal the seed.
  */
 import { createHmac } from "node:crypto";
 
 const tokenAlphabet = "abcdefghijklmnopqrstuvwxyz0123456789";
-// The largest multiple of 36 below 256: bytes from there on would make some characters likelier than others.
+// The largest multiple of 36 below 256: larger bytes would make some characters more likely than others.
 const unbiased = 256 - (256 % tokenAlphabet.length);
 
 /** An endless stream of pseudo-random bytes: HMAC-SHA256 in counter mode. The label keeps uses of one seed apart. */
@@ -42,13 +42,12 @@ export function bootstrapToken(seed: string, purpose: string): string {
 /** The worker that a token is for. */
 export interface Joiner {
   name: string;
-  /** Names its membership: this machine as this node of this stack. */
   membershipId: string;
-  /** Made by the host, and kept until its clean-up. */
+  /** Random text that the host keeps until its cleanup. */
   nonce: string;
 }
 
-/** A worker's token: no other worker's, and not the same again when a host has left and is added once more. */
+/** A worker's token: unique, and different if a host is removed and added again. */
 export function joinToken(seed: string, { name, membershipId, nonce }: Joiner): string {
   return bootstrapToken(seed, JSON.stringify(["worker", name, membershipId, nonce]));
 }

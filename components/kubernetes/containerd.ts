@@ -1,22 +1,22 @@
-/** containerd's /etc/containerd/config.toml. Both majors of containerd are in the field, each with its own layout. */
+/** /etc/containerd/config.toml for both majors of containerd, which use different layouts. */
 import { kubernetesRelease, kubernetesReleases, newestKubernetesMinor } from "../../model/releases";
 import { minorOf } from "../../model/versions";
 
 export interface ContainerdConfigArgs {
   pauseImage: string;
-  /** For hosts without CAP_SYS_RESOURCE: runc may not lower a container's OOM score below containerd's own. */
+  /** For hosts without CAP_SYS_RESOURCE, where runc may not lower a container's OOM score below containerd's. */
   restrictOomScoreAdj: boolean;
-  /** Folders of CNI plugins, separated by ':'; absent: containerd's own default, /opt/cni/bin. One only with 1.x. */
+  /** Folders of CNI plugins, separated by ':'; containerd 1.x supports only one. Absent: containerd's default, /opt/cni/bin. */
   cniBinDirs?: string;
-  /** Folder with the registries' hosts.toml; absent: containerd's own default. */
+  /** Folder with the registries' hosts.toml. Absent: containerd's default. */
   registries?: string;
 }
 
 /**
- * The whole config.toml: config version 2 for containerd 1.x, version 3 for 2.x. SystemdCgroup is always true, as
- * kubelet's cgroupDriver is systemd: with two managers of one cgroup tree the API server flaps.
+ * The whole config.toml: config version 2 for containerd 1.x, version 3 for 2.x. SystemdCgroup is always true, like kubelet's
+ * cgroupDriver: two managers of one cgroup tree would make pods restart.
  *
- * Throws if containerd 1.x is to have more than one CNI folder.
+ * Throws on more than one CNI folder with containerd 1.x.
  */
 export function containerdConfig(major: 1 | 2, a: ContainerdConfigArgs): string {
   return major === 1 ? version2(a) : version3(a);
@@ -78,15 +78,15 @@ function runc(containerd: string): string[] {
   ];
 }
 
-// A TOML basic string has JSON's escapes.
-const toml = (text: string): string => JSON.stringify(text);
+/** A TOML basic string, which has JSON's escapes. */
+export const toml = (text: string): string => JSON.stringify(text);
 
 /**
- * The pause image that kubeadm of this Kubernetes version names; for a minor newer than the catalogue the newest known, which
- * works as well. Throws on text that is no version and on a minor older than the catalogue.
+ * The pause image that kubeadm of this Kubernetes version uses; for a minor newer than the catalogue, the newest known one, which also
+ * works. Throws on text that is not a version, and on a minor older than the catalogue.
  *
  * @param kubernetesVersion such as `1.36.3`.
- * @param repository what stands for registry.k8s.io.
+ * @param repository replaces registry.k8s.io.
  */
 export function pauseImage(kubernetesVersion: string, repository = "registry.k8s.io"): string {
   const isNewer = /^1\.\d+\./.test(kubernetesVersion) && minorOf(kubernetesVersion) > newestKubernetesMinor;

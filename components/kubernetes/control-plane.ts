@@ -18,7 +18,7 @@ export interface JoinControlPlaneArgs {
   config: ClusterConfig;
   member: Member;
   authorities: pulumi.Output<Authorities>;
-  /** A snapshot of etcd on this host that a cluster without any control plane is made from; absolute path. */
+  /** Absolute path of an etcd snapshot on this host, which restores a cluster without any control plane. */
   restoreSnapshot?: string | undefined;
 }
 
@@ -28,16 +28,16 @@ export interface JoinedControlPlane {
   kubeconfig: pulumi.Output<string>;
   /** The node's own part of the pod CIDR. */
   podCidr: pulumi.Output<string>;
-  /** When the first of its certificates ended as they were when it joined, RFC 3339. */
+  /** When the first of its original certificates expires, RFC 3339. */
   certificateExpiry: pulumi.Output<string>;
-  /** What it did with Secrets when it joined: `wanted`, or `reading`, if not all others could read encrypted ones yet. */
+  /** Its encryption of Secrets when it joined: `wanted` (as declared), or `reading` if not all others could read encrypted ones yet. */
   encryption: pulumi.Output<string>;
 }
 
 /**
- * A control plane, whichever of them: it inits the cluster if the state says so and no declared control plane has an API
- * server, else it joins. In a tailnet the endpoint is on its loopback while its own API server is ready: before `kubeadm init`, which
- * talks to the API through it, but only after a join, for a joiner that had it would dial itself. In a lan it is elsewhere.
+ * A control plane. It initializes the cluster if the state says so and no declared control plane has an API server; otherwise it joins.
+ * In a tailnet, it has the endpoint on its loopback while its own API server is ready: before `kubeadm init`, which reaches the API
+ * through it, but only after a join, because a joining host with the endpoint would connect to itself.
  */
 export function joinControlPlane(
   name: string,
@@ -70,7 +70,7 @@ export function joinControlPlane(
         TK_INIT_DOCUMENT: document((node, host) =>
           initConfiguration({
             ...config,
-            // What the operator's machine calls this one.
+            // The address that the operator's machine uses.
             certSANs: [host],
             profile: config.hostProfile,
             resolvConf: node.resolvConf!,
@@ -96,8 +96,8 @@ export function joinControlPlane(
         TK_SA_KEY: secret("saKey"),
       },
       secretResult: true,
-      // kubeadm, then the API at the endpoint, the pod CIDR, the kubelet's certificate; before it, a former attempt's member of
-      // etcd, which may have to become ready or leave, its reset, and the minute in which other control planes are asked for.
+      // Before kubeadm: an earlier attempt's etcd member, which must become ready or leave, a reset, and the minute in which it asks
+      // other control planes. After it: the API at the endpoint, the pod CIDR and the kubelet's certificate.
       timeoutSeconds: kubeadmSeconds + 1800,
     },
     opts,

@@ -1,6 +1,5 @@
 /**
- * kubeadm's documents (kubeadm.k8s.io/v1beta4) as YAML. The same arguments give the same text, so that a changed text means
- * a changed intent.
+ * kubeadm's documents (kubeadm.k8s.io/v1beta4) as YAML. The same arguments always give the same text.
  */
 import { Document, parse, visit } from "yaml";
 import type { HostProfile, MirrorsConfig, Role, SecurityConfig, Taint } from "../../model/config";
@@ -14,13 +13,13 @@ import {
 
 export interface NodeDocumentArgs {
   name: string;
-  /** Node IP, advertise address, and with it etcd's URLs and the certificates' SANs. */
+  /** Node IP and advertise address, and so also part of etcd's URLs and the certificates' SANs. */
   nodeIp: string;
   labels: Record<string, string>;
-  /** Taken as it is: an empty list means no taint, on a control plane too. */
+  /** An empty list means no taint, also on a control plane. */
   taints: Taint[];
   role: Role;
-  /** This host's resolv.conf for pods, where it may differ from the one in the cluster's KubeletConfiguration. */
+  /** This host's resolv.conf for pods, which may differ from the one in the cluster's KubeletConfiguration. */
   resolvConf?: string;
 }
 
@@ -29,51 +28,49 @@ export interface ClusterDocumentArgs {
   kubernetesVersion: string;
   clusterName: string;
   endpoint: { address: string; port: number };
-  /** The port that each API server listens on; absent: the endpoint's. */
+  /** The port of each API server; absent: the endpoint's. */
   apiServerPort?: number;
   podCidr: string;
   serviceCidr: string;
-  /** Further names and addresses of every API server's certificate; kubeadm adds the endpoint and the node's own. */
+  /** More names and addresses for every API server's certificate; kubeadm adds the endpoint and the node's own. */
   certSANs: string[];
   profile: HostProfile;
-  /** The file that kubelets hand to pods as resolv.conf: an absolute path. */
+  /** Absolute path of the resolv.conf for pods. */
   resolvConf: string;
   mirrors?: Pick<MirrorsConfig, "imageRepository">;
-  /** Absent: as kubeadm leaves it. Its files have to be on the control plane before (components/kubernetes/hardening/files.ts). */
+  /** Absent: no hardening. Its files must already be on the control plane (components/kubernetes/hardening/files.ts). */
   security?: SecurityConfig | undefined;
 }
 
-/** How a joiner finds the cluster and is let in. */
+/** How a joining host finds the cluster and authenticates. */
 export type Discovery =
   | {
       token: string;
       /** `sha256:` and the hex digest of the CA's public key. */
       caCertHashes: string[];
     }
-  /** A kubeconfig on the joiner with credentials of its own; absolute path. */
+  /** Absolute path of a kubeconfig with credentials on the joining host. */
   | { kubeConfigPath: string };
 
 export interface JoinDocumentArgs {
   endpoint: { address: string; port: number };
-  /** As in ClusterDocumentArgs; of no meaning for a worker. */
+  /** As in ClusterDocumentArgs; not used for a worker. */
   apiServerPort?: number;
   node: NodeDocumentArgs;
   discovery: Discovery;
   profile: HostProfile;
-  /** How long the endpoint may take to answer, as a Go duration; kubeadm's own is `5m0s`. */
-  discoveryTimeout?: string;
 }
 
 const apiVersion = "kubeadm.k8s.io/v1beta4";
 const criSocket = "unix:///run/containerd/containerd.sock";
 
 /**
- * What `kubeadm init` reads on the first control plane: InitConfiguration, ClusterConfiguration, KubeletConfiguration.
- * Throws for a worker.
+ * The input of `kubeadm init` on the first control plane: InitConfiguration, ClusterConfiguration, KubeletConfiguration. Throws for a
+ * worker.
  */
 export function initConfiguration(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): string {
   if (a.node.role !== "control-plane") {
-    throw new Error(`${a.node.name} is a worker; a cluster starts on a control plane`);
+    throw new Error(`${a.node.name} is a worker, but only a control plane can initialize a cluster`);
   }
   return documents([initDocument(a), clusterDocument(a), kubeletDocument(a)]);
 }
@@ -82,14 +79,14 @@ function initDocument(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): obje
   return {
     apiVersion,
     kind: "InitConfiguration",
-    // kubeadm makes a token when none is declared, good for 24 hours and for any join. This one belongs to a group that
-    // may do nothing and is gone in a minute. Joins bring tokens of their own.
+    // Without this token, kubeadm would create one that is valid for any join for 24 hours. This one is in a group without
+    // permissions and expires after a minute. Joins use other tokens.
     bootstrapTokens: [
       { description: "unused", ttl: "1m0s", usages: ["authentication"], groups: ["system:bootstrappers:unused"] },
     ],
     localAPIEndpoint: localEndpoint(a),
     nodeRegistration: nodeRegistration(a.node, a.profile),
-    // Cilium does kube-proxy's work; both at once would write rules for the same services.
+    // Cilium replaces kube-proxy.
     skipPhases: ["addon/kube-proxy"],
   };
 }
@@ -105,17 +102,17 @@ function clusterDocument(a: ClusterDocumentArgs): object {
     controlPlaneEndpoint: `${a.endpoint.address}:${a.endpoint.port}`,
     networking: { dnsDomain: "cluster.local", podSubnet: a.podCidr, serviceSubnet: a.serviceCidr },
     apiServer: {
-      certSANs: unique([a.endpoint.address, ...a.certSANs]),
+      certSANs: [...new Set([a.endpoint.address, ...a.certSANs])],
       ...(hardening && apiServerHardening(hardening)),
     },
     ...(hardening && {
       controllerManager: controllerManagerHardening(hardening),
       scheduler: schedulerHardening(hardening),
     }),
-    // No SANs here: they would go into every member's certificates. kubeadm puts each member's own name and advertise
-    // address into its own (GetEtcdServerAltNames, GetEtcdPeerAltNames).
+    // No SANs: they would be in every member's certificates. kubeadm adds each member's own name and advertise address
+    // (GetEtcdServerAltNames, GetEtcdPeerAltNames).
     etcd: { local: { dataDir: "/var/lib/etcd" } },
-    // Remembered in the cluster, where skipPhases is not: without it `kubeadm upgrade` brings kube-proxy back.
+    // The cluster stores this, unlike skipPhases: without it, `kubeadm upgrade` would install kube-proxy.
     proxy: { disabled: true },
   };
 }
@@ -135,8 +132,8 @@ function hardeningOf({ security, kubernetesVersion }: ClusterDocumentArgs) {
 }
 
 /**
- * What `kubeadm join` reads on every other node. A control plane gets its own API server and etcd member; the cluster's
- * authorities have to be in its /etc/kubernetes/pki before.
+ * The input of `kubeadm join` on every other node. A control plane gets its own API server and etcd member; the cluster's authorities
+ * must already be in its /etc/kubernetes/pki.
  */
 export function joinConfiguration(a: JoinDocumentArgs): string {
   return documents([
@@ -155,14 +152,13 @@ export function joinConfiguration(a: JoinDocumentArgs): string {
             },
       nodeRegistration: nodeRegistration(a.node, a.profile),
       ...(a.node.role === "control-plane" && { controlPlane: { localAPIEndpoint: localEndpoint(a) } }),
-      ...(a.discoveryTimeout !== undefined && { timeouts: { discovery: a.discoveryTimeout } }),
     },
   ]);
 }
 
 /**
- * What `kubeadm upgrade apply` and `kubeadm upgrade node` read. Everything else they take from the cluster: its
- * ClusterConfiguration, where kube-proxy is disabled, and its KubeletConfiguration; a node's own flags stay as they are.
+ * The input of `kubeadm upgrade apply` and `kubeadm upgrade node`. They get everything else from the cluster's ClusterConfiguration, where
+ * kube-proxy is disabled, and its KubeletConfiguration; a node's own flags do not change.
  */
 export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVersion" | "profile">): string {
   const preflight = {
@@ -175,7 +171,7 @@ export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVer
       kind: "UpgradeConfiguration",
       apply: {
         kubernetesVersion: `v${a.kubernetesVersion}`,
-        // Whoever names a pre-release means it.
+        // A user who sets a pre-release wants it.
         ...(a.kubernetesVersion.includes("-") && { allowExperimentalUpgrades: true }),
         ...preflight,
       },
@@ -184,7 +180,7 @@ export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVer
   ]);
 }
 
-// Without a balancer the endpoint is an address of the control plane itself, so its API server listens on the endpoint's port.
+// Without a load balancer, the endpoint is an address of the control plane itself, so its API server uses the endpoint's port.
 function localEndpoint(a: Pick<JoinDocumentArgs, "endpoint" | "apiServerPort" | "node">): object {
   return { advertiseAddress: a.node.nodeIp, bindPort: a.apiServerPort ?? a.endpoint.port };
 }
@@ -207,10 +203,6 @@ function nodeRegistration(node: NodeDocumentArgs, profile: HostProfile): object 
   };
 }
 
-function unique(values: string[]): string[] {
-  return [...new Set(values)];
-}
-
 function documents(all: object[]): string {
   return all.map(yamlDocument).join("---\n");
 }
@@ -227,8 +219,7 @@ function yamlDocument(content: object): string {
   return document.toString({ lineWidth: 0 });
 }
 
-// The writer quotes what YAML 1.2 would take for something else than text; kubeadm reads 1.1 too, where a bare `on` or
-// `12:30` is none either.
+// The library quotes text that YAML 1.2 would not read as text. kubeadm also reads YAML 1.1, where `on` and `12:30` are not text.
 function isPlainInYaml11(text: string): boolean {
   try {
     return parse(text, { version: "1.1", logLevel: "silent" }) === text;

@@ -6,7 +6,7 @@ import type { Authorities } from "./authority-values";
 import type { Host } from "../hosts/host";
 import type { ScriptTarget } from "../hosts/remote-script";
 
-/** A node on its way into the cluster: a host that is in the node network and has its runtime. */
+/** A node that can join the cluster: its host is in the node network and has its runtime. */
 export interface Member {
   node: NodeConfig;
   host: ScriptTarget & Pick<Host, "address">;
@@ -15,19 +15,19 @@ export interface Member {
   /** The resolv.conf that the kubelet hands to pods; absolute path. */
   resolvConf: pulumi.Output<string>;
   /**
-   * Names this membership: this machine as this node of this stack. The host keeps it when it has joined, and the Node
-   * object carries it, so that neither a foreign cluster nor a former machine of the same name is taken for it.
+   * Names this membership: this machine as this node of this stack. The host and the Node object keep it, so that neither another
+   * cluster nor a former machine with the same name is mistaken for it.
    */
   membershipId: pulumi.Output<string>;
-  /** What a worker's host has made for its token to be its own; empty on control planes, which have none. */
+  /** Random text from a worker's host, which makes its token unique; empty on control planes. */
   nonce: pulumi.Output<string>;
 }
 
-/** Where a joiner puts the credentials that it joins by; host/stages/control-plane.sh and host/stages/join.sh have the same. */
+/** Where a joining host stores its credentials; host/stages/control-plane.sh and host/stages/join.sh use the same path. */
 export const discoveryKubeconfig = "/run/tailkube/discovery.conf";
-/** Bound on one run of kubeadm, in seconds: image pulls on a slow line and a slow disk's etcd included. */
+/** Time limit of one run of kubeadm, in seconds, including image pulls on a slow connection and etcd on a slow disk. */
 export const kubeadmSeconds = 600;
-/** Bound on an admission, in seconds: the join itself, and the wait for a joiner that is still starting its own. */
+/** Time limit of an admission, in seconds: the join, and the wait for its start. */
 export const joinSeconds = 900;
 
 /** The bootstrap token that lets a worker in. Secret. */
@@ -35,6 +35,16 @@ export function workerToken(member: Member, authorities: pulumi.Output<Authoriti
   return pulumi
     .all([authorities, member.membershipId, member.nonce])
     .apply(([{ seed }, membershipId, nonce]) => joinToken(seed, { name: member.node.name, membershipId, nonce }));
+}
+
+/** `NAME=VALUE` of each member, with spaces between them. */
+export function perMember(
+  members: readonly Member[],
+  value: (member: Member) => pulumi.Output<string>,
+): pulumi.Output<string> {
+  return pulumi
+    .all(members.map(value))
+    .apply((values) => values.map((text, i) => `${members[i]!.node.name}=${text}`).join(" "));
 }
 
 /** The variables of host/lib/node.sh. */
@@ -51,11 +61,11 @@ export function nodeVariables(config: ClusterConfig, member: Member): Record<str
   };
 }
 
-/** What to look at when a node hears nothing from the endpoint. */
+/** What to check if a node gets no answer from the endpoint. */
 export function endpointAdvice({ nodeNetwork, endpoint, tailnet }: ClusterConfig): string {
   return nodeNetwork === "tailnet"
     ? `Is the route ${endpoint.address}/32 approved in the tailnet, and does its policy let ${tailnet.tag} reach it?`
-    : "Does it lead to a control plane whose API server runs, and does no firewall stand between?";
+    : "Does the endpoint lead to a control plane with a running API server, and does no firewall block it?";
 }
 
 export function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {

@@ -15,13 +15,13 @@ export interface InstallRuntimeArgs {
 
 export interface InstalledRuntime {
   resource: pulumi.Resource;
-  /** The version of Kubernetes on the host, with its `v`: on a node that has joined, the one that it has, not the wanted one. */
+  /** The Kubernetes version on the host, with its `v`: after a join, the current one, not the declared one. */
   kubernetesVersion: pulumi.Output<string>;
   /** On a worker: random text that the host keeps until its clean-up; empty on a control plane. */
   nonce: pulumi.Output<string>;
 }
 
-/** Everything below Kubernetes on a host: kernel settings, containerd as we want it, kubelet and kubeadm, images. */
+/** Installs and configures kernel settings, containerd, kubelet, kubeadm and images on a host. */
 export function installRuntime(
   name: string,
   args: InstallRuntimeArgs,
@@ -52,7 +52,7 @@ export function installRuntime(
   };
 }
 
-/** What host/lib/registries.sh reads; it is secret where there are credentials. */
+/** The input of host/lib/registries.sh; secret if there are credentials. */
 function registryLinesOf(
   { mirrors }: ClusterConfig,
   credentials: pulumi.Output<string> | undefined,
@@ -61,18 +61,18 @@ function registryLinesOf(
   return credentials === undefined || mirrors.registries.length === 0 ? lines("") : credentials.apply(lines);
 }
 
-/** The variables of host/stages/runtime.sh that say which containerd is wanted, and with which configuration. */
+/** The variables of host/stages/runtime.sh for containerd's version and configuration. */
 export function containerdVariables(config: ClusterConfig): Record<string, string> {
   const containerd = {
     pauseImage: pauseImage(config.kubernetesVersion, config.mirrors.imageRepository),
     restrictOomScoreAdj: config.hostProfile.containerd.restrictOomScoreAdj,
-    // Where Cilium installs its plugin; Debian's containerd looks elsewhere by default.
+    // Where Cilium installs its plugin. Debian's containerd has another default.
     cniBinDirs: "/opt/cni/bin",
     ...(config.mirrors.registries.length > 0 && { registries: registriesFolder }),
   };
   return {
     TK_CONTAINERD_VERSION: config.containerdVersion ?? "",
-    // Which one fits is known on the host alone.
+    // Only the host knows which one it needs.
     TK_CONTAINERD_V1: containerdConfig(1, containerd),
     TK_CONTAINERD_V2: containerdConfig(2, containerd),
   };

@@ -12,33 +12,33 @@ import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables
 export interface UpgradeNodeArgs {
   config: ClusterConfig;
   member: Member;
-  /** The version of Kubernetes on the host, with its `v`, as its runtime found or left it. */
+  /** The Kubernetes version on the host after the runtime stage, with its `v`. */
   installed: pulumi.Output<string>;
   authorities: pulumi.Output<Authorities>;
 }
 
-/** Bound on kubeadm, in seconds: it waits five minutes for each static pod, and puts all of them back if one does not come. */
+/** Time limit of kubeadm, in seconds: it waits five minutes for each static pod, and restores all of them if one fails. */
 const kubeadmUpgradeSeconds = 1500;
-/** What else may take its time: images and packages, etcd's snapshot, restarts, the node's readiness. */
+/** Time for everything else: images and packages, etcd's snapshot, restarts, the node's readiness. */
 const otherSeconds = 3600;
 
 export interface NodeUpgrade {
   resource: pulumi.Resource;
-  /** When the first of this control plane's certificates ends, RFC 3339; empty on workers and before the first change. */
+  /** When the first of this control plane's certificates expires, RFC 3339; empty on workers and before the first change. */
   certificateExpiry: pulumi.Output<string>;
-  /** What this control plane does with Secrets since the last change: `wanted` or `reading`; empty as above. */
+  /** This control plane's encryption of Secrets after the last change: `wanted` or `reading`; empty as above. */
   encryption: pulumi.Output<string>;
 }
 
 /**
- * The versions that a node runs once it has joined: Kubernetes, containerd, Tailscale, on control planes the age of the
- * certificates, and what the node is hardened by. Nothing runs when it is made, for a new node has them from its runtime; a
- * change drains the node, upgrades it, waits until it is healthy and gives it back. One node goes at a time: each `dependsOn` the one before it.
+ * Upgrades a node that has joined: versions of Kubernetes, containerd and Tailscale, certificates of control planes, and hardening.
+ * Nothing runs for a new node, which has all of this from its runtime. A change drains the node, upgrades it, waits until it is healthy
+ * and uncordons it. Only one node at a time: each `dependsOn` the one before it.
  */
 export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.CustomResourceOptions): NodeUpgrade {
   const { config, member } = args;
   const isControlPlane = member.node.role === "control-plane";
-  // The only node has nowhere to send its pods to, and CoreDNS would hold the drain up in vain.
+  // The pods of the only node have nowhere to go, and CoreDNS would block the drain.
   const drainSeconds = config.nodes.length > 1 ? config.drainSeconds : 0;
   const upgrade = new RemoteScript(
     name,
@@ -56,13 +56,13 @@ export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.Cu
         TK_KUBEADM_DOCUMENT: upgradeConfiguration({ ...config, profile: config.hostProfile }),
         TK_KUBEADM_SECONDS: `${kubeadmUpgradeSeconds}`,
         TK_DRAIN_SECONDS: `${drainSeconds}`,
-        // A worker has none, and is not to be looked at when it changes.
+        // Workers have no such certificates, and must not run this stage when it changes.
         TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
         ...(isControlPlane ? controlPlaneSecurityVariables(config, args.authorities) : workerSecurityVariables(config)),
         TK_CLUSTER_DOCUMENT: isControlPlane ? clusterDocument(config, member) : "",
         TK_HOST_ETCD: isControlPlane ? scriptText("installed/etcd.sh") : "",
       },
-      // A run that failed before it came to this resource may have left another version than the one of now.
+      // An earlier run that failed before this resource may have left another version.
       updateOnly: args.installed.apply((version) => version === `v${config.kubernetesVersion}`),
       timeoutSeconds: drainSeconds + kubeadmUpgradeSeconds + otherSeconds,
     },

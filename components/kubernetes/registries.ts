@@ -1,21 +1,20 @@
 /** containerd's files for mirrors of registries: https://github.com/containerd/containerd/blob/main/docs/hosts.md */
+import { toml } from "./containerd";
 import type { MirrorsConfig, RegistryMirror } from "../../model/config";
 
-/** Where containerd looks for them; a folder for each registry. */
+/** Has a folder for each registry. */
 export const registriesFolder = "/etc/containerd/certs.d";
 
-/** Host and port of an endpoint, as its URL has them. */
+/** Host and port in an endpoint's URL. */
 export function hostOf(endpoint: string): string {
   return endpoint.replace(/^https?:\/\//, "").split("/")[0]!;
 }
 
-/** Addresses of registries that do not serve at their own name. */
+/** Registries with another address than their name. */
 const servers: Readonly<Record<string, string>> = { "docker.io": "https://registry-1.docker.io" };
 
-/** A registry's hosts.toml. With credentials it is for root's eyes alone. */
+/** A registry's hosts.toml. With credentials, only root may read it. */
 export function hostsToml({ name, endpoints, ca }: RegistryMirror, credentials: ReadonlyMap<string, string>): string {
-  // A TOML basic string has JSON's escapes.
-  const toml = (value: string) => JSON.stringify(value);
   return [
     "# Written by tailkube; changes are overwritten.",
     `server = ${toml(servers[name] ?? `https://${name}`)}`,
@@ -26,7 +25,7 @@ export function hostsToml({ name, endpoints, ca }: RegistryMirror, credentials: 
         "",
         `[${host}]`,
         '  capabilities = ["pull", "resolve"]',
-        // The URL is whole: containerd would put /v2 after it.
+        // Otherwise, containerd would append /v2.
         ...(/^https?:\/\/[^/]+\/./.test(endpoint) ? ["  override_path = true"] : []),
         ...(ca === undefined ? [] : [`  ca = ${toml(`${registriesFolder}/${name}/ca.crt`)}`]),
         ...(password === undefined
@@ -39,8 +38,8 @@ export function hostsToml({ name, endpoints, ca }: RegistryMirror, credentials: 
 }
 
 /**
- * What host/lib/registries.sh reads, a line a registry: its place in the config, its name, its endpoints with commas between, and
- * as base64 its authorities, each endpoint's `USER:PASSWORD` (with commas between) and its hosts.toml; `-` for nothing.
+ * The input of host/lib/registries.sh, one line per registry: its position in the config, its name, its endpoints (separated by commas),
+ * and in base64 its CAs, each endpoint's `USER:PASSWORD` (separated by commas) and its hosts.toml; `-` for nothing.
  */
 export function registryLines({ registries }: MirrorsConfig, credentials: ReadonlyMap<string, string>): string {
   return registries
@@ -58,7 +57,7 @@ const base64 = (value: string) => Buffer.from(value).toString("base64");
 
 const credentialLine = /^(\S+)\s+([^\s:]+:\S+)$/;
 
-/** `HOST[:PORT] USER:PASSWORD`, one a line, by host; undefined where a line is not like that. */
+/** Credentials by host, from lines `HOST[:PORT] USER:PASSWORD`; undefined if a line has another form. */
 export function credentialsOf(lines: string): Map<string, string> | undefined {
   const found = new Map<string, string>();
   for (const line of lines.split("\n")) {

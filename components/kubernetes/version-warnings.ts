@@ -1,7 +1,7 @@
 /**
- * Which versions of Kubernetes, Cilium and containerd are untested together or out of their makers' support, and what hosts
- * may not be able to run: warnings, for it may well work. What is known not to work is refused: `leastContainerd` in
- * requirements.ts, and the oldest minors in model/releases.ts and config/schema/software.ts. What is known at all is in model/releases.json.
+ * Warnings about versions of Kubernetes, Cilium and containerd that are not tested together or no longer supported, and about hosts
+ * that may not be able to run them. Versions that are known not to work are rejected: `leastContainerd` in requirements.ts, and the
+ * oldest minors in model/releases.ts and config/schema/software.ts. The catalogue is model/releases.json.
  */
 import type { ClusterConfig } from "../../model/config";
 import {
@@ -20,10 +20,10 @@ import { leastContainerd } from "../hosts/requirements";
 type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "containerdVersion" | "cilium">;
 
 /**
- * What is not known to have been tested, a line each. Nothing of a Kubernetes that is newer than all that the catalogue has:
- * that is a warning of its own.
+ * A line for each combination that is not known to be tested. None if Kubernetes is newer than the catalogue, which has its own
+ * warning.
  */
-export function untested({ bundle, kubernetesVersion, containerdVersion, cilium }: Versions): string[] {
+export function versionWarnings({ bundle, kubernetesVersion, containerdVersion, cilium }: Versions): string[] {
   const kubernetes = minorOf(kubernetesVersion);
   if (kubernetes > newestKubernetesMinor) {
     return [];
@@ -32,13 +32,13 @@ export function untested({ bundle, kubernetesVersion, containerdVersion, cilium 
   const agent = ciliumRelease(cilium.version);
   if (agent === undefined) {
     found.push(
-      `cilium.version: ${cilium.version} is newer than ${ciliumReleases[0]!.minor}, the newest that is known here. Look at ` +
-        `Cilium's list of Kubernetes versions for 1.${kubernetes}.`,
+      `cilium.version: ${cilium.version} is newer than ${ciliumReleases[0]!.minor}, the newest that this program knows. Check ` +
+        `in Cilium's documentation that it supports Kubernetes 1.${kubernetes}.`,
     );
   } else if (!isTestedTogether(agent, kubernetesVersion)) {
     const fitting = ciliumReleases.filter((one) => isTestedTogether(one, kubernetesVersion)).map(({ minor }) => minor);
     found.push(
-      `cilium.version: ${cilium.version} with Kubernetes ${kubernetesVersion} is untested: Cilium tests ${agent.minor} with ` +
+      `cilium.version: ${cilium.version} with Kubernetes ${kubernetesVersion} is not tested: Cilium tests ${agent.minor} with ` +
         `${agent.kubernetes[0]} to ${agent.kubernetes[1]}. Tested with 1.${kubernetes}: ${fitting.join(", ") || "none yet"}.`,
     );
   }
@@ -48,7 +48,7 @@ export function untested({ bundle, kubernetesVersion, containerdVersion, cilium 
     !isContainerdTested(containerdVersion, kubernetesVersion)
   ) {
     found.push(
-      `kubernetes.containerdVersion: ${containerdVersion} with Kubernetes ${kubernetesVersion} is untested. containerd recommends ` +
+      `kubernetes.containerdVersion: ${containerdVersion} with Kubernetes ${kubernetesVersion} is not tested. containerd recommends ` +
         `${kubernetesRelease(kubernetesVersion)!.containerdTested.join(", ")} or newer patches of these.`,
     );
   }
@@ -56,7 +56,7 @@ export function untested({ bundle, kubernetesVersion, containerdVersion, cilium 
 }
 
 /**
- * What its makers no longer mend, a line each.
+ * A line for each version that no longer gets fixes.
  *
  * @param today YYYY-MM-DD.
  */
@@ -81,24 +81,24 @@ export function outOfSupport(
     .filter(({ release }) => isOutOfSupport(release, today))
     .map(
       ({ key, version, release }) =>
-        `${key}: support of ${release!.minor} ended on ${release!.endOfSupport}, so ${version} gets no more security fixes. ` +
+        `${key}: support of ${release!.minor} ended on ${release!.endOfSupport}, so ${version} no longer gets security fixes. ` +
         "Upgrade to a newer minor; docs/reference/versions.md lists them.",
     );
 }
 
-/** What the last run has seen of a host. */
+/** Facts of a host from the last run. */
 export interface SeenHost {
   name: string;
   /** PRETTY_NAME of /etc/os-release. */
   os: string;
   cgroup: number;
-  /** Version of containerd; empty where there was none. */
+  /** Version of containerd; empty if there was none. */
   containerd: string;
 }
 
 /**
- * What hosts may not be able to run, as they were when they were looked at last, a line each. The hosts say it for certain,
- * before any of them is changed.
+ * A line for each host that probably cannot run the new versions, as it was when it was last checked. The run checks it again before
+ * it changes any host.
  */
 export function hostWarnings(
   seen: readonly SeenHost[],
@@ -106,18 +106,18 @@ export function hostWarnings(
 ): string[] {
   const least = leastContainerd(kubernetesVersion);
   return seen.flatMap(({ name, os, cgroup, containerd }) => {
-    const host = `${name} (${os}), as it was when it was looked at last,`;
+    const host = `${name} (${os}), when it was last checked,`;
     return [
       ...(cgroup === 1 && hostProfile.kubelet.failCgroupV1 !== false
         ? [
-            `kubernetes.version: ${host} runs cgroup v1, with which kubelet 1.35 and newer do not start. Boot it with ` +
+            `kubernetes.version: ${host} ran cgroup v1, on which kubelet 1.35 and newer do not start. Boot it with ` +
               "systemd.unified_cgroup_hierarchy=1, or set kubelet.failCgroupV1: false in a host profile.",
           ]
         : []),
       ...(bundle === undefined && /^\d/.test(containerd) && compareVersions(containerd, least) < 0
         ? [
-            `kubernetes.version: ${host} has containerd ${containerd}, and ${kubernetesVersion} wants ${least} or newer. Upgrade containerd ` +
-              "first, in a run of its own: kubernetes.containerdVersion.",
+            `kubernetes.version: ${host} had containerd ${containerd}, but ${kubernetesVersion} requires ${least} or newer. Upgrade ` +
+              "containerd first, in a separate run: kubernetes.containerdVersion.",
           ]
         : []),
     ];

@@ -27,7 +27,7 @@ export interface JoinedWorker {
   podCidr: pulumi.Output<string>;
 }
 
-/** `kubeadm join` of a worker, through the endpoint, with a token of its own that the admission beside it makes valid. */
+/** `kubeadm join` of a worker, through the endpoint, with its own token, which the parallel admission makes valid. */
 export function joinWorker(name: string, args: JoinWorkerArgs, opts: pulumi.CustomResourceOptions): JoinedWorker {
   const { config, member } = args;
   const script = new RemoteScript(
@@ -40,7 +40,7 @@ export function joinWorker(name: string, args: JoinWorkerArgs, opts: pulumi.Cust
         ...nodeSecurityVariables(config, "worker"),
         TK_ENDPOINT_ADVICE: endpointAdvice(config),
         TK_MARK: member.membershipId,
-        // host/stages/admit.sh waits for twelve of them.
+        // host/stages/admit.sh waits for twelve beats.
         TK_BEAT_SECONDS: "10",
         TK_DISCOVERY: pulumi
           .all([args.authorities, workerToken(member, args.authorities)])

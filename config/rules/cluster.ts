@@ -14,9 +14,7 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
   if (controlPlanes(nodes).length === 0) {
     problems.push({
       path: "nodes",
-      wrong: nodes.length === 0 ? "the list is empty" : "none is a control plane",
-      allowed: "at least one node with role control-plane",
-      fix: "Give one, or better three, that role.",
+      wrong: "at least one node must have role control-plane (three are recommended)",
       about: nodes.map((_, i) => `nodes[${i}].role`),
     });
   }
@@ -27,12 +25,12 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
       problems.push({
         path: `nodes[${i}].name`,
         got: name,
-        allowed: `a name of its own; nodes[${named}] has this one`,
-        fix: "Rename one.",
+        wrong: `is already the name of nodes[${named}]`,
+        fix: "Rename one of the two.",
         about: [`nodes[${named}].name`],
       });
     }
-    // EC2 gives each machine an address of its own.
+    // EC2 gives each machine its own address.
     if (host.kind !== "ssh") return;
     const address = host.address.toLowerCase();
     const reached = nodes.findIndex(
@@ -43,8 +41,8 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
       problems.push({
         path: `nodes[${i}].host.address`,
         got: host.address,
-        allowed: `an address and port of its own; nodes[${reached}] has these`,
-        fix: "Correct one.",
+        wrong: `is already the address of nodes[${reached}], with the same port`,
+        fix: "Correct one of the two.",
         about: [
           ...[`nodes[${i}].host.port`, `nodes[${reached}].host.address`, `nodes[${reached}].host.port`],
           ...(hasOwnPort(i) === hasOwnPort(reached) ? [] : ["ssh.port"]),
@@ -63,14 +61,14 @@ export function podCidrProblems({ config: { nodes, podCidr } }: Given): Problem[
     {
       path: "network.podCidr",
       got: podCidr,
-      allowed: `a network with a /24 for each of the ${nodes.length} nodes; this one has ${subnets}`,
-      fix: "Choose a larger one.",
+      wrong: `is too small: each of the ${nodes.length} nodes needs a /24, and it has ${subnets}`,
+      fix: "Choose a larger network.",
       about: ["nodes"],
     },
   ];
 }
 
-/** Versions that exclude one another. */
+/** Versions that do not work together. */
 export function versionProblems({ config }: Given): Problem[] {
   const { bundle, kubernetesVersion, containerdVersion, tailscaleVersion } = config;
   if (bundle !== undefined) {
@@ -81,7 +79,7 @@ export function versionProblems({ config }: Given): Problem[] {
       .filter(({ got }) => got !== undefined)
       .map((one) => ({
         ...one,
-        allowed: "nothing beside bundle, whose own version counts",
+        wrong: "cannot be set together with bundle, which brings its own version",
         fix: "Remove one of the two.",
       }));
   }
@@ -92,8 +90,9 @@ export function versionProblems({ config }: Given): Problem[] {
         {
           path: "kubernetes.containerdVersion",
           got: containerdVersion,
-          allowed: `${least} or newer, for Kubernetes ${kubernetesVersion}`,
-          fix: "Set a newer one, or remove the key.",
+          wrong: `is too old for Kubernetes ${kubernetesVersion}`,
+          allowed: `${least} or newer`,
+          fix: "Set a newer version, or remove the key.",
           about: ["kubernetes.version"],
         },
       ];
@@ -105,12 +104,12 @@ export function warnings(config: ClusterConfig): string[] {
   const count = controlPlanes(config.nodes).length;
   if (count % 2 === 0) {
     found.push(
-      `nodes: ${count} control planes survive no more failures than ${count - 1} would: etcd needs a majority. Use an odd number.`,
+      `nodes: ${count} control planes tolerate only as many failures as ${count - 1}, because etcd needs a majority. Use an odd number.`,
     );
   }
   if (minorOf(config.kubernetesVersion) > newestKubernetesMinor) {
     found.push(
-      `kubernetes.version: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest that this was tried with.`,
+      `kubernetes.version: ${config.kubernetesVersion} is newer than 1.${newestKubernetesMinor}, the newest minor version that this program was tested with.`,
     );
   }
   return found;

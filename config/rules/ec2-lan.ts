@@ -1,4 +1,4 @@
-/** Rules of nodeNetwork lan where the hosts are made on EC2. */
+/** Rules for nodeNetwork lan with hosts on EC2. */
 import { contains, isIPv4 } from "../../model/cidr";
 import { zoneSubnets } from "../../components/hosts/ec2/zones";
 import { defaultVpcCidr } from "../schema/ec2";
@@ -6,7 +6,7 @@ import { type Problem, resting } from "../../model/problem";
 import type { StackValues } from "../schema/stack";
 import type { Given } from "./rule";
 
-/** What the network of a VPC wants of a lan in it; none without hosts of kind ec2. */
+/** What a VPC requires of a LAN in it; nothing without hosts of kind ec2. */
 export function ec2LanProblems({ values }: Given): Problem[] {
   const { nodes, nodeNetwork, ec2 } = values;
   const { podRouting } = values.network;
@@ -17,17 +17,18 @@ export function ec2LanProblems({ values }: Given): Problem[] {
       : {
           path: `nodes[${i}].host.kind`,
           got: "ssh",
-          allowed:
-            "ec2 for all nodes or for none with nodeNetwork lan, for the security group of those on EC2 lets in no other host",
+          wrong:
+            "cannot be mixed with ec2 when nodeNetwork is lan, because the security group on EC2 admits no other hosts",
           fix: "Set nodeNetwork: tailnet, or remove the node.",
         },
   );
   if (podRouting === "native") {
-    const allowed = "vxlan with nodeNetwork lan on EC2, which drops packets of pods' addresses";
-    found.push({ path: "network.podRouting", got: podRouting, allowed });
+    const wrong = "does not work in a LAN on EC2, which drops packets with pod addresses";
+    found.push({ path: "network.podRouting", got: podRouting, wrong, allowed: "vxlan" });
   }
   if (ec2.openTailscalePort) {
-    found.push({ path: "ec2.openTailscalePort", got: true, allowed: "false with nodeNetwork lan", fix: "Remove it." });
+    const wrong = "requires nodeNetwork tailnet";
+    found.push({ path: "ec2.openTailscalePort", got: true, wrong, fix: "Remove it." });
   }
   const isMade = ec2.vpcId === undefined;
   const ofVpc = isMade ? madeProblems(values, ec2.vpcCidr ?? defaultVpcCidr) : givenProblems(values);
@@ -40,14 +41,16 @@ function madeProblems({ nodes, lan, endpoint: { address } }: StackValues, vpcCid
   const planes = nodes.filter(({ role }) => role === "control-plane");
   const found: Problem[] = [];
   if (lan.cidr !== undefined && lan.cidr !== vpcCidr) {
-    const allowed = `${vpcCidr}, the network of the VPC that is made`;
-    found.push({ path: "lan.cidr", got: lan.cidr, allowed, fix: "Set it, or ec2.vpcCidr.", about: ["ec2.vpcCidr"] });
+    const wrong = "is not the network of the VPC that the program creates";
+    const fix = "Set that, or change ec2.vpcCidr.";
+    found.push({ path: "lan.cidr", got: lan.cidr, wrong, allowed: vpcCidr, fix, about: ["ec2.vpcCidr"] });
   }
   if (address !== undefined && isIPv4(address) && !planes.some(({ nodeIp }) => nodeIp === address)) {
     found.push({
       path: "endpoint.address",
       got: address,
-      allowed: "the nodeIp of a control plane, or a DNS name, where the VPC is made",
+      wrong: "is not the nodeIp of a control plane",
+      allowed: "that of a control plane, or a DNS name, if the program creates the VPC",
       fix: `Set nodeIp of ${planes[0]?.name ?? "a control plane"} to it, or set ec2.vpcId and ec2.subnetIds.`,
       about: nodes.flatMap((_, i) => ["name", "role", "nodeIp"].map((key) => `nodes[${i}].${key}`)),
     });
@@ -57,8 +60,8 @@ function madeProblems({ nodes, lan, endpoint: { address } }: StackValues, vpcCid
     found.push({
       path: `nodes[${i}].nodeIp`,
       got: nodeIp,
-      allowed: `an address of ${networks.join(" or ")}, but the first four and the last, which AWS keeps`,
-      fix: "Choose another.",
+      allowed: `an address in ${networks.join(" or ")}, except the first four and the last, which AWS reserves`,
+      fix: "Choose another address.",
       about: ["ec2.vpcCidr"],
     });
   });
@@ -69,7 +72,7 @@ function givenProblems({ nodes }: StackValues): Problem[] {
   return nodes.flatMap(({ nodeIp, host }, i) =>
     nodeIp === undefined || host.kind !== "ec2" || host.subnetId !== undefined
       ? []
-      : { path: `nodes[${i}].host.subnetId`, allowed: `the ID of the subnet that nodeIp ${nodeIp} is of` },
+      : { path: `nodes[${i}].host.subnetId`, allowed: `the ID of the subnet that contains nodeIp ${nodeIp}` },
   );
 }
 

@@ -24,19 +24,19 @@ export function ec2Problems({ config, values: { ec2 }, secrets }: Given): Proble
   ];
 }
 
-/** What every machine needs. */
+/** Requirements of every machine. */
 function sharedProblems({ key }: Ec2Machine, values: Ec2Values | undefined, sshPrivateKey: string): Problem[] {
   const problems: Problem[] = [];
   if (values === undefined) {
-    problems.push({ path: "ec2", allowed: `an object with region and operatorCidrs, for ${key}.kind is ec2` });
+    problems.push({ path: "ec2", allowed: `an object with region and operatorCidrs, because ${key}.kind is ec2` });
   }
   const type = authorizedKey(sshPrivateKey)?.split(" ")[0];
   if (type !== "ssh-ed25519" && type !== "ssh-rsa") {
     problems.push({
       path: "sshPrivateKey",
-      wrong: type === undefined ? "its format is unknown" : `it is of type ${type}`,
-      allowed: "for hosts of kind ec2 an ed25519 or RSA key, for EC2 takes no others",
-      fix: "Make one: ssh-keygen -t ed25519.",
+      wrong: type === undefined ? "its format is unknown" : `it has type ${type}`,
+      allowed: "an ed25519 or RSA key, because EC2 accepts no others",
+      fix: "Create one: ssh-keygen -t ed25519.",
       about: ["ssh.privateKeyFile"],
     });
   }
@@ -48,7 +48,7 @@ function architectureProblems(machines: readonly Ec2Machine[], values: Ec2Values
     { key: "ec2", ...values },
     ...machines
       .map(({ host, key }) => ({ key, instanceType: host.instanceType, architecture: host.architecture }))
-      // Told once, where it is written.
+      // Reported once, at the key that sets it.
       .filter((one) => one.instanceType !== values?.instanceType || one.architecture !== values.architecture),
   ];
   return all.flatMap(({ key, instanceType, architecture }) =>
@@ -57,14 +57,15 @@ function architectureProblems(machines: readonly Ec2Machine[], values: Ec2Values
       : {
           path: `${key}.instanceType`,
           got: instanceType,
-          allowed: `a type of architecture ${architecture}, such as ${defaultInstanceType[architecture]}`,
-          fix: "Choose another type, or set architecture to that of this one.",
+          wrong: `does not have architecture ${architecture}`,
+          allowed: `a type that has it, such as ${defaultInstanceType[architecture]}`,
+          fix: "Choose another type, or change the architecture.",
           about: [`${key}.architecture`, "ec2.architecture", "ec2.instanceType"],
         },
   );
 }
 
-/** A VPC is there, with its subnets, or it is made. */
+/** A VPC exists, with its subnets, or the program creates it. */
 function vpcProblems(machines: readonly Ec2Machine[], values: Ec2Values): Problem[] {
   const { vpcId, subnetIds, vpcCidr, operatorAddress } = values;
   const problems: Problem[] = [];
@@ -72,32 +73,32 @@ function vpcProblems(machines: readonly Ec2Machine[], values: Ec2Values): Proble
     const [missing, there] = vpcId === undefined ? ["vpcId", "subnetIds"] : ["subnetIds", "vpcId"];
     problems.push({
       path: `ec2.${missing}`,
-      allowed: "both vpcId and subnetIds for a VPC that is there, or none of them",
+      allowed: "both vpcId and subnetIds for an existing VPC, or neither",
       fix: `Set it, or remove ec2.${there}.`,
     });
   }
   if (vpcId !== undefined) {
-    const allowed = "nothing beside ec2.vpcId, for a VPC that is there has its network";
+    const wrong = "cannot be set together with ec2.vpcId, because an existing VPC has its own network";
     return vpcCidr === undefined
       ? problems
-      : [...problems, { path: "ec2.vpcCidr", got: vpcCidr, allowed, fix: "Remove one of the two." }];
+      : [...problems, { path: "ec2.vpcCidr", got: vpcCidr, wrong, fix: "Remove one of the two." }];
   }
   if (operatorAddress === "private") {
     problems.push({
       path: "ec2.operatorAddress",
       got: operatorAddress,
-      allowed: "public where the VPC is made, for nothing leads into it from outside",
+      wrong: "requires an existing VPC, because your machine has no route into a new one",
       fix: "Set ec2.vpcId and ec2.subnetIds, or remove it.",
       about: ["ec2.vpcId"],
     });
   }
-  const ofMade = machines.filter(({ host }) => host.subnetId !== undefined);
+  const inNewVpc = machines.filter(({ host }) => host.subnetId !== undefined);
   return [
     ...problems,
-    ...ofMade.map(({ host, key }) => ({
+    ...inNewVpc.map(({ host, key }) => ({
       path: `${key}.subnetId`,
       got: host.subnetId,
-      allowed: "nothing where the VPC is made with its subnets",
+      wrong: "requires an existing VPC, because the program creates the subnets of a new one",
       fix: "Remove it, or set ec2.vpcId and ec2.subnetIds.",
       about: ["ec2.vpcId"],
     })),

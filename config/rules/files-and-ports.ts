@@ -13,7 +13,6 @@ import type { Given } from "./rule";
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems({ config, values }: Given): Problem[] {
   if (config.nodeNetwork === "lan") {
-    // Without a tailnet its servers are never asked.
     return [];
   }
   const servers = [
@@ -24,43 +23,38 @@ export function serverProblems({ config, values }: Given): Problem[] {
     const host = /^https?:\/\/(?:[^/@]*@)?([^/:]+)/.exec(url)?.[1] ?? "";
     return ownNetworks({ config, values })
       .filter(({ network }) => isIPv4(host) && overlap(network, host))
-      .map((own) => clash(own, `${key} ${host}`, "the nodes could not reach it any more", [key, "nodeNetwork"]));
+      .map((own) => clash(own, `${key} ${host}`, "the nodes could no longer reach it", [key, "nodeNetwork"]));
   });
 }
 
 /** Kubernetes' default range for Services of type NodePort: Cilium takes what comes to these ports of a node. */
 const nodePorts = [30000, 32767] as const;
 
-/** Each port of a host has one user. */
+/** Only one program may use a port of a host. */
 export function portProblems({ config, values }: Given): Problem[] {
   const { apiServerPort: port, tunnelPort, podRouting, nodes } = config;
   const key = config.nodeNetwork === "lan" ? "endpoint.apiServerPort" : "endpoint.port";
-  const other = (than: string): Problem => ({
-    path: key,
-    got: port,
-    allowed: `a port that ${than}`,
-    fix: "Choose another.",
-  });
+  const fix = "Choose another port.";
+  const taken = (wrong: string): Problem => ({ path: key, got: port, wrong, fix });
   const found: Problem[] = [];
   if ([...everyNodesPorts, ...controlPlanesPorts].includes(port)) {
-    found.push(other("neither kubelet, etcd nor Cilium uses"));
+    found.push(taken("is a port of kubelet, etcd or Cilium"));
   }
-  const isSsh = "SSH does not use";
-  if (port === 22) found.push(other(isSsh));
+  const ssh = "is a port of SSH";
+  if (port === 22) found.push(taken(ssh));
   nodes.forEach(({ role, host }, i) => {
     if (role !== "control-plane" || host.kind !== "ssh" || host.port !== port) return;
     const own = values.nodes[i]!.host;
     const portKey = own.kind === "ssh" && own.port !== undefined ? `nodes[${i}].host.port` : "ssh.port";
-    found.push(...resting([other(isSsh)], `nodes[${i}].role`, portKey));
+    found.push(...resting([taken(ssh)], `nodes[${i}].role`, portKey));
   });
   if (port >= nodePorts[0] && port <= nodePorts[1]) {
-    found.push(other(`is no NodePort (${nodePorts.join("-")})`));
+    found.push(taken(`is in the range of NodePorts (${nodePorts.join("-")})`));
   }
   const problems = resting(found, "nodeNetwork");
   if (podRouting === "vxlan" && tunnelPort === tailscalePort) {
-    const allowed = "a port that is not tailscaled's";
     const about = ["network.podRouting", ...(values.network.podRouting === undefined ? ["nodeNetwork"] : [])];
-    problems.push({ path: "network.tunnelPort", got: tunnelPort, allowed, fix: "Choose another.", about });
+    problems.push({ path: "network.tunnelPort", got: tunnelPort, wrong: "is tailscaled's port", fix, about });
   }
   return problems;
 }
@@ -78,37 +72,37 @@ export function hostKeyWarnings({ nodes }: Pick<ClusterConfig, "nodes">): string
     return same === undefined
       ? []
       : [
-          `nodes[${i}].host.hostKey: nodes[${same}] has the same one. If it is one machine, remove one of the two; if they are ` +
-            "copies of one disk image, make new host keys: rm /etc/ssh/ssh_host_* && ssh-keygen -A.",
+          `nodes[${i}].host.hostKey: nodes[${same}] has the same key. If both are one machine, remove one of the nodes. If they are ` +
+            "copies of one disk image, create new host keys: rm /etc/ssh/ssh_host_* && ssh-keygen -A.",
         ];
   });
 }
 
-/**
- * The chart on this machine is there and is the one that the config names. Only Chart.yaml of an unpacked chart is looked
- * into; of a packed one, whether it can be read.
- */
+/** Whether the chart on this machine is the one that the config names: of a packed chart, only whether it can be read. */
 export function chartProblems({ config: { cilium }, readFile }: Given): Problem[] {
   const { chart, version } = cilium;
   if (chart === undefined) {
     return [];
   }
-  const wrong = (allowed: string) => [{ path: "cilium.chart", got: chart, allowed, fix: "Correct the path." }];
+  const problem = (allowed: string, wrong?: string) => [
+    { path: "cilium.chart", got: chart, allowed, fix: "Correct the path.", ...(wrong !== undefined && { wrong }) },
+  ];
   const isPacked = /\.(tgz|tar\.gz)$/.test(chart);
   let found: { name?: unknown; version?: unknown } = {};
   try {
     const content = readFile(isPacked ? chart : `${chart}/Chart.yaml`);
     found = isPacked ? { name: "cilium", version } : ((parse(content) ?? {}) as typeof found);
   } catch {
-    return wrong(
-      "a folder with a Chart.yaml, or a packed chart, on this machine; a relative path is relative to the project",
+    return problem(
+      "a folder with Chart.yaml, or a packed chart, on this machine; relative paths are relative to the project",
     );
   }
   if (found.name !== "cilium") {
-    return wrong(`a chart named cilium; this one is ${valueText(found.name)}`);
+    return problem("a chart named cilium", `is a chart named ${valueText(found.name)}`);
   }
-  const allowed = `${String(found.version)}, which the chart at cilium.chart is`;
+  const wrong = "is not the version of the chart at cilium.chart";
+  const allowed = String(found.version);
   return found.version === version
     ? []
-    : [{ path: "cilium.version", got: version, allowed, fix: "Set it, or name another chart." }];
+    : [{ path: "cilium.version", got: version, wrong, allowed, fix: "Set that version, or another chart." }];
 }

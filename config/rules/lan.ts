@@ -1,4 +1,4 @@
-/** Rules of the node network: what a lan needs in the config, and what only it may have. */
+/** Rules of the node network: what a LAN requires in the config, and what requires a LAN. */
 import { isIPv4, overlap } from "../../model/cidr";
 import { type Problem, resting } from "../../model/problem";
 import type { StackValues } from "../schema/stack";
@@ -7,7 +7,7 @@ import type { Given } from "./rule";
 
 type NodeValues = StackValues["nodes"][number];
 
-/** How the node IP of a node is found in a lan: by what the node itself says, or else by what is said for all. */
+/** How the node IP is found in a LAN: by the node's own keys, or else by those in `lan`. */
 export function lanSelection(node: NodeValues, all: StackValues): NonNullable<NodeConfig["lan"]> {
   const { nodeIp, nodeInterface } = node;
   const selection =
@@ -23,7 +23,7 @@ export function lanSelection(node: NodeValues, all: StackValues): NonNullable<No
   return { ...selection, checksumOffload: node.checksumOffload ?? all.lan.checksumOffload };
 }
 
-/** A problem for each key that contradicts the node network, or that it lacks. */
+/** A problem for each key that contradicts the node network, or that it requires. */
 export function nodeNetworkProblems({ values }: Given): Problem[] {
   return resting(values.nodeNetwork === "lan" ? lanProblems(values) : tailnetProblems(values), "nodeNetwork");
 }
@@ -33,20 +33,21 @@ function lanProblems(values: StackValues): Problem[] {
   const found: Problem[] = [];
   if (endpoint.address === undefined) {
     const allowed =
-      "with nodeNetwork lan, an IPv4 address or DNS name that leads to a control plane: the address of one, or a balancer's";
+      "with nodeNetwork lan, the IPv4 address or DNS name of a control plane, or of a load balancer for the control planes";
     found.push({ path: "endpoint.address", allowed });
   }
   if (lan.cidr === undefined) {
     found.push(...selectionProblems(values));
   }
   if (operatorEndpoint === "tailnet") {
-    const allowed = "host or endpoint with nodeNetwork lan";
-    found.push({ path: "operatorEndpoint", got: operatorEndpoint, allowed });
+    const wrong = "requires nodeNetwork tailnet";
+    found.push({ path: "operatorEndpoint", got: operatorEndpoint, wrong, allowed: "host or endpoint" });
   }
   for (const key of ["podCidr", "serviceCidr"] as const) {
     if (lan.cidr === undefined || !overlap(network[key], lan.cidr)) continue;
-    const allowed = `what does not overlap lan.cidr ${lan.cidr}, where the hosts are`;
-    found.push({ path: `network.${key}`, got: network[key], allowed, fix: "Choose another.", about: ["lan.cidr"] });
+    const wrong = `overlaps lan.cidr ${lan.cidr} (the hosts' network)`;
+    const fix = "Choose another network.";
+    found.push({ path: `network.${key}`, got: network[key], wrong, fix, about: ["lan.cidr"] });
   }
   return [...found, ...workerEndpoint(values), ...twins(values)];
 }
@@ -58,7 +59,7 @@ function selectionProblems({ nodes, lan }: StackValues): Problem[] {
   if (nodes.some(({ host }) => host.kind === "ec2")) {
     return [{ path: "lan.cidr", allowed: "with nodeNetwork lan on EC2, the network of the VPC such as 10.20.0.0/16" }];
   }
-  // A node for each problem: of one whose own keys are wrong, none is known.
+  // One problem per node: that of a node whose own keys are wrong is dropped.
   return nodes.flatMap((node, i) =>
     lan.interface !== undefined || node.nodeIp || node.nodeInterface
       ? []
@@ -70,7 +71,7 @@ function selectionProblems({ nodes, lan }: StackValues): Problem[] {
   );
 }
 
-// As far as the config says it; of other addresses the hosts' facts do (components/network/lan/address.ts).
+// As far as the config shows it; the hosts' facts show other addresses (components/network/lan/address.ts).
 function workerEndpoint({ endpoint, nodes }: StackValues): Problem[] {
   return nodes.flatMap(({ name, role, nodeIp }, i) =>
     role !== "worker" || nodeIp === undefined || nodeIp !== endpoint.address
@@ -78,7 +79,8 @@ function workerEndpoint({ endpoint, nodes }: StackValues): Problem[] {
       : {
           path: "endpoint.address",
           got: endpoint.address,
-          allowed: `an address that leads to a control plane; this is the nodeIp of ${name}, a worker`,
+          wrong: `is the nodeIp of ${name}, a worker`,
+          allowed: "an address that leads to a control plane",
           about: ["name", "role", "nodeIp"].map((key) => `nodes[${i}].${key}`),
         },
   );
@@ -87,26 +89,29 @@ function workerEndpoint({ endpoint, nodes }: StackValues): Problem[] {
 function twins({ nodes }: StackValues): Problem[] {
   return nodes.flatMap(({ nodeIp }, i) => {
     const first = nodes.findIndex((other) => nodeIp !== undefined && other.nodeIp === nodeIp);
-    const allowed = `an address of its own; nodes[${first}] has this one`;
-    return first < 0 || first === i ? [] : { path: `nodes[${i}].nodeIp`, got: nodeIp, allowed, fix: "Correct one." };
+    const wrong = `is already the nodeIp of nodes[${first}]`;
+    const problem = { path: `nodes[${i}].nodeIp`, got: nodeIp, wrong, fix: "Correct one of the two." };
+    return first < 0 || first === i ? [] : problem;
   });
 }
 
 function tailnetProblems(values: StackValues): Problem[] {
   const { address, port, apiServerPort } = values.endpoint;
-  const lanOnly = (path: string, got: unknown, allowed = "nothing with nodeNetwork tailnet"): Problem[] =>
-    got === undefined ? [] : [{ path, got, allowed, fix: "Remove it, or set nodeNetwork: lan." }];
+  const lanOnly = (path: string, got: unknown): Problem[] =>
+    got === undefined
+      ? []
+      : [{ path, got, wrong: "requires nodeNetwork lan", fix: "Remove it, or set nodeNetwork: lan." }];
   const found: Problem[] = [];
   if (address !== undefined && !isIPv4(address)) {
     found.push({ path: "endpoint.address", got: address, allowed: "an IPv4 address such as 10.200.0.1" });
   }
   // 6443 is its default.
   if (apiServerPort !== port && apiServerPort !== 6443) {
-    const allowed = `endpoint.port ${port} with nodeNetwork tailnet, for the endpoint is an address of each control plane`;
+    const wrong = `differs from endpoint.port ${port}, but with nodeNetwork tailnet both ports are the same`;
     found.push({
       path: "endpoint.apiServerPort",
       got: apiServerPort,
-      allowed,
+      wrong,
       fix: "Remove it.",
       about: ["endpoint.port"],
     });
@@ -114,7 +119,7 @@ function tailnetProblems(values: StackValues): Problem[] {
   return [
     ...found,
     ...(["cidr", "interface"] as const).flatMap((key) => lanOnly(`lan.${key}`, values.lan[key])),
-    ...(values.lan.checksumOffload ? [] : lanOnly("lan.checksumOffload", false, "true with nodeNetwork tailnet")),
+    ...(values.lan.checksumOffload ? [] : lanOnly("lan.checksumOffload", false)),
     ...values.nodes.flatMap((node, i) =>
       (["nodeIp", "nodeInterface", "checksumOffload"] as const).flatMap((key) =>
         lanOnly(`nodes[${i}].${key}`, node[key]),

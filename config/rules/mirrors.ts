@@ -9,12 +9,12 @@ export function mirrorProblems({ config, secrets, values }: Given): Problem[] {
   const problems: Problem[] = [];
   const [first] = Object.keys(mirrors.packages);
   if (bundle !== undefined && first !== undefined) {
-    const allowed = "nothing beside bundle, which has the binaries";
-    problems.push({ path: `mirrors.packages.${first}`, got: "a mirror", allowed, fix: "Remove one of the two." });
+    const wrong = "it cannot be set together with bundle, which contains the packages";
+    problems.push({ path: `mirrors.packages.${first}`, wrong, fix: "Remove one of the two." });
   }
   if (cilium.chart !== undefined && mirrors.charts !== undefined) {
-    const allowed = "nothing beside cilium.chart";
-    problems.push({ path: "mirrors.charts.url", got: mirrors.charts.url, allowed, fix: "Remove one of the two." });
+    const wrong = "cannot be set together with cilium.chart";
+    problems.push({ path: "mirrors.charts.url", got: mirrors.charts.url, wrong, fix: "Remove one of the two." });
   }
   mirrors.registries.forEach(({ name }, i) => {
     const same = mirrors.registries.findIndex((one) => one.name === name);
@@ -22,15 +22,15 @@ export function mirrorProblems({ config, secrets, values }: Given): Problem[] {
     problems.push({
       path: `mirrors.registries[${i}].name`,
       got: name,
-      allowed: `a registry of its own; mirrors.registries[${same}] has this one`,
-      fix: "Put the endpoints into one.",
+      wrong: `is already the name of mirrors.registries[${same}]`,
+      fix: "Put all endpoints into one of the two.",
       about: [`mirrors.registries[${same}].name`],
     });
   });
   return [...problems, ...credentialProblems(values.mirrors.registries, secrets.registryCredentials ?? "")];
 }
 
-/** Each line of credentials is for an endpoint, and none crosses the network in plain. */
+/** Each line of credentials is for an endpoint, and no password is sent unencrypted. */
 function credentialProblems(
   registries: Given["values"]["mirrors"]["registries"],
   registryCredentials: string,
@@ -48,15 +48,17 @@ function credentialProblems(
     ...plain.map(({ endpoint, caFile, key }) => ({
       path: key,
       got: endpoint,
-      allowed: `https where ${caFile === undefined ? "registryCredentials has a password for it, which would cross the network in plain" : "caFile is set"}`,
+      wrong:
+        caFile === undefined ? "would send the password in registryCredentials unencrypted" : "does not use caFile",
+      allowed: "an https URL",
       fix: "Use https.",
     })),
     ...[...credentials.keys()]
       .filter((host) => !hosts.has(host))
       .map((host) => ({
         path: "registryCredentials",
-        wrong: `it has a line for ${valueText(host)}, which is the host of no endpoint`,
-        allowed: [...hosts].join(", ") || "none without mirrors.registries",
+        wrong: `it has a line for ${valueText(host)}, which is not the host of any endpoint`,
+        allowed: [...hosts].join(", ") || "no line without mirrors.registries",
         fix: "Correct the line, or remove it.",
         about: ["mirrors.registryCredentialsFile", "mirrors.registries", ...all.map(({ key }) => key)],
       })),

@@ -4,12 +4,12 @@ import type { ClusterConfig } from "../../model/config";
 import type { Key, Problem } from "../../model/problem";
 import type { Given } from "./rule";
 
-/** Ranges that the kernel or the protocol keeps for other ends. */
+/** Ranges that the kernel or the protocol reserves. */
 const special = new Map([
-  ["0.0.0.0/8", "this network"],
+  ["0.0.0.0/8", "reserved"],
   ["127.0.0.0/8", "loopback"],
   ["169.254.0.0/16", "link-local"],
-  ["172.17.0.0/16", "Docker's bridge wherever Docker is installed"],
+  ["172.17.0.0/16", "Docker's default bridge"],
   ["224.0.0.0/3", "multicast or reserved"],
 ]);
 
@@ -21,23 +21,23 @@ export function overlapProblems({ config, values }: Given): Problem[] {
   const problems: Problem[] = [];
   ours.forEach((one, i) => {
     for (const [range, name] of special) {
-      if (overlap(one.network, range)) problems.push(clash(one, `range ${range}`, `it is ${name}`));
+      if (overlap(one.network, range)) problems.push(clash(one, range, name));
     }
     // In a lan the endpoint is an address of the hosts' network, and may be one of their own.
     const isTheirs = isLan && one.key === "endpoint.address";
     const about = one.key === "endpoint.address" ? ["nodeNetwork"] : [];
     if (overlap(one.network, tailnetRange) && !isTheirs) {
-      problems.push(clash(one, tailnetText, "Tailscale drops what others send from there", about));
+      problems.push(clash(one, tailnetText, "Tailscale drops packets from there on other interfaces", about));
     }
     for (const other of ours.slice(i + 1).filter(({ network }) => overlap(one.network, network))) {
-      problems.push(clash(one, textOf(other), "each needs addresses of its own", [other.key]));
+      problems.push(clash(one, textOf(other), "each needs its own addresses", [other.key]));
     }
     for (const host of hosts.filter(({ network }) => overlap(one.network, network) && !isTheirs)) {
-      problems.push(clash(one, textOf(host), "the host could not be reached any more", [host.key, ...about]));
+      problems.push(clash(one, textOf(host), "the host would become unreachable", [host.key, ...about]));
     }
   });
   for (const host of hosts.filter(({ network }) => overlap(tailnetRange, network) && !isLan)) {
-    const why = "a host leaves the tailnet on destroy, and SSH with it";
+    const why = "a destroy takes the host out of the tailnet, and so cuts its own SSH connection";
     problems.push(clash(host, tailnetText, why, ["nodeNetwork"]));
   }
   return problems;
@@ -45,7 +45,7 @@ export function overlapProblems({ config, values }: Given): Problem[] {
 
 const tailnetText = `the tailnet's range ${tailnetRange}`;
 
-/** A network that a config key says. */
+/** A network, and the config key that sets it. */
 interface KeyedNetwork {
   key: string;
   network: string;
@@ -84,8 +84,8 @@ export function clash(one: KeyedNetwork, other: string, why: string, about: read
   return {
     path: one.key,
     got: shortText(one.network),
-    allowed: `what does not overlap ${other} (${why})`,
-    fix: "Choose another.",
+    wrong: `overlaps ${other} (${why})`,
+    fix: `Choose another ${isIPv4(shortText(one.network)) ? "address" : "network"}.`,
     about: [...about, ...(one.about ?? [])],
   };
 }

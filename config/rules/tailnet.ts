@@ -1,4 +1,4 @@
-/** Rules of the tailnet's API: who makes auth keys, and who approves routes. */
+/** Rules of the tailnet's API: how auth keys are created, and how routes are approved. */
 import { isIPv4, overlap, tailnetRange } from "../../model/cidr";
 import { isValues, type Values } from "../../model/merge";
 import { valueText } from "../../model/messages";
@@ -11,17 +11,17 @@ import { tailscaleLoginServer } from "../schema/tailnet";
 import type { ClusterConfig } from "../../model/config";
 import type { Given } from "./rule";
 
-/** Whether a secret is set, or the file that holds it. */
+/** Whether a secret, or its file, is set. */
 export function isGiven(values: StackValues, key: SecretKey): boolean {
   return values[key] !== undefined || fileOf(values, key) !== undefined;
 }
 
-/** Whether the stack has what the tailnet's API asks for: an access token, or an OAuth client. */
+/** Whether the stack has credentials for the tailnet's API: an access token, or an OAuth client. */
 function hasTailnetApi(values: StackValues): boolean {
   return isGiven(values, "tailnetApiKey") || isGiven(values, "tailnetOauthClientSecret");
 }
 
-/** Whether the program makes the auth keys: none is given, and the tailnet is Tailscale's own, whose API can make one. */
+/** Whether the program creates the auth keys: none is set, and the tailnet is Tailscale's own, whose API can create keys. */
 export function makesAuthKeys(values: StackValues): boolean {
   return (
     values.nodeNetwork !== "lan" &&
@@ -31,7 +31,7 @@ export function makesAuthKeys(values: StackValues): boolean {
   );
 }
 
-/** Who approves the nodes' routes: as the user says, or who makes the keys. */
+/** How the nodes' routes are approved. By default the program approves them if it creates the auth keys. */
 export function routeApproval(values: StackValues): ClusterConfig["tailnet"]["routeApproval"] {
   return values.tailnet.routeApproval ?? (makesAuthKeys(values) ? "devices" : "none");
 }
@@ -62,8 +62,8 @@ function accessProblems(values: StackValues): Problem[] {
     });
   }
   if (hasSecret && isGiven(values, "tailnetApiKey")) {
-    const wrong = "it is set, and an OAuth client too";
-    found.push({ path: "tailnetApiKey", wrong, allowed: "one of them", fix: "Remove the other." });
+    const wrong = "it and an OAuth client are both set";
+    found.push({ path: "tailnetApiKey", wrong, fix: "Remove one of them." });
   }
   return found;
 }
@@ -73,35 +73,36 @@ function approvalProblems(values: StackValues): Problem[] {
   const file = values.tailnet.policyFile;
   const found: Problem[] = [];
   if (approval !== "none" && !hasTailnetApi(values)) {
-    const allowed = "none without tailnetApiKey or an OAuth client";
-    found.push({ path: "tailnet.routeApproval", got: approval, allowed, fix: "Set one of these, or remove the key." });
+    const wrong = "requires tailnetApiKey or an OAuth client";
+    found.push({ path: "tailnet.routeApproval", got: approval, wrong, fix: "Set one of these, or remove the key." });
   }
   if (approval === "policy" && file === undefined) {
     const allowed =
-      "with tailnet.routeApproval policy, the file with the tailnet's whole policy: the program's would replace it";
+      "with tailnet.routeApproval policy, the file with the tailnet's whole policy, because the program replaces it";
     found.push({ path: "tailnet.policyFile", allowed });
   }
   if (approval !== "policy" && file !== undefined) {
-    const allowed = "nothing without tailnet.routeApproval: policy";
-    found.push({ path: "tailnet.policyFile", got: file, allowed, fix: "Set that, or remove the key." });
+    const wrong = "requires tailnet.routeApproval: policy";
+    found.push({ path: "tailnet.policyFile", got: file, wrong, fix: "Set that, or remove the key." });
   }
   return resting(found, "tailnet.routeApproval");
 }
 
-/** Contradictions between the control planes' own tag and key, and the others'. */
+/** Contradictions between the tags and keys of control planes and of other nodes. */
 function controlPlaneProblems(values: StackValues): Problem[] {
   const { controlPlaneTag: tag, tag: sharedTag } = values.tailnet;
   const hasKey = isGiven(values, "tailnetControlPlaneAuthKey");
   const isMade = makesAuthKeys(values);
   const found: Problem[] = [];
   if (tag === sharedTag) {
-    const allowed = "another tag than tailnet.tag, which all nodes have";
-    found.push({ path: "tailnet.controlPlaneTag", got: tag, allowed, fix: "Choose another.", about: ["tailnet.tag"] });
+    const wrong = "is also tailnet.tag, which all nodes have";
+    const fix = "Choose another tag.";
+    found.push({ path: "tailnet.controlPlaneTag", got: tag, wrong, fix, about: ["tailnet.tag"] });
   }
   if (tag !== undefined && !isMade && !hasKey) {
     found.push({
       path: "tailnetControlPlaneAuthKey",
-      allowed: `with tailnet.controlPlaneTag, an auth key with both tags, ${sharedTag} and ${tag}, for the control planes`,
+      allowed: `with tailnet.controlPlaneTag, an auth key for the control planes with both tags, ${sharedTag} and ${tag}`,
       fix:
         "Set it (pulumi config set --secret tailnetControlPlaneAuthKey), or name its " +
         `file in ${fileKeyOf("tailnetControlPlaneAuthKey")}.`,
@@ -111,16 +112,15 @@ function controlPlaneProblems(values: StackValues): Problem[] {
   if (hasKey && (tag === undefined || isMade)) {
     found.push({
       path: "tailnetControlPlaneAuthKey",
-      wrong: `it is set, ${isMade ? "and the program makes the keys" : "but tailnet.controlPlaneTag is not"}`,
-      allowed: `nothing ${isMade ? "without tailnetAuthKey" : "without that tag"}`,
-      fix: "Set that, or remove the key.",
+      wrong: `it is set, but ${isMade ? "the program creates the auth keys" : "tailnet.controlPlaneTag is not"}`,
+      fix: `Set ${isMade ? "tailnetAuthKey" : "that tag"}, too, or remove the key.`,
       about: [isMade ? "tailnet.loginServer" : "tailnet.controlPlaneTag"],
     });
   }
   return found;
 }
 
-/** What is allowed in a tailnet but unwise, a line each. */
+/** A line for each setting that is allowed but unwise. */
 export function tailnetWarnings(values: StackValues): string[] {
   if (values.nodeNetwork === "lan") {
     return [];
@@ -128,17 +128,14 @@ export function tailnetWarnings(values: StackValues): string[] {
   const { api } = values.tailnet;
   return [
     ...(hasTailnetApi(values) && api.startsWith("http://") && !isPrivate(hostOf(api))
-      ? [
-          `tailnet.api: ${valueText(api)} sends the API's token over the network in plain, for everybody on the way to read. ` +
-            "Use an https:// URL.",
-        ]
+      ? [`tailnet.api: ${valueText(api)} sends the API's token unencrypted over the network. Use an https:// URL.`]
       : []),
     ...(values.endpoint.address !== undefined &&
     values.network.podCidr === defaultPodCidr &&
     values.network.podRouting !== "vxlan"
       ? [
-          "network.podCidr: it is the default, and endpoint.address is not. Clusters in one tailnet need a podCidr each, for their nodes advertise " +
-            "it to all devices: if there is another cluster, choose another podCidr, too.",
+          "network.podCidr: it has its default value, but endpoint.address does not. Each cluster in a tailnet needs its own " +
+            "podCidr, which its nodes advertise to all devices. If this tailnet has another cluster, choose another podCidr.",
         ]
       : []),
   ];
@@ -147,7 +144,7 @@ export function tailnetWarnings(values: StackValues): string[] {
 /** A URL's host, without user, port and path. */
 const hostOf = (url: string) => /^http:\/\/(?:[^/@]*@)?(\[[^\]]*\]|[^:/]*)/.exec(url)?.[1] ?? "";
 
-/** Whether nothing that is sent to the host of a URL leaves this machine or a private network. */
+/** Whether requests to a URL's host stay on this machine or in a private network. */
 function isPrivate(host: string): boolean {
   const networks = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", tailnetRange];
   return ["localhost", "[::1]"].includes(host) || (isIPv4(host) && networks.some((one) => overlap(one, `${host}/32`)));
@@ -164,7 +161,7 @@ export function readPolicy(values: StackValues, readFile: ReadFile, problems: Pr
       path: "tailnet.policyFile",
       got: path,
       wrong: what,
-      allowed: "a file with the tailnet's policy as JSON, without comments; a relative path is relative to the project",
+      allowed: "a file with the tailnet's policy as JSON, without comments; relative paths are relative to the project",
       fix,
       about: ["nodeNetwork"],
     });
@@ -173,10 +170,10 @@ export function readPolicy(values: StackValues, readFile: ReadFile, problems: Pr
     if (isValues(policy)) {
       return policy;
     }
-    wrong("holds no object", "Correct the file.");
+    wrong("does not contain a JSON object", "Correct the file.");
   } catch (error) {
     const { code } = error as { code?: unknown };
-    wrong(`cannot be read (${typeof code === "string" ? code : "it is no JSON"})`, "Correct the path or the file.");
+    wrong(`cannot be read (${typeof code === "string" ? code : "it is not JSON"})`, "Correct the path or the file.");
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** Hosts of kind ec2: the shape of their config, and what stands in for keys left out. */
+/** Hosts of kind ec2: their config, and the defaults of keys that are not set. */
 import { z } from "zod";
 import type { Ec2HostConfig, Ec2Config } from "../../model/config";
 import { architectureOf, defaultInstanceType, ec2Images } from "../../components/hosts/ec2/image";
@@ -15,7 +15,7 @@ const machine = (words: Record<"instanceType" | "architecture" | "os" | "rootVol
   rootVolumeGib: key(gib().optional(), words.rootVolumeGib),
 });
 
-/** What a user writes as `host` of a node; what is left out is as in `ec2`. */
+/** A node's `host` of kind ec2. The keys of `ec2` are its defaults. */
 export const ec2HostSchema = z
   .strictObject(
     {
@@ -41,15 +41,14 @@ export const ec2HostSchema = z
   )
   .meta({ title: "Ec2HostArgs" });
 
-/** What a user writes as `ec2`. */
 export const ec2Schema = z.strictObject(
   {
-    region: key(text(/^[a-z]{2,}(-[a-z]+)+-\d+$/, "a region of AWS such as eu-central-1"), "AWS region."),
-    // From /8 on: a shorter prefix is most of the internet, and opens SSH to it.
+    region: key(text(/^[a-z]{2,}(-[a-z]+)+-\d+$/, "an AWS region such as eu-central-1"), "AWS region."),
+    // A prefix shorter than /8 would open SSH to most of the internet.
     operatorCidrs: key(
       z
         .array(network(8, 32, "198.51.100.7/32"), { error: "a list of IPv4 networks such as [198.51.100.7/32]" })
-        .min(1, { error: "at least one IPv4 network that this machine's connections come from" }),
+        .min(1, { error: "at least one IPv4 network, including the one that this machine connects from" }),
       "IPv4 networks that may connect by SSH, including your machine's.",
     ),
     vpcId: key(
@@ -57,13 +56,10 @@ export const ec2Schema = z.strictObject(
       "An existing VPC. By default, the program creates one.",
     ),
     subnetIds: key(
-      z
-        .array(subnetId(), { error: "a list of IDs of subnets" })
-        .min(1, { error: "at least one ID of a subnet" })
-        .optional(),
+      z.array(subnetId(), { error: "a list of subnet IDs" }).min(1, { error: "at least one subnet ID" }).optional(),
       "Subnets of that VPC, one per zone; machines need outbound internet access from them.",
     ),
-    // AWS's own bounds of a VPC are /16 and /28; its subnets need room.
+    // AWS allows /16 to /28 for a VPC; the subnets need room in it.
     vpcCidr: key(
       network(16, 24, "10.20.0.0/16").optional(),
       "IPv4 network of a VPC that the program creates. Default: 10.20.0.0/16.",
@@ -83,16 +79,16 @@ export const ec2Schema = z.strictObject(
       rootVolumeGib: "Size of the root volumes in GiB. Default: 20.",
     }),
   },
-  { error: "an object with region, operatorCidrs and, where wanted, other keys" },
+  { error: "an object with region, operatorCidrs and optionally other keys" },
 );
 
 export type Ec2Values = z.output<typeof ec2Schema>;
 export type Ec2HostValues = z.output<typeof ec2HostSchema>;
 
-/** Network of a VPC that is made where none is named. */
+/** Default network of a VPC that the program creates. */
 export const defaultVpcCidr = "10.20.0.0/16";
 
-/** @param nodeCidr that of the stack's config. */
+/** @param nodeCidr the config's lan.cidr. */
 export function ec2Config(values: Ec2Values | undefined, nodeCidr: string | undefined): Ec2Config | undefined {
   if (values === undefined) return undefined;
   const { vpcId, subnetIds } = values;
@@ -106,10 +102,10 @@ export function ec2Config(values: Ec2Values | undefined, nodeCidr: string | unde
   };
 }
 
-/** A node's machine, with what its host leaves out from `ec2`, and what that leaves out from here. */
+/** A node's machine. Keys that its host does not set come from `ec2`, then from the defaults here. */
 export function ec2Host(host: Ec2HostValues, shared: Ec2Values | undefined): Ec2HostConfig {
   const os = host.os ?? shared?.os ?? "debian";
-  // A type of its own speaks for the architecture: an architecture for all others is not meant for it.
+  // A host's own instance type determines its architecture; ec2.architecture does not apply to it.
   const own = host.instanceType !== undefined ? architectureOf(host.instanceType) : undefined;
   const type = host.instanceType ?? (host.architecture === undefined ? shared?.instanceType : undefined);
   const architecture =

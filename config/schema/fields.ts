@@ -1,33 +1,33 @@
 /**
- * Building blocks of the config's schemas. Each one's error text says what is allowed; `key` and `object` add the words.
+ * Building blocks of the config's schemas. The error text of each says what is allowed; `key` adds the description.
  *
- * The schemas are the one place of a key: its type, its default, what is allowed, its words and an example. `npm run generate`
- * makes of them Pulumi.yaml's config block, docs/reference/config.md and the types in config/args.ts.
+ * The schemas define each key once: its type, default, allowed values, description and an example. `npm run generate` creates
+ * Pulumi.yaml's config block, docs/reference/config.md and the types in config/args.ts from them.
  */
 import { z } from "zod";
 import { isNetwork, networkOf } from "../../model/cidr";
 import { isValues } from "../../model/merge";
 
-/** What else there is to say of a key. */
+/** Optional properties of a key. */
 interface More {
-  /** Its type's name in config/args.ts; one without a name is written where it is used. */
+  /** The name of its type in config/args.ts. A type without a name is written inline. */
   title?: string;
-  /** Values that a user could write, for the reference. */
+  /** Example values for the reference. */
   examples?: readonly unknown[];
-  /** Whether a program may give a value that is known only when the run has made something. */
+  /** Whether a program may pass an output. */
   isInput?: true;
-  /** Of a `kind`: whether an object without one is of this kind. */
+  /** Of a `kind`: whether it is the kind of an object without one. */
   isDefault?: true;
 }
 
-/** A key with its words: what it is for, in whole sentences. */
+/** A key with its description, in whole sentences. */
 export function key<T extends z.ZodType>(schema: T, words: string, more: More = {}): T {
   return schema.meta({ description: words, ...more });
 }
 
 /**
- * An object of keys of one subject, all of which may be left out. An empty text, or nothing, under one of its keys counts as not
- * set, as it does for the keys beside the group.
+ * An object of keys of one subject, all of them optional. An empty text or null under one of its keys counts as not set, as it does
+ * for keys outside groups.
  */
 export function group<T extends z.ZodRawShape>(shape: T, example: string) {
   return z.preprocess(withoutEmpty, z.strictObject(shape, { error: `an object such as ${example}` })).prefault({});
@@ -43,7 +43,7 @@ export function text(pattern: RegExp, allowed: string) {
   return z.string({ error: allowed }).regex(pattern, { error: allowed });
 }
 
-/** Any text. YAML reads one of digits alone as a number. */
+/** Any text. YAML reads a text of digits as a number. */
 export function anyText(allowed: string) {
   return z.preprocess((v) => (typeof v === "number" ? String(v) : v), z.string({ error: allowed }));
 }
@@ -53,7 +53,7 @@ export function file() {
   return z.string({ error: "the path of a file on this machine" });
 }
 
-/** A whole number; Pulumi hands scalars over as text, structured values as numbers. */
+/** A whole number. Pulumi passes scalars as text, but numbers in structured values as numbers. */
 export function wholeNumber(min: number, max: number, what = "a whole number") {
   const allowed = `${what} from ${min} to ${max}`;
   return z.preprocess(
@@ -76,25 +76,25 @@ export function yesOrNo() {
 
 /** An IPv4 network with no host bits and a prefix length within bounds. */
 export function network(minPrefix: number, maxPrefix: number, example: string) {
-  const allowed = `an IPv4 network of prefix length /${minPrefix} to /${maxPrefix} such as ${example}`;
+  const allowed = `an IPv4 network with a prefix length from /${minPrefix} to /${maxPrefix} such as ${example}`;
   return z.string({ error: allowed }).superRefine((value, ctx) => {
     const prefix = Number(value.split("/")[1]);
     if (!isNetwork(value) || prefix < minPrefix || prefix > maxPrefix) {
       const meant = networkOf(value);
-      ctx.addIssue(meant && meant !== value ? `${allowed}; for this one write ${meant}` : allowed);
+      ctx.addIssue(meant && meant !== value ? `${allowed}; this one would be ${meant}` : allowed);
     }
   });
 }
 
-/** A path on the hosts. It becomes part of shell scripts. */
+/** A path on the hosts, which becomes part of shell scripts. */
 export function hostPath(example: string) {
   return text(
     /^\/[A-Za-z0-9._/+@-]+$/,
-    `an absolute path on the hosts, of letters, digits and . _ / + @ -, such as ${example}`,
+    `an absolute path on the hosts, with only letters, digits and . _ / + @ -, such as ${example}`,
   );
 }
 
-/** An object whose keys somebody else defines. */
+/** An object whose keys another project defines. */
 export function freeForm(allowed: string) {
   return z.record(z.string(), z.unknown(), { error: allowed });
 }
@@ -113,7 +113,7 @@ export function version(oldestMinor: number, example: string) {
   );
 }
 
-/** A version of a package that is released by three numbers. */
+/** A version of three numbers. */
 export function release(example: string) {
   return text(/^\d+\.\d+\.\d+$/, `a version without v such as ${example}`);
 }

@@ -1,17 +1,17 @@
-/** What the file that `hostProfile` names holds. */
+/** The file that `hostProfile` names. */
 import { z } from "zod";
 import { choice, freeForm, key, yesOrNo } from "./fields";
 
 const ownKubeletFields = new Map([
-  ["apiVersion", "it is the program's to say"],
-  ["kind", "it is the program's to say"],
-  ["cgroupDriver", "it is systemd, as containerd's"],
+  ["apiVersion", "the program sets it"],
+  ["kind", "the program sets it"],
+  ["cgroupDriver", "it must be systemd, as in containerd"],
 ]);
 
 export const hostProfileSchema = z.strictObject(
   {
     kubelet: key(
-      freeForm("an object of fields of KubeletConfiguration")
+      freeForm("an object with fields of KubeletConfiguration")
         .superRefine((fields, ctx) => {
           for (const name of Object.keys(fields)) {
             const why = ownKubeletFields.get(name);
@@ -47,7 +47,7 @@ export const hostProfileSchema = z.strictObject(
       "Settings of containerd.",
     ),
     ciliumValues: key(
-      freeForm("an object of values of the Cilium chart").default({}),
+      freeForm("an object with values of the Cilium chart").default({}),
       "Values of the Cilium chart. They override the program's own; the stack's values override these.",
     ),
     skipHostChecks: key(

@@ -27,7 +27,6 @@ function packageMirror(of: string, example: string) {
   );
 }
 
-/** What a user writes under `mirrors`. */
 export const mirrorsSchema = key(
   group(
     {
@@ -94,7 +93,7 @@ export const mirrorsSchema = key(
       imageRepository: key(
         text(
           /^[a-z0-9][a-z0-9.-]*(:\d+)?(\/[a-z0-9._-]+)*$/,
-          "the beginning of image names such as mirror.example.com/kubernetes",
+          "a prefix of image names such as mirror.example.com/kubernetes",
         ).optional(),
         "Replaces registry.k8s.io in the names of kubeadm's images, etcd, CoreDNS and pause. Cannot change in a running cluster.",
       ),
@@ -118,7 +117,7 @@ export const mirrorsSchema = key(
 
 export type MirrorsValues = z.output<typeof mirrorsSchema>;
 
-/** A user's mirrors with what their files hold, and one of `problems` for each file that does not do. */
+/** The mirrors with the content of their files. Adds a problem for each invalid file. */
 export function readMirrors(values: MirrorsValues, readFile: ReadFile, problems: Problem[]): MirrorsConfig {
   const bare = (one: string) => one.replace(/\/+$/, "");
   const packages = Object.fromEntries(
@@ -146,7 +145,7 @@ export function readMirrors(values: MirrorsValues, readFile: ReadFile, problems:
   };
 }
 
-/** The certificates of a PEM file, and nothing else that is in it. */
+/** The certificates in a PEM file, without anything else in it. */
 function readAuthorities(key: string, path: string, readFile: ReadFile, problems: Problem[]): string | undefined {
   const wrong = (allowed: string) =>
     void problems.push({ path: key, got: path, allowed, fix: "Correct the path or the file." });
@@ -154,14 +153,14 @@ function readAuthorities(key: string, path: string, readFile: ReadFile, problems
   try {
     content = readFile(path);
   } catch {
-    return wrong("a file on this machine; a relative path is relative to the project");
+    return wrong("a file on this machine; relative paths are relative to the project");
   }
   const certificates = content.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
     if (certificates.length === 0) throw new Error();
     for (const one of certificates) new X509Certificate(one);
   } catch {
-    return wrong("a PEM file with the certificates of authorities");
+    return wrong("a PEM file with CA certificates");
   }
   return `${certificates.join("\n")}\n`;
 }

@@ -1,4 +1,4 @@
-/** The groups of a stack's config that name addresses: `lan`, `endpoint` and `network`. */
+/** The groups `lan`, `endpoint` and `network` of a stack's config. */
 import { z } from "zod";
 import { choice, group, key, network, port, yesOrNo } from "./fields";
 import { interfacePattern, isHostAddress } from "./node";
@@ -28,7 +28,7 @@ export const lanSchema = key(
 export const endpointSchema = key(
   group(
     {
-      // A name is for a lan alone; see config/rules/lan.ts.
+      // Only a LAN allows a name; see config/rules/lan.ts.
       address: key(
         z
           .string({ error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
@@ -54,8 +54,8 @@ export const endpointSchema = key(
 export const networkSchema = key(
   group(
     {
-      // Prefix lengths that kubeadm takes (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
-      // /24 a node: PodSubnetNodeMaskMaxDiff = 16.
+      // Prefix lengths that kubeadm accepts (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
+      // /24 per node: PodSubnetNodeMaskMaxDiff = 16.
       podCidr: key(
         network(8, 24, defaultPodCidr).default(defaultPodCidr),
         "IPv4 network of all pods. Each node gets a /24 of it.",

@@ -1,4 +1,4 @@
-/** The `nodes` of a stack's config, and what other keys share with them. */
+/** The `nodes` of a stack's config, and schemas that other keys share with them. */
 import { z } from "zod";
 import { isIPv4 } from "../../model/cidr";
 import { isInterfacePattern } from "../../components/hosts/interfaces";
@@ -12,7 +12,7 @@ const dnsName =
 const labelKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
-const interfaceText = "the name of an interface such as eth1, or how names begin and a plus sign, such as enp+";
+const interfaceText = "an interface name such as eth1, or a prefix and a plus sign such as enp+";
 export const interfacePattern = () =>
   z.string({ error: interfaceText }).refine(isInterfacePattern, { error: interfaceText });
 const hostAddress = "an IPv4 address or a DNS name";
@@ -48,7 +48,7 @@ const sshHost = z
       port: key(port().optional(), "SSH port. Default: ssh.port."),
       hostKey: key(
         text(
-          // No ssh-rsa: the provider would offer its SHA-1 signatures alone, which OpenSSH refuses since 8.8.
+          // No ssh-rsa: the provider would offer only SHA-1 signatures, which OpenSSH rejects since 8.8.
           /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+) [A-Za-z0-9+/]+={0,2}( .*)?$/,
           "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…",
         ).optional(),
@@ -59,7 +59,7 @@ const sshHost = z
         "Changing this text declares that the name now stands for a different machine, and replaces the node.",
       ),
     },
-    { error: "an object with address and, where wanted, user, port, hostKey and identity" },
+    { error: "an object with address and optionally user, port, hostKey and identity" },
   )
   .meta({ title: "SshHostArgs" });
 
@@ -72,22 +72,24 @@ function hostError(issue: { input?: unknown }): string {
   return isValues(issue.input) ? "ssh or ec2" : "an object with address, or with kind: ec2";
 }
 
-const labels = z.record(z.string(), z.unknown(), { error: "an object of label: value" }).superRefine((all, ctx) => {
-  for (const [key, value] of Object.entries(all)) {
-    const path = [key];
-    if (!labelKey.test(key)) {
-      ctx.addIssue({ code: "custom", path, message: "a label key such as example.com/rack" });
-    } else if (!mayKubeletSet(key)) {
-      ctx.addIssue({ code: "custom", path, message: reservedLabel });
-    } else if (typeof value !== "string" || !labelValue.test(value)) {
-      ctx.addIssue({
-        code: "custom",
-        path,
-        message: "up to 63 letters, digits, '-', '_' or '.', in quotes where it reads as a number or a boolean",
-      });
+const labels = z
+  .record(z.string(), z.unknown(), { error: "an object of labels and their values" })
+  .superRefine((all, ctx) => {
+    for (const [key, value] of Object.entries(all)) {
+      const path = [key];
+      if (!labelKey.test(key)) {
+        ctx.addIssue({ code: "custom", path, message: "a label key such as example.com/rack" });
+      } else if (!mayKubeletSet(key)) {
+        ctx.addIssue({ code: "custom", path, message: reservedLabel });
+      } else if (typeof value !== "string" || !labelValue.test(value)) {
+        ctx.addIssue({
+          code: "custom",
+          path,
+          message: "up to 63 letters, digits, '-', '_' or '.', quoted if it looks like a number or a boolean",
+        });
+      }
     }
-  }
-});
+  });
 
 const reservedLabel =
   "a label that a kubelet may set on its own node: outside kubernetes.io and k8s.io, or below node.kubernetes.io";
@@ -119,12 +121,11 @@ function mayKubeletSet(key: string): boolean {
 
 const nodeIpText = "an IPv4 address that the host has, such as 192.168.1.11";
 
-/** A node, as a user writes it. */
 const nodeSchema = z
   .strictObject(
     {
       name: key(
-        text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'"),
+        text(dnsLabel, "a DNS label: up to 63 characters of a-z, 0-9 and '-'"),
         "Name of the Kubernetes node and of its device in the tailnet.",
       ),
       role: key(

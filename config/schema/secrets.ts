@@ -1,14 +1,13 @@
 /**
- * The secrets of a stack's config. Each is a key of its own, beside the groups: the engine encrypts single values in an object, too,
- * but tells the program of whole keys alone which are encrypted. A secret in plain beside an encrypted one in the same group
- * could not be told from it.
+ * The secrets of a stack's config. None is in a group: the engine can encrypt single values in an object, but reports only for whole
+ * keys whether they are encrypted, so an unencrypted secret beside an encrypted one in the same group would go unnoticed.
  */
 import { z } from "zod";
 import { key } from "./fields";
 
 const secret = (words: string) => key(z.string().optional(), words, { isInput: true });
 
-/** The group, and the key in it, that names a file with the secret instead. */
+/** The group and the key that can name a file with the secret instead. */
 export const secretFiles = {
   tailnetAuthKey: ["tailnet", "authKeyFile"],
   tailnetControlPlaneAuthKey: ["tailnet", "controlPlaneAuthKeyFile"],
@@ -18,7 +17,7 @@ export const secretFiles = {
   registryCredentials: ["mirrors", "registryCredentialsFile"],
 } as const;
 
-/** What names the files, of a stack's config. */
+/** The groups of a stack's config with keys that name such files. */
 type Groups = {
   [K in SecretKey as (typeof secretFiles)[K][0]]: Partial<Record<(typeof secretFiles)[K][1], string>>;
 };
@@ -29,7 +28,7 @@ export const secretKeys = Object.keys(secretFiles) as SecretKey[];
 
 export const isSecretKey = (name: string): name is SecretKey => Object.hasOwn(secretFiles, name);
 
-/** `tailnet.authKeyFile`, of tailnetAuthKey. */
+/** For tailnetAuthKey: `tailnet.authKeyFile`. */
 export const fileKeyOf = (name: SecretKey): string => secretFiles[name].join(".");
 
 /** The file that is named for a secret. */
@@ -38,7 +37,7 @@ export function fileOf(values: Groups, name: SecretKey): string | undefined {
   return values[groupName][fileKey as keyof Groups[typeof groupName]];
 }
 
-/** Where in a group a secret would be, were it no key of its own: `tailnet.authKey`. */
+/** The keys in groups under which users look for the secrets, such as `tailnet.authKey`. */
 export const misplacedSecrets: ReadonlyMap<string, SecretKey> = new Map(
   Object.entries(secretFiles).map(([name, path]) => [path.join(".").replace(/File$/, ""), name as SecretKey]),
 );

@@ -1,11 +1,10 @@
-/** The `security` section of a stack's config: what the cluster is hardened by. All of it is on unless a user takes it back. */
+/** The `security` group of a stack's config: hardening, all of it on by default. */
 import { z } from "zod";
 import { choice, key } from "./fields";
 
 const yesOrNo = () => z.boolean({ error: "true or false" });
-const pids = "0 (no bound) or a whole number from 64 to 4194304";
+const pids = "0 (no limit) or a whole number from 64 to 4194304";
 
-/** What a user writes under `security`. */
 export const securitySchema = key(
   z
     .strictObject(
@@ -24,7 +23,7 @@ export const securitySchema = key(
           "Whether kubelets use serving certificates from the cluster's CA, and API servers verify them.",
         ),
         seccompDefault: key(yesOrNo().default(true), "Whether containers without a seccomp profile get containerd's."),
-        // 64: a small pod's few containers. 4194304: the kernel's PID_MAX_LIMIT on 64 bits (proc_pid_max(5)).
+        // 64: enough for the containers of a small pod. 4194304: PID_MAX_LIMIT of a 64-bit kernel (proc_pid_max(5)).
         podPidsLimit: key(
           z
             .number({ error: pids })

@@ -1,4 +1,4 @@
-/** The groups of a stack's config that name software and what becomes of it: `kubernetes` and `cilium`. */
+/** The groups `kubernetes` and `cilium` of a stack's config. */
 import { defaultVersions, oldestKubernetesMinor } from "../../model/releases";
 import { anyText, freeForm, group, hostPath, key, release, text, version, wholeNumber } from "./fields";
 
@@ -48,11 +48,11 @@ export const ciliumSchema = key(
         "Version of the Cilium chart, without v.",
       ),
       chart: key(
-        text(/^(?!\w+:\/\/)/, "a path on the operator's machine to a chart, not a URL").optional(),
+        text(/^(?!\w+:\/\/)/, "the path of a chart on this machine, not a URL").optional(),
         "Path of a Cilium chart on this machine, instead of the one at https://helm.cilium.io.",
       ),
       values: key(
-        freeForm("an object of values of the Cilium chart").default({}),
+        freeForm("an object with values of the Cilium chart").default({}),
         "Values of the Cilium chart, merged over the program's own.",
       ),
     },

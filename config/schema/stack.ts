@@ -1,6 +1,6 @@
 /**
- * What a user writes, key by key: the one place of each. The error text of a schema says what is allowed; `config/load.ts` makes
- * whole sentences of it.
+ * The schema of a stack's config. The error text of each key's schema says what is allowed; model/problem.ts builds the sentence
+ * around it.
  */
 import { z } from "zod";
 import { isValues } from "../../model/merge";
@@ -33,7 +33,7 @@ const sshSchema = key(
 /** In the order of the reference. */
 export const stackSchema = z.object({
   clusterName: key(
-    text(dnsLabel, "a DNS label: up to 63 of a-z, 0-9 and '-'").default("tailkube"),
+    text(dnsLabel, "a DNS label: up to 63 characters of a-z, 0-9 and '-'").default("tailkube"),
     "Name of the cluster in kubeconfigs.",
   ),
   nodes: nodesSchema,
@@ -50,7 +50,7 @@ export const stackSchema = z.object({
   cilium: ciliumSchema,
   ssh: sshSchema,
   sshPrivateKey,
-  // Pulumi.yaml's default, which stands for nothing.
+  // Pulumi.yaml's default; it means "not set".
   ec2: key(
     z.preprocess(
       (value) => (isValues(value) && Object.keys(value).length === 0 ? undefined : value),
@@ -82,7 +82,7 @@ export const stackSchema = z.object({
 
 export type StackValues = z.output<typeof stackSchema>;
 
-/** The keys of the stack's config that hold structure; all others hold text, a number or a boolean. */
+/** The keys that hold an object or a list; all others hold text, a number or a boolean. */
 export const structuredKeys: ReadonlySet<string> = new Set(
   Object.entries(stackSchema.shape).flatMap(([name, schema]) => (holdsStructure(schema) ? [name] : [])),
 );
@@ -91,7 +91,7 @@ interface Inner {
   def: { type: string; innerType?: Inner; out?: Inner };
 }
 
-/** Whether what is inside of defaults, `.optional()` and preprocessing is an object or a list. */
+/** Whether a schema inside defaults, `.optional()` and preprocessing is that of an object or a list. */
 function holdsStructure(schema: z.ZodType): boolean {
   let at = schema as unknown as Inner;
   for (let inner: Inner | undefined = at; inner !== undefined; inner = at.def.innerType ?? at.def.out) at = inner;

@@ -5,9 +5,9 @@ import { choice, file, group, key, release, text, wholeNumber } from "./fields";
 /** Tailscale's own coordination server. */
 export const tailscaleLoginServer = "https://controlplane.tailscale.com";
 const tailscaleApi = "https://api.tailscale.com";
-/** Of the nodes' devices. */
+/** Default tag of the nodes' devices. */
 export const defaultTag = "tag:k8s";
-/** IPv6's least MTU and Tailscale's default (https://tailscale.com/kb/1023). Bytes. */
+/** The minimum MTU of IPv6 and Tailscale's default (https://tailscale.com/kb/1023), in bytes. */
 export const smallestTailnetMtu = 1280;
 
 const url = (example: string) => text(/^https?:\/\/[^\s/]+/, `a URL such as ${example}`);
@@ -77,5 +77,3 @@ export const tailnetSchema = key(
     ],
   },
 );
-
-export type TailnetValues = z.output<typeof tailnetSchema>;

@@ -54,7 +54,7 @@ containerd_owner() {
     local path owner
     path=$(command -v containerd) || return 0
     if owned "$path" runtime || package_is_ours containerd.io runtime; then return 0; fi
-    owner=$(package_of "$path") || owner=$(package_of "$path") || owner='of no known package: dpkg-query does not answer'
+    owner=$(package_of "$path") || owner=$(package_of "$path") || owner='an unknown package (dpkg-query does not answer)'
     printf '%s' "${owner:-no package}"
 }
 
@@ -196,7 +196,7 @@ apply() {
     gather
     eval "$TK_REQUIREMENTS"
     if [ ${#PROBLEMS[@]} -gt 0 ]; then
-        fail "this host is not fit, and nothing was changed on it:$(printf '\n  - %s' "${PROBLEMS[@]}")"
+        fail "this host does not meet the requirements, and nothing was changed on it:$(printf '\n  - %s' "${PROBLEMS[@]}")"
     fi
     printf '{"machineId":'
     json_string "$(cat /etc/machine-id 2>/dev/null || true)"

@@ -760,7 +760,7 @@ describe("what stops the program", () => {
   it("two nodes with one tailnet address: one error that names them, and no node joins", async () => {
     const run = await runProgram({ addresses: { w1: "100.64.0.2" } });
     expect(run.errors.map(({ message }) => message)).to.have.lengthOf(1);
-    expect(run.errors[0]!.message).to.match(/^cp2, w1: one tailnet address, 100\.64\.0\.2, /);
+    expect(run.errors[0]!.message).to.match(/^cp2, w1: they share the tailnet address 100\.64\.0\.2, /);
     const made = custom(run).map(({ name }) => name);
     expect(made).to.include.members(["cp2-tailnet", "w1-tailnet", "w1-runtime"]);
     expect(made.filter((name) => /-(control-plane|join|authorities|admission)$/.test(name))).to.deep.equal([]);
@@ -777,9 +777,9 @@ describe("what stops the program", () => {
     expect(run.errors[0]).to.have.property("__pulumiRunError", true);
     expect(run.errors[0]!.message).to.equal(
       [
-        "The config does not fit the hosts. Nothing has been changed on any of them.",
-        "  - cp2: network.podCidr 10.50.0.0/16 overlaps 10.50.1.1/24 of its interface eth1. Choose another network.podCidr, one that is used nowhere around the hosts.",
-        "  - w1: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint.address, one that is used nowhere around the hosts.",
+        "The config does not match the hosts. No host has been changed.",
+        "  - cp2: network.podCidr 10.50.0.0/16 overlaps 10.50.1.1/24 on its interface eth1. Choose another network.podCidr that no network of the hosts uses.",
+        "  - w1: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 on its interface br0. Choose another endpoint.address that no network of the hosts uses.",
       ].join("\n"),
     );
     expect(custom(run).map(({ name }) => name)).to.have.members(
@@ -796,7 +796,7 @@ describe("what stops the program", () => {
       const run = await runProgram({ last, preview });
       expect(run.errors.map(({ message }) => message)).to.deep.equal([
         "there is a problem in the stack's config:\n" +
-          '  - kubernetes.version: "1.37.2" is refused. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
+          '  - kubernetes.version: "1.37.2" is invalid. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
           "Upgrade to a 1.35 first.",
       ]);
       // Not even a host key is asked for.
@@ -816,7 +816,7 @@ describe("what stops the program", () => {
     const run = await runProgram({ config: { network: { podCidr: "10.50.0.1/16" } } });
     expect(run.resources).to.deep.equal([]);
     expect(run.errors.map(({ message }) => message.split("\n")[1])).to.deep.equal([
-      '  - network.podCidr: "10.50.0.1/16" is refused. Allowed: an IPv4 network of prefix length /8 to /24 such as 10.50.0.0/16; ' +
+      '  - network.podCidr: "10.50.0.1/16" is invalid. Allowed: an IPv4 network with a prefix length from /8 to /24 such as 10.50.0.0/16; ' +
         "for this one write 10.50.0.0/16. Correct it in the stack's config.",
     ]);
   });

@@ -122,7 +122,7 @@ describe("a stack on EC2", () => {
       "from nodes: udp 41641":
         "Tailscale between nodes: direct paths inside of the VPC; all else of the cluster is within them",
       "to 0.0.0.0/0: -1":
-        "Out: packages, images, and the server, relays and peers of the tailnet are at addresses nobody can list",
+        "Out: packages, images, and the server, relays and peers of the tailnet are at addresses that cannot be listed",
     };
 
     it("has these rules, each with its reason, and none is open to the world", () => {

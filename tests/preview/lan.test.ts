@@ -197,7 +197,7 @@ describe("other lans", () => {
     const run = await runProgram({ config: { ...config, lan: { cidr: "172.31.78.0/24" } }, facts });
     expect(run.errors).to.have.lengthOf(1);
     expect(run.errors[0]!.message).to.match(
-      /^The config does not fit the hosts\. .*\n {2}- cp1: none of its addresses is in lan\.cidr 172\.31\.78\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.77\.11 on eth1\./,
+      /^The config does not match the hosts\. .*\n {2}- cp1: none of its addresses is in lan\.cidr 172\.31\.78\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.77\.11 on eth1\./,
     );
     expect(custom(run).map(({ name }) => name)).to.have.members(
       names.flatMap((name) => [`${name}-host-key`, `${name}-facts`, `${name}-cleanup`]),

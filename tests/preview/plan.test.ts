@@ -52,16 +52,16 @@ describe("a preview tells the plan", () => {
     expect(told).to.deep.equal([
       [
         "What this run will do to the nodes (1 created, 3 joined):",
-        "  1. cp1, cp2, cp3, w1: host key and requirements are looked at; nothing is set up before all of them are fit",
-        "  2. cp1, cp2, cp3, w1: gets the tailnet, containerd and kubelet",
-        "  3. cp1: founds the cluster; the endpoint 10.200.0.1:6443 is on it",
-        "  4. cp2: joins as a control plane through 10.200.0.1:6443, and then has the endpoint, too",
+        "  1. cp1, cp2, cp3, w1: check host keys and requirements; no host is changed until all pass",
+        "  2. cp1, cp2, cp3, w1: joins the tailnet; gets containerd and kubelet",
+        "  3. cp1: initializes the cluster, with the endpoint 10.200.0.1:6443",
+        "  4. cp2: joins as a control plane through 10.200.0.1:6443, then also holds the endpoint",
         "     w1: joins as a worker through 10.200.0.1:6443",
         "     Cilium 1.20.2 is installed",
-        "  5. cp3: joins as a control plane through 10.200.0.1:6443, and then has the endpoint, too",
-        "  6. Cilium, the nodes and CoreDNS are waited for",
+        "  5. cp3: joins as a control plane through 10.200.0.1:6443, then also holds the endpoint",
+        "  6. wait until Cilium, the nodes and CoreDNS are ready",
         "  7. the cluster is checked",
-        "  Lines under one number do not wait for each other.",
+        "  Lines under one number run in parallel.",
       ].join("\n"),
     ]);
     expect(readFileSync(file, "utf8")).to.match(/^### Plan for the cluster `tailkube`\n/);
@@ -72,23 +72,23 @@ describe("a preview tells the plan", () => {
     const { errors, told } = await logged({ preview: true, last, config: { nodes: [...nodes.slice(0, 3), w2] } });
     expect(errors).to.deep.equal([]);
     expect(told[0]!.split("\n")).to.deep.equal([
-      "What this run will do to the nodes, by what the last complete run has left (1 joined, 1 drained, 1 removed, 3 untouched):",
-      "  1. w2: host key and requirements are looked at; nothing is set up before all of them are fit",
-      "  2. w2: gets the tailnet, containerd and kubelet",
+      "What this run will do to the nodes, compared with the last complete run (1 joined, 1 drained, 1 removed, 3 untouched):",
+      "  1. w2: check host keys and requirements; no host is changed until all pass",
+      "  2. w2: joins the tailnet; gets containerd and kubelet",
       "  3. w2: joins as a worker through 10.200.0.1:6443",
-      "  4. w1: is drained, if it is Ready, and leaves the cluster [disturbs its pods, which are evicted]",
-      "  5. Cilium, the nodes and CoreDNS are waited for",
+      "  4. w1: is drained if it is Ready, then removed from the cluster [disturbs its pods, which are evicted]",
+      "  5. wait until Cilium, the nodes and CoreDNS are ready",
       "  6. the cluster is checked",
       "  7. w1: its host is cleaned, if it answers",
       "  Untouched: cp1, cp2 and cp3.",
-      "  Lines under one number do not wait for each other.",
+      "  Lines under one number run in parallel.",
     ]);
   });
 
   it("of no change: that there is none", async () => {
     const { told } = await logged({ preview: true, last: outputsOf(configOf()) });
     expect(told).to.have.lengthOf(1);
-    expect(told[0]).to.match(/\(4 untouched\):\n {2}Nothing: all of them are as declared\.$/);
+    expect(told[0]).to.match(/\(4 untouched\):\n {2}Nothing: all nodes are as declared\.$/);
   });
 
   it("but an update does not", async () => {
@@ -99,14 +99,14 @@ describe("a preview tells the plan", () => {
 
   it("and of what is refused, why, in the file as well", async () => {
     await logged({ preview: true, config: { network: { podCidr: "x" } } });
-    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- network\.podCidr: "x" is refused\./);
+    expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- network\.podCidr: "x" is invalid\./);
     const { errors } = await logged({
       preview: true,
       last: outputsOf(configOf()),
       config: { network: { podRouting: "vxlan" } },
     });
     expect(errors[0]?.message).to.include(
-      'network.podRouting: "vxlan" is refused. Allowed: native, with which the cluster was made.',
+      'network.podRouting: "vxlan" cannot change in a running cluster. Allowed: native.',
     );
     expect(readFileSync(file, "utf8")).to.match(/^### No plan: .*\n\n- network\.podRouting: /);
   });
@@ -128,7 +128,7 @@ describe("hosts that are reached in another way", () => {
   it("are not touched where the machines that answer there would cost etcd its majority", async () => {
     const run = await runProgram({ last: outputsOf(configOf()), config: { nodes: moved("cp1", "cp2") } });
     expect(run.errors.map(({ message }) => message).join()).to.include(
-      "this run would replace cp1 and cp2, and etcd needs 2 of its 3 members (cp1, cp2 and cp3) at any time",
+      "this run would replace cp1 and cp2, but etcd always needs 2 of its 3 members (cp1, cp2 and cp3)",
     );
     expect(names(run)).to.include.members(["cp1-host-key", "cp2-host-key"]);
     expect(names(run).filter((name) => /-(cleanup|tailnet|runtime|control-plane)$/.test(name))).to.deep.equal([]);
@@ -152,7 +152,7 @@ describe("the last run leaves to the next", () => {
       log.warn = (message) => Promise.resolve(void warned.push(message));
       const { outputs } = await runProgram({ last, leftOut: [name] }).finally(() => (log.warn = warn));
       expect(outputs, name).to.deep.include({ versions, nodes: former, applied });
-      expect(warned.join(), name).to.contain("left some of the cluster's steps out");
+      expect(warned.join(), name).to.contain("skipped some of the cluster's steps");
     }
     const whole = await runProgram({ last });
     expect(whole.outputs.versions).to.deep.equal({ kubernetes: "1.37.2", cilium: "1.20.2" });
@@ -174,7 +174,7 @@ describe("the last run leaves to the next", () => {
   it("by the stack's outputs, if that is all there is of a stack of before", async () => {
     const former = outputsOf(configOf({ kubernetes: { version: "1.35.2" } })) as unknown as Record<string, unknown>;
     const refused = await runProgram({ stackOutputs: former });
-    expect(refused.errors.map(({ message }) => message).join()).to.contain("1.35.2, which the cluster is at");
+    expect(refused.errors.map(({ message }) => message).join()).to.contain("cannot upgrade from 1.35.2");
     const present = outputsOf(configOf()) as unknown as Record<string, unknown>;
     expect((await runProgram({ stackOutputs: former, last: present })).errors).to.deep.equal([]);
   });
@@ -204,7 +204,7 @@ describe("the last run leaves to the next", () => {
       (pulumi.log as { warn: typeof warn }).warn = warn;
     }
     expect(told).to.have.lengthOf(1);
-    expect(told[0]).to.match(/^kubernetes\.version: w1 \(Debian .*\), as it was .*, runs cgroup v1/);
+    expect(told[0]).to.match(/^kubernetes\.version: w1 \(Debian .*\), when it was last checked, ran cgroup v1/);
   });
 });
 

@@ -2,7 +2,7 @@ import { Eip, EipAssociation, getAmiOutput, Instance } from "@pulumi/aws/ec2";
 import type { types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Ec2Config, Ec2HostConfig } from "../../../model/config";
-import { reported } from "../../../model/report";
+import { userError } from "../../../model/report";
 import { userData } from "./user-data";
 import { ec2Architecture, ec2Images } from "./image";
 import { fingerprint } from "../../../model/machine";
@@ -19,11 +19,11 @@ export interface Ec2HostArgs extends HostArgs {
 }
 
 /**
- * A machine on EC2. It is made once: of what the config says of it later only `identity` counts, which has it made anew, for
- * a newer image or another default must not take a cluster's machines away. A new instance is a new identity.
+ * A machine on EC2. Later changes of its config do not affect it, except `identity`, which replaces it: a newer image or a new default
+ * must not replace a cluster's machines. A new instance is a new identity.
  *
- * What is on it goes with it, so nothing cleans it. Its host key is never taken on trust: the first connection is pinned to
- * a key that its user data holds, which serves for nothing but to fetch the one that the machine has made for itself.
+ * Nothing cleans it, because its data is deleted with it. No connection trusts an unknown host key: the first one is pinned to a key
+ * in the machine's user data, which is only used to get the key that the machine generates itself.
  */
 export class Ec2Host extends pulumi.ComponentResource implements Host {
   public readonly connection: pulumi.Output<types.input.remote.ConnectionArgs>;
@@ -69,7 +69,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
         stage: "first-boot",
         timeoutSeconds: 600,
       },
-      // Once a machine: the key that this connection is pinned to does not last.
+      // Only once per machine: the key that this connection is pinned to is temporary.
       { parent: this, ignoreChanges: ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"] },
     );
     this.connection = connection(boot.result.apply(({ hostKey = "" }) => ed25519(name, hostKey)));
@@ -115,24 +115,24 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
         keyName: args.network.keyName,
         userData: pulumi.secret(bootData),
         rootBlockDevice: { volumeType: "gp3", volumeSize: host.rootVolumeGib, encrypted: true },
-        // A session token for each question, and answers that no router forwards: pods do not reach them.
+        // Session tokens are required, and no router forwards the answers, so pods cannot reach them.
         metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
         tags: { Name: `${args.config.clusterName}-${this.name}` },
       },
       {
         parent: this,
-        // Rules and routes are there when it boots, and as long as it lives. They wait for all that the host has to.
+        // Rules and routes exist before it boots and until it is terminated, and have its dependencies.
         dependsOn: args.network,
         ignoreChanges: ["ami", "instanceType", "subnetId", "privateIp", "keyName", "userData", "rootBlockDevice"],
         replacementTrigger: identity,
-        // The old machine leaves before the new one comes under its name.
+        // The old machine is terminated before the new one joins under its name.
         deleteBeforeReplace: true,
         additionalSecretOutputs: ["userData", "userDataBase64"],
       },
     );
   }
 
-  // An Elastic IP: it stays with the node when the machine is stopped, or made anew.
+  // An Elastic IP stays with the node when the machine is stopped or replaced.
   private publicAddress(
     name: string,
     { config }: Ec2HostArgs,
@@ -146,8 +146,10 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
   }
 }
 
-// Without a host key the provider would check none.
+// Without a host key, the provider would not verify the host.
 function ed25519(node: string, hostKey: string): string {
   if (/^ssh-ed25519 [A-Za-z0-9+/]+={0,2}$/.test(hostKey)) return hostKey;
-  throw reported(`${node}: the new machine has told no host key`);
+  throw userError(
+    `${node}: the new machine reported no ed25519 host key. See its system log in the EC2 console, then run pulumi up again`,
+  );
 }

@@ -4,13 +4,13 @@ import type { Architecture, Ec2Os } from "../../../model/config";
 export interface Ec2Image {
   /** The AWS account that publishes it. */
   owner: string;
-  /** Pattern of its name for an architecture; the newest one counts. */
+  /** Pattern of its name for an architecture; the newest image is used. */
   name: (architecture: Architecture) => string;
-  /** The login user that it has, with sudo and no password. */
+  /** Its login user, with sudo and no password. */
   user: string;
 }
 
-/** Canonical's, by the names of a release, such as `noble-24.04`. */
+/** Canonical's image of a release such as `noble-24.04`. */
 const ubuntu = (release: string): Ec2Image => ({
   owner: "099720109477",
   name: (architecture) => `ubuntu/images/hvm-ssd-gp3/ubuntu-${release}-${architecture}-server-*`,
@@ -19,8 +19,8 @@ const ubuntu = (release: string): Ec2Image => ({
 
 /**
  * The distributions' own images: https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie and
- * https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/. By the owner, for anybody may publish an
- * image of any name.
+ * https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/. Selected by owner, because anyone can publish an
+ * image with any name.
  */
 export const ec2Images: Readonly<Record<Ec2Os, Ec2Image>> = {
   debian: { owner: "136693071363", name: (architecture) => `debian-13-${architecture}-*`, user: "admin" },

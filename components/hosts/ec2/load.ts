@@ -3,7 +3,7 @@ import { optionalPackage } from "../../../model/optional-package";
 import type * as Host from "./host";
 import type * as Network from "./network";
 
-/** What makes machines on EC2, loaded where there are any: the SDK of AWS is large. */
+/** The components for EC2, loaded only if a host needs them, because the AWS SDK is large. */
 export const loadEc2 = () =>
   optionalPackage("@pulumi/aws", "A host of kind ec2", () => ({
     /* eslint-disable @typescript-eslint/no-require-imports -- not at the start */

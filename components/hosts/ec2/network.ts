@@ -13,16 +13,16 @@ export interface Ec2NetworkArgs {
   privateKey: pulumi.Output<string>;
 }
 
-/** What the hosts on EC2 share: a VPC with subnets, given or made, the security group and the key pair. */
+/** What the hosts on EC2 share: a VPC with subnets, new or existing, the security group and the key pair. */
 export class Ec2Network extends pulumi.ComponentResource {
-  /** One a zone. */
+  /** One per zone. */
   public readonly subnetIds: pulumi.Output<string>[];
   public readonly securityGroupId: pulumi.Output<string>;
   public readonly keyName: pulumi.Output<string>;
 
   constructor(name: string, { config, ec2, privateKey }: Ec2NetworkArgs, opts: pulumi.ComponentResourceOptions) {
     super("tailkube:ec2:Network", name, {}, opts);
-    // A component does not hand on what it waits for.
+    // A component does not pass its dependsOn to its children.
     const below = { parent: this, dependsOn: opts.dependsOn };
     const { vpcId, subnetIds } =
       ec2.given === undefined
@@ -67,11 +67,11 @@ export class Ec2Network extends pulumi.ComponentResource {
         {
           vpcId: vpc.id,
           cidrBlock,
-          // Some regions have but two.
+          // Some regions have only two zones.
           availabilityZone: zones.apply((names) => names[i % names.length]!),
           tags: { Name: `${clusterName}-${i + 1}` },
         },
-        // A region that gets a further zone must not move what is there.
+        // A new zone in the region must not move existing subnets.
         { ...below, ignoreChanges: ["availabilityZone"] },
       );
       new RouteTableAssociation(

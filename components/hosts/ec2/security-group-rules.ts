@@ -1,4 +1,4 @@
-/** Which packets the hosts on EC2 let in and out, and why: as much as the node network needs. */
+/** Which packets the security group of the hosts on EC2 allows, and why. */
 
 import type { ClusterConfig, Ec2Config } from "../../../model/config";
 
@@ -6,14 +6,14 @@ import type { ClusterConfig, Ec2Config } from "../../../model/config";
 export type NodeNetwork =
   | {
       kind: "tailnet";
-      /** Whether the world may send to Tailscale's UDP port. */
+      /** Whether any address may send to Tailscale's UDP port. */
       openTailscalePort: boolean;
     }
   | {
       kind: "lan";
       /** UDP port of the tunnel between nodes. */
       tunnelPort: number;
-      /** IPv4 network of what stands before the API servers; absent if the endpoint is an address of a node. */
+      /** IPv4 network of the load balancer of the API servers; absent if the endpoint is an address of a node. */
       balancerCidr?: string;
     };
 
@@ -28,15 +28,15 @@ export interface SecurityGroupArgs {
 }
 
 export interface SecurityRule {
-  /** Unlike that of any other rule of the group, and the same whatever other rules there are. */
+  /** Unique in the group, and independent of the other rules. */
   name: string;
   direction: "ingress" | "egress";
   protocol: "tcp" | "udp" | "all";
   /** First and last port; absent with protocol `all`. */
   ports?: readonly [number, number];
-  /** An IPv4 network, or all that are in the group. */
+  /** An IPv4 network, or all machines in the group. */
   peer: { cidr: string } | "group";
-  /** Why. At most 255 characters of those that EC2 takes. */
+  /** Why. At most 255 characters that EC2 allows. */
   description: string;
 }
 
@@ -44,7 +44,6 @@ export interface SecurityRule {
 export const tailscalePort = 41641;
 export const world = "0.0.0.0/0";
 
-/** What a config asks of the security group. */
 export function securityGroupArgs(config: ClusterConfig, ec2: Ec2Config): SecurityGroupArgs {
   const { endpoint, nodes, nodeNetwork, operatorEndpoint, tunnelPort } = config;
   const isLan = nodeNetwork === "lan";
@@ -61,8 +60,8 @@ export function securityGroupArgs(config: ClusterConfig, ec2: Ec2Config): Securi
 }
 
 /**
- * The rules of the one security group of all nodes, each with its reason. What none of them allows is refused. EC2 refuses two
- * rules of one meaning: of those, the first stays.
+ * The rules of the security group of all nodes, each with its reason. EC2 rejects two rules with the same meaning, so only the first
+ * of them stays.
  */
 export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
   const peers = args.network.kind === "tailnet" ? ", and the server, relays and peers of the tailnet" : "";
@@ -76,7 +75,7 @@ export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
       direction: "egress",
       protocol: "all",
       peer: { cidr: world },
-      description: `Out: packages, images${peers} are at addresses nobody can list`,
+      description: `Out: packages, images${peers} are at addresses that cannot be listed`,
     },
   ];
   const meanings = rules.map(meaning);

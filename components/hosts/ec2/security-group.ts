@@ -9,7 +9,7 @@ export interface Ec2SecurityGroupArgs {
   rules: readonly SecurityRule[];
 }
 
-/** The one security group of all nodes on EC2. Each rule is a resource of its own and says why it is there. */
+/** The security group of all nodes on EC2. Each rule is a separate resource. */
 export class Ec2SecurityGroup extends pulumi.ComponentResource {
   public readonly groupId: pulumi.Output<string>;
 

@@ -1,18 +1,18 @@
-/** How nodes are spread over zones, so that the loss of one takes as few of a role as can be. */
+/** Spreads nodes over zones, so that the loss of a zone affects as few nodes of a role as possible. */
 import type { NodeConfig } from "../../../model/config";
 import { contains, subnets } from "../../../model/cidr";
 
-/** Zones of a VPC that is made, one subnet each: a majority of three control planes outlives any of them. */
+/** Zones of a new VPC, one subnet each: a majority of three control planes survives the loss of any zone. */
 const zoneCount = 3;
 
-/** The networks of the subnets of a VPC that is made: a quarter of it each, the last one is left. */
+/** The subnets of a new VPC: a quarter of its network each; the last quarter stays unused. */
 export function zoneSubnets(vpcCidr: string): string[] {
   return subnets(vpcCidr, Number(vpcCidr.split("/")[1]) + 2, zoneCount);
 }
 
 /**
- * For each node the position of its zone, from 0 to `zones - 1`: those of a role take turns, in the order of the list, but
- * for one with an address of its own in `vpcCidr`, whose subnet has to have it.
+ * The position of each node's zone, from 0 to `zones - 1`: nodes of a role use the zones in turn. A node with a declared address in
+ * `vpcCidr` gets the zone of that address's subnet.
  */
 export function spread(nodes: readonly Pick<NodeConfig, "role" | "lan">[], zones: number, vpcCidr?: string): number[] {
   const next = { "control-plane": 0, worker: 0 };

@@ -1,4 +1,4 @@
-/** What a plain kubeadm cluster leaves open, closed: arguments, volumes and fields for kubeadm's documents. */
+/** Hardening of a plain kubeadm cluster: arguments, volumes and fields for kubeadm's documents. */
 import { admissionConfiguration, authenticationConfiguration, type Hardening } from "./files";
 
 export interface Argument {
@@ -15,14 +15,14 @@ export interface HostPathMount {
   pathType: "Directory" | "DirectoryOrCreate";
 }
 
-/** Where the files are on a control plane; host/lib/api-server-files.sh has the same. Gone with `kubeadm reset`'s own folder. */
+/** Where the files are on a control plane; host/lib/api-server-files.sh uses the same path. `kubeadm reset` removes it. */
 export const securityFolder = "/etc/kubernetes/tailkube";
 /** The audit log's folder. */
 export const auditFolder = "/var/log/kubernetes/audit";
 
 /**
- * TLS 1.2's suites with forward secrecy and authenticated encryption, by Go's names (crypto/tls); TLS 1.3 has no others.
- * HTTP/2 wants the third of them (RFC 9113, 9.2.2).
+ * TLS 1.2's suites with forward secrecy and authenticated encryption, by Go's names (crypto/tls); TLS 1.3 has no others. HTTP/2 requires
+ * the third of them (RFC 9113, 9.2.2).
  */
 const tlsCipherSuites = [
   "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
@@ -46,14 +46,14 @@ export function apiServerHardening(a: Hardening): { extraArgs: Argument[]; extra
     extraArgs: argumentsOf({
       "enable-admission-plugins": plugins.join(","),
       "admission-control-config-file": admissionConfiguration(a) && file("admission.yaml"),
-      // Also where Secrets are not to be encrypted: what was once encrypted stays readable.
+      // Also without encryption, so that Secrets that were encrypted earlier stay readable.
       "encryption-provider-config": file("encryption.yaml"),
       "encryption-provider-config-automatic-reload": "true",
       "authentication-config": authenticationConfiguration(a) && file("authentication.yaml"),
       ...(security.auditLog && {
         "audit-policy-file": file("audit-policy.yaml"),
         "audit-log-path": `${auditFolder}/audit.log`,
-        // Days, files beside the current one, and MB of each: 1.1 GB at most.
+        // Days, old files, and MB per file: at most 1.1 GB.
         "audit-log-maxage": "30",
         "audit-log-maxbackup": "10",
         "audit-log-maxsize": "100",
@@ -91,7 +91,7 @@ export function controllerManagerHardening({ security }: Hardening): { extraArgs
   return {
     extraArgs: argumentsOf({
       profiling: security.profiling ? undefined : "false",
-      // Ended pods that nobody owns. The default of 12500 is more than etcd of a small control plane likes.
+      // Terminated pods without an owner. The default of 12500 is too much for etcd on a small control plane.
       "terminated-pod-gc-threshold": "1000",
     }),
   };

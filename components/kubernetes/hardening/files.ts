@@ -3,26 +3,24 @@ import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
 import type { SecurityConfig } from "../../../model/config";
 
-/** What the hardening is made of. */
 export interface Hardening {
   security: SecurityConfig;
 }
 
-/** Paths that may be asked without credentials: kubeadm's probes of the API server, and the watch of the endpoint. */
+/** Paths that need no credentials, for kubeadm's probes of the API server and the endpoint watch. */
 const healthPaths = ["/livez", "/readyz", "/healthz"];
 
-/** The key by which Secrets are encrypted in etcd. */
+/** The key that encrypts Secrets in etcd. */
 export interface EncryptionKey {
-  /** Names the key wherever it was used; tells nothing of it. */
+  /** Identifies the key without revealing it. */
   name: string;
   /** 32 bytes, base64. Secret. */
   secret: string;
 }
 
 /**
- * The cluster's key for Secrets, from the seed that the stack's state keeps since the cluster was made: a cluster that is
- * older than the encryption has its key, too, and so has one that is restored. HKDF (RFC 5869) keeps it apart from the
- * tokens of the same seed. Throws on an empty seed.
+ * The cluster's key for Secrets, derived from the seed in the stack's state, so that restored clusters and clusters from before the
+ * encryption have it, too. HKDF (RFC 5869) separates it from the tokens, which use the same seed. Throws on an empty seed.
  */
 export function encryptionKey(seed: string): EncryptionKey {
   if (seed === "") throw new Error("the key for Secrets needs a seed that is not empty");
@@ -32,9 +30,8 @@ export function encryptionKey(seed: string): EncryptionKey {
 }
 
 /**
- * The API server's EncryptionConfiguration. Both providers are always there, so that what either wrote is readable; the
- * first one writes. secretbox (XSalsa20 and Poly1305) is the strongest that needs no service beside the API server
- * (https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data).
+ * The API server's EncryptionConfiguration. The first provider writes; both can read. secretbox (XSalsa20 and Poly1305) is the strongest
+ * provider that needs no other service (https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data).
  *
  * @param encrypts whether Secrets are written encrypted.
  */
@@ -49,8 +46,8 @@ export function encryptionConfiguration(key: EncryptionKey, encrypts: boolean): 
 }
 
 /**
- * What the audit log holds: who did what to which object, and no body of any request or answer, so no Secret's content.
- * Left out is what nodes and controllers do all the time and nobody would look for.
+ * The audit log has the user, action and object of requests, but no bodies, so no Secret's content. It leaves out the routine requests of
+ * nodes and controllers.
  */
 export function auditPolicy(): string {
   const core = "";
@@ -65,7 +62,7 @@ export function auditPolicy(): string {
       },
       { level: "None", resources: [{ group: core, resources: ["events"] }, { group: "events.k8s.io" }] },
       { level: "None", resources: [{ group: "coordination.k8s.io", resources: ["leases"] }] },
-      // Metadata before the next rule: who reads these is worth knowing, be it a node.
+      // Before the next rule, so that reads of these are logged even for nodes.
       {
         level: "Metadata",
         resources: [
@@ -95,7 +92,7 @@ export function auditPolicy(): string {
 }
 
 /**
- * AuthenticationConfiguration that allows anonymous requests on the health paths alone; undefined where all are allowed.
+ * AuthenticationConfiguration that allows anonymous requests only on the health paths; undefined if all are allowed.
  */
 export function authenticationConfiguration(a: Hardening): string | undefined {
   if (a.security.anonymousRequests === "all") return undefined;
@@ -106,7 +103,7 @@ export function authenticationConfiguration(a: Hardening): string | undefined {
   });
 }
 
-/** AdmissionConfiguration of the plugins that have any; undefined if none has. */
+/** AdmissionConfiguration of the plugins that need one; undefined if none does. */
 export function admissionConfiguration({ security }: Hardening): string | undefined {
   const level = security.podSecurity;
   const plugins = [
@@ -117,7 +114,7 @@ export function admissionConfiguration({ security }: Hardening): string | undefi
             configuration: {
               apiVersion: "eventratelimit.admission.k8s.io/v1alpha1",
               kind: "Configuration",
-              // One namespace or node that runs wild must not drown the rest. A busy node sends a handful a second.
+              // One namespace or node must not use up the capacity of all. A busy node sends a few events per second.
               limits: [
                 { type: "Namespace", qps: 50, burst: 500, cacheSize: 2000 },
                 { type: "User", qps: 50, burst: 500, cacheSize: 2000 },
@@ -151,8 +148,7 @@ export function admissionConfiguration({ security }: Hardening): string | undefi
     : yaml({ apiVersion: "apiserver.config.k8s.io/v1", kind: "AdmissionConfiguration", plugins });
 }
 
-// Without anchors: a list that is named twice is written twice, for readers of any YAML. No line break at the end, which
-// the script adds.
+// Without anchors, for any YAML parser, and without a line break at the end, which the script adds.
 function yaml(content: object): string {
   return stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 }).trimEnd();
 }

@@ -9,14 +9,14 @@ export interface EncryptSecretsArgs {
   config: ClusterConfig;
   member: Member;
   authorities: pulumi.Output<Authorities>;
-  /** What this control plane does with Secrets so far: `wanted` or `reading`. */
+  /** This control plane's current encryption of Secrets: `wanted` or `reading`. */
   state: pulumi.Output<string>;
 }
 
 /**
- * The second of two steps by which a cluster that is older than the encryption of its Secrets gets it. In the first, every
- * control plane in its turn learns to read encrypted Secrets; only when the last one can may any of them write such a
- * Secret. It `dependsOn` all of them, therefore, and connects nowhere in a cluster that has it from the start.
+ * The second of two steps that encrypt the Secrets of an older cluster. In the first step, each control plane in turn learns to read
+ * encrypted Secrets. Only when all can read them may any of them write encrypted Secrets, so this step `dependsOn` all of them. It does
+ * not connect to clusters that had encryption from the start.
  */
 export function encryptSecrets(
   name: string,

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, Role } from "../../../model/config";
+import { fingerprint } from "../../../model/machine";
 import { initConfiguration } from "../kubeadm";
 import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "./arguments";
 import {
@@ -13,7 +13,7 @@ import {
 import type { Authorities } from "../authority-values";
 import { type Member, nodeDocument } from "../member";
 
-/** A node that was secured by another name is secured anew. Of no secret, and the same on all nodes of a role. */
+/** A name for a role's hardening, without secrets: if it changes, the hosts apply their hardening again. */
 function securityName(config: ClusterConfig, role: Role): string {
   const wanted = [
     kubeletHardening(config),
@@ -29,7 +29,7 @@ function securityName(config: ClusterConfig, role: Role): string {
         ]
       : []),
   ];
-  return createHash("sha256").update(JSON.stringify(wanted)).digest("hex").slice(0, 16);
+  return fingerprint(wanted);
 }
 
 /** The variables of host/lib/node-hardening.sh. */
@@ -37,11 +37,11 @@ export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record
   return { TK_SECURITY: securityName(config, role) };
 }
 
-/** It tells nothing of the key. */
+/** The name does not reveal the key. */
 const keyName = (authorities: pulumi.Output<Authorities>) =>
   pulumi.unsecret(authorities.apply(({ seed }) => encryptionKey(seed).name));
 
-/** The name of the key for Secrets, and whether it is used. */
+/** The name of the key for Secrets, and whether Secrets are encrypted. */
 export function encryptionVariables(
   config: ClusterConfig,
   authorities: pulumi.Output<Authorities>,
@@ -79,16 +79,16 @@ export function controlPlaneSecurityVariables(
   };
 }
 
-/** The cluster's documents as this control plane writes its manifests by them. */
+/** The documents from which this control plane creates its manifests. */
 export function clusterDocument(config: ClusterConfig, member: Member): pulumi.Output<string> {
   return pulumi.all([member.address, member.resolvConf, member.host.address]).apply(([nodeIp, resolvConf, host]) =>
     initConfiguration({
       ...config,
-      // What the operator's machine calls this one.
+      // The address that the operator's machine uses.
       certSANs: [host],
       profile: config.hostProfile,
       resolvConf,
-      // Labels and taints are of no account after the join, and a changed one is no reason to look at the node.
+      // Labels and taints have no effect after the join, and a change of them must not run the stage.
       node: { ...nodeDocument(member, nodeIp, resolvConf), labels: {}, taints: [] },
     }),
   );

@@ -1,23 +1,23 @@
 /**
- * What Helm keeps of a release in its cluster, and what a run that was killed leaves of it. Helm refuses to install over a
- * record whose install was never finished, and to upgrade over a pending one; the engine knows of neither.
+ * Helm's records of a release in the cluster, and what a killed run leaves of them. Helm does not install over the record of an
+ * unfinished install, nor upgrade over a pending one, and the engine knows nothing about these.
  */
 import { request } from "node:https";
 import { apiAccess } from "../../../model/kubeconfig";
 
-/** Where a release is, and which resource of which stack it belongs to. */
+/** A release, and the URN of its resource. */
 export interface ReleaseName {
   namespace: string;
   name: string;
   urn: string;
 }
 
-/** One of Helm's records: a Secret for each revision. */
+/** A record of Helm: a Secret for each revision. */
 interface HelmRecord {
   secret: string;
   uid: string;
   revision: number;
-  /** As Helm says: deployed, superseded, failed, pending-install, pending-upgrade, …. */
+  /** Such as deployed, superseded, failed, pending-install or pending-upgrade. */
   status: string;
 }
 
@@ -30,16 +30,16 @@ interface PartialObjectList {
   items: { metadata: { name: string; uid: string; labels?: Record<string, string> } }[] | null;
 }
 
-/** How long a question to the API is asked again, in milliseconds: its server may be on its way up after a power cut. */
+/** How long requests to the API are repeated, in milliseconds: its server may be starting after a power cut. */
 const ASK_MS = 240_000;
 
 /**
- * Makes the way free for Helm's next step, if what is in it was begun by this stack: the records of a release that the state
- * does not know, or the record of an upgrade that was not finished. Helm then takes the release's objects over. Before
- * the step the revision that it will make is noted in the cluster, in the ConfigMap tailkube-release-NAME.
+ * Deletes records that block Helm's next step, if this stack created them: records of a release that the state does not know, or of an
+ * unfinished upgrade. Helm then adopts the release's objects. Before the step, the ConfigMap tailkube-release-NAME in the cluster gets
+ * the revision that the step will create.
  *
- * @returns what was done, for the log; undefined if nothing was in the way.
- * @throws Error if somebody else's record is in the way, or the API does not answer within four minutes.
+ * @returns what was done, for the log; undefined if nothing blocked the step.
+ * @throws Error if a record that this stack did not create blocks the step, or the API does not answer within four minutes.
  */
 export async function clearKilledRevision(
   kubeconfig: string,
@@ -58,15 +58,15 @@ export async function clearKilledRevision(
   const newest = records.at(-1);
   const inTheWay =
     step === "create" ? records : records.filter((record) => record === newest && record.status.startsWith("pending-"));
-  // Older ones are the newest one's history: of a release that has left the state (pulumi destroy --target).
+  // Older records are the history of the newest one, if the release has left the state (pulumi destroy --target).
   const isOurs = begun?.urn === urn && begun.revision === `${newest?.revision}`;
   if (newest !== undefined && inTheWay.length > 0 && !isOurs) {
     throw new Error(
-      `the cluster has a Helm release ${namespace}/${name}, revision ${newest.revision}, ${newest.status}, that this stack did not begin, ` +
-        `so it was left alone. See it: helm -n ${namespace} history ${name}. ` +
+      `the cluster has a Helm release ${namespace}/${name}, revision ${newest.revision}, ${newest.status}, which this stack did not start, ` +
+        `so the run left it unchanged. To see it: helm -n ${namespace} history ${name}. ` +
         (step === "create"
-          ? `If it is not needed: helm -n ${namespace} uninstall ${name}, then run again`
-          : `Wait until it has ended, or end it: helm -n ${namespace} rollback ${name}; then run again`),
+          ? `If you do not need it, run helm -n ${namespace} uninstall ${name}, then pulumi up again`
+          : `Wait until it ends, or end it with helm -n ${namespace} rollback ${name}, then run pulumi up again`),
     );
   }
   for (const { secret, uid } of inTheWay) await ask("DELETE", `${secrets}/${secret}`, { preconditions: { uid } });
@@ -80,11 +80,11 @@ export async function clearKilledRevision(
   const cleared = inTheWay.at(-1);
   return (
     cleared &&
-    `an earlier run was killed in Helm's ${step === "create" ? `install of ${name}, or the release has left the state` : `upgrade of ${name}`} (revision ${cleared.revision}, ${cleared.status}): its record was removed, and Helm does it again`
+    `an earlier run was killed during Helm's ${step === "create" ? `install of ${name}, or the release has left the state` : `upgrade of ${name}`} (revision ${cleared.revision}, ${cleared.status}): this run removed its record, and Helm repeats it`
   );
 }
 
-/** By revision, the newest last. */
+/** Sorted by revision, newest last. */
 function recordsOf({ body }: Answer): HelmRecord[] {
   // An empty list is null.
   return ((body as PartialObjectList).items ?? [])
@@ -99,7 +99,7 @@ function recordsOf({ body }: Answer): HelmRecord[] {
 
 type Ask = (method: string, path: string, body?: unknown) => Promise<Answer>;
 
-/** Asks the API server of a kubeconfig; one that does not answer is asked again. 404 is an answer, other refusals are errors. */
+/** A client of a kubeconfig's API server. It repeats requests without an answer. 404 is an answer; other rejections are errors. */
 function client(kubeconfig: string): Ask {
   const { server, ...tls } = apiAccess(kubeconfig);
   const once: Ask = (method, path, body) =>
@@ -112,12 +112,12 @@ function client(kubeconfig: string): Ask {
           method,
           timeout: 15_000,
           headers: {
-            // The records hold whole charts; what is asked for is in their metadata.
+            // Records contain whole charts, but only their metadata is needed.
             accept: path.includes("/secrets?")
               ? "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
               : "application/json",
             "content-type": method === "PATCH" ? "application/apply-patch+yaml" : "application/json",
-            // Node.js gives a DELETE no body that has no length.
+            // Without it, Node.js sends no body with a DELETE.
             "content-length": Buffer.byteLength(text),
           },
         },
@@ -147,10 +147,10 @@ function client(kubeconfig: string): Ask {
       else {
         why = `HTTP ${answer.status}: ${(answer.body as { message?: string }).message}`;
         if (answer.status < 500 && answer.status !== 429)
-          throw new Error(`the API at ${server} refuses ${method} ${path}: ${why}`);
+          throw new Error(`the API at ${server} rejected ${method} ${path}: ${why}`);
       }
       if (Date.now() > end)
-        throw new Error(`the API at ${server} gave no answer to ${method} ${path} within ${ASK_MS / 1000} s: ${why}`);
+        throw new Error(`the API at ${server} did not answer ${method} ${path} within ${ASK_MS / 1000} s: ${why}`);
     }
   };
 }

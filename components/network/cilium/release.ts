@@ -1,4 +1,4 @@
-// Not by the package's index, which takes 0.1 s.
+// Not from the package's index, which takes 0.1 s to load.
 import { Release } from "@pulumi/kubernetes/helm/v3/release";
 import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
@@ -13,11 +13,11 @@ import { clearKilledRevision } from "./helm-records";
 export interface CiliumArgs {
   config: ClusterConfig;
   underlay: pulumi.Input<Underlay>;
-  /** The administrator's kubeconfig with a server that this machine reaches. */
+  /** The administrator's kubeconfig, with a server that this machine can reach. */
   kubeconfig: pulumi.Output<string>;
 }
 
-/** Cilium as a Helm release, pinned to the node network's interfaces. Its readiness is the stage finalize's to wait for. */
+/** Cilium as a Helm release, pinned to the node network's interfaces. finalize waits until it is ready. */
 export class Cilium extends pulumi.ComponentResource {
   public readonly release: Release;
 
@@ -28,7 +28,7 @@ export class Cilium extends pulumi.ComponentResource {
       `${name}-kubernetes`,
       {
         kubeconfig: args.kubeconfig,
-        // A new kubeconfig of the same cluster must not replace what is in it.
+        // A new kubeconfig of the same cluster must not replace the resources in it.
         clusterIdentifier: `tailkube-${config.clusterName}`,
       },
       { parent: this },
@@ -44,7 +44,7 @@ export class Cilium extends pulumi.ComponentResource {
     const values = pulumi
       .output(args.underlay)
       .apply((underlay) => ciliumValues({ config, nodeCount: config.nodes.length, underlay }));
-    // Shown by `helm history`. The provider answers with other values than it was given; this text it leaves as it is.
+    // Shown by `helm history`. The provider returns changed values, but this text unchanged.
     const description = pulumi
       .jsonStringify([chart, repo, config.cilium.version, values])
       .apply((text) => `tailkube: ${fingerprint([text])}`);
@@ -64,12 +64,12 @@ export class Cilium extends pulumi.ComponentResource {
             }
           : {}),
         values,
-        // Waited for by name, with what is wrong, by the next stage; and an interrupted wait would leave the release
-        // pending, a state that Helm refuses to go on from.
+        // The next stage waits, and reports what is wrong. An interrupted wait would leave the release pending, and Helm does not
+        // continue from that state.
         skipAwait: true,
       },
-      // With the last control plane gone there is no API left to ask; the hosts' own clean-up takes Cilium away. And a release that
-      // leaves the state alone (pulumi destroy --target) must not take the network from a cluster that lives.
+      // Without a control plane there is no API, and the hosts' cleanup removes Cilium. If only the release leaves the state (pulumi
+      // destroy --target), the running cluster must keep its network.
       {
         parent: this,
         provider,

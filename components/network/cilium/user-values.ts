@@ -1,9 +1,9 @@
-/** The chart's ways around its own values: what `extraConfig`, `extraArgs` and `extraEnv` hand to Cilium's agents directly. */
+/** Settings that `extraConfig`, `extraArgs` and `extraEnv` pass to Cilium's agents directly, bypassing the chart's values. */
 import { aboutOf, type GivenValues, lookUp, pins, tailnetUnderlay } from "./values";
 import type { Problem } from "../../../model/problem";
 import { isValues, type Values } from "../../../model/merge";
 
-/** The agents' own names of the pinned values (install/kubernetes/cilium/templates/cilium-configmap.yaml). */
+/** The agents' names of the pinned values (install/kubernetes/cilium/templates/cilium-configmap.yaml). */
 const settings: Readonly<Record<string, readonly string[]>> = {
   devices: ["devices"],
   "nodePort.directRoutingDevice": ["direct-routing-device"],
@@ -18,7 +18,7 @@ const settings: Readonly<Record<string, readonly string[]>> = {
   tunnelProtocol: ["tunnel-protocol"],
   tunnelPort: ["tunnel-port"],
 };
-/** Settings of values that the cluster cannot have at all, whatever its routing. */
+/** Settings that never work, whatever the routing. */
 const never: Readonly<Record<string, string>> = {
   "enable-ipv4": "the cluster is IPv4 only",
   "enable-ipv6": "the cluster is IPv4 only",
@@ -27,7 +27,7 @@ const never: Readonly<Record<string, string>> = {
   "enable-ip-masq-agent": "the masquerading agent needs bpf.masquerade, which cannot be on",
 };
 
-/** A setting that one of the ways sets, and where. */
+/** A setting that is passed directly, and where. */
 interface Extra {
   at: (string | number)[];
   name: string;
@@ -43,7 +43,7 @@ function extras(values: Values): Extra[] {
       const name = /^--?([a-z0-9-]+)/.exec(String(arg))?.[1];
       return name === undefined ? [] : [{ at: ["extraArgs", i], name }];
     }),
-    // The agent takes every setting by CILIUM_ and its name, too.
+    // The agent also reads every setting from the variable CILIUM_ and its name.
     ...(Array.isArray(env) ? env : []).flatMap((variable, i) => {
       const name = isValues(variable) ? /^CILIUM_([A-Z0-9_]+)$/.exec(String(variable.name))?.[1] : undefined;
       return name === undefined ? [] : [{ at: ["extraEnv", i], name: name.toLowerCase().replaceAll("_", "-") }];
@@ -52,8 +52,8 @@ function extras(values: Values): Extra[] {
 }
 
 /**
- * A problem for each setting that the given values hand to the agents past a value that the network depends on. Also for one
- * that is equal: the chart writes its own beside it, and only one of the two counts.
+ * A problem for each directly passed setting that the network depends on, even if it is equal: the chart writes its own beside it, and
+ * only one of the two takes effect.
  */
 export function bypasses(config: Parameters<typeof pins>[0], { values, ...at }: GivenValues): Problem[] {
   const pinned = new Map(
@@ -65,12 +65,12 @@ export function bypasses(config: Parameters<typeof pins>[0], { values, ...at }: 
     const path = [...at.path, ...where];
     const pin = pinned.get(name);
     if (pin !== undefined) {
-      const wrong = `${name} goes around ${pin.path.join(".")}, which the cluster's network depends on`;
-      const fix = `Not allowed here; ${pin.instead ? `change ${pin.instead} instead` : "remove it"}.`;
+      const wrong = `${name} bypasses ${pin.path.join(".")}, which the cluster's network depends on`;
+      const fix = pin.instead ? `Change ${pin.instead} instead.` : "Remove it.";
       return [{ ...at, path, wrong, fix, about: aboutOf(pin) }];
     }
     const why = never[name];
-    const wrong = `${name} is not allowed here, for ${why}`;
+    const wrong = `${name} is not allowed here, because ${why}`;
     return why === undefined ? [] : [{ ...at, path, wrong, fix: "Remove it." }];
   });
 }

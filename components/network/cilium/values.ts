@@ -1,15 +1,15 @@
-/** Values of the Cilium chart: what holds pods, services and the endpoint on the node network. */
+/** Values of the Cilium chart, which keep pods, services and the endpoint on the node network. */
 import type { ClusterConfig } from "../../../model/config";
 import { isValues, merge, type Values } from "../../../model/merge";
 import { plainText } from "../../../model/messages";
 import type { Path, Problem } from "../../../model/problem";
 
-/** Bytes that VXLAN puts around a pod's packet: Ethernet, IPv4, UDP and its own header. */
+/** Bytes that VXLAN adds to a pod's packet: Ethernet, IPv4, UDP and its own header. */
 const vxlanOverhead = 50;
 
-/** The interfaces that carry what goes from node to node. */
+/** The interfaces between the nodes. */
 export interface Underlay {
-  /** Names, or beginnings of names and `+`. */
+  /** Names, or prefixes and `+`. */
   devices: readonly string[];
   /** The smallest of their MTUs, in bytes. */
   mtu: number;
@@ -20,7 +20,7 @@ export function tailnetUnderlay({ tailnet }: Pick<ClusterConfig, "tailnet">): Un
   return { devices: ["tailscale0"], mtu: tailnet.mtu };
 }
 
-/** The MTU of pods in bytes: what the tunnel leaves of the interfaces'. A packet of this size passes, a larger one not. */
+/** The exact MTU of pods in bytes: that of the interfaces, minus the tunnel's overhead. */
 export function podMtu(
   config: Pick<ClusterConfig, "podRouting" | "tailnet">,
   underlay: Pick<Underlay, "mtu"> = tailnetUnderlay(config),
@@ -30,32 +30,32 @@ export function podMtu(
 
 type PinnedArgs = Pick<ClusterConfig, "nodeNetwork" | "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet">;
 
-/** A value that the network stands on, and what a user changes instead of it, if anything. */
+/** A value that the network depends on, and what a user can change instead, if anything. */
 interface Pin {
   path: string[];
-  /** Undefined where only the hosts can say. */
+  /** Undefined if only the hosts know it. */
   value: unknown;
   instead?: string;
-  /** Further config keys that the value is made of. */
+  /** More config keys that the value depends on. */
   about?: string[];
 }
 
-/** The values that stand under a config key or, for those of a host profile, in a file. */
+/** Values from a config key or, for a host profile, from a file. */
 export interface GivenValues {
   values: Values;
   path: Path;
   file?: string;
 }
 
-// `underlay` is not known in a lan before the hosts were looked at.
+// In a LAN, `underlay` is unknown until the hosts' facts are known.
 export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] {
   const { endpoint } = config;
   const isLan = config.nodeNetwork === "lan";
   const devices = underlay && underlay.devices.length === 1 ? underlay.devices[0] : underlay?.devices;
   return [
-    // Auto-detection takes any interface with an address, and the smallest MTU of all of them (cilium/cilium#14339).
+    // Auto-detection would use every interface with an address, and the smallest MTU of all (cilium/cilium#14339).
     { path: ["devices"], value: devices, about: ["nodeNetwork"], ...(isLan && { instead: "lan.interface" }) },
-    // Of several, each host has but one; Cilium takes the one with the node IP.
+    // If there are several, each host has only one of them, and Cilium uses the one with the node IP.
     ...(Array.isArray(devices)
       ? []
       : [{ path: ["nodePort", "directRoutingDevice"], value: devices, about: ["nodeNetwork"] }]),
@@ -65,16 +65,16 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
       instead: isLan ? "the interfaces' MTU on the hosts" : "tailnet.mtu",
       about: ["nodeNetwork"],
     },
-    // There is no kube-proxy that would make the API's service address work before Cilium does.
+    // Without kube-proxy, the API's service address does not work before Cilium does.
     { path: ["kubeProxyReplacement"], value: true },
     { path: ["k8sServiceHost"], value: endpoint.address, instead: "endpoint.address" },
     { path: ["k8sServicePort"], value: endpoint.port, instead: "endpoint.port" },
-    // Each node's podCIDR from kubeadm; the chart's own pool is 10.0.0.0/8, which swallows the endpoint.
+    // Each node's podCIDR from kubeadm. The chart's own pool is 10.0.0.0/8, which contains the endpoint.
     { path: ["ipam", "mode"], value: "kubernetes" },
-    // Masquerading in BPF works on `devices` only: pods would leave by the NIC with addresses that nobody answers.
+    // Masquerading in BPF works only on `devices`: on the NIC, packets of pods would keep addresses that get no answers.
     { path: ["bpf", "masquerade"], value: false },
     ...routingPins(config, isLan).map((pin) => ({ ...pin, about: ["network.podRouting", "nodeNetwork"] })),
-    // All three read their configuration when they start: without it changed values would take effect with the next reboot.
+    // All three read their configuration only at their start: without this, changed values would wait for the next reboot.
     { path: ["rollOutCiliumPods"], value: true },
     { path: ["envoy", "rollOutPods"], value: true },
     { path: ["operator", "rollOutPods"], value: true },
@@ -86,7 +86,7 @@ function routingPins({ podCidr, podRouting, tunnelPort }: PinnedArgs, isLan: boo
     ? [
         { path: ["routingMode"], value: "native", instead: "network.podRouting" },
         { path: ["ipv4NativeRoutingCIDR"], value: podCidr, instead: "network.podCidr" },
-        // The routes are the tailnet's: tailscale0 has no neighbours to route to directly. In a lan each node is one.
+        // In a tailnet, the routes are the tailnet's, because tailscale0 has no neighbours. In a LAN, all nodes are neighbours.
         { path: ["autoDirectNodeRoutes"], value: isLan },
       ]
     : [
@@ -97,53 +97,54 @@ function routingPins({ podCidr, podRouting, tunnelPort }: PinnedArgs, isLan: boo
 }
 
 /**
- * All values for the Helm release: the pinned ones, the host profile's, the user's (the later wins). What contradicts a
- * pinned value has been refused when the config was loaded.
+ * All values for the Helm release: the pinned ones, then the host profile's, then the user's; later ones override. The config's rules
+ * have rejected conflicts with pinned values.
  *
  * @param a.nodeCount declared nodes of both roles.
- * @param a.underlay of a lan, where the hosts alone can say; absent: the tailnet's.
+ * @param a.underlay of a LAN; absent: the tailnet's.
  */
 export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; underlay?: Underlay }): Values {
   const { config, nodeCount, underlay = tailnetUnderlay(config) } = a;
   const pinned = pins(config, underlay).reduce((values, pin) => merge(values, nest(pin.path, pin.value)), {});
-  // The operator's replicas repel each other: one more than there are nodes never starts, and the release never ends.
-  // One node at a time: while an agent restarts, its node starts no pods. The chart's own default is two.
+  // One node at a time (the chart's default is two), because a node starts no pods while its agent restarts.
   const oneNode: Values = { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1 } };
+  // The operator's replicas must run on different nodes: more replicas than nodes would never become ready.
   const defaults: Values = {
     operator: { replicas: Math.min(2, nodeCount) },
     updateStrategy: oneNode,
     envoy: { updateStrategy: oneNode },
   };
-  // Images of a bundle are imported from files, and the registry's digest is not among their names.
+  // Images of a bundle are imported from files, without the registry's digests.
   const bundled: Values =
     config.bundle === undefined ? {} : { image: { useDigest: false }, operator: { image: { useDigest: false } } };
   return [defaults, bundled, config.hostProfile.ciliumValues, config.cilium.values].reduce(merge, pinned);
 }
 
-/** A value in words: a list of one is that one, and true the text "true". */
+/** A value as text: a list of one equals its element, and true equals "true". */
 const texts = (value: unknown) => [value].flat().map(plainText).join(",");
 
-/** A problem for each of the given values that contradicts a pinned one. */
-export function contradictions(config: PinnedArgs, { values, ...at }: GivenValues): Problem[] {
+/** A problem for each value that conflicts with a pinned one. */
+export function pinnedValueConflicts(config: PinnedArgs, { values, ...at }: GivenValues): Problem[] {
   const underlay = config.nodeNetwork === "lan" ? undefined : tailnetUnderlay(config);
   return pins(config, underlay).flatMap((pin) => {
     const found = lookUp(values, pin.path);
     if (found === undefined || (pin.value !== undefined && texts(found.value) === texts(pin.value))) {
       return [];
     }
-    const allowed = pin.value === undefined ? "what the hosts' interfaces say" : JSON.stringify(pin.value);
+    const allowed = pin.value === undefined ? "the value that the hosts' interfaces have" : JSON.stringify(pin.value);
     return {
       ...at,
       path: [...at.path, ...found.path],
       got: found.value,
-      allowed: `${allowed} for ${pin.path.join(".")}, which the cluster's network depends on`,
+      wrong: `conflicts with ${pin.path.join(".")}, which the cluster's network depends on`,
+      allowed,
       fix: pin.instead === undefined ? "Remove it." : `Change ${pin.instead} instead.`,
       about: aboutOf(pin),
     };
   });
 }
 
-/** The config keys that a pinned value is made of. */
+/** The config keys that a pinned value depends on. */
 export function aboutOf({ instead, about = [] }: Pin): string[] {
   return [...about, ...(instead !== undefined && /^[\w.]+$/.test(instead) ? [instead] : [])];
 }
@@ -152,7 +153,7 @@ function nest(path: string[], value: unknown): Values {
   return path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Values;
 }
 
-/** The value at a path, or the first thing on the way that is no object and so would replace it. Undefined if unset. */
+/** The value at a path, or the first value on the way that is not an object and so would replace it. Undefined if unset. */
 export function lookUp(
   values: Values,
   path: readonly string[],

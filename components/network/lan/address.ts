@@ -1,6 +1,6 @@
 /**
- * Node network `lan`: which of a host's addresses is the node IP, and what the interfaces mean for Cilium. What a host has is
- * known by its facts, before anything is changed on any of them.
+ * Node network `lan`: which of a host's addresses is the node IP, and what Cilium needs to know about the interfaces. This uses only the
+ * hosts' facts, before any host is changed.
  */
 import type { ClusterConfig, LanSelection } from "../../../model/config";
 import { contains } from "../../../model/cidr";
@@ -10,16 +10,16 @@ import type { NodeFacts } from "../../hosts/facts";
 
 /** A node's place in the network of the hosts. */
 export interface LanAddress extends HostAddress {
-  /** How Cilium is told of the interface: its name, or the pattern in the config where that means this one alone. */
+  /** The interface for Cilium: its name, or the config's pattern if that matches only this one. */
   device: string;
 }
 
 type Lan = Pick<ClusterConfig, "endpoint" | "podRouting">;
 
-/** IPv6's least MTU (RFC 8200), in bytes: smaller ones break more than they help. */
+/** The minimum MTU of IPv6 (RFC 8200), in bytes. */
 const leastMtu = 1280;
 
-/** The node IP of a host: the one address that is as its config says; undefined if there is none, or more than one. */
+/** The node IP of a host: the only address that matches its config; undefined if none or several match. */
 export function lanAddress(one: NodeFacts, config: Pick<Lan, "endpoint">): LanAddress | undefined {
   const found = candidates(one, config);
   return found.length === 1 ? found[0] : undefined;
@@ -33,7 +33,7 @@ function candidates({ node, facts }: NodeFacts, { endpoint }: Pick<Lan, "endpoin
       (cidr === undefined || contains(cidr, one.address)) &&
       (pattern === undefined || matches(pattern, one.interface)),
   );
-  // A balancer's address may be on the interface at the moment. Where there is no other, the endpoint is this host's own.
+  // The address of a load balancer may currently be on the interface. If it is the only address, the endpoint is this host's own.
   const own = found.filter(
     (one) =>
       one.address !== endpoint.address || !found.some((other) => other !== one && other.interface === one.interface),
@@ -42,7 +42,7 @@ function candidates({ node, facts }: NodeFacts, { endpoint }: Pick<Lan, "endpoin
   return own.map((one) => ({ ...one, device: isAlone ? pattern : one.interface }));
 }
 
-/** What stands in the way of a cluster on these hosts' own network, a line each. */
+/** A line for each problem of a cluster on these hosts' own network. */
 export function lanProblems(all: readonly NodeFacts[], config: Lan): string[] {
   const found = all.flatMap((one) => {
     const at = lanAddress(one, config);
@@ -56,18 +56,18 @@ export function lanProblems(all: readonly NodeFacts[], config: Lan): string[] {
         .filter((other) => other.at.address === at.address)
         .map(
           (other) =>
-            `${node.name}: ${at.interface} has ${at.address}, and so has ${other.at.interface} of ${other.node.name}, as behind a ` +
-            "NAT of virtual machines. Name the network or the interface by which they reach each other in lan.cidr or lan.interface.",
+            `${node.name}: ${at.interface} has the address ${at.address}, like ${other.at.interface} of ${other.node.name}, as on virtual ` +
+            "machines behind NAT. Set lan.cidr or lan.interface to the network or interface over which they reach each other.",
         ),
       ...(at.mtu < leastMtu
         ? [
-            `${node.name}: the MTU of ${at.interface} is ${at.mtu} bytes; wanted are ${leastMtu} or more. Set it, or use another interface.`,
+            `${node.name}: the MTU of ${at.interface} is ${at.mtu} bytes; at least ${leastMtu} is required. Raise it, or use another interface.`,
           ]
         : []),
       ...(at.address === config.endpoint.address && node.role === "worker"
         ? [
-            `${node.name}: the endpoint ${at.address} is its address, and a worker has no API server. Name a control plane's, or that ` +
-              "of a balancer before the control planes.",
+            `${node.name}: endpoint.address ${at.address} is its address, but a worker has no API server. Set it to that of a control ` +
+              "plane, or of a load balancer for the control planes.",
           ]
         : []),
     ]),
@@ -85,8 +85,8 @@ function selectionProblem(one: NodeFacts, config: Lan): string[] {
     : [
         found.length === 0
           ? `${one.node.name}: none of its addresses is ${wanted}; it has ${list(hostAddresses(one.facts.interfaces))}. Correct ` +
-            "that, or name the right one in the node's nodeIp."
-          : `${one.node.name}: ${list(found)} are ${wanted}, and one is to be the node IP. Name it in the node's nodeIp.`,
+            "that, or set the node's nodeIp to the right address."
+          : `${one.node.name}: several of its addresses are ${wanted}: ${list(found)}. Set the node's nodeIp to one of them.`,
       ];
 }
 
@@ -98,7 +98,7 @@ function selectionText({ address, cidr, interface: pattern }: LanSelection): str
   ].join(" and ");
 }
 
-// Each node sets a route to each other's pods by the other's address: that has to be a neighbour's.
+// Each node routes to the pods of another node through that node's address, which must be on the same segment.
 function segmentProblems(found: readonly { node: { name: string }; at: LanAddress }[], config: Lan): string[] {
   const [first, ...others] = found;
   return config.podRouting !== "native" || first === undefined
@@ -107,17 +107,17 @@ function segmentProblems(found: readonly { node: { name: string }; at: LanAddres
         .filter(({ at }) => at.network !== first.at.network)
         .map(
           ({ node, at }) =>
-            `${node.name}: its address ${at.address} is in ${at.network}, that of ${first.node.name} in ${first.at.network}; network.podRouting ` +
-            "native wants all nodes on one network segment. Set network.podRouting: vxlan.",
+            `${node.name}: its address ${at.address} is in ${at.network}, but that of ${first.node.name} is in ${first.at.network}. ` +
+            "network.podRouting native requires all nodes on one network segment. Set network.podRouting: vxlan.",
         );
 }
 
-/** What Cilium is told of the hosts' interfaces. Hosts without a node IP, which `lanProblems` names, are left out. */
+/** The hosts' interfaces for Cilium, without hosts that have no node IP, which `lanProblems` reports. */
 export function lanUnderlay(all: readonly NodeFacts[], config: Pick<Lan, "endpoint">): Underlay {
   const found = all.map((one) => lanAddress(one, config)).filter((one) => one !== undefined);
   return {
     devices: [...new Set(found.map(({ device }) => device))].sort(),
-    // One value for all: what is larger than the smallest would be lost on the way to that one.
+    // One value for all: larger packets would be lost on the way to the interface with the smallest MTU.
     mtu: Math.min(...found.map(({ mtu }) => mtu)),
   };
 }

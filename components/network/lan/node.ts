@@ -12,21 +12,20 @@ export interface JoinLanArgs {
   config: ClusterConfig;
 }
 
-/** As of a host in a tailnet. */
+/** Like JoinedTailnet. */
 export interface JoinedLan {
   resource: pulumi.Resource;
   /** The node IP. */
   address: pulumi.Output<string>;
-  /** It is no device of a tailnet: empty. */
+  /** Empty: it is not a device of a tailnet. */
   deviceId: pulumi.Output<string>;
-  /** None either. */
   login: pulumi.Output<undefined>;
   approvedRoutes: pulumi.Output<string[]>;
 }
 
 /**
- * A host in a lan, in the place of a tailnet: the node IP is one of the addresses that it has, and the units that the
- * node's other stages lean on are the same. A host without such an address has failed before (components/network/lan/address.ts).
+ * A host in a LAN instead of a tailnet: the node IP is one of its own addresses, and it has the same units, which later stages need. A
+ * host without such an address has failed before (components/network/lan/address.ts).
  */
 export function joinLan(name: string, args: JoinLanArgs, opts: pulumi.CustomResourceOptions): JoinedLan {
   const { config, host, node } = args;

@@ -5,12 +5,12 @@ import { tailnetPolicy } from "./policy";
 import { tailscaleSdk } from "./sdk";
 
 /**
- * Tailscale's API, by which the program makes auth keys and approves routes, and the policy of the tailnet where the user
- * lets the program own it.
+ * Tailscale's API, with which the program creates auth keys and approves routes, and the tailnet's policy if the user lets the program
+ * own it.
  */
 export class TailnetApi extends pulumi.ComponentResource {
   public readonly provider: Tailscale.Provider;
-  /** What has to be there before a device logs in: a key may only have a tag that the policy knows. */
+  /** Must exist before a device logs in, because a key may only have tags that the policy defines. */
   public readonly policy: pulumi.Resource | undefined;
 
   constructor(
@@ -38,9 +38,9 @@ export class TailnetApi extends pulumi.ComponentResource {
             `${name}-policy`,
             {
               acl: JSON.stringify(tailnetPolicy(config, tailnet.policy ?? {}), undefined, 2),
-              // The user has given the whole policy to the program, and it replaces the one that is there.
+              // The user lets the program own the whole policy, so it replaces the existing one.
               overwriteExistingContent: true,
-              // Without one, a tailnet lets everybody reach everything.
+              // Without a policy, a tailnet allows all connections.
               resetAclOnDestroy: false,
             },
             { parent: this, provider: this.provider, retainOnDelete: true },

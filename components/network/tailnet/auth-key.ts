@@ -4,15 +4,15 @@ import { tailscaleSdk } from "./sdk";
 
 export interface MakeAuthKeyArgs {
   api: TailnetApi;
-  /** Of the node's device. */
+  /** Tags of the node's device. */
   tags: string[];
   /** Node name. */
   node: string;
-  /** Of the host: another machine needs another key, for the first one's is spent. */
+  /** Of the host: a new machine needs a new key, because the old one has been used. */
   identity: pulumi.Output<string>;
 }
 
-/** How long a key is good for that no device has used, in seconds: an `up` that failed before may be mended within that. */
+/** Lifetime of an unused key, in seconds: long enough to fix and repeat a failed `up`. */
 const keySeconds = 7 * 24 * 3600;
 
 export interface MadeAuthKey {
@@ -22,8 +22,8 @@ export interface MadeAuthKey {
 }
 
 /**
- * The auth key of one node: good for one login, with the node's tags, and without anybody who has to admit the device. It is
- * spent by the time that the node is in the tailnet, and is not made again then.
+ * The auth key of one node: for a single login, with the node's tags, and pre-approved. After the node has joined the tailnet, the key is
+ * used up and is not created again.
  */
 export function makeAuthKey(name: string, args: MakeAuthKeyArgs, opts: pulumi.CustomResourceOptions): MadeAuthKey {
   const tailscale = tailscaleSdk();
@@ -37,7 +37,7 @@ export function makeAuthKey(name: string, args: MakeAuthKeyArgs, opts: pulumi.Cu
       tags,
       expiry: keySeconds,
       recreateIfInvalid: "never",
-      // At most 50 letters, digits, hyphens and spaces. Any change of it makes another key.
+      // At most 50 letters, digits, hyphens and spaces. A change creates a new key.
       description: args.identity.apply((identity) => `tailkube ${args.node.slice(0, 24)} ${identity}`),
     },
     { ...opts, provider: api.provider },

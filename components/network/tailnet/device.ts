@@ -3,9 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { scriptText } from "../../hosts/script-text";
 
 export interface TailnetDeviceArgs {
-  /** The device's stable ID, as the host itself says. */
+  /** The device's stable ID, as the host reports it. */
   deviceId: pulumi.Output<string>;
-  /** Whose login it is (JoinedTailnet.login): only a device that this program has logged in is deleted. */
+  /** JoinedTailnet.login: only a device that this program has logged in is deleted. */
   login: pulumi.Output<string | undefined>;
   /** Node name, for messages. */
   node: string;
@@ -14,9 +14,9 @@ export interface TailnetDeviceArgs {
 }
 
 /**
- * A node's device in the tailnet, for its end: who logs out stays in the list of devices, and a host that is lost cannot even
- * do that. The operator's machine deletes the device by the tailnet's API when the resource goes, or when the node has got
- * another device. It never fails: what could not be deleted is a line of warning.
+ * Deletes a node's device from the tailnet: a device stays in the list even after a logout, and a lost host cannot log out. The operator's
+ * machine uses the tailnet's API when the resource is deleted, or when the node has another device. It never fails: a device that it
+ * cannot delete is a warning.
  */
 export function tailnetDevice(
   name: string,
@@ -39,7 +39,7 @@ export function tailnetDevice(
       addPreviousOutputInEnv: false,
       triggers: [args.deviceId],
     },
-    // The stale device goes first. It holds the node's name.
+    // The stale device is deleted first, because it has the node's name.
     { ...opts, deleteBeforeReplace: true },
   );
 }

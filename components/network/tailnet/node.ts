@@ -9,24 +9,24 @@ export interface JoinTailnetArgs {
   host: ScriptTarget;
   config: ClusterConfig;
   authKey: pulumi.Input<string>;
-  /** What the auth key has to give the device. */
+  /** Tags that the device must get from the auth key. */
   tags: readonly string[];
 }
 
-/** What a host in the tailnet says of itself. */
+/** What a host in the tailnet reports. */
 export interface JoinedTailnet {
   resource: pulumi.Resource;
-  /** The node IP: this device's IPv4 address in the tailnet, as the host itself says. */
+  /** The node IP: this device's IPv4 address in the tailnet. */
   address: pulumi.Output<string>;
   /** The device's stable ID at the coordination server. */
   deviceId: pulumi.Output<string>;
-  /** Whose login it is: made by this program, or there before; undefined where a version before 0.2 has run the stage. */
+  /** Whether this program made the login or it existed before; undefined if a version before 0.2 ran the stage. */
   login: pulumi.Output<string | undefined>;
-  /** Of a login that was there: the routes that the tailnet had approved for the device, networks. */
+  /** For a login that existed before: the routes (networks) that were approved for the device. */
   approvedRoutes: pulumi.Output<string[]>;
 }
 
-/** A host in the tailnet: tailscaled installed and logged in, and the units that the node's other stages lean on. */
+/** Installs tailscaled on a host and logs it in, and sets up units that later stages need. */
 export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.CustomResourceOptions): JoinedTailnet {
   const { config, host } = args;
   const script = new GuardedScript(
@@ -51,15 +51,15 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
       },
       timeoutSeconds: 600,
     },
-    // With what is made of the old device's ID: that device has the node's name until it is deleted.
+    // Together with what depends on the old device's ID: that device has the node's name until it is deleted.
     { ...opts, deleteBeforeReplace: true },
   );
   script.result.apply((r) => {
-    // Another login keeps its name.
+    // An existing login keeps its name.
     if (r.login !== "found" && r.deviceName !== host.name) {
       void pulumi.log.warn(
-        `${host.name} is called ${r.deviceName} in the tailnet: a stale device holds its name. Delete that one in the ` +
-          "tailnet's console; nothing in the cluster depends on the name.",
+        `${host.name} is called ${r.deviceName} in the tailnet, because a stale device has its name. Delete that device in ` +
+          "the tailnet's console. Nothing in the cluster depends on the name.",
         script,
       );
     }

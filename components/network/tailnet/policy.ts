@@ -1,16 +1,16 @@
-/** The policy of a tailnet that the program owns: the user's own, and what the cluster needs of it. */
+/** The policy of a tailnet that the program owns: the user's policy, and what the cluster needs. */
 import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { isValues, type Values } from "../../../model/merge";
 
 type PolicyArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tailnet">;
 
-/** Tags of a node's device: every node has the first. */
+/** Tags of a node's device; every node has the first one. */
 export function deviceTags({ tailnet }: Pick<ClusterConfig, "tailnet">, { role }: Pick<NodeConfig, "role">): string[] {
   const own = role === "control-plane" ? tailnet.controlPlaneTag : undefined;
   return [tailnet.tag, ...(own === undefined ? [] : [own])];
 }
 
-/** The routes that nodes advertise, each with the tag of those that may, for the policy's autoApprovers. */
+/** The routes that nodes advertise, each with the tag that may advertise it, for autoApprovers. */
 function routes({ endpoint, podCidr, podRouting, tailnet }: PolicyArgs): [network: string, tag: string][] {
   return [
     [`${endpoint.address}/32`, tailnet.controlPlaneTag ?? tailnet.tag],
@@ -19,8 +19,8 @@ function routes({ endpoint, podCidr, podRouting, tailnet }: PolicyArgs): [networ
 }
 
 /**
- * The user's policy with the nodes' tags, the approval of their routes, and grants that let nodes and pods talk and
- * administrators reach the API. What is in it already stays as it is. Fields as in https://tailscale.com/kb/1337.
+ * The user's policy, unchanged, plus the nodes' tags, the approval of their routes, and grants for traffic between nodes and pods and for
+ * administrators to the API. Fields as in https://tailscale.com/kb/1337.
  *
  * @param base the user's policy, parsed.
  */
@@ -29,7 +29,7 @@ export function tailnetPolicy(config: PolicyArgs, base: Values): Values {
   const tags = deviceTags(config, { role: "control-plane" });
   const approvers = object(base.autoApprovers);
   const approved = object(approvers.routes);
-  // A rule for `*` need not cover addresses that are no device's, so they are named.
+  // A rule for `*` may not cover addresses outside the tailnet, so they are listed.
   const pods = config.podRouting === "native" ? [config.podCidr] : [];
   const grants = [
     { src: [tag, ...pods], dst: [tag, ...pods], ip: ["*"] },
@@ -56,7 +56,7 @@ export function tailnetPolicy(config: PolicyArgs, base: Values): Values {
 const object = (value: unknown): Values => (isValues(value) ? value : {});
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
 
-/** Each once, by what it says. */
+/** Without duplicates, compared as JSON. */
 function unique(values: readonly unknown[]): unknown[] {
   return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
 }

@@ -7,15 +7,15 @@ export interface ApproveRoutesArgs {
   api: TailnetApi;
   /** The device's stable ID. */
   deviceId: pulumi.Output<string>;
-  /** Routes of the node that are to be approved: networks. */
+  /** The node's routes (networks). */
   routes: pulumi.Input<string>[];
-  /** What was approved for the device before it was a node: networks. It stays approved. */
+  /** Routes (networks) that were approved before the device became a node. They stay approved. */
   approvedBefore: pulumi.Input<string[]>;
 }
 
 /**
- * The approval of what one node advertises, beside what was approved for its device before: the tailnet sends traffic by these
- * routes only. They are known when the node has joined, for its pod CIDR comes from the cluster.
+ * Approves the routes of a node, in addition to those approved earlier: the tailnet uses only approved routes. They are known when the
+ * node has joined, because its pod CIDR comes from the cluster.
  */
 export function approveRoutes(
   name: string,
@@ -33,8 +33,8 @@ export function approveRoutes(
     {
       ...opts,
       provider: args.api.provider,
-      // They go with the device. Withdrawing them needs a device, and that of a lost host may be gone. A cluster whose routes are
-      // approved in another way from now on keeps its network.
+      // The routes disappear with the device; withdrawing them would fail without one. And if a cluster changes to another kind of
+      // approval, it must keep its network.
       retainOnDelete: true,
     },
   );

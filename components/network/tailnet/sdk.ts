@@ -1,7 +1,7 @@
 import type * as Tailscale from "@pulumi/tailscale";
 import { optionalPackage } from "../../../model/optional-package";
 
-/** The SDK of Tailscale's API, loaded where it is used. */
+/** The SDK of Tailscale's API, loaded only if needed. */
 export const tailscaleSdk = () =>
   optionalPackage(
     "@pulumi/tailscale",

@@ -74,12 +74,12 @@ describe("the config of a lan", () => {
     [
       "no endpoint",
       { ...lan, endpoint: { address: undefined } },
-      /^endpoint\.address: not set\. Wanted: with nodeNetwork lan, an IPv4 address/,
+      /^endpoint\.address: not set\. Required: with nodeNetwork lan, the IPv4 address/,
     ],
     [
       "no way to a node's address",
       { ...lan, lan: { cidr: undefined } },
-      /^lan\.cidr: not set\. Wanted: .* lan\.interface\./,
+      /^lan\.cidr: not set\. Required: .* lan\.interface\./,
     ],
     [
       "pods in the hosts' network",
@@ -88,17 +88,17 @@ describe("the config of a lan", () => {
         endpoint: { address: "k8s.example.com" },
         network: { podCidr: "172.31.0.0/16" },
       },
-      /^network\.podCidr: "172\.31\.0\.0\/16" is refused\. Allowed: what does not overlap lan\.cidr 172\.31\.77\.0\/24/,
+      /^network\.podCidr: "172\.31\.0\.0\/16" overlaps lan\.cidr 172\.31\.77\.0\/24/,
     ],
     [
       "an endpoint among the services",
       { ...lan, endpoint: { address: "10.96.0.10" } },
-      /^endpoint\.address: "10\.96\.0\.10" is refused\. .*network\.serviceCidr 10\.96\.0\.0\/12/,
+      /^endpoint\.address: "10\.96\.0\.10" overlaps network\.serviceCidr 10\.96\.0\.0\/12/,
     ],
     [
       "a worker as the endpoint",
       { ...lan, endpoint: { address: "172.31.77.21" }, nodes: withNode({ nodeIp: "172.31.77.21" }) },
-      /^endpoint\.address: "172\.31\.77\.21" is refused\. .*w1, a worker/,
+      /^endpoint\.address: "172\.31\.77\.21" is .*w1, a worker/,
     ],
     [
       "one address for two",
@@ -106,14 +106,14 @@ describe("the config of a lan", () => {
         ...lan,
         nodes: withNode({ nodeIp: "10.1.1.1" }).map((node, i) => (i === 0 ? { ...node, nodeIp: "10.1.1.1" } : node)),
       },
-      /^nodes\[3\]\.nodeIp: "10\.1\.1\.1" is refused\. .*nodes\[0\] has this one/,
+      /^nodes\[3\]\.nodeIp: "10\.1\.1\.1" is already the nodeIp of nodes\[0\]/,
     ],
     ["an operator by the tailnet", { ...lan, operatorEndpoint: "tailnet" }, /^operatorEndpoint: .*host or endpoint/],
-    ["no network", { nodeNetwork: "wan" }, /^nodeNetwork: "wan" is refused\. Allowed: tailnet or lan\./],
+    ["no network", { nodeNetwork: "wan" }, /^nodeNetwork: "wan" is invalid\. Allowed: tailnet or lan\./],
     [
       "a glob",
       { ...lan, lan: { ...lan.lan, interface: "eth*" } },
-      /^lan\.interface: "eth\*" is refused\. Allowed: the name of an interface/,
+      /^lan\.interface: "eth\*" is invalid\. Allowed: an interface name/,
     ],
     [
       "Cilium's devices",
@@ -123,7 +123,7 @@ describe("the config of a lan", () => {
     [
       "Cilium's MTU",
       { ...lan, cilium: { values: { MTU: 9000 } } },
-      /^cilium\.values\.MTU: 9000 is refused\. Allowed: what the hosts' interfaces say/,
+      /^cilium\.values\.MTU: 9000 conflicts with .* Allowed: the value that the hosts' interfaces have/,
     ],
     [
       "a lan's key in a tailnet",
@@ -135,11 +135,15 @@ describe("the config of a lan", () => {
       { nodes: withNode({ nodeIp: "10.1.1.1" }) },
       /^nodes\[3\]\.nodeIp: .*nodeNetwork: lan\.$/,
     ],
-    ["offload in a tailnet", { lan: { checksumOffload: "false" } }, /^lan\.checksumOffload: false is refused/],
+    [
+      "offload in a tailnet",
+      { lan: { checksumOffload: "false" } },
+      /^lan\.checksumOffload: false requires nodeNetwork lan/,
+    ],
     [
       "a name in a tailnet",
       { endpoint: { address: "k8s.example.com" } },
-      /^endpoint\.address: "k8s\.example\.com" is refused\. Allowed: an IPv4 address such as 10\.200\.0\.1/,
+      /^endpoint\.address: "k8s\.example\.com" is invalid\. Allowed: an IPv4 address such as 10\.200\.0\.1/,
     ],
     [
       "two ports in a tailnet",

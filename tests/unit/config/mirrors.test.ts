@@ -69,7 +69,7 @@ describe("mirrors", () => {
     });
     expect(secrets.registryCredentials).to.equal(registryCredentials.trim());
     expect(planOf(config, undefined).steps.find(({ kind }) => kind === "prepare")?.does).to.equal(
-      "gets the tailnet, containerd and kubelet, from the mirrors at mirror.lan, d.lan, mirror.lan:5000",
+      "joins the tailnet; gets containerd and kubelet, from the mirrors at mirror.lan, d.lan, mirror.lan:5000",
     );
   });
 
@@ -103,38 +103,38 @@ describe("mirrors", () => {
     [
       "a key for an authority",
       { mirrors: registry({ caFile: "key.pem" }) },
-      /^mirrors\.registries\[0\]\.caFile: "key\.pem" .* certificates of authorities/,
+      /^mirrors\.registries\[0\]\.caFile: "key\.pem" .* CA certificates/,
     ],
     ["the charts' as well", { mirrors: { charts: { url: at, caFile: "key.pem" } } }, /^mirrors\.charts\.caFile: /],
     [
       "one registry twice",
       { mirrors: { registries: [registries[0], registries[0]] } },
-      /^mirrors\.registries\[1\]\.name: .* mirrors\.registries\[0\] has this one/,
+      /^mirrors\.registries\[1\]\.name: .* is already the name of mirrors\.registries\[0\]/,
     ],
     [
       "packages beside a bundle",
       { bundle: "/opt/b", mirrors: { packages: { docker: { url: at } } } },
-      /^mirrors\.packages\.docker: .* nothing beside bundle/,
+      /^mirrors\.packages\.docker: .* cannot be set together with bundle/,
     ],
     [
       "charts beside a chart",
       { cilium: { chart: "c.tgz" }, mirrors: { charts: { url: at } } },
-      /^mirrors\.charts\.url: .* nothing beside cilium\.chart/,
+      /^mirrors\.charts\.url: .* cannot be set together with cilium\.chart/,
     ],
     [
       "a password in plain over the network",
       { mirrors: registry({ endpoints: ["http://mirror.lan:5000"], caFile: undefined }), registryCredentials },
-      /^mirrors\.registries\[0\]\.endpoints\[0\]: "http:.* cross the network in plain/,
+      /^mirrors\.registries\[0\]\.endpoints\[0\]: "http:.* password in registryCredentials unencrypted/,
     ],
     [
       "credentials of no endpoint",
       { registryCredentials },
-      /^registryCredentials: it has a line for "mirror\.lan:5000", .* none without mirrors\.registries/,
+      /^registryCredentials: it has a line for "mirror\.lan:5000", .* no line without mirrors\.registries/,
     ],
     [
       "credentials without a host, not quoted",
       { registryCredentials: "puller:pass" },
-      /^registryCredentials: a line of it is not HOST\[:PORT\] USER:PASSWORD\./,
+      /^registryCredentials: it has a line that is not HOST\[:PORT\] USER:PASSWORD\./,
     ],
   ];
   for (const [what, changes, line] of wrong) {

@@ -47,7 +47,7 @@ describe("a key that has been renamed", () => {
         const lines = linesOf({ ...Object.fromEntries(all), checks: "maybe" });
         expect(lines).to.have.members([
           ...all.map(([was]) => line(was)),
-          'checks: "maybe" is refused. Allowed: true or false. Correct it in the stack\'s config.',
+          'checks: "maybe" is invalid. Allowed: true or false. Correct it in the stack\'s config.',
         ]);
       }),
     );
@@ -80,7 +80,7 @@ describe("a key that has been renamed", () => {
 describe("a key of a group", () => {
   it("with a whole name of its own is one that was set without --path", () => {
     expect(linesOf({ "tailnet.mtu": "1400" })).to.deep.equal([
-      '["tailnet.mtu"]: it is a key with this whole name, not one in tailnet. Remove it (pulumi config rm tailnet.mtu), and set it with ' +
+      '["tailnet.mtu"]: it was set without --path, so it is not the key in tailnet. Remove it (pulumi config rm tailnet.mtu), and set it with ' +
         "--path: pulumi config set --path tailnet.mtu VALUE.",
     ]);
   });
@@ -99,10 +99,10 @@ describe("a key of a group", () => {
     expect(
       linesOf({ kubernetes: { version: 1.37 }, ssh: { privateKeyFile: 5 }, tailnet: "x", lan: [] }),
     ).to.have.members([
-      "kubernetes.version: 1.37 is refused. Allowed: a version without v, 1.35.0 or newer, such as 1.37.2. Correct it in the stack's config.",
-      "ssh.privateKeyFile: 5 is refused. Allowed: the path of a file on this machine. Correct it in the stack's config.",
-      "tailnet: it is no JSON. Allowed: structure, as YAML in the stack's file. Correct it there.",
-      "lan: [] is refused. Allowed: an object such as { cidr: 192.168.1.0/24 }. Correct it in the stack's config.",
+      "kubernetes.version: 1.37 is invalid. Allowed: a version without v, 1.35.0 or newer, such as 1.37.2. Correct it in the stack's config.",
+      "ssh.privateKeyFile: 5 is invalid. Allowed: the path of a file on this machine. Correct it in the stack's config.",
+      "tailnet: it is not valid JSON. Allowed: a list or an object, as YAML in the stack's file. Correct it there.",
+      "lan: [] is invalid. Allowed: an object such as { cidr: 192.168.1.0/24 }. Correct it in the stack's config.",
     ]);
   });
 });
@@ -119,7 +119,7 @@ describe("a secret", () => {
   for (const [was, now] of misplacedSecrets) {
     it(`is said to be none of a group: ${was}`, () => {
       const [group, name] = was.split(".") as [string, string];
-      const told = `a secret is a key of its own, beside the groups. Set it as ${now} (pulumi config set --secret ${now}), and remove it here.`;
+      const told = `a secret cannot be in a group. Set it as ${now} (pulumi config set --secret ${now}), and remove it here.`;
       expect(linesOf({ [now]: undefined, [group]: { [name]: "hush" } })).to.deep.equal([`${was}: ${told}`]);
       expect(linesOf({ [now]: undefined, [was]: "hush" })).to.deep.equal([`["${was}"]: ${told}`]);
     });
@@ -130,8 +130,8 @@ describe("a secret", () => {
     expect(inPlain)
       .to.throw(ConfigError, "there are 2 problems")
       .with.property("message")
-      .that.includes("tailnet.authKey: it holds a secret in plain, not shown here.")
-      .and.includes("tailnet.authKey: a secret is a key of its own, beside the groups.")
+      .that.includes("tailnet.authKey: it contains an unencrypted secret (not shown).")
+      .and.includes("tailnet.authKey: a secret cannot be in a group.")
       .and.not.includes(authKey);
   });
 });

@@ -54,7 +54,7 @@ describe("loadStackConfig", () => {
       ["tailkube:sshPrivateKey"],
     );
     expect(() => loadStackConfig())
-      .to.throw("tailnetAuthKey: it stands in plain in the stack's config")
+      .to.throw("tailnetAuthKey: it is not encrypted in the stack's config")
       .with.property("message")
       .that.does.not.contain(authKey);
   });

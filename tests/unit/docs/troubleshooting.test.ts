@@ -59,7 +59,7 @@ describe("docs/operate/troubleshooting.md", () => {
 
   it("would notice a text that nobody says, and parts of two different ones", () => {
     expect(isSaid("this host is perfectly fit")).to.equal(false);
-    expect(isSaid("this host is not fit … is the auth key valid")).to.equal(false);
+    expect(isSaid("this host does not meet the requirements … is the auth key valid")).to.equal(false);
   });
 
   it("names units and files of the hosts that the scripts make", () => {

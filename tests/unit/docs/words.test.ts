@@ -1,29 +1,24 @@
-/** The pages are in plain English: no word that only this project uses, none that makes a reader stumble. */
+/** Pages and messages are in plain English: without words that only this project uses, and without words that make a reader stumble. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import ts from "typescript";
 
 const root = join(__dirname, "../../..");
-const pages = execFileSync(
-  "git",
-  [
-    "ls-files",
-    "-co",
-    "--exclude-standard",
-    "--",
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "SECURITY.md",
-    "lab/README.md",
-    "docs/*.md",
-  ],
-  { cwd: root, encoding: "utf8" },
-)
-  .trim()
-  .split("\n")
-  .filter((page) => existsSync(join(root, page)));
+const filesOf = (...patterns: string[]) =>
+  execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", ...patterns], { cwd: root, encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .filter((file) => existsSync(join(root, file)));
+const textOf = (file: string) => readFileSync(join(root, file), "utf8");
+
+const pages = filesOf("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "lab/*README.md", "docs/*.md");
+/** Sources whose strings users may see. */
+const programs = filesOf(
+  ...["index.ts", "library.ts"],
+  ...["components", "config", "docs", "model", "policy", "preview"].map((folder) => `${folder}/*.ts`),
+);
 
 /** What to avoid, and what to write instead. */
 const avoided: [RegExp, string][] = [
@@ -60,23 +55,58 @@ const prose = (text: string) =>
     .replace(/\]\([^)]*\)/g, "]");
 
 /** The avoided words of a text, each with its replacement. */
-function stumbles(text: string): string[] {
+function stumbles(text: string, words = avoided): string[] {
   return prose(text)
     .split(/\n\s*\n|(?<=[.:]) |\n(?=\|)/)
     .flatMap((sentence) =>
-      avoided.flatMap(([word, better]) => {
+      words.flatMap(([word, better]) => {
         const said = word.exec(sentence.replace(/\s+/g, " ").trim())?.[0];
         return said === undefined ? [] : [`"${said.trim()}" (better: ${better})`];
       }),
     );
 }
 
+/** Words to avoid in messages only: pages may quote or explain them. */
+const avoidedInMessages: [RegExp, string][] = [
+  [/\bwants?\b/i, "requires"],
+  [/\bwhere wanted\b|^wanted\b/i, "optionally, required"],
+  [/\bis no (?!longer\b|such\b)/i, "is not a"],
+  [/\bmake (one|an?)\b/i, "create"],
+  [/, for (?=(its?|they|there|nothing|none)\b)/i, "because"],
+  [/\b(looked|looks?) at\b/i, "checks, see"],
+  [/\bfor ever\b/i, "forever"],
+  [/\bin plain\b(?! text)/i, "unencrypted"],
+];
+
+/** The strings of a source that read as text, each with its line: parts that are joined with + are one string, and `…` stands for values. */
+function messagesOf(file: string, text: string): { line: number; message: string }[] {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const found: { line: number; message: string }[] = [];
+  const isJoined = (node: ts.Node): node is ts.BinaryExpression =>
+    ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken;
+  const stringOf = (node: ts.Node): string => {
+    if (isJoined(node)) return stringOf(node.left) + stringOf(node.right);
+    if (ts.isStringLiteralLike(node)) return node.text;
+    if (!ts.isTemplateExpression(node)) return "…";
+    return node.head.text + node.templateSpans.map(({ literal }) => `…${literal.text}`).join("");
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) return;
+    if (isJoined(node) || ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) {
+      const { line } = source.getLineAndCharacterOfPosition(node.getStart());
+      found.push({ line: line + 1, message: stringOf(node) });
+    }
+    // Strings may also be inside the values of a template.
+    if (!isJoined(node)) ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found.filter(({ message }) => /[a-z…] [a-z…]/i.test(message));
+}
+
 describe("the words of the pages", () => {
   it("are plain English", () => {
-    expect(pages).to.include.members(["README.md", "CONTRIBUTING.md", "docs/operate/nodes.md"]);
-    const found = pages.flatMap((page) =>
-      stumbles(readFileSync(join(root, page), "utf8")).map((word) => `${page}: ${word}`),
-    );
+    expect(pages).to.include.members(["README.md", "CONTRIBUTING.md", "docs/operate/nodes.md", "lab/hosts/README.md"]);
+    const found = pages.flatMap((page) => stumbles(textOf(page)).map((word) => `${page}: ${word}`));
     expect(found).to.deep.equal([]);
   });
 
@@ -86,5 +116,32 @@ describe("the words of the pages", () => {
     expect(stumbles("The text by\nwhich it is known")).to.have.lengthOf(1);
     expect(stumbles("anyone who loses the state")).to.deep.equal([]);
     expect(stumbles('Say `settle`, "is refused" and **ClusterSettle**.\n\n```sh\nsettle\n```\n')).to.deep.equal([]);
+  });
+});
+
+describe("the words of the messages", () => {
+  const words = [...avoided, ...avoidedInMessages];
+
+  it("are plain English", () => {
+    const all = programs.flatMap((file) => messagesOf(file, textOf(file)).map((one) => ({ file, ...one })));
+    expect(all.length).to.be.greaterThan(500);
+    expect(all.map(({ message }) => message)).to.include(
+      "at least one node must have role control-plane (three are recommended)",
+    );
+    const found = all.flatMap(({ file, line, message }) =>
+      stumbles(message, words).map((word) => `${file}:${line}: ${word}`),
+    );
+    expect(found).to.deep.equal([]);
+  });
+
+  it("are looked for in each string as the user sees it", () => {
+    const text =
+      'const a = `${b ? "it is no key" : "ok"}: the host ` + "is " + "refused";\nfail("x is wanted", `1 ${c} anew`);';
+    const found = messagesOf("a.ts", text).map(({ line, message }) => [line, message, stumbles(message, words).length]);
+    expect(found).to.deep.equal([
+      [1, "…: the host is refused", 1],
+      [2, "x is wanted", 1],
+      [2, "1 … anew", 1],
+    ]);
   });
 });

@@ -67,11 +67,11 @@ describe("the catalogue of releases", () => {
     expect(on("2026-11-28")).to.deep.equal([]);
     expect(on("2027-10-28")).to.deep.equal([]);
     expect(on("2027-10-29")).to.deep.equal([
-      "kubernetes.version: support of 1.37 ended on 2027-10-28, so 1.37.2 gets no more security fixes. Upgrade to a newer minor; " +
+      "kubernetes.version: support of 1.37 ended on 2027-10-28, so 1.37.2 no longer gets security fixes. Upgrade to a newer minor; " +
         "docs/reference/versions.md lists them.",
     ]);
     expect(on("2026-11-28", { kubernetes: { version: "1.36.3" }, cilium: { version: "1.17.3" } })).to.deep.equal([
-      "cilium.version: support of 1.17 ended on 2026-07-29, so 1.17.3 gets no more security fixes. Upgrade to a newer minor; " +
+      "cilium.version: support of 1.17 ended on 2026-07-29, so 1.17.3 no longer gets security fixes. Upgrade to a newer minor; " +
         "docs/reference/versions.md lists them.",
     ]);
     expect(on("2026-11-28", { kubernetes: { version: "1.35.4", containerdVersion: "1.7.28" } })[0]).to.match(

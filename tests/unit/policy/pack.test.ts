@@ -75,11 +75,11 @@ describe("the policy pack, asked by an engine", () => {
 
   it("sees what is marked, and what is not", async () => {
     expect(await analyze("command:remote:Command", { ...script, stdin: authKey })).to.deep.equal([
-      "secrets-marked: stdin holds a secret and is not marked as one. Use pulumi.secret.",
+      "secrets-marked: stdin contains a secret and is not marked as one. Use pulumi.secret.",
     ]);
     expect(
       await analyze("command:remote:Command", { ...script, environment: { KEY: secret("hunter2") } }),
-    ).to.deep.equal(["secrets-by-stdin: environment holds a secret. Hand it over by stdin."]);
+    ).to.deep.equal(["secrets-by-stdin: environment contains a secret. Pass it through stdin."]);
   });
 
   it("refuses nothing for being unknown, and says nothing of it", async () => {
@@ -100,7 +100,7 @@ describe("the policy pack, asked by an engine", () => {
   it("does not pass what it cannot see", async () => {
     const found = await analyze("command:remote:Command", script, { marks: false });
     expect(found).to.include(
-      "secrets-by-stdin: it is not known which inputs are secret: secrets-marked has to run, at the level remediate",
+      "secrets-by-stdin: unknown which inputs are secret. Enable the policy secrets-marked at the level remediate",
     );
   });
 

@@ -48,9 +48,9 @@ describe("changes of the nodes", () => {
   it("that leave etcd without its majority are said", () => {
     expect(changeWarnings(running, ["cp3", "cp4"])).to.have.lengthOf(1);
     expect(changeWarnings(running, ["cp3", "cp4"])[0]).to.match(
-      /^nodes: of the control planes cp1, cp2, cp3 only cp3 would stay, and etcd needs 2 of them/,
+      /^nodes: of the control planes cp1, cp2, cp3, only cp3 would stay, but etcd needs 2 of them/,
     );
-    expect(changeWarnings(running, ["cp9"])[0]).to.include("cp3 none would stay");
+    expect(changeWarnings(running, ["cp9"])[0]).to.include("cp3, none would stay");
   });
 });
 
@@ -60,9 +60,7 @@ describe("Cilium and Kubernetes", () => {
   it("are upgraded one after the other", () => {
     const problems = upgradeProblems(at, wanted("cp1"));
     expect(problems).to.have.lengthOf(1);
-    expect(problems[0]).to.match(
-      /^cilium\.version: "1\.20\.2" is refused\..*Upgrade one of the two in a run of its own\.$/,
-    );
+    expect(problems[0]).to.match(/^cilium\.version: cannot change from .*Upgrade the two in separate runs\.$/);
     expect(upgradeProblems({ ...at, cilium: "1.20.2" }, wanted("cp1"))).to.deep.equal([]);
     expect(upgradeProblems({ ...at, kubernetes: "1.36.3" }, wanted("cp1"))).to.deep.equal([]);
   });

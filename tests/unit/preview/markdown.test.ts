@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { planMarkdown, planPicture, refusalMarkdown } from "../../../preview/markdown";
+import { planMarkdown, planPicture, rejectionMarkdown } from "../../../preview/markdown";
 import { planOf } from "../../../preview/steps";
 import { expectGolden } from "../../golden/golden";
 import { configOf, minimal } from "../config/fixtures";
@@ -44,8 +44,8 @@ describe("the plan for a pull request", () => {
   });
 
   it("or why there is none, with nothing in it that is markup", () => {
-    expect(refusalMarkdown(['a: "<img src=x>" & `b` is refused.'])).to.equal(
-      '### No plan: the stack\'s config is refused\n\n- a: "&#60;img src=x&#62;" &#38; &#96;b&#96; is refused.\n',
+    expect(rejectionMarkdown(['a: "<img src=x>" & `b` is refused.'])).to.equal(
+      '### No plan: the stack\'s config is invalid\n\n- a: "&#60;img src=x&#62;" &#38; &#96;b&#96; is refused.\n',
     );
   });
 });

@@ -7,10 +7,9 @@ describe("another node network under a running cluster", () => {
 
   it("is refused, both ways", () => {
     expect(nodeNetworkProblems(tailnet, "lan")).to.deep.equal([
-      'nodeNetwork: "lan" is refused. Allowed: tailnet, which the cluster\'s nodes have their addresses in. ' +
-        "Set it to tailnet, or destroy the cluster first.",
+      'nodeNetwork: "lan" cannot change in a running cluster. Allowed: tailnet. Set that again, or destroy the cluster first.',
     ]);
-    expect(nodeNetworkProblems(lan, "tailnet")[0]).to.match(/Allowed: lan, which/);
+    expect(nodeNetworkProblems(lan, "tailnet")[0]).to.match(/Allowed: lan\./);
   });
 
   it("is none where nothing changes, or nothing is there", () => {

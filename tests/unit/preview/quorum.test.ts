@@ -93,23 +93,23 @@ describe("changes of the control planes", () => {
   it("that are refused come with an order that works", () => {
     const rest = "If they are lost already, see docs/operate/disaster.md.";
     expect(problemsOf(["replaced", "replaced", "stays"])).to.deep.equal([
-      "nodes: this run would replace cp1 and cp2, and etcd needs 2 of its 3 members (cp1, cp2 and cp3) at any time. Allowed: one control " +
-        "plane replaced in a run, and fewer than 2 replaced or removed. Replace cp1 and run pulumi up, then cp2, each in a run of its own. " +
+      "nodes: this run would replace cp1 and cp2, but etcd always needs 2 of its 3 members (cp1, cp2 and cp3). One run may replace one " +
+        "control plane, and replace or remove fewer than 2. Replace cp1 and run pulumi up, then cp2, each in a separate run. " +
         rest,
     ]);
     expect(problemsOf(["stays", "removed", "removed"])[0]).to.include(
-      "would remove cp2 and cp3, and etcd needs 2 of its 3 members",
+      "would remove cp2 and cp3, but etcd always needs 2 of its 3 members",
     );
     expect(problemsOf(["stays", "replaced"])).to.deep.equal([
-      "nodes: this run would replace cp2, and etcd needs 2 of its 2 members (cp1 and cp2) at any time. Allowed: one control " +
-        "plane replaced in a run, and fewer than 2 replaced or removed. Add a third control plane and run pulumi up, then replace cp2. " +
+      "nodes: this run would replace cp2, but etcd always needs 2 of its 2 members (cp1 and cp2). One run may replace one " +
+        "control plane, and replace or remove fewer than 2. Add a third control plane and run pulumi up, then replace cp2. " +
         rest,
     ]);
     expect(problemsOf(["removed", "joins"])[0]).to.include(
       "Add a second control plane and run pulumi up, then remove cp1. ",
     );
     expect(problemsOf(["replaced", "replaced", "stays", "stays", "stays"])[0]).to.include(
-      "Replace cp1 and run pulumi up, then cp2, each in a run of its own.",
+      "Replace cp1 and run pulumi up, then cp2, each in a separate run.",
     );
     expect(problemsOf(["stays", "replaced", "removed"])[0]).to.include("would replace or remove cp2 and cp3");
   });
@@ -132,7 +132,7 @@ describe("restoreSnapshot", () => {
     for (const changes of [["stays"], ["stays", "stays", "stays"], ["replaced", "replaced", "stays"]] as const) {
       const [first] = problemsOf(changes, restoring);
       expect(first, changes.join()).to.match(
-        /^kubernetes\.restoreSnapshot: "\/root\/one\.db" is refused\. Allowed: no value while a control plane of the cluster stays \([^)]*\bcp\d\)\. Remove it: pulumi config rm --path tailkube:kubernetes\.restoreSnapshot\./,
+        /^kubernetes\.restoreSnapshot: "\/root\/one\.db" cannot be set while the cluster has control planes \([^)]*\bcp\d\)\. Remove it: pulumi config rm --path tailkube:kubernetes\.restoreSnapshot\./,
       );
     }
   });

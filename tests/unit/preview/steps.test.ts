@@ -44,7 +44,7 @@ describe("the plan", () => {
     };
     const does = planOf(configOf(lan), undefined).steps.map((step) => step.does);
     expect(does).to.include.members([
-      ...["gets containerd and kubelet", "founds the cluster"],
+      ...["gets containerd and kubelet", "initializes the cluster"],
       ...["joins as a control plane through 192.0.2.11:6443", "joins as a worker through 192.0.2.11:6443"],
     ]);
     expect(planPicture(planOf(configOf(lan), undefined), configOf(lan))).to.include('subgraph lan["lan"]');
@@ -113,7 +113,7 @@ describe("the plan", () => {
     expect(changesOf(of({ nodes: change("cp2", { hostKey: `${hostKey}x` }) })).cp2).to.equal("replaced joined");
     const moved = of({ nodes: change("cp2", { address: "192.0.2.99" }) });
     expect(moved.steps).to.deep.equal([]);
-    expect(moved.nodes[1]?.note).to.match(/if another machine answers there, it is replaced$/);
+    expect(moved.nodes[1]?.note).to.match(/if another machine answers, the node is replaced$/);
     const pinned = { nodes: change("cp2", { hostKey }) };
     const movedPinned = of({ nodes: change("cp2", { hostKey, address: "192.0.2.99" }) }, pinned);
     expect(movedPinned.nodes[1]).to.not.have.property("note");
@@ -128,7 +128,7 @@ describe("the plan", () => {
       ...["upgrade cp1", "upgrade cp2", "upgrade cp3", "upgrade w1"],
       ...["finalize", "test"],
     ]);
-    expect(plan.steps[0]?.does).to.equal("is drained, goes from Kubernetes 1.35.4 to 1.36.3, and is restarted");
+    expect(plan.steps[0]?.does).to.equal("is drained, upgraded from Kubernetes 1.35.4 to 1.36.3, and restarted");
   });
 
   it("of an upgrade without drains, or of the only node, says that the pods stay", () => {
@@ -175,16 +175,18 @@ describe("the plan", () => {
   it("of Cilium: its pods restart, no node does", () => {
     const plan = of({ cilium: { version: "1.21.0" } });
     expect(order(plan)).to.deep.equal(["network", "finalize", "test"]);
-    expect(plan.steps[0]?.does).to.equal("Cilium goes from 1.20.2 to 1.21.0");
+    expect(plan.steps[0]?.does).to.equal("Cilium changes from 1.20.2 to 1.21.0");
     expect(of({ cilium: { values: { hubble: { enabled: false } } } }).steps[0]?.does).to.equal(
-      "Cilium gets its changed values",
+      "Cilium is reconfigured with the changed values",
     );
   });
 
   it("of a cluster that has lost all control planes: the first founds it from the snapshot", () => {
     const lost = nodes.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
     const plan = of({ nodes: lost, kubernetes: { restoreSnapshot: "/root/one.db" } });
-    expect(plan.steps.find(({ kind }) => kind === "init")?.does).to.match(/^founds the cluster from \/root\/one\.db;/);
+    expect(plan.steps.find(({ kind }) => kind === "init")?.does).to.match(
+      /^initializes the cluster from \/root\/one\.db, with the endpoint/,
+    );
     expect(changesOf(plan)).to.include({ cp1: "replaced", cp2: "replaced joined" });
   });
 });
@@ -195,7 +197,7 @@ describe("the plan of machines on EC2", () => {
   const w2 = { name: "w2", role: "worker", host: { address: "192.0.2.22" } };
   const renewed = all.map((one) => (one.name === "cp2" ? { ...one, host: { ...one.host, identity: "2" } } : one));
   const ofEc2 = (changes: Record<string, unknown>) => of({ ...onEc2, ...changes }, onEc2);
-  const ends = "is terminated, with what is on it, and a new one is made";
+  const ends = "is terminated with all its data, and a new one is created";
 
   it("makes all of them, and looks at them then; bare hosts are there already", () => {
     const plan = planOf(configOf({ ...onEc2, nodes: [...all, w2] }), undefined);
@@ -206,7 +208,7 @@ describe("the plan of machines on EC2", () => {
     const [make, bare, made, prepare] = plan.steps;
     expect([make!.after, bare!.after, made!.after]).to.deep.equal([[], [], [make]]);
     expect(prepare!.after).to.have.members([make, bare, made]);
-    expect(make).to.include({ resource: "cp1-instance", does: "its machine on EC2 is made" });
+    expect(make).to.include({ resource: "cp1-instance", does: "its EC2 machine is created" });
     expect(make).to.not.have.property("disturbs");
   });
 
@@ -221,7 +223,7 @@ describe("the plan of machines on EC2", () => {
     expect(order(plan)).to.deep.equal(["make cp2", "check cp2", "prepare cp2", "join cp2", "finalize", "test"]);
     expect(plan.steps[0]).to.deep.include({
       resource: "cp2-instance",
-      does: `its machine on EC2 ${ends}`,
+      does: `its EC2 machine ${ends}`,
       disturbs: "its pods, which are not drained",
     });
   });
@@ -229,7 +231,7 @@ describe("the plan of machines on EC2", () => {
   it("of one that leaves: its machine is terminated last", () => {
     const plan = ofEc2({ nodes: all.slice(0, 3) });
     expect(order(plan)).to.deep.equal(["removal w1", "finalize cp1 cp2 cp3", "test", "clean w1"]);
-    expect(plan.steps[3]).to.include({ resource: "w1-instance", does: "its machine on EC2 is terminated" });
+    expect(plan.steps[3]).to.include({ resource: "w1-instance", does: "its EC2 machine is terminated" });
   });
 
   it("is refused where a name goes from one kind to the other", () => {
@@ -237,12 +239,14 @@ describe("the plan of machines on EC2", () => {
     const problems = (after: Node[], former: Node[]) =>
       memberProblems(configOf({ ...onEc2, nodes: after }), afterRunOf(configOf({ ...onEc2, nodes: former })));
     expect(problems(bare, all)).to.deep.equal([
-      'nodes[3].host.kind: "ssh" is refused. Allowed: ec2, as w1 is one. ' +
+      'nodes[3].host.kind: "ssh" cannot replace ec2, the current kind of w1. ' +
         "Remove the node in one run, and add it with its new host in the next.",
     ]);
-    expect(problems(all, bare)[0]).to.match(/^nodes\[3\]\.host\.kind: "ec2" is refused\. Allowed: ssh, as w1 is one\./);
+    expect(problems(all, bare)[0]).to.match(
+      /^nodes\[3\]\.host\.kind: "ec2" cannot replace ssh, the current kind of w1\./,
+    );
     const lost = all.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
-    expect(problems(lost, all)[0]).to.match(/^nodes: every control plane \(cp1, cp2, cp3\) would be replaced/);
+    expect(problems(lost, all)[0]).to.match(/^nodes: this run would replace every control plane \(cp1, cp2, cp3\)/);
   });
 });
 
@@ -270,7 +274,7 @@ describe("changes that no run can make", () => {
       const changes = { [name]: inner === undefined ? value : { [inner]: value } };
       expect(problems(changes), key).to.have.lengthOf(1);
       expect(problems(changes)[0]).to.match(
-        new RegExp(`^${key}: ".*" is refused\\. Allowed: .*, with which the cluster was made\\. Set that again`),
+        new RegExp(`^${key}: ".*" cannot change in a running cluster\\. Allowed: .*\\. Set that again`),
       );
     }
   });
@@ -288,32 +292,34 @@ describe("changes that no run can make", () => {
     expect(memberProblems(same, last)).to.deep.equal([]);
     expect(planOf(same, last).steps).to.deep.equal([]);
     expect(memberProblems(configOf({ network: { podCidr: "10.52.0.0/16" } }), last)[0]).to.match(
-      /^network\.podCidr: ".*" is refused\. Allowed: 10\.50\.0\.0\/16, with which the cluster was made\./,
+      /^network\.podCidr: ".*" cannot change in a running cluster\. Allowed: 10\.50\.0\.0\/16\./,
     );
   });
 
   it("are those of a node's role", () => {
     const swapped = nodes.map((one) => (one.name === "cp3" ? { ...one, role: "worker" } : one));
     expect(problems({ nodes: swapped })).to.deep.equal([
-      'nodes[2].role: "worker" is refused. Allowed: control-plane, as cp3 is one. ' +
+      'nodes[2].role: "worker" cannot replace control-plane, the current role of cp3. ' +
         "Remove the node in one run, and add it with its new role in the next.",
     ]);
   });
 
   it("are those that leave nobody to join", () => {
     const lost = nodes.map((one) => ({ ...one, host: { ...one.host, identity: "2" } }));
-    expect(problems({ nodes: lost })[0]).to.match(/^nodes: every control plane \(cp1, cp2, cp3\) would be replaced/);
+    expect(problems({ nodes: lost })[0]).to.match(
+      /^nodes: this run would replace every control plane \(cp1, cp2, cp3\)/,
+    );
     expect(problems({ nodes: lost, kubernetes: { restoreSnapshot: "/root/one.db" } })).to.deep.equal([]);
   });
 
   it("are another machine during an upgrade, and a join while the only control plane restarts", () => {
     expect(problems({ nodes: change("w1", { identity: "2" }) }, { kubernetes: { version: "1.36.1" } })[0]).to.match(
-      /^nodes\[3\]\.name: "w1" is refused\. Allowed: a node that is not replaced while the cluster goes from Kubernetes 1\.36\.1/,
+      /^nodes\[3\]\.name: "w1" cannot be replaced while the cluster is upgraded from Kubernetes 1\.36\.1/,
     );
     const small = [nodes[0], nodes[3]];
     const grown = [...small, { name: "w2", role: "worker", host: { address: "192.0.2.22" } }];
     expect(problems({ nodes: grown, tailnet: { tailscaleVersion: "1.102.5" } }, { nodes: small })[0]).to.match(
-      /^nodes\[2\]\.name: "w2" is refused\. .* while cp1, the only control plane, is restarted for a changed tailnet\.tailscaleVersion\./,
+      /^nodes\[2\]\.name: "w2" cannot join while cp1, the only control plane, restarts because of a changed tailnet\.tailscaleVersion\./,
     );
     expect(problems({ nodes: grown }, { nodes: small })).to.deep.equal([]);
   });

@@ -27,7 +27,7 @@ describe("an address in Tailscale's range that is not Tailscale's", () => {
     const [first, ...others] = all(carrier);
     const dialled = { ...first!, node: { ...cp1, host: { ...cp1.host, address: "100.70.1.5" } } as NodeConfig };
     expect(preflightReport([dialled, ...others], config)).to.match(
-      /\n {2}- cp1: host\.address 100\.70\.1\.5 is 100\.70\.1\.5\/24 of its interface eth1, in 100\.64\.0\.0\/10/,
+      /\n {2}- cp1: host\.address 100\.70\.1\.5 is 100\.70\.1\.5\/24 on its interface eth1, in 100\.64\.0\.0\/10/,
     );
   });
 
@@ -76,26 +76,26 @@ describe("networkProblems", () => {
     [
       "a network within the pods'",
       eth1("10.50.3.4/24"),
-      "cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 of its interface eth1. Choose another network.podCidr, one that is used " +
-        "nowhere around the hosts.",
+      "cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 on its interface eth1. Choose another network.podCidr that no network of " +
+        "the hosts uses.",
     ],
     [
       "a network around the endpoint",
       { interfaces: [{ name: "br0", addresses: ["10.200.0.9/16"], mtu: 1500 }] },
-      "cp1: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface br0. Choose another endpoint.address, one that is used " +
-        "nowhere around the hosts.",
+      "cp1: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 on its interface br0. Choose another endpoint.address that no network of " +
+        "the hosts uses.",
     ],
     [
       "a network within the services'",
       { interfaces: [{ name: "docker0", addresses: ["10.97.0.1/24"], mtu: 1500 }] },
-      "cp1: network.serviceCidr 10.96.0.0/12 overlaps 10.97.0.1/24 of its interface docker0. Choose another network.serviceCidr, one that " +
-        "is used nowhere around the hosts.",
+      "cp1: network.serviceCidr 10.96.0.0/12 overlaps 10.97.0.1/24 on its interface docker0. Choose another network.serviceCidr that no network of " +
+        "the hosts uses.",
     ],
     [
       "LXC's bridge, which is not Cilium's",
       { interfaces: [{ name: "lxcbr0", addresses: ["10.50.3.1/24"], mtu: 1500 }] },
-      "cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.1/24 of its interface lxcbr0. Choose another network.podCidr, one that is used " +
-        "nowhere around the hosts.",
+      "cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.1/24 on its interface lxcbr0. Choose another network.podCidr that no network of " +
+        "the hosts uses.",
     ],
   ];
   for (const [what, facts, line] of bad) {
@@ -124,9 +124,9 @@ describe("preflightReport", () => {
   it("holds every problem of every host", () => {
     expect(preflightReport(all(eth1("10.50.3.4/24"), {}, eth1("10.200.0.9/16")), config)).to.equal(
       [
-        "The config does not fit the hosts. Nothing has been changed on any of them.",
-        "  - cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 of its interface eth1. Choose another network.podCidr, one that is used nowhere around the hosts.",
-        "  - cp3: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 of its interface eth1. Choose another endpoint.address, one that is used nowhere around the hosts.",
+        "The config does not match the hosts. No host has been changed.",
+        "  - cp1: network.podCidr 10.50.0.0/16 overlaps 10.50.3.4/24 on its interface eth1. Choose another network.podCidr that no network of the hosts uses.",
+        "  - cp3: endpoint.address 10.200.0.1/32 overlaps 10.200.0.9/16 on its interface eth1. Choose another endpoint.address that no network of the hosts uses.",
       ].join("\n"),
     );
   });
@@ -143,21 +143,21 @@ describe("preflightWarnings", () => {
 
   it("tell of copies of one disk image", () => {
     expect(preflightWarnings(all({ machineId: "same" }, { machineId: "same" }), config)).to.deep.equal([
-      "cp1, cp2: the same machine ID same, as copies of one disk image have it. Make new ones: " +
+      "cp1, cp2: the same machine ID same, as on copies of one disk image. Create new ones: " +
         "rm /etc/machine-id && systemd-machine-id-setup.",
     ]);
   });
 
   it("tell of hosts without a machine ID", () => {
     expect(preflightWarnings(all({ machineId: "" }, {}, { machineId: "" }), config)).to.deep.equal([
-      "cp1, cp3: no machine ID. Make one on each: systemd-machine-id-setup.",
+      "cp1, cp3: no machine ID. Create one on each: systemd-machine-id-setup.",
     ]);
   });
 
   it("tell of a containerd that the next Kubernetes will not take", () => {
     expect(preflightWarnings(all({ containerd: "1.6.20" }), config, "2026-11-28")).to.deep.equal([
       `cp1: containerd 1.6.20 works with Kubernetes ${config.kubernetesVersion}, but its support ended on 2025-08-23, and Kubernetes ` +
-        "1.38 needs 2.x. Upgrade it: kubernetes.containerdVersion, or its package.",
+        "1.38 needs 2.x. Set kubernetes.containerdVersion, or upgrade its package.",
     ]);
     const changing = configOf({ kubernetes: { containerdVersion: "2.4.2" } });
     expect(preflightWarnings(all({ containerd: "1.6.20" }), changing, "2026-11-28"), "it goes").to.deep.equal([]);

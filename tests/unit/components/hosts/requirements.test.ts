@@ -100,7 +100,9 @@ function problems(node: NodeConfig, host: Host, on = config): string[] {
     JSON.parse(stdout);
     return [];
   }
-  expect(heading).to.equal("tailkube: cp1: facts: this host is not fit, and nothing was changed on it:");
+  expect(heading).to.equal(
+    "tailkube: cp1: facts: this host does not meet the requirements, and nothing was changed on it:",
+  );
   expect(stdout).to.equal("");
   expect(lines).to.have.length.greaterThan(0);
   return lines;
@@ -145,56 +147,56 @@ describe("requirements, as the facts script tests them", () => {
 
   const bad: [string, Host, RegExp][] = [
     ["privilege", { privilege: "none" }, /^root is not root and sudo asks for a password/],
-    ["os", os("debian", "11"), /^the operating system is debian 11; wanted is Debian 12/],
+    ["os", os("debian", "11"), /^the operating system is debian 11; Debian 12, .* is required/],
     ["os", os("ubuntu", "20.04", "debian"), /Ubuntu 22\.04 or newer/],
     ["os", os("ubuntu", "", "debian"), /^the operating system is ubuntu ;/],
     ["os", os("fedora", "42"), /^the operating system is fedora 42/],
     ["os", os("linuxmint", "22", "ubuntu debian"), /skipHostChecks/],
     ["os", os("armbian", "11", "debian"), /^the operating system is armbian 11/],
     ["os", os("armbian", "20.04", "ubuntu debian"), /^the operating system is armbian 20\.04/],
-    ["arch", { arch: "armv7l" }, /^the architecture is armv7l; wanted is x86_64 or aarch64/],
-    ["kernel", { kernel: "5.4.0-42-generic" }, /^the kernel is 5\.4\.0-42-generic; wanted is 5\.10 or newer/],
-    ["kernel", { kernel: "4.19.0" }, /wanted is 5\.10/],
-    ["kernel", { kernel: "5.19.0-50-generic" }, /of 5\.x kubeadm takes 5\.10 and 5\.15 alone/],
-    ["kernel", { kernel: "5.11.0" }, /SystemVerification in ignorePreflightErrors/],
+    ["arch", { arch: "armv7l" }, /^the architecture is armv7l; x86_64 or aarch64 is required/],
+    ["kernel", { kernel: "5.4.0-42-generic" }, /^the kernel is 5\.4\.0-42-generic; .* requires 5\.10 or newer/],
+    ["kernel", { kernel: "4.19.0" }, /requires 5\.10/],
+    ["kernel", { kernel: "5.19.0-50-generic" }, /of 5\.x kubeadm accepts only 5\.10 and 5\.15/],
+    ["kernel", { kernel: "5.11.0" }, /SystemVerification to ignorePreflightErrors/],
     ["kernel-features", { missing_kernel: "CONFIG_NET_CLS_BPF " }, /lacks CONFIG_NET_CLS_BPF, which/],
     ["tun", { tun: "false" }, /^\/dev\/net\/tun is missing/],
     ["systemd", { systemd: "0" }, /^systemd is 0 \(0: not process 1\)/],
-    ["systemd", { systemd: "241" }, /^systemd is 241 .*wanted is 245/],
-    ["cgroup", { cgroup: "1" }, /cgroup v1, with which kubelet 1\.35/],
+    ["systemd", { systemd: "241" }, /^systemd is 241 .*245 or newer is required/],
+    ["cgroup", { cgroup: "1" }, /cgroup v1, on which kubelet 1\.35/],
     ["network-manager", { network_managers: "" }, /^no network manager is active/],
-    ["resolv-conf", { name_servers: "" }, /^\/etc\/resolv\.conf names no server/],
-    ["clock", { epoch: "1767225599" }, /^its clock says \d{4}-\d\d-\d\d, so every certificate is invalid/],
+    ["resolv-conf", { name_servers: "" }, /^\/etc\/resolv\.conf has no name server/],
+    ["clock", { epoch: "1767225599" }, /^its clock says \d{4}-\d\d-\d\d, so it rejects every certificate/],
     ["clock", { epoch: "3600" }, /timedatectl set-ntp true/],
     ["clock-sync", { clock_synced: "false" }, /not synchronised/],
-    ["cpus", { cpus: "1" }, /^it has 1 CPU; a control-plane needs 2\. Give it more, or make it a worker/],
-    ["memory", { memory_mib: "900" }, /^it has 900 MiB of memory; a control-plane needs 1700 MiB/],
-    ["disk", { disk_free_mib: "100" }, /^100 MiB are free below \/var\/lib; wanted are 5120 MiB/],
+    ["cpus", { cpus: "1" }, /^it has 1 CPU; a control-plane needs at least 2\. Add more, or make it a worker/],
+    ["memory", { memory_mib: "900" }, /^it has 900 MiB of memory; a control-plane needs at least 1700 MiB/],
+    ["disk", { disk_free_mib: "100" }, /^100 MiB are free in \/var\/lib; 5120 MiB are required/],
     ["swap", { swap: "true" }, /^swap is on/],
     [
       "ports",
       { listening: { "2379": "consul" } },
-      /Kubernetes, etcd or Cilium need, are taken: 2379 \(consul\)\. Stop/,
+      /Kubernetes, etcd or Cilium needs, are taken: 2379 \(consul\)\. Stop/,
     ],
     ["ports", { listening: { "6443": "" } }, /are taken: 6443 \(no process\)\./],
     ["ports", { listening: { "10250": "kubelet", "4240": "x" } }, /are taken: 4240 \(x\) 10250 \(kubelet\)\./],
     ["tools", { missing_tools: "conntrack socat " }, /^these commands are missing: conntrack socat\. Install/],
-    ["containerd", { containerd: "1.4.13" }, /^containerd is 1\.4\.13; .* wants 1\.6 or newer/],
+    ["containerd", { containerd: "1.4.13" }, /^containerd is 1\.4\.13; .* requires 1\.6 or newer/],
     ["containerd", { containerd: "none" }, /^containerd is none/],
     [
       "foreign-cluster",
       { kubernetes: "foreign", foreign_files: "/etc/kubernetes/kubelet.conf /var/lib/rancher " },
-      /^it is in a Kubernetes cluster that this program did not make: \/etc\/kubernetes\/kubelet\.conf \/var\/lib\/rancher\. Take/,
+      /^it is in a Kubernetes cluster that this program did not create: \/etc\/kubernetes\/kubelet\.conf \/var\/lib\/rancher\. Remove/,
     ],
     [
       "kubernetes-containers",
       { k8s_containers: "abc def " },
-      /^containerd holds containers .* did not make: abc def\. The kubelet/,
+      /^containerd has containers .* did not create: abc def\. The kubelet/,
     ],
     [
       "etcd-data",
       { etcd_data: "default " },
-      /^\/var\/lib\/etcd holds data that is not this cluster's: default\. A control plane/,
+      /^\/var\/lib\/etcd contains data that is not from this cluster: default\. It must be empty/,
     ],
   ];
   for (const [id, host, line] of bad) {
@@ -224,9 +226,9 @@ describe("requirements, as the facts script tests them", () => {
 
   it("tell all problems of a host at once, in their own order", () => {
     expect(problems(cp1, { swap: "true", tun: "false", memory_mib: "900" })).to.deep.equal([
-      "/dev/net/tun is missing, which Tailscale needs. Load the module tun, or pass the device in.",
-      "it has 900 MiB of memory; a control-plane needs 1700 MiB. Give it more, or make it a worker.",
-      "swap is on, with which kubelet does not start. Turn it off for good (swapoff -a, and its line in /etc/fstab, zram or " +
+      "/dev/net/tun is missing, which Tailscale needs. Load the module tun, or pass the device into the container.",
+      "it has 900 MiB of memory; a control-plane needs at least 1700 MiB. Add more, or make it a worker.",
+      "swap is on, so kubelet would not start. Turn it off permanently (swapoff -a, and its line in /etc/fstab, zram or " +
         "dphys-swapfile), or set kubelet.failSwapOn: false in a host profile.",
     ]);
   });
@@ -237,8 +239,8 @@ describe("requirements, as the facts script tests them", () => {
     expect(problems(cp1, docker)).to.deep.equal([]);
     expect(problems(cp1, docker, versioned("1.7.28"))).to.deep.equal([]);
     expect(problems(cp1, docker, versioned("2.2.1"))).to.deep.equal([
-      "containerd is 1.7.28 of containerd.io, and kubernetes.containerdVersion 2.2.1 would replace it and remove what depends on it, such " +
-        "as Docker. Remove the config key kubernetes.containerdVersion, or upgrade it to that version.",
+      "containerd is 1.7.28 from containerd.io. kubernetes.containerdVersion 2.2.1 would replace that package and remove packages that " +
+        "depend on it, such as Docker. Remove that key, or upgrade the package to that version.",
     ]);
     expect(problems(cp1, { containerd: "1.6.20", containerd_package: "containerd" }, versioned("2.2.1"))).to.deep.equal(
       [],
@@ -254,7 +256,7 @@ describe("requirements, as the facts script tests them", () => {
     const small = { cpus: "1", memory_mib: "900", listening: { "2379": "consul", "6443": "haproxy" } };
     expect(problems(w1, small)).to.deep.equal([]);
     expect(problems(w1, { memory_mib: "500" })).to.deep.equal([
-      "it has 500 MiB of memory; a worker needs 700 MiB. Give it more.",
+      "it has 500 MiB of memory; a worker needs at least 700 MiB. Add more.",
     ]);
   });
 
@@ -269,7 +271,7 @@ describe("requirements, as the facts script tests them", () => {
     const vxlan = configOf({ network: { podRouting: "vxlan" } });
     expect(problems(cp1, taken)).to.deep.equal([]);
     expect(problems(cp1, taken, vxlan)).to.deep.equal([
-      "these ports, which Kubernetes, etcd or Cilium need, are taken: 8472/udp (no process). Stop the process or move it, " +
+      "these ports, which Kubernetes, etcd or Cilium needs, are taken: 8472/udp (no process). Stop the process or change its port, " +
         "or, for 8472/udp, choose another network.tunnelPort.",
     ]);
     expect(problems(w1, taken, vxlan)).to.have.lengthOf(1);
@@ -285,12 +287,12 @@ describe("requirements, as the facts script tests them", () => {
     expect(problems(cp1, { cgroup: "1", swap: "true", kernel: "5.19.1" }, profile)).to.deep.equal([]);
     expect(problems(cp1, { kernel: "5.19.1" }, withProfile({ ignorePreflightErrors: ["all"] }))).to.deep.equal([]);
     expect(problems(cp1, { kernel: "5.19.1" }, withProfile({ ignorePreflightErrors: ["Swap"] }))).to.have.lengthOf(1);
-    expect(problems(cp1, { kernel: "5.4.0" }, profile)[0]).to.match(/wanted is 5\.10 or newer.*\. Boot a newer one\.$/);
+    expect(problems(cp1, { kernel: "5.4.0" }, profile)[0]).to.match(/requires 5\.10 or newer\. Boot a newer kernel\.$/);
   });
 
   it("want containerd 2 for Kubernetes 1.38", () => {
     const next = configOf({ kubernetes: { version: "1.38.0" } });
-    expect(problems(cp1, { containerd: "1.7.2" }, next)[0]).to.match(/Kubernetes 1\.38\.0 wants 2\.0 or newer/);
+    expect(problems(cp1, { containerd: "1.7.2" }, next)[0]).to.match(/Kubernetes 1\.38\.0 requires 2\.0 or newer/);
     expect(problems(cp1, { containerd: "2.0.1" }, next)).to.deep.equal([]);
   });
 
@@ -301,8 +303,8 @@ describe("requirements, as the facts script tests them", () => {
     it("is only looked for where the config names one", () => {
       expect(problems(cp1, {})).to.deep.equal([]);
       expect(problems(cp1, {}, bundled)).to.deep.equal([
-        "the offline bundle at /opt/bundle holds Kubernetes nothing for no machine; wanted is 1.36.3 for x86_64. Copy the " +
-          "right one there, or remove the config key bundle.",
+        "the offline bundle at /opt/bundle has Kubernetes (none) for (none); 1.36.3 for x86_64 is required. Copy the " +
+          "right bundle there, or remove the config key bundle.",
       ]);
       expect(
         problems(cp1, {}, { ...bundled, hostProfile: { ...emptyHostProfile, skipHostChecks: ["bundle"] } }),
@@ -312,10 +314,10 @@ describe("requirements, as the facts script tests them", () => {
     it("has to be of the right version and architecture", () => {
       expect(problems(cp1, present, bundled)).to.deep.equal([]);
       expect(problems(cp1, { ...present, bundle_version: "1.36.2" }, bundled)[0]).to.match(
-        /holds Kubernetes 1\.36\.2 for x86_64; wanted is 1\.36\.3 for x86_64/,
+        /has Kubernetes 1\.36\.2 for x86_64; 1\.36\.3 for x86_64 is required/,
       );
       expect(problems(cp1, { ...present, arch: "aarch64" }, bundled)[0]).to.match(
-        /for x86_64; wanted is 1\.36\.3 for aarch64/,
+        /for x86_64; 1\.36\.3 for aarch64 is required/,
       );
     });
   });

@@ -53,7 +53,7 @@ describe("renderStdin", () => {
       expect(
         () => renderStdin({ node: "n", stage: "facts", variables: { [name]: "" }, timeoutSeconds: 300 }),
         name,
-      ).to.throw(/^facts: .* is no name for a script's variable$/);
+      ).to.throw(/^facts: .* is not a valid name of a script's variable$/);
     }
   });
 

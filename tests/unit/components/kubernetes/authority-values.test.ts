@@ -25,11 +25,9 @@ describe("The cluster's authorities", () => {
     const authorities = [{ name: "etcd", expires }];
     expect(authorityWarnings(authorities, new Date("2125-10-28T10:49:55Z"))).to.deep.equal([]);
     const [soon] = authorityWarnings(authorities, new Date("2125-10-28T10:49:57Z"));
-    expect(soon).to.match(
-      /^The certificate of the cluster's authority etcd ends at 2126-10-28T10:49:56Z, in 364 days\. /,
-    );
+    expect(soon).to.match(/^The cluster's certificate authority etcd expires at 2126-10-28T10:49:56Z, in 364 days\. /);
     expect(soon).to.not.include("\n");
     const [late] = authorityWarnings(authorities, new Date("2127-01-01T00:00:00Z"));
-    expect(late).to.match(/^The certificate of the cluster's authority etcd ended at 2126-10-28T10:49:56Z\. /);
+    expect(late).to.match(/^The cluster's certificate authority etcd expired at 2126-10-28T10:49:56Z\. /);
   });
 });

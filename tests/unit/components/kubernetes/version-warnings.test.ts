@@ -1,8 +1,8 @@
 import { expect } from "chai";
-import { hostWarnings, type SeenHost, untested } from "../../../../components/kubernetes/version-warnings";
+import { hostWarnings, type SeenHost, versionWarnings } from "../../../../components/kubernetes/version-warnings";
 import { configOf, load } from "../../config/fixtures";
 
-const warned = (changes: Record<string, Record<string, string>>) => untested(configOf(changes));
+const warned = (changes: Record<string, Record<string, string>>) => versionWarnings(configOf(changes));
 
 describe("untested versions", () => {
   it("are none where their makers or this program's own tests know them together", () => {
@@ -21,10 +21,10 @@ describe("untested versions", () => {
 
   it("are a warning that names what is tested", () => {
     expect(warned({ kubernetes: { version: "1.36.3" }, cilium: { version: "1.18.14" } })).to.deep.equal([
-      "cilium.version: 1.18.14 with Kubernetes 1.36.3 is untested: Cilium tests 1.18 with 1.30 to 1.33. Tested with 1.36: 1.20, 1.15.",
+      "cilium.version: 1.18.14 with Kubernetes 1.36.3 is not tested: Cilium tests 1.18 with 1.30 to 1.33. Tested with 1.36: 1.20, 1.15.",
     ]);
     expect(warned({ kubernetes: { version: "1.35.0" }, cilium: { version: "1.17.17" } })).to.deep.equal([
-      "cilium.version: 1.17.17 with Kubernetes 1.35.0 is untested: Cilium tests 1.17 with 1.29 to 1.32. " +
+      "cilium.version: 1.17.17 with Kubernetes 1.35.0 is not tested: Cilium tests 1.17 with 1.29 to 1.32. " +
         "Tested with 1.35: 1.20, 1.19, 1.15.",
     ]);
     expect(warned({ cilium: { version: "1.21.0" } })[0]).to.match(
@@ -75,12 +75,12 @@ describe("hosts as the last run has seen them", () => {
 
   it("may be too old for it", () => {
     expect(hostWarnings(seen({ cgroup: 1 }), configOf())).to.deep.equal([
-      "kubernetes.version: w1 (Debian GNU/Linux 12 (bookworm)), as it was when it was looked at last, runs cgroup v1, with which kubelet " +
+      "kubernetes.version: w1 (Debian GNU/Linux 12 (bookworm)), when it was last checked, ran cgroup v1, on which kubelet " +
         "1.35 and newer do not start. Boot it with systemd.unified_cgroup_hierarchy=1, or set kubelet.failCgroupV1: false in " +
         "a host profile.",
     ]);
     expect(hostWarnings(seen({}), configOf({ kubernetes: { version: "1.38.0" } }))[0]).to.match(
-      /has containerd 1\.6\.20, and 1\.38\.0 wants 2\.0 or newer\. Upgrade containerd first/,
+      /had containerd 1\.6\.20, but 1\.38\.0 requires 2\.0 or newer\. Upgrade containerd first/,
     );
     expect(hostWarnings(seen({}), configOf({ kubernetes: { version: "1.38.0" }, bundle: "/opt/b" }))).to.deep.equal([]);
   });
@@ -96,6 +96,6 @@ describe("one host key on two nodes", () => {
     }));
     const { warnings } = load({ nodes, kubernetes: { version: "1.36.3" } });
     expect(warnings).to.have.lengthOf(1);
-    expect(warnings[0]).to.match(/^nodes\[2\]\.host\.hostKey: nodes\[0\] has the same one\./);
+    expect(warnings[0]).to.match(/^nodes\[2\]\.host\.hostKey: nodes\[0\] has the same key\./);
   });
 });

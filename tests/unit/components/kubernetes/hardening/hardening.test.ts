@@ -168,15 +168,15 @@ describe("the section security", () => {
   for (const [value, line] of [
     [
       { podSecurity: "strict" },
-      'security.podSecurity: "strict" is refused. Allowed: privileged or baseline or restricted.',
+      'security.podSecurity: "strict" is invalid. Allowed: privileged or baseline or restricted.',
     ],
-    [{ auditLog: "yes" }, 'security.auditLog: "yes" is refused. Allowed: true or false.'],
+    [{ auditLog: "yes" }, 'security.auditLog: "yes" is invalid. Allowed: true or false.'],
     [
       { podPidsLimit: 5 },
-      "security.podPidsLimit: 5 is refused. Allowed: 0 (no bound) or a whole number from 64 to 4194304.",
+      "security.podPidsLimit: 5 is invalid. Allowed: 0 (no limit) or a whole number from 64 to 4194304.",
     ],
     [{ auditlog: true }, "security.auditlog: there is no such key."],
-    ['"all"', 'security: "all" is refused. Allowed: an object such as { podSecurity: baseline }.'],
+    ['"all"', 'security: "all" is invalid. Allowed: an object such as { podSecurity: baseline }.'],
   ] as const) {
     it(`refuses ${JSON.stringify(value)} in one line`, () => {
       expect(() => load({ security: value }))

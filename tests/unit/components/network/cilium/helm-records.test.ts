@@ -103,7 +103,9 @@ describe("Helm's records before a step of a release", function () {
   for (const status of ["pending-install", "deployed", "failed"]) {
     it(`are removed if a run was killed in the install and left it ${status}`, async () => {
       [records, noted] = [{ 1: status }, { urn, revision: "1" }];
-      expect(await clearKilledRevision(kubeconfig, "create", release)).to.contain(`killed in Helm's install of cilium`);
+      expect(await clearKilledRevision(kubeconfig, "create", release)).to.contain(
+        `killed during Helm's install of cilium`,
+      );
       expect(changes).to.deep.equal(["DELETE sh.helm.release.v1.cilium.v1 uid-1", "PATCH tailkube-release-cilium 1"]);
     });
   }
@@ -112,7 +114,7 @@ describe("Helm's records before a step of a release", function () {
     for (const theirs of [undefined, { urn: "urn:another", revision: "1" }, { urn, revision: "2" }]) {
       [records, noted] = [{ 1: "deployed" }, theirs];
       const message = await failure("create");
-      expect(message).to.contain("kube-system/cilium, revision 1, deployed, that this stack did not begin");
+      expect(message).to.contain("kube-system/cilium, revision 1, deployed, which this stack did not start");
       expect(message).to.contain("helm -n kube-system uninstall cilium");
     }
     // Ours, and somebody upgraded it.
@@ -166,7 +168,7 @@ describe("Helm's records before a step of a release", function () {
     refusals = [503, 429];
     expect(await clearKilledRevision(kubeconfig, "create", release)).to.equal(undefined);
     [refusals, changes] = [[403], []];
-    expect(await failure("create")).to.match(/^the API at https:.* refuses GET .*HTTP 403: not now$/);
+    expect(await failure("create")).to.match(/^the API at https:.* rejected GET .*HTTP 403: not now$/);
     expect(changes).to.deep.equal([]);
   });
 });

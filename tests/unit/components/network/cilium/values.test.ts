@@ -1,7 +1,11 @@
 import { expect } from "chai";
 import { stringify } from "yaml";
 import { emptyHostProfile } from "../../../../../model/config";
-import { ciliumValues, contradictions as problems, podMtu } from "../../../../../components/network/cilium/values";
+import {
+  ciliumValues,
+  pinnedValueConflicts as problems,
+  podMtu,
+} from "../../../../../components/network/cilium/values";
 import { problemLine } from "../../../../../model/problem";
 import { bypasses as problemsAround } from "../../../../../components/network/cilium/user-values";
 import { merge } from "../../../../../model/merge";
@@ -97,17 +101,21 @@ describe("contradictions", () => {
     [
       "another device",
       { devices: "eth+" },
-      /^cilium\.values\.devices: "eth\+" is refused\. Allowed: "tailscale0" .*. Remove it\./,
+      /^cilium\.values\.devices: "eth\+" conflicts with devices, .* Allowed: "tailscale0"\. Remove it\./,
     ],
     [
       "two devices",
       { devices: ["tailscale0", "eth0"] },
-      /^cilium\.values\.devices: \["tailscale0","eth0"\] is refused/,
+      /^cilium\.values\.devices: \["tailscale0","eth0"\] conflicts with devices/,
     ],
     ["another MTU", { MTU: 1500 }, /Change tailnet\.mtu instead\.$/],
     ["a tunnel", { routingMode: "tunnel" }, /Change network\.podRouting instead\.$/],
     ["kube-proxy", { kubeProxyReplacement: false }, /^cilium\.values\.kubeProxyReplacement: false/],
-    ["no ipam at all", { ipam: null }, /^cilium\.values\.ipam: null is refused\. Allowed: "kubernetes" for ipam\.mode/],
+    [
+      "no ipam at all",
+      { ipam: null },
+      /^cilium\.values\.ipam: null conflicts with ipam\.mode, which the cluster's network depends on\. Allowed: "kubernetes"/,
+    ],
     ["masquerading in BPF", { bpf: { masquerade: true } }, /^cilium\.values\.bpf\.masquerade: true/],
     ["another endpoint", { k8sServiceHost: "localhost" }, /Change endpoint\.address instead\.$/],
   ];
@@ -158,12 +166,12 @@ describe("bypasses", () => {
       extraEnv: [{ name: "CILIUM_ROUTING_MODE", value: "tunnel" }],
     };
     expect(bypasses(configOf(), values, "values")).to.deep.equal([
-      "values.extraConfig.mtu: mtu goes around MTU, which the cluster's network depends on. Not allowed here; change tailnet.mtu instead.",
-      "values.extraConfig.ipam: ipam goes around ipam.mode, which the cluster's network depends on. Not allowed here; remove it.",
-      "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, for the cluster is IPv4 only. Remove it.",
-      "values.extraArgs[0]: devices goes around devices, which the cluster's network depends on. Not allowed here; remove it.",
-      "values.extraArgs[2]: auto-direct-node-routes goes around autoDirectNodeRoutes, which the cluster's network depends on. Not allowed here; remove it.",
-      "values.extraEnv[0]: routing-mode goes around routingMode, which the cluster's network depends on. Not allowed here; change network.podRouting instead.",
+      "values.extraConfig.mtu: mtu bypasses MTU, which the cluster's network depends on. Change tailnet.mtu instead.",
+      "values.extraConfig.ipam: ipam bypasses ipam.mode, which the cluster's network depends on. Remove it.",
+      "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, because the cluster is IPv4 only. Remove it.",
+      "values.extraArgs[0]: devices bypasses devices, which the cluster's network depends on. Remove it.",
+      "values.extraArgs[2]: auto-direct-node-routes bypasses autoDirectNodeRoutes, which the cluster's network depends on. Remove it.",
+      "values.extraEnv[0]: routing-mode bypasses routingMode, which the cluster's network depends on. Change network.podRouting instead.",
     ]);
   });
 

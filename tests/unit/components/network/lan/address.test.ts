@@ -95,31 +95,31 @@ describe("hosts that a lan does not fit", () => {
       "no address",
       [undefined, machine(12, { addresses: ["172.31.78.12/24"] })],
       {},
-      /^cp2: none of its addresses is in lan\.cidr 172\.31\.77\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.78\.12 on eth1\. Correct that, or name .* nodeIp\.$/,
+      /^cp2: none of its addresses is in lan\.cidr 172\.31\.77\.0\/24; it has 10\.0\.2\.15 on eth0, 172\.31\.78\.12 on eth1\. Correct that, or set the node's nodeIp to the right address\.$/,
     ],
     [
       "more than one",
       [machine(11, { addresses: ["172.31.77.14/24", "172.31.77.15/24"] })],
       {},
-      /^cp1: 172\.31\.77\.14 on eth1, 172\.31\.77\.15 on eth1 are in lan\.cidr 172\.31\.77\.0\/24, and one is to be the node IP\./,
+      /^cp1: several of its addresses are in lan\.cidr 172\.31\.77\.0\/24: 172\.31\.77\.14 on eth1, 172\.31\.77\.15 on eth1\./,
     ],
     [
       "a small MTU",
       [undefined, undefined, undefined, machine(21, { mtu: 1200 })],
       {},
-      /^w1: the MTU of eth1 is 1200 bytes; wanted are 1280 or more\./,
+      /^w1: the MTU of eth1 is 1200 bytes; at least 1280 is required\./,
     ],
     [
       "a worker at the endpoint",
       [],
       { endpoint: { address: "172.31.77.21" } },
-      /^w1: the endpoint 172\.31\.77\.21 is its address/,
+      /^w1: endpoint\.address 172\.31\.77\.21 is its address/,
     ],
     [
       "another network segment, with routed pods",
       [undefined, undefined, undefined, machine(0, { addresses: ["172.31.76.5/25"] })],
       { lan: { cidr: "172.31.76.0/23" }, network: { podRouting: "native" } },
-      /^w1: its address 172\.31\.76\.5 is in 172\.31\.76\.0\/25, that of cp1 in 172\.31\.77\.0\/24; network\.podRouting native wants/,
+      /^w1: its address 172\.31\.76\.5 is in 172\.31\.76\.0\/25, but that of cp1 is in 172\.31\.77\.0\/24\. network\.podRouting native requires/,
     ],
   ];
   for (const [what, nics, changes, line] of cases) {
@@ -137,7 +137,9 @@ describe("hosts that a lan does not fit", () => {
     });
     // Each with each other before it.
     expect(found).to.have.lengthOf(6);
-    expect(found[0]).to.match(/^cp2: eth0 has 10\.0\.2\.15, and so has eth0 of cp1, as behind a NAT/);
+    expect(found[0]).to.match(
+      /^cp2: eth0 has the address 10\.0\.2\.15, like eth0 of cp1, as on virtual machines behind NAT/,
+    );
   });
 });
 

@@ -14,8 +14,8 @@ describe("the nodes' addresses in the tailnet", () => {
     );
     expect(lines).to.have.lengthOf(2);
     expect(lines[0]).to.match(
-      /^n1, n3: one tailnet address, 100\.64\.0\.1, .*rm \/var\/lib\/tailscale\/tailscaled\.state/,
+      /^n1, n3: they share the tailnet address 100\.64\.0\.1, .*rm \/var\/lib\/tailscale\/tailscaled\.state/,
     );
-    expect(lines[1]).to.match(/^n2, n4: .* another host\.identity/);
+    expect(lines[1]).to.match(/^n2, n4: .* change host\.identity/);
   });
 });
