@@ -18,3 +18,6 @@ NODE_FOLDERS=(/etc/kubernetes /var/lib/kubelet /var/log/pods /var/log/containers
 # What other networks of this host have here stays: nerdctl's folders, podman's networks.
 CNI_CONFIGS=/etc/cni/net.d
 CNI_CACHE=/var/lib/cni
+
+# Files of packages and of others whose modes tighten_modes has narrowed to 600: "MODE PATH" lines, as they were before.
+NARROWED=$TK_STATE/modes

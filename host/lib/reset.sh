@@ -9,9 +9,6 @@ node_containers() {
 }
 
 # sandbox_netns ID: the path of the network namespace that a container was made with. ctr prints one field a line, and nothing
-# Files of packages and of others whose modes tighten_modes has narrowed to 600: "MODE PATH" lines, as they were before.
-NARROWED=$TK_STATE/modes
-
 # that a pod chooses can break a line.
 sandbox_netns() {
     timeout 30 ctr -n k8s.io containers info "$1" 2>/dev/null |

@@ -95,7 +95,7 @@ describe("apt_refresh", () => {
     expect(logOf(root)).to.deep.equal(["update", "update", "update"]);
     const { status, stderr } = bash(host(temporaryFolder(), locked(100)));
     expect(status).to.equal(1);
-    expect(stderr).to.match(/apt-get update: E: Could not get lock/);
+    expect(stderr).to.match(/apt-get update failed: E: Could not get lock/);
   });
 });
 

@@ -503,7 +503,7 @@ describe("stages/cleanup.sh", () => {
             root,
             [
               assignments({ TK_ROLE: "control-plane", TK_BUNDLE: "", ROOT: root, STUCK: stuck }),
-              ...partsOf("undo").map(scriptText),
+              ...partsOf("cleanup").map(scriptText),
               'mkdir -p "$TK_RUN"',
               "sleep() { SECONDS=$((SECONDS + 5)); }",
               `guard_network() { :; }
@@ -527,7 +527,7 @@ describe("stages/cleanup.sh", () => {
               esac; }`,
               text,
             ].join("\n"),
-            "undo",
+            "cleanup",
           ),
         );
       const left = () =>
@@ -550,8 +550,8 @@ describe("stages/cleanup.sh", () => {
 
     it("fails and names what cannot be removed, and so does the next run", () => {
       for (const [stuck, line] of [
-        ["address", /: undo: the endpoint's address cannot be removed .*: 10\.200\.0\.1\/32\n$/],
-        ["rule", /: undo: what leads to Cilium's routing tables cannot be removed: -4 rule 9: from all .*\n$/],
+        ["address", /: cleanup: the endpoint's address cannot be removed .*: 10\.200\.0\.1\/32\n$/],
+        ["rule", /: cleanup: what leads to Cilium's routing tables cannot be removed: -4 rule 9: from all .*\n$/],
       ] as const) {
         const { run } = host("tailnet", stuck);
         for (const _ of [1, 2]) {

@@ -710,7 +710,7 @@ describe("founding in a tailnet where other devices advertise", () => {
       ["TK_RESTORE", "/root/one.db"],
       ["TK_NODE_NETWORK", "lan"],
     ] as const) {
-      const text = `${silent}\nrefuse_overlapping_routes; echo fits`;
+      const text = `${silent}\ncheck_route_overlap; echo fits`;
       expect(found(devices, { [name]: value }, text).stdout, name).to.equal("fits\n");
     }
     expect([...logOf(joining), ...logOf(root)]).not.to.include("asked");

@@ -34,7 +34,7 @@ const given = {
   TK_ADMISSION: "",
   TK_AUDIT_POLICY: "kind: Policy",
 };
-const files = partsOf("lib/change-hardening.sh");
+const files = partsOf("lib/change-hardening.sh", "lib/reset.sh");
 
 /** Scripts with the host's folders moved below `root`, and a cluster whose tools take notes; then some more bash. */
 function node(root: string, text: string, more: Record<string, string> = {}, known = ""): string {
@@ -251,7 +251,7 @@ describe("harden_node", () => {
 
   it("gives a pod its former arguments back that does not start with the wanted ones", () => {
     const root = temporaryFolder();
-    const { status, stderr } = bash(node(root, "poll() { false; }\nsecure_static_pod apiserver"));
+    const { status, stderr } = bash(node(root, "poll() { false; }\nharden_static_pod apiserver"));
     expect(status).to.equal(1);
     expect(stderr).to.match(
       /kube-apiserver does not become ready with the wanted arguments, and has its former ones again/,
@@ -265,7 +265,7 @@ describe("harden_node", () => {
     const root = temporaryFolder();
     bashOk(node(root, "harden_node"));
     const folder = `${root}/etc/kubernetes/tailkube`;
-    const text = `restart_static_pod() { [ -e "$API_SERVER_FILES/audit-policy.yaml" ] || fail "too early"; }\nsecure_node`;
+    const text = `restart_static_pod() { [ -e "$API_SERVER_FILES/audit-policy.yaml" ] || fail "too early"; }\nharden_node`;
     bashOk(node(root, text, { TK_AUTHENTICATION: "", TK_AUDIT_POLICY: "" }));
     expect([existsSync(`${folder}/authentication.yaml`), existsSync(`${folder}/audit-policy.yaml`)]).to.deep.equal([
       false,

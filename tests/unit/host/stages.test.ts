@@ -1607,7 +1607,7 @@ describe("stages control-plane and join", () => {
       const { status, stderr } = bash(stage(root, name, more, fakes({ answers })));
       expect(status).to.equal(1);
       expect(stderr).to.match(/an earlier run made this host a (worker|control plane), or began to\. .*its new role/);
-      expect(logOf(root).filter((line) => /kubeadm|mark_joined/.test(line))).to.deep.equal([]);
+      expect(logOf(root).filter((line) => /kubeadm|note_membership/.test(line))).to.deep.equal([]);
       expect(existsSync(`${state}/owned.${name}`)).to.equal(false);
     });
 
@@ -1975,7 +1975,7 @@ echo "nft $*" >>${root}/log
       0o755,
     );
     const units =
-      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nundo_network() { log clean_up_network; }\n';
+      'systemctl() { [ "$1" != show ] || { if [ -e "$ROOT/inactive" ]; then echo inactive; else echo active; fi; }; }\nip() { :; }\nclean_up_network() { log clean_up_network; }\n';
     const run = (text: string, more: Record<string, string> = {}) =>
       bash(
         stage(

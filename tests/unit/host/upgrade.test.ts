@@ -114,7 +114,7 @@ esac`,
 });
 
 describe("lib/versions.sh", () => {
-  const files = partsOf("lib/versions.sh");
+  const files = partsOf("lib/versions.sh", "lib/version-skew.sh");
   /** Whether the host has what is wanted, where these calls get no answer, once or ever. */
   function wanted(question: string, text: string, times: "once" | "always", more: Record<string, string> = {}) {
     const root = temporaryFolder();
