@@ -1,5 +1,4 @@
 /** The `tailnet` group of a stack's config. */
-import { z } from "zod";
 import { choice, file, group, key, release, text, wholeNumber } from "./fields";
 
 /** Tailscale's own coordination server. */

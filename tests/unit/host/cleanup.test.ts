@@ -554,8 +554,7 @@ describe("stages/cleanup.sh", () => {
         ["rule", /: cleanup: what leads to Cilium's routing tables cannot be removed: -4 rule 9: from all .*\n$/],
       ] as const) {
         const { run } = host("tailnet", stuck);
-        for (const _ of [1, 2]) {
-          const { status, stderr } = run();
+        for (const { status, stderr } of [run(), run()]) {
           expect(status).to.equal(1);
           expect(stderr).to.match(line);
         }
