@@ -1,5 +1,5 @@
 /** A client of the API servers, small enough to be asked many times a second. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import type { TLSSocket } from "node:tls";
 import { join } from "node:path";
@@ -17,10 +17,15 @@ export interface Answer {
 }
 
 let administrator: { ca: Buffer; cert: Buffer; key: Buffer } | undefined;
+let readAt = 0;
 
+/** The administrator's, as the kubeconfig has them now: another cluster may have been made since. */
 function credentials() {
-  if (administrator === undefined) {
-    const kubeconfig = parse(readFileSync(join(state, "kubeconfig"), "utf8")) as {
+  const file = join(state, "kubeconfig");
+  const { mtimeMs } = statSync(file);
+  if (administrator === undefined || readAt !== mtimeMs) {
+    readAt = mtimeMs;
+    const kubeconfig = parse(readFileSync(file, "utf8")) as {
       clusters: [{ cluster: Record<string, string> }];
       users: [{ user: Record<string, string> }];
     };
