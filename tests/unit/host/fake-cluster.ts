@@ -1056,7 +1056,7 @@ export class FakeCluster {
       return ok();
     }
     if (text.startsWith("config images list")) return ok("registry.k8s.io/etcd:3.6.8-0\n");
-    if (text.startsWith("config images pull --config")) return ok();
+    if (text.startsWith("config images pull")) return ok();
     if (text.startsWith("kubeconfig user")) return ok("kind: Config\n");
     if (text.startsWith("init phase upload-config")) return ok();
     if (text.startsWith("init phase control-plane")) {
