@@ -67,9 +67,9 @@ remember_kernel() {
     fi
     if [ ! -e "$TK_STATE/ip-rules" ]; then
         # With their protocols: a network manager removes what neither it nor the kernel has made.
-        ask 30 "which policy rules are the kernel's (ip -d -4 rule show)" kernel_rules -4
+        ask_kernel_rules -4
         text=$ANSWER
-        ask 30 "which policy rules are the kernel's (ip -d -6 rule show)" kernel_rules -6
+        ask_kernel_rules -6
         own "$TK_STATE/ip-rules"
         record "$TK_STATE/ip-rules" "$text${ANSWER:+$'\n'$ANSWER}"
     fi
@@ -102,7 +102,13 @@ kernel_rules() {
     tr -s '\t ' ' ' <<<"$text" | sed -n "s/ proto kernel.*//; T; s/^/$1 /; p"
 }
 
-is_kernel_rule() { [[ $'\n'$(kernel_rules "$1" 2>/dev/null)$'\n' == *$'\n'"$1 $2"$'\n'* ]]; }
+ask_kernel_rules() { ask 30 "which policy rules are the kernel's (ip -d $1 rule show)" kernel_rules "$1"; }
+
+# is_kernel_rule FAMILY RULE: whether the kernel has it, by its own protocol.
+is_kernel_rule() {
+    ask_kernel_rules "$1"
+    [[ $'\n'$ANSWER$'\n' == *$'\n'"$1 $2"$'\n'* ]]
+}
 
 # The kernel's rules that were there before come back as the kernel's, whatever took them away.
 restore_kernel_rules() {
