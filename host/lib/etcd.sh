@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/files lib/node-paths lib/waiting
 # etcd of a control plane: its data, snapshots before an upgrade, and the way back from one.
-# Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh); for etcd_restore TK_INIT_DOCUMENT.
+# Given (beside node.sh's): TK_HOST_ETCD (text of host/installed/etcd.sh).
 
 SNAPSHOTS=$TK_STATE/snapshots
 # How many of the automatic ones are kept.
@@ -65,11 +65,12 @@ snapshot_etcd() {
     find "$SNAPSHOTS" -name 'auto-*.db' | sort | head -n -"$SNAPSHOT_COUNT" | while IFS= read -r file; do rm -f -- "$file"; done
 }
 
-# The image that `kubeadm init` will start etcd from; it holds the tool of the same version. By kubeadm's document and containerd's
-# settings: they have the image repository and the mirrors of registries, which ctr does not know.
+# etcd_image DOCUMENT: the image that `kubeadm init` with that document will start etcd from; it holds the tool of the same
+# version. By the document and by containerd's settings: they have the image repository and the mirrors of registries, which
+# ctr does not know.
 etcd_image() {
     local image document=$TK_RUN/cluster.yaml
-    (umask 077 && printf '%s\n' "$TK_INIT_DOCUMENT" >"$document")
+    (umask 077 && printf '%s\n' "$1" >"$document")
     image=$(kubeadm config images list --config "$document" 2>/dev/null | grep '/etcd:') || fail "kubeadm names no image of etcd"
     if [ -z "$(ctr -n k8s.io images ls -q "name==$image")" ]; then
         timeout --kill-after=5 600 kubeadm config images pull --config "$document" >"$TK_RUN/pull.log" 2>&1 ||
@@ -85,7 +86,7 @@ forget_restore() {
     rm -rf /var/lib/etcd/.tailkube-restore
 }
 
-# etcd_restore FILE: this host's etcd data is the snapshot's, with this host as its only member. For the control plane
+# etcd_restore FILE DOCUMENT: this host's etcd data is the snapshot's, with this host as its only member. For the control plane
 # that inits the cluster again, before `kubeadm init --ignore-preflight-errors=DirAvailable--var-lib-etcd`.
 etcd_restore() {
     local file=$1 made=$TK_STATE/restored image log=$TK_RUN/restore.log wanted
@@ -96,7 +97,7 @@ etcd_restore() {
         [ "$(cat "$made" 2>/dev/null)" != "$wanted" ] || return 0
         fail "/var/lib/etcd on this host holds data already, and a restore would lose it; move /var/lib/etcd/member away if it is of no use"
     fi
-    image=$(etcd_image)
+    image=$(etcd_image "$2")
     forget_restore
     (umask 077 && mkdir -p /var/lib/etcd)
     # Watchers and caches that knew a later state must not take an old revision for a new one: the revisions jump, and

@@ -107,7 +107,7 @@ found_cluster() {
     claim_etcd_data
     note_attempt init
     if [ -n "$TK_RESTORE" ]; then
-        etcd_restore "$TK_RESTORE"
+        etcd_restore "$TK_RESTORE" "$TK_INIT_DOCUMENT"
         options=(--ignore-preflight-errors=DirAvailable--var-lib-etcd)
     fi
     # It is alone, so no other control plane has to learn to read what it encrypts.

@@ -796,8 +796,8 @@ describe("what stops the program", () => {
       const run = await runProgram({ last, preview });
       expect(run.errors.map(({ message }) => message)).to.deep.equal([
         "there is a problem in the stack's config:\n" +
-          '  - kubernetes.version: "1.37.2" is invalid. Allowed: 1.34.2, which the cluster is at, to any 1.35: Kubernetes goes one minor at a time. ' +
-          "Upgrade to a 1.35 first.",
+          "  - kubernetes.version: cannot upgrade from 1.34.2 to 1.37.2, because Kubernetes allows one minor version at a time. " +
+          "Upgrade to a 1.35 version first.",
       ]);
       // Not even a host key is asked for.
       expect(custom(run).map(({ name }) => name)).to.deep.equal([]);
@@ -817,7 +817,7 @@ describe("what stops the program", () => {
     expect(run.resources).to.deep.equal([]);
     expect(run.errors.map(({ message }) => message.split("\n")[1])).to.deep.equal([
       '  - network.podCidr: "10.50.0.1/16" is invalid. Allowed: an IPv4 network with a prefix length from /8 to /24 such as 10.50.0.0/16; ' +
-        "for this one write 10.50.0.0/16. Correct it in the stack's config.",
+        "this one would be 10.50.0.0/16. Correct it in the stack's config.",
     ]);
   });
 });

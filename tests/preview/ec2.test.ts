@@ -393,7 +393,7 @@ describe("a plan that is refused", () => {
     for (const preview of [true, false]) {
       const run = await runProgram({ config: { ...config, nodes: lost }, last, preview });
       expect(run.errors.map(({ message }) => message)).to.have.lengthOf(1);
-      expect(run.errors[0]!.message).to.include("nodes: every control plane (cp1, cp2, cp3) would be replaced");
+      expect(run.errors[0]!.message).to.include("nodes: this run would replace every control plane (cp1, cp2, cp3)");
       expect(custom(run).map(({ name }) => name)).to.deep.equal([]);
     }
   });

@@ -127,7 +127,9 @@ describe("a cluster whose machines the program makes", () => {
     const run = await runProgram({ program: program(), made: same });
     expect(messages(run)).to.have.lengthOf(1);
     expect(messages(run)[0]).to.match(/^home: there are \d problems/);
-    expect(messages(run)[0]).to.contain("nodes[1].host.address").and.to.contain("sshPrivateKey: it is no private key");
+    expect(messages(run)[0])
+      .to.contain("nodes[1].host.address")
+      .and.to.contain("sshPrivateKey: it is not a private key");
     expect(custom(run).map(({ type }) => type)).to.deep.equal(Array(4).fill("test:index:Vm"));
   });
 });
@@ -247,7 +249,7 @@ describe("the plan's file", () => {
     const { files } = await previewed(home.replace("nodes:", `network: { podCidr: "x" }, nodes:`));
     expect(files).to.deep.equal(["plan.md"]);
     expect(readFileSync(join(folder, "plan.md"), "utf8")).to.match(
-      /^### No plan: .*\n\n- network\.podCidr: "x" is refused\./,
+      /^### No plan: .*\n\n- network\.podCidr: "x" is invalid\./,
     );
   });
 });
@@ -275,6 +277,6 @@ describe("a cluster's args", () => {
       `new Cluster("home", { ...secrets, nodes: ${nodes}, network: { podCidr: pulumi.output("10.0.0.0/16") } });`,
     );
     expect(told).to.contain("network.podCidr: it is an output");
-    expect(told).to.contain("outputs may be a host's address, hostKey and identity, and secrets");
+    expect(told).to.contain("only secrets and a host's address, hostKey and identity may be outputs");
   });
 });

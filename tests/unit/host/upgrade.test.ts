@@ -396,7 +396,7 @@ describe("lib/etcd.sh", () => {
     it("makes this host the snapshot's only member, by the tool of the image that will run", () => {
       const root = temporaryFolder();
       write(`${root}/keep/one.db`, "snapshot");
-      const { status, stderr, stdout } = run(root, `etcd_restore ${root}/keep/one.db`);
+      const { status, stderr, stdout } = run(root, `etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`);
       expect({ status, stderr }).to.deep.equal({ status: 0, stderr: "" });
       expect(changedBy(stdout)).to.deep.equal([`restored etcd from ${root}/keep/one.db`]);
       expect(logOf(root)).to.deep.equal([
@@ -413,9 +413,9 @@ describe("lib/etcd.sh", () => {
       const root = temporaryFolder();
       write(`${root}/keep/one.db`, "snapshot");
       write(`${root}/var/lib/etcd/.tailkube-restore/member/half`, "");
-      expect(run(root, `etcd_restore ${root}/keep/one.db`).status).to.equal(0);
+      expect(run(root, `etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`).status).to.equal(0);
       expect(readdirSync(`${root}/var/lib/etcd/member`)).to.deep.equal(["db"]);
-      expect(run(root, `etcd_restore ${root}/keep/one.db`).status).to.equal(0);
+      expect(run(root, `etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`).status).to.equal(0);
       expect(logOf(root)).to.have.lengthOf(1);
     });
 
@@ -435,7 +435,7 @@ describe("lib/etcd.sh", () => {
           *" run "*) mkdir -p "$ROOT/var/lib/etcd/.tailkube-restore/member" ;;
           esac
         }
-        etcd_restore ${root}/keep/one.db`;
+        etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`;
       expect(run(root, pulled).stderr).to.equal("");
       const log = logOf(root).join("\n");
       expect(log).to.match(/^kubeadm config images pull --config \S+\/cluster\.yaml$/m);
@@ -447,7 +447,7 @@ describe("lib/etcd.sh", () => {
       const root = temporaryFolder();
       write(`${root}/keep/one.db`, "snapshot");
       write(`${root}/var/lib/etcd/member/db`, "the last copy");
-      const { status, stderr } = run(root, `etcd_restore ${root}/keep/one.db`);
+      const { status, stderr } = run(root, `etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`);
       expect(status).to.equal(1);
       expect(stderr).to.match(/holds data already, and a restore would lose it; move \S+\/var\/lib\/etcd\/member away/);
       expect(readFileSync(`${root}/var/lib/etcd/member/db`, "utf8")).to.equal("the last copy");
@@ -455,13 +455,13 @@ describe("lib/etcd.sh", () => {
 
     it("says what it lacks", () => {
       const root = temporaryFolder();
-      expect(run(root, `etcd_restore ${root}/keep/one.db`).stderr).to.match(
+      expect(run(root, `etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`).stderr).to.match(
         /tailkube:kubernetes\.restoreSnapshot: there is no file \S+ on this host/,
       );
       write(`${root}/keep/one.db`, "snapshot");
       const { status, stderr } = run(
         root,
-        `etcd_restore ${root}/keep/one.db`,
+        `etcd_restore ${root}/keep/one.db "$TK_INIT_DOCUMENT"`,
         "echo 'expected sha256 [1], got [2]'; return 1",
       );
       expect(status).to.equal(1);
