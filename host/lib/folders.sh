@@ -6,7 +6,7 @@
 TK_MOUNTS=/proc/self/mountinfo
 
 # mounts_below FOLDER: what is mounted below it, newest first, each ended by NUL: the kernel writes blanks and line breaks as
-# octal numbers. Fails without an answer.
+# octal numbers. An empty name comes last: without it the answer is not whole.
 mounts_below() {
     local i point points=()
     while read -r _ _ _ _ point _; do
@@ -14,6 +14,7 @@ mounts_below() {
         [[ $point != "${1%/}"/* ]] || points+=("${point%.}")
     done <"$TK_MOUNTS" || return
     for ((i = ${#points[@]} - 1; i >= 0; i--)); do printf '%s\0' "${points[i]}"; done
+    printf '\0'
 }
 
 # unmount_below FOLDER: nothing is mounted below it afterwards, or the stage fails: what is deleted there would be gone on
@@ -23,7 +24,8 @@ unmount_below() {
     folder=$(realpath -e -- "$1" 2>/dev/null) || return 0
     while true; do
         mapfile -d '' -t points < <(mounts_below "$folder")
-        wait "$!" || fail "cannot read what is mounted below $1 ($TK_MOUNTS), so nothing there was deleted"
+        [[ ${#points[@]} -gt 0 && -z ${points[-1]} ]] || fail "cannot read what is mounted below $1 ($TK_MOUNTS), so nothing there was deleted"
+        unset 'points[-1]'
         [ ${#points[@]} -gt 0 ] || return 0
         [ "$SECONDS" -lt "$end" ] || fail "cannot unmount ${points[0]}, so nothing below $1 was deleted. Unmount it (see 'fuser -vm ${points[0]}'), and run again"
         [ "${points[*]}" != "$before" ] || sleep 1
