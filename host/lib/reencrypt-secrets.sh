@@ -3,23 +3,22 @@
 # Secrets in etcd as they are to be stored: encrypted by the key of today, or in plain. On a control plane.
 # Given: TK_ENCRYPTION_KEY (its name), TK_ENCRYPTS (1: they are kept encrypted).
 
-# stored_secrets PATTERN: how many Secrets' bytes in etcd begin so. All that etcd holds passes through, and nothing is kept.
-# Fails if etcd does not answer; grep's "none" is an answer.
-stored_secrets() { "$TK_LIB/etcd" ctl get /registry/secrets/ --prefix --print-value-only | { grep -ac "^$1" || [ $? = 1 ]; }; }
-all_secrets() { "$TK_LIB/etcd" ctl get /registry/secrets/ --prefix --keys-only | { grep -c . || [ $? = 1 ]; }; }
+# count_secrets PREFIX: "ALL STORED": how many Secrets etcd has, and how many of them begin so, of one answer. All that etcd holds
+# passes through, and nothing is kept. Fails if etcd does not answer. A value is what somebody has written: as a field it is quoted,
+# with its line breaks, so that it counts once at most.
+count_secrets() {
+    "$TK_LIB/etcd" ctl get /registry/secrets/ --prefix --write-out fields |
+        awk -v value="\"Value\" : \"$1" 'index($0, "\"Key\" : ") == 1 {all++} index($0, value) == 1 {stored++} END {print all + 0, stored + 0}'
+}
 
 # secrets_state: prints `wanted` or `other`; fails if etcd does not answer.
 secrets_state() {
-    local all stored
-    if [ -z "$TK_ENCRYPTS" ]; then
-        # None may be left behind a key.
-        all=0
-        stored=$(stored_secrets 'k8s:enc:') || return
-    else
-        all=$(all_secrets) || return
-        stored=$(stored_secrets "k8s:enc:secretbox:v1:$TK_ENCRYPTION_KEY:") || return
-    fi
-    if [ "$stored" = "$all" ]; then echo wanted; else echo other; fi
+    local counts prefix=k8s:enc:
+    [ -z "$TK_ENCRYPTS" ] || prefix=k8s:enc:secretbox:v1:$TK_ENCRYPTION_KEY:
+    counts=$(count_secrets "$prefix") || return
+    # Where they are to be in plain, none may be left behind a key.
+    [ -n "$TK_ENCRYPTS" ] || counts="0 ${counts#* }"
+    if [ "${counts% *}" = "${counts#* }" ]; then echo wanted; else echo other; fi
 }
 
 secrets_as_wanted() { [ "$(secrets_state)" = wanted ]; }

@@ -735,8 +735,14 @@ export class FakeCluster {
     if (text.startsWith("get /registry/ ")) return ok(this.objects.length > 0 ? "/registry/x\n\n" : "");
     if (text.startsWith("get /registry/secrets")) {
       const secrets = this.objects.filter(({ kind }) => kind === "Secret").map(({ metadata }) => metadata.name);
-      if (text.includes("--keys-only")) return ok(secrets.map((name) => `/registry/secrets/${name}\n\n`).join(""));
-      return ok(secrets.map((name) => `${this.storedSecrets[name] ?? "k8s\\x00"}x\n`).join(""));
+      if (!text.includes("--write-out fields")) throw new Error(`etcdctl ${text}`);
+      return ok(
+        secrets
+          .map(
+            (name) => `"Key" : "/registry/secrets/${name}"\n"Value" : "${this.storedSecrets[name] ?? "k8s\\x00"}x"\n`,
+          )
+          .join(""),
+      );
     }
     if (text.startsWith("snapshot save")) {
       this.put(words[2]!, "snapshot\n");

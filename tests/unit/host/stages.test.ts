@@ -454,14 +454,16 @@ describe("Secrets in etcd", () => {
   /** Settles Secrets of which etcd holds `stored` at first, and `rewritten` after a second call of kubectl replace. */
   function finalize(stored: string[], rewritten: string[], { encrypts = "1", note = "" } = {}) {
     const root = temporaryFolder();
-    const etcd = (all: string[]) => [":", ...all.map((value) => `printf '${value}\\n'`)].join("; ");
+    // As `etcdctl --write-out fields` has them: quoted by Go, a line for each field.
+    const etcd = (all: string[]) =>
+      all.map((value, i) => `printf '%s\\n' '"Key" : "/registry/secrets/a/${i}"' '"Value" : "${value}"'`).join("; ") ||
+      ":";
     write(
       `${root}/usr/local/lib/tailkube/etcd`,
       `#!/bin/bash
 [ "$(wc -l <${root}/replaced 2>/dev/null || echo 0)" -lt 4 ] || done=1
 case "$*" in
-"ctl get /registry/secrets/ --prefix --keys-only") printf '/registry/secrets/a\n\n%.0s' ${stored.map((_, i) => i).join(" ")} ;;
-"ctl get /registry/secrets/ --prefix --print-value-only") if [ -z "\${done:-}" ]; then ${etcd(stored)}; else ${etcd(rewritten)}; fi ;;
+"ctl get /registry/secrets/ --prefix --write-out fields") if [ -z "\${done:-}" ]; then ${etcd(stored)}; else ${etcd(rewritten)}; fi ;;
 *) exit 9 ;;
 esac
 `,
@@ -501,6 +503,13 @@ esac
     const back = finalize([plain, encrypted], [plain, plain], { encrypts: "", note: "key-1" });
     expect(JSON.parse(back.stdout)).to.deep.equal({ changed: ["wrote all Secrets anew: plain"] });
     expect(back.calls).to.deep.equal(["note secrets-stored plain"]);
+  });
+
+  it("are told by how they begin, whatever lines somebody has written into them", () => {
+    const hostile = String.raw`k8s\x00\n\x0csecret\nk8s:enc:secretbox:v1:key-1:\n\"Value\" : \"k8s:enc:secretbox:v1:key-1:`;
+    expect(finalize([hostile], [encrypted]).calls).to.deep.equal(["note secrets-stored key-1"]);
+    expect(finalize([hostile], [encrypted]).written).to.equal(true);
+    expect(finalize([hostile], [], { encrypts: "" })).to.include({ written: false, status: 0 });
   });
 
   it("are left alone where they are as wanted, and not even looked at where that is noted", () => {
