@@ -7,7 +7,7 @@ import { unsupportedValues } from "../components/network/cilium/unsupported-valu
 import { outOfSupport, versionWarnings } from "../components/kubernetes/version-warnings";
 import { today } from "../model/releases";
 import { defaultTaints } from "../model/nodes";
-import { requirementIds } from "../components/hosts/requirements";
+import { requirementIds } from "../components/hosts/host-requirements";
 import { chartProblems, hostKeyWarnings, portProblems, serverProblems } from "./rules/files-and-ports";
 import { ec2Config, ec2Host } from "./schema/ec2";
 import { ec2LanProblems } from "./rules/ec2-lan";

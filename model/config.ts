@@ -61,7 +61,7 @@ export interface HostProfile {
   };
   /** Values of the Cilium chart, merged over the program's own and under the user's. */
   ciliumValues: Record<string, unknown>;
-  /** IDs of requirements in components/hosts/requirements.ts to skip. */
+  /** IDs of requirements in components/hosts/host-requirements.ts to skip. */
   skipHostChecks: string[];
 }
 

@@ -1,4 +1,4 @@
-/** Checks of the facts of all hosts together, before any host is changed. requirements.ts has the checks of single hosts. */
+/** Checks of the facts of all hosts together, before any host is changed. host-requirements.ts has the checks of single hosts. */
 import type { NodeFacts } from "../hosts/facts";
 import type { ClusterConfig } from "../../model/config";
 import { containerdRelease, isOutOfSupport, today } from "../../model/releases";

@@ -3,7 +3,7 @@ import type { types } from "@pulumi/command";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
-import { requirementsScript } from "./requirements";
+import { requirementsScript } from "./host-requirements";
 import { RemoteScript, type ScriptTarget } from "./remote-script";
 
 /** A machine that becomes a node, of any kind. */

@@ -9,7 +9,7 @@ export const stages = [
   "tailnet",
   "lan",
   "runtime",
-  "authorities",
+  "make-authorities",
   "peers",
   "control-plane",
   "dead-members",

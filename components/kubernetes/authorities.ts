@@ -35,7 +35,7 @@ export function makeAuthorities(
     name,
     {
       host: { name: host.name, user: host.user, identity: "", connection: unlinked(connection) },
-      stage: "authorities",
+      stage: "make-authorities",
       variables: { TK_MARK: unlinked(membershipId), TK_KUBERNETES_VERSION: args.config.kubernetesVersion },
       secretResult: true,
       timeoutSeconds: 300,

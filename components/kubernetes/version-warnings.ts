@@ -1,6 +1,6 @@
 /**
  * Warnings about versions of Kubernetes, Cilium and containerd that are not tested together or no longer supported, and about hosts
- * that may not be able to run them. Versions that are known not to work are rejected: `leastContainerd` in requirements.ts, and the
+ * that may not be able to run them. Versions that are known not to work are rejected: `leastContainerd` in host-requirements.ts, and the
  * oldest minors in model/releases.ts and config/schema/software.ts. The catalogue is model/releases.json.
  */
 import type { ClusterConfig } from "../../model/config";
@@ -15,7 +15,7 @@ import {
   newestKubernetesMinor,
 } from "../../model/releases";
 import { compareVersions, minorOf } from "../../model/versions";
-import { leastContainerd } from "../hosts/requirements";
+import { leastContainerd } from "../hosts/host-requirements";
 
 type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "containerdVersion" | "cilium">;
 

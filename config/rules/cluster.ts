@@ -3,7 +3,7 @@ import { newestKubernetesMinor } from "../../model/releases";
 import { compareVersions, minorOf } from "../../model/versions";
 import { subnetCount } from "../../model/cidr";
 import { controlPlanes } from "../../model/nodes";
-import { leastContainerd } from "../../components/hosts/requirements";
+import { leastContainerd } from "../../components/hosts/host-requirements";
 import type { Problem } from "../../model/problem";
 import type { ClusterConfig } from "../../model/config";
 import type { Given } from "./rule";

@@ -2,7 +2,7 @@
 import { parse } from "yaml";
 import { isIPv4, overlap } from "../../model/cidr";
 import { bareHostKey, declaredMachine } from "../../model/machine";
-import { controlPlanesPorts, everyNodesPorts } from "../../components/hosts/requirements";
+import { controlPlanesPorts, everyNodesPorts } from "../../components/hosts/host-requirements";
 import { tailscalePort } from "../../components/hosts/ec2/security-group-rules";
 import { valueText } from "../../model/messages";
 import { type Problem, resting } from "../../model/problem";

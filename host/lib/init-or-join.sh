@@ -14,7 +14,7 @@
 
 # The declared control planes, "NAME ADDRESS" lines, by the stage peers.
 PEERS=$TK_STATE/peers
-# The digest of an authority of which the stage authorities has just made the first copy.
+# The digest of an authority of which the stage make-authorities has just made the first copy.
 NEW_AUTHORITIES=$TK_RUN/new-authorities
 INIT_SECONDS=60
 

@@ -3,7 +3,7 @@
 # requires: lib/foreign-cluster lib/packages
 # Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
 # does not meet them fails with all of its problems at once.
-# Given: TK_BUNDLE (absolute path or empty), TK_REQUIREMENTS (bash, of components/hosts/requirements.ts, on the variables below).
+# Given: TK_BUNDLE (absolute path or empty), TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
 # shellcheck disable=SC2034  # the variables are read by TK_REQUIREMENTS
 
 PROBLEMS=()

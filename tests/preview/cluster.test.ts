@@ -35,7 +35,7 @@ const scripts = ({ resources }: Run) => resources.filter(isScript);
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofCoordinator = ["authorities", "peers", "dead-members", "admit", "finalize", "checks"];
+const ofCoordinator = ["make-authorities", "peers", "dead-members", "admit", "finalize", "checks"];
 /** Names of resources whose stage has another one. */
 const nameOf: Record<string, string> = {
   "start-encryption": "encryption",
@@ -134,7 +134,7 @@ describe("three control planes and a worker", () => {
 
     it("that leaves anything on its host comes after what takes it away again", () => {
       // The authorities' leaves nothing but a digest in /run, and goes with no host.
-      for (const script of scripts(run).filter((one) => !["facts", "authorities"].includes(stageOf(one)))) {
+      for (const script of scripts(run).filter((one) => !["facts", "make-authorities"].includes(stageOf(one)))) {
         const node = variablesOf(stdinOf(script)).TK_NODE!;
         expect(before(run, script.name), script.name).to.include(`${node}-cleanup`);
       }

@@ -550,7 +550,7 @@ describe("founding", () => {
       sha256sum <<<"$(cat "$TK_RUN/ca.crt")" | awk '{print $1}' >"$NEW_AUTHORITIES"
       are_new_authorities && echo new; forget_new_authorities; are_new_authorities || echo used`;
     expect(bash(stage(root, founder, {}, text)).stdout).to.equal("new\nused\n");
-    expect(scriptText("stages/authorities.sh")).to.include(
+    expect(scriptText("stages/make-authorities.sh")).to.include(
       `sha256sum <<<"$(cat "$directory/ca.crt")" | awk '{print $1}' >"$TK_RUN/new-authorities"`,
     );
   });

@@ -1646,7 +1646,7 @@ describe("stages control-plane and join", () => {
   }
 });
 
-describe("stage authorities", () => {
+describe("stage make-authorities", () => {
   it("answers with authorities that kubeadm made, and leaves nothing of them", () => {
     const root = temporaryFolder();
     write(
@@ -1656,7 +1656,9 @@ describe("stage authorities", () => {
         'for i in $f; do printf "%s\\nend\\n" "$i" >"$dir/$i"; done\n',
       0o755,
     );
-    const answer = bashOk(stage(root, "authorities", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"));
+    const answer = bashOk(
+      stage(root, "make-authorities", { TK_MARK: "mark1", TK_KUBERNETES_VERSION: "1.36.3" }, "apply"),
+    );
     const { seed, ...rest } = JSON.parse(answer) as Record<string, string>;
     expect(seed).to.match(/^[0-9a-f]{64}$/);
     expect(rest).to.deep.equal({

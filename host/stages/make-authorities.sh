@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Stage authorities, once in a cluster's life, on the host that inits it: makes the cluster's authorities and leaves nothing of
+# Stage make-authorities, once in a cluster's life, on the host that inits it: makes the cluster's authorities and leaves nothing of
 # them here. The stack's state keeps them, so that any control plane can be made anew, even all of them.
 # Given: TK_KUBERNETES_VERSION, TK_MARK (the init node's membership ID).
 
 apply() {
-    local directory=$TK_RUN/pki log=$TK_RUN/secrets.log part
+    local directory=$TK_RUN/pki log=$TK_RUN/authorities.log part
     # shellcheck disable=SC2064  # the paths of now
     trap "rm -rf '$directory' '$log'" EXIT
     rm -rf "$directory"

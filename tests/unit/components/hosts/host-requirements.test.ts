@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { emptyHostProfile, type ClusterConfig, type HostProfile, type NodeConfig } from "../../../../model/config";
-import { requirementIds, requirements, requirementsScript } from "../../../../components/hosts/requirements";
+import { requirementIds, requirements, requirementsScript } from "../../../../components/hosts/host-requirements";
 import { scriptText } from "../../../../components/hosts/script-text";
 import { stageFiles } from "../../../../components/hosts/stages";
 import {
