@@ -38,6 +38,7 @@ const planes = ["cp1", "cp2", "cp3"];
 const ofCoordinator = ["make-authorities", "peers", "dead-members", "admit", "finalize", "checks"];
 /** Names of resources whose stage has another one. */
 const nameOf: Record<string, string> = {
+  "make-authorities": "authorities",
   "start-encryption": "encryption",
   admit: "admission",
 };

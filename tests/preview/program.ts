@@ -115,7 +115,7 @@ function answer(
         kubeadm: `v${(config.kubernetesVersion as string | undefined) ?? "1.37.2"}`,
         nonce: variablesOf(stdin).TK_ROLE === "worker" ? (nonces[node] ?? nonceOf(node)) : "",
       };
-    case "make-authorities":
+    case "authorities":
       return { changed: [], founder: "f".repeat(16), seed: joinSeed, caCrt: caCertificate, ...authorityKeys };
     case "plane":
       return {
