@@ -292,12 +292,14 @@ admit_waiting() {
 }
 
 apply() {
-    local admitted
+    local admitted former
     # One that a killed run has left would close the door that this one opens.
     exec 7>>"$TK_RUN/admit.pid"
     # Where it was killed, what it had started holds the lock until it has its answer.
     if ! flock -n 7; then
-        pkill -TERM -F "$TK_RUN/admit.pid" || true
+        former=$(cat "$TK_RUN/admit.pid")
+        # Its number may be another process's by now, which has not opened this file.
+        if [ "$(readlink "/proc/$former/fd/7")" = "$TK_RUN/admit.pid" ]; then kill -TERM "$former" 2>/dev/null || true; fi
         flock -w 60 7 || fail "the admission of an earlier run does not end: process $(cat "$TK_RUN/admit.pid")"
     fi
     printf '%s\n' "$$" >"$TK_RUN/admit.pid"

@@ -935,6 +935,18 @@ describe("stage admit", () => {
     expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
   });
 
+  it("ends no other process that has got the number of one that was killed", () => {
+    const root = temporaryFolder();
+    const text = `(exec sleep 60) >/dev/null 2>&1 & stranger=$!
+      (exec 7>>"$TK_RUN/admit.pid"; flock 7; exec sleep 1) &
+      command sleep 0.3; echo $stranger >"$TK_RUN/admit.pid"
+      ${kubectl(4)}
+      apply
+      kill $stranger || log "the stranger was ended"`;
+    expect(bash(stage(root, "admit", joiners, text)).status).to.equal(0);
+    expect(logOf(root)).to.deep.equal([declared, "apply", closedW1, closed]);
+  });
+
   it("waits for what an admission that was killed has started, and has still open what it had", () => {
     const root = temporaryFolder();
     const killed = `bash -c 'exec 7>>"$0"; flock 7; echo $$ >"$0"; sleep 1 & kill -9 $$' "$TK_RUN/admit.pid" || true`;
