@@ -56,10 +56,18 @@ check() {
     attempt "$@" || echo "failed $kind $self $to $detail"
 }
 
-# After a boot agents learn of new services late: they are waited for once, and not at each path. From 30 s, where a service
-# is refused, to 90 s, where nothing answers; in proportion on slow hosts.
-for ((waited = 0; waited < 15; waited++)); do
-    every_service_says && break
+every_name_resolves() {
+    local name service
+    for peer in $peers; do
+        IFS='=' read -r name _ service _ <<<"$peer"
+        resolves "$name.$namespace.svc.cluster.local." "$service" || return 1
+    done
+}
+
+# After a boot or a join agents learn late of new services, and of pods of CoreDNS that have gone: that is waited for once, and not
+# at each path. From 30 s, where a service is refused, to 90 s, where nothing answers; in proportion on slow hosts.
+for ((waited = 0; waited < 15 && SECONDS < 90 * slow; waited++)); do
+    every_service_says && every_name_resolves && break
     sleep $((2 * slow))
 done
 # 1 is a packet that was lost; what is above says nothing about the network.
