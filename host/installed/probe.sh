@@ -64,9 +64,10 @@ every_name_resolves() {
     done
 }
 
-# After a boot or a join agents learn late of new services, and of pods of CoreDNS that have gone: that is waited for once, and not
-# at each path. From 30 s, where a service is refused, to 90 s, where nothing answers; in proportion on slow hosts.
-for ((waited = 0; waited < 15 && SECONDS < 90 * slow; waited++)); do
+# After a boot or a join agents learn late of new services. A CoreDNS that asks the API server of a control plane that was just
+# removed learns of nothing until that API server ends. That is waited for once, and not at each path: for 90 s at most, in
+# proportion on slow hosts.
+for ((waited = 0; waited < 45 && SECONDS < 90 * slow; waited++)); do
     every_service_says && every_name_resolves && break
     sleep $((2 * slow))
 done
