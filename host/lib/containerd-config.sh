@@ -3,9 +3,19 @@
 # containerd's configuration: ours, or the host's own with our settings in it.
 # Given: TK_CONTAINERD_V1, TK_CONTAINERD_V2 (configurations by major version).
 
-# containerd_version BINARY: without v and without the distribution's suffix.
-containerd_version() { "$1" --version 2>/dev/null | awk '{sub(/^v/, "", $3); sub(/[~+-].*/, "", $3); print $3}'; }
-containerd_major() { containerd_version containerd | cut -d . -f 1; }
+# containerd_version BINARY: without v and without the distribution's suffix. Fails if the binary does not say one.
+containerd_version() {
+    local text
+    text=$("$1" --version) && awk '{sub(/^v/, "", $3); sub(/[~+-].*/, "", $3); print $3; exit $3 == ""}' <<<"$text"
+}
+# ask_containerd_version: this host's, to ANSWER.
+ask_containerd_version() { ask 30 "which version containerd has (containerd --version)" containerd_version containerd; }
+# ask_containerd_major: 1 or 2, to CONTAINERD_MAJOR, by which the configuration's form goes.
+ask_containerd_major() {
+    ask_containerd_version
+    CONTAINERD_MAJOR=${ANSWER%%.*}
+    [[ $CONTAINERD_MAJOR = [12] ]] || fail "containerd is $ANSWER. Allowed: 1.6 or newer, and 2.x. Upgrade its package, or remove it"
+}
 containerd_answers() { timeout 5 ctr version; }
 
 # toml_settings: the settings of a text on stdin, one a line, as "table key = value", with one kind of quotes.
@@ -79,10 +89,9 @@ dump_containerd() {
 }
 
 own_containerd_settings() {
-    case $(containerd_major) in
+    case $CONTAINERD_MAJOR in
     1) printf '%s' "$TK_CONTAINERD_V1" ;;
-    2) printf '%s' "$TK_CONTAINERD_V2" ;;
-    *) fail "containerd is $(containerd --version 2>&1 | head -n 1). Allowed: 1.6 or newer, and 2.x. Upgrade its package, or remove it" ;;
+    *) printf '%s' "$TK_CONTAINERD_V2" ;;
     esac
 }
 
@@ -99,16 +108,16 @@ their_containerd_config() {
     fi
 }
 
-# wanted_containerd_config: the text of config.toml. Where the host had one before us it is theirs, with our settings in it:
-# containerd 1.x takes a table of a file that another one imports in the place of the whole of the former, mirrors and runtimes
-# with it, so a file beside theirs would not do.
+# wanted_containerd_config: the text of config.toml; after ask_containerd_major. Where the host had one before us it is theirs,
+# with our settings in it: containerd 1.x takes a table of a file that another one imports in the place of the whole of the
+# former, mirrors and runtimes with it, so a file beside theirs would not do.
 wanted_containerd_config() {
     local ours config=/etc/containerd/config.toml theirs dump
     if [ "$(cat "$TK_STATE/containerd-config" 2>/dev/null)" != theirs ]; then
         own_containerd_settings
         return
     fi
-    ours=$(own_containerd_settings) || exit
+    ours=$(own_containerd_settings)
     # Beside its own place, for it may name what it imports relative to that.
     theirs=$(their_containerd_config)
     # It may hold passwords of registries.
@@ -124,29 +133,30 @@ wanted_containerd_config() {
 
 # Cilium writes its configuration here.
 cni_folder() {
-    case $(containerd_major) in
+    case $CONTAINERD_MAJOR in
     1) printf '[plugins."io.containerd.grpc.v1.cri".cni]\n  conf_dir = "%s"\n' "$CNI_CONFIGS" ;;
     *) printf '[plugins."io.containerd.cri.v1.runtime".cni]\n  conf_dir = "%s"\n' "$CNI_CONFIGS" ;;
     esac
 }
 
-# in_force FILE: whether containerd has all of our settings from it.
-in_force() {
+# missing_setting DUMP: prints the first of our settings that a dump of containerd's configuration lacks, if there is one.
+missing_setting() {
     local setting dump
-    dump=$(dump_containerd "$1" | toml_settings) || return
+    dump=$(toml_settings <<<"$1")
     while IFS= read -r setting; do
         case $setting in *' default_runtime_name = '*) continue ;; esac
         grep -qxF -- "$setting" <<<"$dump" || {
             echo "$setting"
-            return 1
+            return
         }
-    done < <(own_containerd_settings | toml_settings)
+    done <<<"$(own_containerd_settings | toml_settings)"
 }
 
 # configure_containerd: its configuration, and a restart if that or what it is made of has changed. What it had before comes back
 # if it does not start with ours.
 configure_containerd() {
-    local restart='' config=/etc/containerd/config.toml text missing mode=644 state
+    local restart='' config=/etc/containerd/config.toml text dump missing mode=644 state
+    ask_containerd_major
     if ! owned "$config"; then back_up "$config"; fi
     make_parents "$config"
     # Before the text is computed, for which a file beside it is needed.
@@ -158,7 +168,9 @@ configure_containerd() {
         text=${text%$'\n'}
         mode=$(stat -Lc %a "$(their_containerd_config)")
         (umask 077 && printf '%s\n' "$text" >"$config.tailkube")
-        missing=$(in_force "$config.tailkube") || fail "containerd would not take the setting '${missing:-of ours}' into this host's $config, which was not changed. Move that file away, or set it there"
+        dump=$(dump_containerd "$config.tailkube") || exit
+        missing=$(missing_setting "$dump")
+        [ -z "$missing" ] || fail "containerd would not take the setting '$missing' into this host's $config, which was not changed. Move that file away, or set it there"
         rm -f -- "$config.tailkube"
     fi
     if install_text "$config" "$mode" "$text"; then restart=restart; fi
@@ -167,8 +179,7 @@ configure_containerd() {
     state="$ANSWER $(sha256sum <<<"$text")"
     [ "$(cat "$TK_STATE/containerd-runs" 2>/dev/null)" = "$state" ] || restart=restart
     [ ! -e "$TK_RUN/restart/containerd.service" ] || restart=restart
-    unit_start containerd.service "$restart" || true
-    if poll 60 containerd_answers; then
+    if try_unit_start containerd.service "$restart" && poll 60 containerd_answers; then
         [ -z "$restart" ] || remember containerd-runs "$state"
         return 0
     fi

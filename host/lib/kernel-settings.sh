@@ -23,9 +23,11 @@ kernel_settings() {
     install_text /etc/sysctl.d/90-tailkube.conf 0644 "$(printf '%s\n' "${SYSCTLS[@]}")" || true
     for setting in "${SYSCTLS[@]}"; do
         key=${setting%%=*}
-        if [ "$(sysctl -n "$key")" != "${setting#*=}" ]; then
-            # A container that may not set a global limit keeps its own; it is an optimisation.
-            if poll 2 sysctl -qw "$setting"; then changed "set $setting"; fi
-        fi
+        ask 30 "which value $key has (sysctl -n $key)" sysctl -n "$key"
+        [ "$ANSWER" != "${setting#*=}" ] || continue
+        # A container that may not set a global limit keeps its own: it is an optimisation.
+        if [ "$key" != net.ipv4.ip_forward ] && [ ! -w "/proc/sys/${key//.//}" ]; then continue; fi
+        retry 10 "this kernel does not take the setting $setting, which a node needs (sysctl -w)" sysctl -qw "$setting"
+        changed "set $setting"
     done
 }

@@ -47,7 +47,7 @@ set_offload() {
     command -v ethtool >/dev/null || apt_install ethtool
     TK_READERS=tailkube-offload.service install_text "$TK_LIB/offload" 0755 "$TK_HOST_OFFLOAD" || true
     TK_READERS=tailkube-offload.service install_text /etc/systemd/system/tailkube-offload.service 0644 "$(offload_unit)" || true
-    unit_start tailkube-offload.service || fail "the checksum offload cannot be turned off (journalctl -u tailkube-offload)"
+    try_unit_start tailkube-offload.service || fail "the checksum offload cannot be turned off (journalctl -u tailkube-offload)"
 }
 
 # shellcheck disable=SC2317  # of until_none, in remove_lan, whose cidr they know

@@ -40,16 +40,22 @@ unit_runs() {
 }
 
 # unit_start UNIT [restart]: enabled and running; restarted when asked, and when what it reads has changed since it started.
-unit_start() {
+unit_start() { try_unit_start "$@" || fail "systemctl cannot start $1, so what it is for is not in force; see 'systemctl status $1' and 'journalctl -u $1'"; }
+
+# try_unit_start UNIT [restart]: unit_start that returns 1 when the unit does not start.
+try_unit_start() {
     reload_units
     systemctl is-enabled --quiet "$1" 2>/dev/null || {
         systemctl enable --quiet "$1" || fail "systemctl cannot enable $1, so it would not start with the host"
         changed "enabled $1"
     }
     if [ "${2:-}" = restart ] || [ -e "$TK_RUN/restart/$1" ]; then
-        systemctl restart "$1" && rm -f -- "$TK_RUN/restart/$1" && changed "restarted $1"
+        systemctl restart "$1" || return 1
+        rm -f -- "$TK_RUN/restart/$1"
+        changed "restarted $1"
     elif ! unit_runs "$1"; then
-        systemctl start "$1" && changed "started $1"
+        systemctl start "$1" || return 1
+        changed "started $1"
     fi
 }
 

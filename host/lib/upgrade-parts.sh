@@ -154,7 +154,8 @@ upgrade_containerd() {
     TK_STAGE=runtime install_containerd
     if [ -n "$RESUMED" ] || outdated containerd.service; then systemctl restart containerd.service; fi
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
-    changed "containerd $(containerd_version containerd)"
+    ask_containerd_version
+    changed "containerd $ANSWER"
 }
 
 kubelet_ready() {

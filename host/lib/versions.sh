@@ -45,6 +45,7 @@ has_wanted_version() {
 }
 has_wanted_containerd() {
     has_wanted_version containerd containerd || return
+    ask_containerd_major
     ask 60 "which configuration containerd is to have" wanted_containerd_config
     [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$ANSWER" ] && ! outdated containerd.service
 }

@@ -20,12 +20,21 @@ forget_kubeadm_copies() { rm -rf /etc/kubernetes/tmp/kubeadm-*; }
 has_wanted_renewal() { ! on_control_plane || [ "$(cat "$RENEWED" 2>/dev/null)" = "$TK_CERTIFICATE_RENEWAL" ]; }
 
 report() {
-    local expiry='' encryption=''
+    local expiry='' encryption='' kubelet containerd tailscale=''
     if on_control_plane; then
         expiry=$(certificate_expiry) || exit
         encryption=$(encryption_state)
     fi
-    result encryption "$encryption" kubernetes "$(kubelet_binary)" containerd "$(containerd_version containerd)" tailscale "$(tailscale_version tailscaled)" certificateExpiry "$expiry"
+    ask 30 "which version the kubelet has (kubelet --version)" kubelet_binary
+    kubelet=$ANSWER
+    ask_containerd_version
+    containerd=$ANSWER
+    # In a lan a host need not have one.
+    if command -v tailscaled >/dev/null; then
+        ask 30 "which version tailscaled has (tailscaled --version)" tailscale_version tailscaled
+        tailscale=$ANSWER
+    fi
+    result encryption "$encryption" kubernetes "$kubelet" containerd "$containerd" tailscale "$tailscale" certificateExpiry "$expiry"
 }
 
 remember_renewal() {

@@ -175,7 +175,7 @@ describe("containerd's configuration on a host", () => {
       bashOk(
         host(
           root,
-          'claim_host; dump_containerd() { cp "$1" "$ROOT/asked"; cat "$ROOT/dump"; }; wanted_containerd_config >/dev/null',
+          'claim_host; ask_containerd_major; dump_containerd() { cp "$1" "$ROOT/asked"; cat "$ROOT/dump"; }; wanted_containerd_config >/dev/null',
         ),
       );
       return read(root, "asked").split("\n").slice(2, -3).join("").replace(/\s/g, "");

@@ -653,7 +653,7 @@ describe("stage upgrade", () => {
       tailnet_address_is_up() { true; }
       api_ready() { case $1 in 100.64.0.2) ${others} ;; *) true ;; esac; }
       install_tailscale() { log "install $TK_STAGE tailscale"; }
-      install_containerd() { log "install $TK_STAGE containerd"; printf '%s\\n' "$(wanted_containerd_config)" >"$ROOT/etc/containerd/config.toml"; }
+      install_containerd() { log "install $TK_STAGE containerd"; ask_containerd_major; printf '%s\\n' "$(wanted_containerd_config)" >"$ROOT/etc/containerd/config.toml"; }
       containerd_answers() { true; }
       restart_cilium() { log "restart cilium"; }
       yield_etcd_lead() { log "yield etcd's lead"; }
