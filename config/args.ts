@@ -175,6 +175,8 @@ export interface KubernetesArgs {
   containerdVersion?: string;
   /** Any text, such as today's date. Changing it renews the control planes' certificates. */
   certificateRenewal?: string;
+  /** Number of workers that may be drained and upgraded at the same time. Control planes are upgraded one at a time. Default: 1. */
+  maxUnavailableWorkers?: number;
   /** Time limit in seconds for draining a node before it is upgraded or removed. 0 means no drain. Default: 300. */
   drainSeconds?: number;
   /** Absolute path of an etcd snapshot on the first control plane. If no control plane of the cluster is left, the program restores the cluster from it. */

@@ -215,6 +215,7 @@ function clusterConfig(
     ...(tailnet.tailscaleVersion !== undefined && { tailscaleVersion: tailnet.tailscaleVersion }),
     ...(kubernetes.containerdVersion !== undefined && { containerdVersion: kubernetes.containerdVersion }),
     certificateRenewal: kubernetes.certificateRenewal,
+    maxUnavailableWorkers: kubernetes.maxUnavailableWorkers,
     drainSeconds: kubernetes.drainSeconds,
     ...(kubernetes.restoreSnapshot !== undefined && { restoreSnapshot: kubernetes.restoreSnapshot }),
     cilium: {

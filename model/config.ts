@@ -91,6 +91,8 @@ export interface ClusterConfig {
   containerdVersion?: string;
   /** Any text; a changed one renews the control planes' certificates. */
   certificateRenewal: string;
+  /** How many workers may be drained and upgraded at the same time. Control planes are always upgraded one at a time. */
+  maxUnavailableWorkers: number;
   /** Time limit of a drain, in seconds; 0: no drain. */
   drainSeconds: number;
   /** Absolute path, on the first control plane, of the etcd snapshot that restores a cluster without any control plane. */

@@ -70,7 +70,7 @@ export interface RemovedNode {
 
 /** All possible steps of a run. `waitsFor` skips those that a run does not have. */
 export function orderOf(
-  { nodes, nodeNetwork }: Pick<ClusterConfig, "nodes" | "nodeNetwork">,
+  { nodes, nodeNetwork, maxUnavailableWorkers }: Pick<ClusterConfig, "nodes" | "nodeNetwork" | "maxUnavailableWorkers">,
   removed: readonly RemovedNode[] = [],
 ): OrderedStep[] {
   const steps: OrderedStep[] = [];
@@ -128,15 +128,17 @@ export function orderOf(
       ? []
       : [add("admission", undefined, [...initialized, ...others.map((node) => ofNode("runtime", node))])];
   const joined: string[] = [];
-  // One node at a time: each waits for the one before it, and workers for all control planes. The admission declares which nodes may
-  // get certificates, and an upgraded kubelet requests one.
-  let previous = [...planes, ...admission];
+  // At most maxUnavailableWorkers at once: each worker waits for the one so many places before it, and the first ones for all control
+  // planes. The admission declares which nodes may get certificates, and an upgraded kubelet requests one.
+  const upgrades: string[] = [];
   for (const node of others) {
     const { name } = node;
     const join = add("join", name, [...initialized, ...ready(node)]);
+    const earlier = upgrades[upgrades.length - maxUnavailableWorkers];
+    const previous = earlier === undefined ? [...planes, ...admission] : [earlier];
     const upgrade = add("upgrade", name, [ofNode("runtime", node), join, ...previous]);
     joined.push(join, add("routes", name, [join]), upgrade);
-    previous = [upgrade];
+    upgrades.push(upgrade);
   }
 
   const cilium = add("cilium", undefined, initialized);

@@ -33,7 +33,7 @@ export interface NodeUpgrade {
 /**
  * Upgrades a node that has joined: versions of Kubernetes, containerd and Tailscale, certificates of control planes, and hardening.
  * Nothing runs for a new node, which has all of this from its runtime. A change drains the node, upgrades it, waits until it is healthy
- * and uncordons it. Only one node at a time: each `dependsOn` the one before it.
+ * and uncordons it. `dependsOn` has control planes upgraded one at a time, and then `maxUnavailableWorkers` workers.
  */
 export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.CustomResourceOptions): NodeUpgrade {
   const { config, member } = args;

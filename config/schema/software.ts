@@ -21,6 +21,10 @@ export const kubernetesSchema = key(
         anyText("a text such as today's date").default(""),
         "Any text, such as today's date. Changing it renews the control planes' certificates.",
       ),
+      maxUnavailableWorkers: key(
+        wholeNumber(1, 100, "nodes").default(1),
+        "Number of workers that may be drained and upgraded at the same time. Control planes are upgraded one at a time.",
+      ),
       drainSeconds: key(
         wholeNumber(0, 86400, "seconds").default(300),
         "Time limit in seconds for draining a node before it is upgraded or removed. 0 means no drain.",

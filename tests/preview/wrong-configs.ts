@@ -485,6 +485,11 @@ export const wrongConfigs: WrongConfig[] = [
     line: "kubernetes.drainSeconds: 100000 is invalid. Allowed: seconds from 0 to 86400. Correct it in the stack's config.",
   },
   {
+    what: "no worker may be upgraded",
+    changes: { kubernetes: { maxUnavailableWorkers: 0 } },
+    line: "kubernetes.maxUnavailableWorkers: 0 is invalid. Allowed: nodes from 1 to 100. Correct it in the stack's config.",
+  },
+  {
     what: "no SSH key",
     changes: { sshPrivateKey: undefined },
     line: "sshPrivateKey: not set. Required: a private SSH key that all hosts accept. Set it (pulumi config set --secret sshPrivateKey), or name its file in ssh.privateKeyFile.",

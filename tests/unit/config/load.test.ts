@@ -48,6 +48,7 @@ describe("loadConfig", () => {
       hostProfile: emptyHostProfile,
       operatorEndpoint: "host",
       checks: true,
+      maxUnavailableWorkers: 1,
       drainSeconds: 300,
     });
     expect(config).to.not.have.any.keys("bundle");

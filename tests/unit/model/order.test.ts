@@ -16,9 +16,9 @@ const networks = fc.constantFrom("tailnet", "lan");
 describe("the order of a run", () => {
   const forAll = (check: (order: OrderedStep[]) => void) =>
     fc.assert(
-      fc.property(lists, networks, fc.subarray(["x", "y", "z"]), (nodes, nodeNetwork, removed) => {
+      fc.property(lists, networks, fc.nat(3), fc.subarray(["x", "y", "z"]), (nodes, nodeNetwork, more, removed) => {
         // What the order looks at, of a config.
-        const config = { nodes, nodeNetwork } as unknown as ClusterConfig;
+        const config = { nodes, nodeNetwork, maxUnavailableWorkers: more + 1 } as unknown as ClusterConfig;
         check(
           orderOf(
             config,

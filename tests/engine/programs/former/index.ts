@@ -31,7 +31,7 @@ if (VERSION === "before") {
   command("cp1-device", "device", { parent: device, dependsOn: network });
 } else {
   const cp1 = { name: "cp1", role: "control-plane", host: { kind: "ssh" } } as NodeConfig;
-  const order = orderOf({ nodes: [cp1], nodeNetwork: "tailnet" } as unknown as ClusterConfig);
+  const order = orderOf({ nodes: [cp1], nodeNetwork: "tailnet", maxUnavailableWorkers: 1 } as unknown as ClusterConfig);
   const aliases = VERSION === "without aliases" ? { aliases: [] } : {};
   const resources = new OrderedResources(order, cluster, () => host);
   resources.make("cleanup", cp1, (name, { parent }) =>
