@@ -5,7 +5,7 @@ import { scriptText } from "../hosts/script-text";
 import type { Host } from "../hosts/host";
 
 /**
- * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host shows its own host key, so the state
+ * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host shows its pinned host key, so the state
  * keeps everything that it depends on, including the cluster's authorities. If the operator's machine is offline, this must not look
  * like a cluster whose machines no longer exist.
  */

@@ -100,7 +100,7 @@ drain() {
                 held+="$namespace/$name (${HELD_BY[$uid]:-evicted, but it has not ended}), "
             done <<<"$left"
             uncordon
-            fail "not drained within $TK_DRAIN_SECONDS s, and uncordoned again. Left: ${held%, }. Give them more replicas, or room on other nodes, or delete them; tailkube:kubernetes.drainSeconds is the bound (0: no drain)"
+            fail "not drained within $TK_DRAIN_SECONDS s, and uncordoned again. Remaining pods: ${held%, }. Give them more replicas, or room on other nodes, or delete them; tailkube:kubernetes.drainSeconds is the bound (0: no drain)"
         fi
         sleep 1
     done

@@ -42,7 +42,7 @@ drain_node() {
             continue
         fi
         uncordon_node "$1"
-        fail "$1 is declared no more, but could not be drained within $TK_DRAIN_SECONDS s, so it stays as it was: $(what_blocks "$log")$(drain_error "$log"). Make room for these pods or loosen what holds them, and run again; or give it more time with drainSeconds"
+        fail "$1 is no longer declared, but could not be drained within $TK_DRAIN_SECONDS s, so it stays as it was: $(what_blocks "$log")$(drain_error "$log"). Make room for these pods or loosen what holds them, and run again; or give it more time with drainSeconds"
     done
     rm -f "$log"
 }

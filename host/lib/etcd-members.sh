@@ -109,7 +109,7 @@ keep_majority() {
         health=$ANSWER
         if majority_without "$MEMBER_ID" "$health"; then return; fi
         [ "$SECONDS" -lt "$end" ] ||
-            fail "without the member $1 etcd would have $ANSWER, which is no majority, and the cluster would be lost; nothing was removed. Bring the others back first: 'etcdctl endpoint health --cluster' in etcd-$ETCD_BY says which"
+            fail "without the member $1 etcd would have $ANSWER, which is not a majority, and the cluster would be lost; nothing was removed. Bring the others back first: 'etcdctl endpoint health --cluster' in etcd-$ETCD_BY says which"
         sleep 1
     done
 }

@@ -79,5 +79,5 @@ install_kubernetes() {
         changed "enabled kubelet"
     }
     [ "$(kubeadm version -o short)" = "v$TK_KUBERNETES_VERSION" ] ||
-        fail "kubeadm on this host is $(kubeadm version -o short), wanted v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
+        fail "kubeadm on this host is $(kubeadm version -o short), expected v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
 }

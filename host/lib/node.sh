@@ -46,7 +46,7 @@ run_kubeadm() {
     write_through </dev/null >/dev/null 2>&1 9>&- &
     timeout --kill-after=10 "$TK_KUBEADM_SECONDS" kubeadm "$@" --config "$document" >>"$KUBEADM_LOG" 2>&1 || status=$?
     rm -f "$document"
-    [ "$status" != 124 ] || fail "kubeadm $1 was ended after $TK_KUBEADM_SECONDS s; $KUBEADM_LOG on the host ends: $(log_tail "$KUBEADM_LOG")"
+    [ "$status" != 124 ] || fail "kubeadm $1 timed out after $TK_KUBEADM_SECONDS s; $KUBEADM_LOG on the host ends: $(log_tail "$KUBEADM_LOG")"
     [ "$status" = 0 ] || fail "kubeadm $1 failed: $(kubeadm_errors); more in $KUBEADM_LOG on the host"
 }
 
@@ -94,7 +94,7 @@ write_sentinel() {
 
 check_stack() {
     [ ! -e "$SENTINEL" ] || [ "$(cat "$SENTINEL")" = "$TK_MARK" ] ||
-        fail "this host is already a member of a cluster that another stack made ($(cat "$SENTINEL")); destroy that one first"
+        fail "this host is already a member of a cluster that another stack created ($(cat "$SENTINEL")); destroy that one first"
 }
 
 # check_role: the preview compares roles with the last complete run. A run that failed may have given this host another role, and

@@ -41,7 +41,7 @@ store_secrets() {
     ask 60 "how the Secrets are stored, to etcd on this host" secrets_state
     if [ "$ANSWER" != wanted ]; then
         # An API server reads a changed EncryptionConfiguration within a minute or so.
-        wait_for 240 "not all Secrets in etcd are stored as wanted ($wanted): see 'kubectl get --raw /metrics | grep apiserver_encryption_config'" rewrite_secrets
+        wait_for 240 "not all Secrets in etcd are stored as configured ($wanted): see 'kubectl get --raw /metrics | grep apiserver_encryption_config'" rewrite_secrets
         changed "wrote all Secrets anew: $wanted"
     fi
     retry 60 "the API does not take a note on the namespace kube-system" write_cluster_note secrets-stored "$wanted"

@@ -248,7 +248,7 @@ log_in() {
     [ "$state" != Stopped ] || [ -n "$ours" ] || fail "this host is logged in to a tailnet but stopped; run 'tailscale up' or 'tailscale logout' on it"
     if [ "$state" = Running ]; then
         ask_prefs
-        [ "$(pref ControlURL)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(pref ControlURL), wanted $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnet.loginServer"
+        [ "$(pref ControlURL)" = "$TK_LOGIN_SERVER" ] || fail "this host is already logged in to $(pref ControlURL), expected $TK_LOGIN_SERVER; run 'tailscale logout' on it, or change tailkube:tailnet.loginServer"
         if [ -z "$ours" ]; then
             use_found_login
             # Somebody has logged this host in again: that login is used like any that was there before.
@@ -258,7 +258,7 @@ log_in() {
         fi
         set_prefs Hostname "${OUR_PREFS[@]}"
     else
-        [ -n "$ours" ] || [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ] || fail "this host has a login to a tailnet that is not in force ($state); admit or renew its device in the tailnet's console, or run 'tailscale logout' on this host"
+        [ -n "$ours" ] || [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ] || fail "this host has a login to a tailnet that needs approval or has expired ($state); admit or renew its device in the tailnet's console, or run 'tailscale logout' on this host"
         own "$TK_STATE/logged-in"
         record "$TK_STATE/logged-in" "$(login_record)"
         fresh=1

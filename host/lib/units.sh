@@ -40,7 +40,7 @@ unit_runs() {
 }
 
 # unit_start UNIT [restart]: enabled and running; restarted when asked, and when what it reads has changed since it started.
-unit_start() { try_unit_start "$@" || fail "systemctl cannot start $1, so what it is for is not in force; see 'systemctl status $1' and 'journalctl -u $1'"; }
+unit_start() { try_unit_start "$@" || fail "systemctl cannot start $1; see 'systemctl status $1' and 'journalctl -u $1'"; }
 
 # try_unit_start UNIT [restart]: unit_start that returns 1 when the unit does not start.
 try_unit_start() {

@@ -33,7 +33,7 @@ whole_etcd() {
 # require_etcd DONE: right before this control plane's member stops, however long the steps before that took. DONE says in
 # the error what this run has done. A member that restarts, or an election, is waited for.
 require_etcd() {
-    wait_for 60 "not all of etcd's members are healthy, and the API might go away; $1. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
+    wait_for 60 "not all of etcd's members are healthy, and the API could become unavailable; $1. See '$TK_LIB/etcd ctl endpoint health --cluster'" whole_etcd
 }
 
 # A kubeadm that was killed between taking a manifest away and putting the new one there has left a copy of the old one.

@@ -12,9 +12,9 @@ check_version_skew() {
     ask 30 "which version of kubelet this host has" kubelet_binary
     kubelet=$ANSWER
     if older "$TK_KUBERNETES_VERSION" "$cluster"; then
-        fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $cluster or newer"
+        fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not support; nothing was changed. Set $cluster or newer"
     elif older "$TK_KUBERNETES_VERSION" "$kubelet"; then
-        fail "the kubelet here is of Kubernetes $kubelet, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not know; nothing was changed. Set $kubelet or newer"
+        fail "the kubelet here is of Kubernetes $kubelet, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION is a downgrade, which Kubernetes does not support; nothing was changed. Set $kubelet or newer"
     elif [ "$(minor "$TK_KUBERNETES_VERSION")" -gt $(($(minor "$cluster") + 1)) ]; then
         fail "the cluster is at Kubernetes $cluster, and tailkube:kubernetes.version $TK_KUBERNETES_VERSION skips a minor, which Kubernetes does not support; nothing was changed. Go to a version of 1.$(($(minor "$cluster") + 1)) first"
     elif ! on_control_plane && older "$cluster" "$TK_KUBERNETES_VERSION"; then

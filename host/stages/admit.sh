@@ -271,7 +271,7 @@ admit_waiting() {
     local WORDS
     local -A REPORTED=() BEATS=() HEARD=()
     while [ ${#WAITING[@]} -gt 0 ]; do
-        [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; why is in the error of the join, and in $KUBEADM_LOG on that host"
+        [ "$SECONDS" -lt "$end" ] || fail "${WAITING[*]} did not join within $TK_JOIN_SECONDS s; the error of the join says why, and so does $KUBEADM_LOG on that host"
         hear_joiners
         serve_former_members
         approve_identities
@@ -287,8 +287,8 @@ admit_waiting() {
         who_gave_up
         who_is_silent
     done
-    [ ${#SILENT[@]} -eq 0 ] || fail "${SILENT[*]} began to join and was not heard for $SILENT_SECONDS s: its stage was killed, or its host is down or offline. When the host is up, run again"
-    [ ${#GAVE_UP[@]} -eq 0 ] || fail "${GAVE_UP[*]} did not join; why is in the error of the join, and in $KUBEADM_LOG on that host"
+    [ ${#SILENT[@]} -eq 0 ] || fail "${SILENT[*]} started to join and has not reported for $SILENT_SECONDS s: its stage was killed, or its host is down or offline. When the host is up, run again"
+    [ ${#GAVE_UP[@]} -eq 0 ] || fail "${GAVE_UP[*]} did not join; the error of the join says why, and so does $KUBEADM_LOG on that host"
 }
 
 apply() {

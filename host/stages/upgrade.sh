@@ -54,7 +54,7 @@ give_up_before_the_stop() {
         uncordon
         done="this node's was not stopped, and the node is in use again"
     fi
-    fail "not all of etcd's members are healthy after the drain, and the API might go away; $done. See '$TK_LIB/etcd ctl endpoint health --cluster'"
+    fail "not all of etcd's members are healthy after the drain, and the API could become unavailable; $done. See '$TK_LIB/etcd ctl endpoint health --cluster'"
 }
 
 apply() {

@@ -231,7 +231,7 @@ describe("hosts that come and go", function () {
     expect(refused.code, "the run that may not drain").to.equal(1);
     expect(refused.text).to.match(
       new RegExp(
-        `w2 is declared no more, but could not be drained within 20 s, so it stays as it was: pod ${namespace}/held-\\S+ .*PodDisruptionBudgets that allow none at the moment: ${namespace}/hold`,
+        `w2 is no longer declared, but could not be drained within 20 s, so it stays as it was: pod ${namespace}/held-\\S+ .*PodDisruptionBudgets that allow none at the moment: ${namespace}/hold`,
       ),
     );
     const still = await get<{ spec: { unschedulable?: boolean } }>("cp2", "/api/v1/nodes/w2");

@@ -147,7 +147,7 @@ describe("operator/cleanup.sh", () => {
       const run = cleanUp(silent(offline), { environment: { TAILKUBE_OTHER_HOSTS: others } });
       expect(run.status).to.equal(1);
       expect(run.stderr).to.match(
-        /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and no other host of the cluster shows its own host key/,
+        /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and no other host of the cluster shows its pinned host key/,
       );
       expect(run.stderr).to.include("TAILKUBE_FORGET=w1");
       expect(run.read("tailkube-not-cleaned.log")).to.equal("");
@@ -212,7 +212,7 @@ describe("operator/cleanup.sh", () => {
     const run = cleanUp(stranger("Host key verification failed."));
     expect(run.status).to.equal(1);
     expect(run.stderr).to.match(
-      /^tailkube: w1: another machine answers at .* no other host of the cluster shows its own host key .* TAILKUBE_FORGET=w1/,
+      /^tailkube: w1: another machine answers at .* no other host of the cluster shows its pinned host key .* TAILKUBE_FORGET=w1/,
     );
     expect(run.read("tailkube-not-cleaned.log")).to.equal("");
     // Nothing else can be asked.
@@ -245,7 +245,7 @@ describe("operator/cleanup.sh", () => {
   it("fails where a host that is there lets nobody in, or was not cleaned whole", () => {
     const refused = cleanUp("echo 'admin@192.0.2.21: Permission denied (publickey).' >&2; exit 255");
     expect(refused.status).to.equal(1);
-    expect(refused.stderr).to.match(/^tailkube: w1: admin is not let in at 192\.0\.2\.21 port 2222/);
+    expect(refused.stderr).to.match(/^tailkube: w1: admin cannot log in at 192\.0\.2\.21 port 2222/);
     const broken = cleanUp(
       `[ "$verb" != remove ] || { echo 'tailkube: w1: tailnet: tailscale logout failed' >&2; exit 1; }; ${well}`,
     );

@@ -237,7 +237,7 @@ describe("drain", () => {
     expect(done.status).to.equal(1);
     expect(done.stdout).to.equal("");
     expect(done.stderr).to.equal(
-      "tailkube: node1: upgrade: not drained within 1 s, and uncordoned again. Left: default/web-1 (evicted, but it has not ended), " +
+      "tailkube: node1: upgrade: not drained within 1 s, and uncordoned again. Remaining pods: default/web-1 (evicted, but it has not ended), " +
         "default/web-2 (The disruption budget web needs 2 healthy pods and has 2 currently), default/web-3 (the API does not answer). " +
         "Give them more replicas, or room on other nodes, or delete them; tailkube:kubernetes.drainSeconds is the bound (0: no drain)\n",
     );

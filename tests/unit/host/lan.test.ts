@@ -81,7 +81,7 @@ describe("stage lan", () => {
     const root = temporaryFolder();
     const { status, stderr } = bash(stage(root, {}, 'ip() { :; }\npoll() { shift; "$@"; }\napply'));
     expect(status).to.equal(1);
-    expect(stderr).to.match(/^tailkube: node1: lan: no interface has the node IP 172\.31\.77\.21 any more/);
+    expect(stderr).to.match(/^tailkube: node1: lan: this host no longer has the node IP 172\.31\.77\.21/);
     expect(existsSync(`${root}/etc/tailkube/node.env`)).to.equal(false);
   });
 

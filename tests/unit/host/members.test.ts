@@ -249,7 +249,7 @@ describe("removed nodes", () => {
     const { status, stderr, changes } = run(cluster, takeAllOut);
     expect(status).to.equal(1);
     expect(stderr).to.match(
-      /without the member cp3 etcd would have 1 healthy of 2 voting members, which is no majority.*nothing was removed/,
+      /without the member cp3 etcd would have 1 healthy of 2 voting members, which is not a majority.*nothing was removed/,
     );
     expect(changes).to.deep.equal([]);
     // The dead one itself may go.

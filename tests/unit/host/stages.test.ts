@@ -545,7 +545,7 @@ esac
   it("that stay in plain fail the stage, and nothing is noted", () => {
     const { status, stderr, calls } = finalize([plain], [plain]);
     expect(status).to.equal(1);
-    expect(stderr).to.match(/not all Secrets in etcd are stored as wanted \(key-1\)/);
+    expect(stderr).to.match(/not all Secrets in etcd are stored as configured \(key-1\)/);
     expect(calls).to.deep.equal([]);
   });
 });
@@ -877,7 +877,7 @@ describe("stage admit", () => {
       sleep() { SECONDS=$((SECONDS + 10)); }`;
     const long = { ...joiners, TK_JOIN_SECONDS: "900" };
     const { stderr, log } = failure(`${kubectl(99999)}${beats(3)}`, long);
-    expect(stderr).to.match(/^tailkube: node1: admit: w1 began to join and was not heard for 120 s/);
+    expect(stderr).to.match(/^tailkube: node1: admit: w1 started to join and has not reported for 120 s/);
     expect(log).to.deep.equal([declared, "apply", closed]);
     // One that is heard, and one that has not begun, have all the time.
     for (const said of [beats(999), "\nsaid() { echo unknown,; }\nsleep() { SECONDS=$((SECONDS + 10)); }"]) {
@@ -890,7 +890,7 @@ describe("stage admit", () => {
     const { stderr, log } = failure(
       `${kubectl(99999)}\ntokens="bootstrap-token-ghijkl "\nsleep() { SECONDS=$((SECONDS + 1)); }`,
     );
-    expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join; why is in the error of the join/);
+    expect(stderr).to.match(/^tailkube: node1: admit: w1 did not join; the error of the join says why/);
     expect(log).to.deep.equal([declared, "apply", closed]);
   });
 
@@ -1063,7 +1063,7 @@ describe("leaving the cluster", () => {
     const { status, stderr } = bash(stage(root, "finalize", given, `${cluster(budgets)}\n${drain}\nremove_node w2`));
     expect(status).to.equal(1);
     expect(stderr).to.match(
-      /^tailkube: node1: finalize: w2 is declared no more, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
+      /^tailkube: node1: finalize: w2 is no longer declared, but could not be drained within 30 s, so it stays as it was: pod shop\/db-0\s*\(PodDisruptionBudgets that allow none at the moment: shop\/db\)\. Make room/,
     );
     expect(logOf(root).slice(1)).to.deep.equal([
       'patch node w2 --type merge -p {"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}',
@@ -1467,7 +1467,7 @@ describe("stages control-plane and join", () => {
       stage(root, "join", { ...of, TK_ROLE: "worker" }, `wait_for() { "\${@:3}" || fail "$2"; }\n${refused}`),
     );
     expect(status).to.equal(1);
-    expect(stderr).to.match(/^tailkube: node1: join: the cluster does not take this worker's token/);
+    expect(stderr).to.match(/^tailkube: node1: join: the cluster does not accept this worker's token/);
     expect(existsSync(`${root}/run/tailkube/discovery.conf`)).to.equal(false);
     expect(logOf(root)).to.deep.equal([]);
   });
@@ -1652,7 +1652,7 @@ describe("stages control-plane and join", () => {
       write(`${root}/var/lib/tailkube/joined`, "mark-of-another\n");
       const { status, stderr } = bash(stage(root, name, more, fakes()));
       expect(status).to.equal(1);
-      expect(stderr).to.match(/already a member of a cluster that another stack made \(mark-of-another\)/);
+      expect(stderr).to.match(/already a member of a cluster that another stack created \(mark-of-another\)/);
       expect(logOf(root)).to.deep.equal([]);
     });
   }
@@ -2403,7 +2403,7 @@ echo "nft $*" >>${root}/log
     const { status, stderr } = logIn();
     expect(status).to.equal(1);
     expect(stderr).to.match(
-      /already logged in to https:\/\/controlplane\.tailscale\.com, wanted https:\/\/login\.example\.com/,
+      /already logged in to https:\/\/controlplane\.tailscale\.com, expected https:\/\/login\.example\.com/,
     );
     expect(log()).to.deep.equal([]);
   });
@@ -2413,7 +2413,7 @@ echo "nft $*" >>${root}/log
       const { logIn, log, has } = host({ state, haveNodeKey: true });
       const { status, stderr } = logIn();
       expect(status).to.equal(1);
-      expect(stderr).to.include(`a login to a tailnet that is not in force (${state})`);
+      expect(stderr).to.include(`a login to a tailnet that needs approval or has expired (${state})`);
       expect(log()).to.deep.equal([]);
       expect(has("var/lib/tailkube/logged-in")).to.equal(false);
     }

@@ -799,7 +799,9 @@ describe("stage upgrade", () => {
       text: 'whole_etcd() { false; }\nwait_for() { poll 0 "${@:3}" || fail "$2"; }',
     });
     expect(status).to.equal(1);
-    expect(stderr).to.match(/not all of etcd's members are healthy, and the API might go away; nothing was changed/);
+    expect(stderr).to.match(
+      /not all of etcd's members are healthy, and the API could become unavailable; nothing was changed/,
+    );
     expect(log).to.deep.equal(["uncordon", end]);
   });
 

@@ -438,7 +438,7 @@ describe("any valid change of any valid cluster", () => {
     });
   });
 
-  it("drains and restarts no node while another one is, but for so many workers as the config allows", () => {
+  it("drains and restarts no node while another one is, but for as many workers as the config allows", () => {
     forAll(({ steps }, config) => {
       const isWorker = (step: Step) =>
         step.kind === "upgrade" && config.nodes.find(({ name }) => name === step.nodes[0])!.role === "worker";
