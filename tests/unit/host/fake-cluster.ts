@@ -91,6 +91,8 @@ export class FakeCluster {
   /** Whether this host's own API server runs, and whether those of the other control planes do. */
   ownApi = false;
   otherApis = false;
+  /** Static pods' containers that were ended while no kubelet ran. */
+  private readonly ended = new Set<string>();
   /** Pods that were deleted without their having ended, by namespace and name. */
   lost: string[] = [];
   units: Record<string, { enabled: boolean; active: boolean }> = {};
@@ -767,7 +769,9 @@ export class FakeCluster {
   /** ID of a static pod's container: another one when the pod was restarted or its manifest is another one. */
   private containerId(component: string): string | undefined {
     const manifest = this.file(`/etc/kubernetes/manifests/${component}.yaml`);
-    if (manifest === undefined || !this.units["kubelet.service"]?.active) return undefined;
+    // Containers outlive their kubelet, which alone would start them again.
+    const runs = this.units["kubelet.service"]?.active || (this.ownApi && !this.ended.has(component));
+    if (manifest === undefined || !runs) return undefined;
     const hash = createHash("sha256").update(manifest).digest("hex").slice(0, 8);
     return `${component}-${this.generations[component] ?? 0}-${hash}`;
   }
@@ -795,6 +799,10 @@ export class FakeCluster {
     if (text.startsWith("tasks kill")) {
       const component = words[words.length - 1]!.replace(/-\d+-[0-9a-f]+$/, "");
       this.generations[component] = (this.generations[component] ?? 0) + 1;
+      if (!this.units["kubelet.service"]?.active) {
+        this.ended.add(component);
+        if (component === "kube-apiserver") this.ownApi = false;
+      }
       return ok();
     }
     if (text.startsWith("tasks exec")) return this.etcd(words.slice(words.indexOf("--exec-id") + 3));
@@ -832,6 +840,7 @@ export class FakeCluster {
     const started = () => {
       unit.active = true;
       this.host.started(full);
+      if (name.startsWith("kubelet")) this.ended.clear();
       if (
         name.startsWith("tailkube-endpoint") &&
         (this.ownApi || !existsSync(`${this.root}/var/lib/tailkube/joined`))
