@@ -1,8 +1,12 @@
 # shellcheck shell=bash
-# Runs inside a probe pod. Arguments: own node, namespace, pod MTU (bytes), CoreDNS pods ("node=ip" words), peers
-# ("node=pod ip=service ip=node ip" words), seconds that the slowest probe took to start. Prints `failed KIND FROM TO DETAIL` for each broken path and `done COUNT` at the end.
+# Runs inside a probe pod. Arguments: own node, namespace, pod MTU (bytes), CoreDNS pods ("node=ip" words), targets
+# ("node=pod ip=service ip=node ip" words, the own node among them), seconds that the slowest probe took to start. Prints a line
+# `passed KIND FROM TO` or `failed KIND FROM TO DETAIL` for each path, and `done` at the end. All targets are probed at the same time,
+# so that one that is dead holds up no other.
+#
+# Kinds: pod; tunnel (the pod is silent, though its node answers); service; dns (its name); coredns (one pod of it); mtu (a packet of
+# full size is lost); larger (a packet that is too large passes); ping (it does not run here).
 self=$1 namespace=$2 mtu=$3 coredns=$4 peers=$5 started=${6:-0}
-count=0
 # How much slower than usual the hosts are: a probe starts within 15 s on a busy host with an SSD. At most five times, which
 # keeps one path below a minute and a half.
 slow=$((started < 15 ? 1 : started < 75 ? (started + 14) / 15 : 5))
@@ -49,11 +53,50 @@ answers_dns() {
 # Header of IPv4 and ICMP: 28 bytes.
 passes() { ping -q -c 1 -W $((3 * slow)) -M "do" -s "$(($2 - 28))" "$1" >/dev/null; }
 
+# check KIND TO DETAIL COMMAND...: says what came of it, which is its exit status, too.
 check() {
     local kind=$1 to=$2 detail=$3
     shift 3
-    count=$((count + 1))
-    attempt "$@" || echo "failed $kind $self $to $detail"
+    if attempt "$@"; then
+        echo "passed $kind $self $to"
+    else
+        echo "failed $kind $self $to $detail"
+        return 1
+    fi
+}
+
+# check_pod NAME POD NODE
+check_pod() {
+    if attempt says "$2" 8080 "$1"; then
+        echo "passed pod $self $1"
+    # What is broken is then what carries pods between the nodes, and not the nodes' own network.
+    elif passes "$3" 64 2>/dev/null; then
+        echo "failed tunnel $self $1 no answer from the pod at $2, though $1 itself answers at $3"
+        return 1
+    else
+        echo "failed pod $self $1 no answer from the pod at $2"
+        return 1
+    fi
+}
+
+check_mtu() {
+    check mtu "$1" "a packet of $mtu bytes is lost on the way to $2" passes "$2" "$mtu"
+    if passes "$2" "$((mtu + 1))" 2>/dev/null; then
+        echo "failed larger $self $1 a packet of $((mtu + 1)) bytes passes, so the pod's MTU is not $mtu"
+    else
+        echo "passed larger $self $1"
+    fi
+}
+
+check_target() {
+    local name pod service node
+    IFS='=' read -r name pod service node <<<"$1"
+    # With the last dot, or the search domains of the host's resolv.conf would be asked first.
+    check dns "$name" "the service's name does not resolve to $service" resolves "$name.$namespace.svc.cluster.local." "$service"
+    # Behind a pod that is silent its service is silent, too, and no packet of any size gets there: the cause is enough.
+    [ "$name" = "$self" ] || check_pod "$name" "$pod" "$node" || return 0
+    check service "$name" "no answer from the service at $service" says "$service" 80 "$name"
+    [ "$name" = "$self" ] || [ -n "${pings:-}" ] || check_mtu "$name" "$pod"
 }
 
 every_name_resolves() {
@@ -80,24 +123,9 @@ error=$(ping -q -c 1 -W 3 127.0.0.1 2>&1 >/dev/null) || case $? in
     echo "failed ping $self $self ping does not run in a pod, so no MTU was checked from there: ${error:-no message}"
     ;;
 esac
-for peer in $peers; do
-    IFS='=' read -r name pod service node <<<"$peer"
-    check service "$name" "no answer from the service at $service" says "$service" 80 "$name"
-    # With the last dot, or the search domains of the host's resolv.conf would be asked first.
-    check dns "$name" "the service's name does not resolve to $service" resolves "$name.$namespace.svc.cluster.local." "$service"
-    [ "$name" != "$self" ] || continue
-    count=$((count + 1))
-    if ! attempt says "$pod" 8080 "$name"; then
-        # What is broken is then what carries pods between the nodes, and not the nodes' own network.
-        if passes "$node" 64 2>/dev/null; then node=", though $name itself answers at $node"; else node=; fi
-        echo "failed pod $self $name no answer from the pod at $pod$node"
-    fi
-    [ -z "${pings:-}" ] || continue
-    check mtu "$name" "a packet of $mtu bytes is lost on the way to $pod" passes "$pod" "$mtu"
-    count=$((count + 1))
-    if passes "$pod" "$((mtu + 1))" 2>/dev/null; then echo "failed mtu $self $name a packet of $((mtu + 1)) bytes passes, so the pod's MTU is not $mtu"; fi
-done
+for peer in $peers; do check_target "$peer" & done
 for server in $coredns; do
-    check dns "${server%%=*}" "CoreDNS at ${server#*=} does not answer" answers_dns "${server#*=}"
+    check coredns "${server%%=*}" "CoreDNS at ${server#*=} does not answer" answers_dns "${server#*=}" &
 done
-echo "done $count"
+wait
+echo "done"
