@@ -1,21 +1,18 @@
 # shellcheck shell=bash
-# requires: lib/etcd-members
+# requires: lib/check-findings lib/etcd-members
 # Is every address where it was declared: of nodes, API servers, the endpoint and etcd's members?
 # Given: TK_NODES ("name=ip" words), TK_CONTROL_PLANES (names), TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT.
-
-# What the API says of each node.
-# shellcheck disable=SC2034  # check-paths.sh reads the last
-declare -A NODE_ADDRESS=() NODE_READY=() NODE_ARCHITECTURE=()
 
 # Lines "name|address|ready|architecture".
 node_states() { kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name}|{.status.addresses[?(@.type=="InternalIP")].address}|{.status.conditions[?(@.type=="Ready")].status}|{.status.nodeInfo.architecture}{"\n"}{end}'; }
 
-# shellcheck disable=SC2034
-# learn_nodes: one question for all of them. A question that gets no answer is not a finding.
+# learn_nodes: what the API says of each node, in NODE_ADDRESS, NODE_READY and NODE_ARCHITECTURE: one question for all of them. One that
+# gets no answer is not a finding.
+# shellcheck disable=SC2034  # check-paths.sh reads the last
 learn_nodes() {
     local name address ready architecture
     ask 60 "which state the nodes have, to the API" node_states
-    NODE_ADDRESS=() NODE_READY=() NODE_ARCHITECTURE=()
+    declare -gA NODE_ADDRESS=() NODE_READY=() NODE_ARCHITECTURE=()
     while IFS='|' read -r name address ready architecture; do
         [ -n "$name" ] || continue
         NODE_ADDRESS[$name]=$address NODE_READY[$name]=$ready NODE_ARCHITECTURE[$name]=$architecture

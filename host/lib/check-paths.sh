@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/check-addresses lib/check-pairs
+# requires: lib/check-findings lib/check-addresses lib/check-pairs
 # Does every path between the nodes work? The probes need no image but the pause image that every node has: they run the host's own
 # bash, socat, getent and ping, mounted read-only, inside a pod's network.
 #
@@ -23,11 +23,11 @@ kubectl_checks() { kubectl_admin -n "$NAMESPACE" "$@"; }
 forget_probes() { kubectl_admin delete namespace "$NAMESPACE" --ignore-not-found --wait="${1:-false}" --timeout=90s; }
 
 # plan_paths: in TARGETS, what each node probes; in PAIRS, how many pairs that is.
-declare -A TARGETS=() PEER=()
 plan_paths() {
     local from to names=()
     for from in $TK_NODES; do names+=("${from%%=*}"); done
-    TARGETS=() PAIRS=0
+    declare -gA TARGETS=()
+    PAIRS=0
     while read -r from to; do
         TARGETS[$from]+="$to "
         PAIRS=$((PAIRS + 1))
@@ -139,7 +139,7 @@ service_addresses() { kubectl_checks get services -o 'jsonpath={range .items[*]}
 learn_peers() {
     local entry name
     local -A pods=() services=()
-    PEER=()
+    declare -gA PEER=()
     ask 60 "which addresses the probes have, to the API" pod_addresses
     for entry in $ANSWER; do pods[${entry%%=*}]=${entry#*=}; done
     ask 60 "which addresses the probes' services have, to the API" service_addresses
