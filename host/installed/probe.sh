@@ -38,16 +38,35 @@ resolves() {
     [ "$found" = "$2" ]
 }
 
-# One DNS question over UDP to one server, by hand, for kube-dns.kube-system.svc.cluster.local: answered if the reply's
-# id is ours and its code is 0. A name with a label of ten letters would not do: its length is a line break, at which
-# bash would cut the datagram in two.
+# coredns_address SERVER NAME: prints the address that this pod of CoreDNS itself has for a name, or nothing if it has none. Fails
+# if it does not answer. A DNS question over UDP by hand, for getent asks whichever pod the service chooses. dd sends it in one
+# datagram: bash would cut it at a line break, which is the length of a label of ten letters.
 # shellcheck disable=SC2016  # the inner bash expands
-answers_dns() {
-    local reply
+coredns_address() {
+    local question='\x54\x4b\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00' label reply
+    for label in ${2//./ }; do question+=$(printf '\\x%02x%s' "${#label}" "$label"); done
     reply=$(timeout $((4 * slow)) bash -c 'exec 3<>"/dev/udp/$0/53"
-        printf "\x54\x4b\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x08kube-dns\x0bkube-system\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01" >&3
-        head -c 4 <&3 | od -An -tx1' "$1" | tr -d ' \n')
-    [[ $reply =~ ^544b8.?.0$ ]]
+        printf "$1" | dd bs=512 iflag=fullblock status=none >&3
+        dd bs=512 count=1 status=none <&3 | od -An -v -tx1' "$1" "$question\x00\x00\x01\x00\x01" | tr -d ' \n')
+    # The question's ID, and the code for an answer, or for a name that does not exist.
+    [[ $reply =~ ^544b...[03] ]] || return
+    # The answer's address is the reply's end.
+    [ "${reply:7:1}" != 0 ] || printf '%d.%d.%d.%d\n' "0x${reply: -8:2}" "0x${reply: -6:2}" "0x${reply: -4:2}" "0x${reply: -2:2}"
+}
+answers_dns() { [ -n "$(coredns_address "$1" kube-dns.kube-system.svc.cluster.local)" ]; }
+# is_stale SERVER: it answers, and does not know one of the targets' services yet. One that is silent is not waited for.
+is_stale() {
+    local peer name service found
+    for peer in $peers; do
+        IFS='=' read -r name _ service _ <<<"$peer"
+        found=$(coredns_address "$1" "$name.$namespace.svc.cluster.local" 2>/dev/null) || return
+        [ "$found" = "$service" ] || return 0
+    done
+    return 1
+}
+no_coredns_is_stale() {
+    local server
+    for server in $coredns; do ! is_stale "${server#*=}" || return 1; done
 }
 
 # Header of IPv4 and ICMP: 28 bytes.
@@ -107,13 +126,20 @@ every_name_resolves() {
     done
 }
 
-# After a boot or a join agents learn late of new services. A CoreDNS that asks the API server of a control plane that was just
-# removed learns of nothing until that API server ends. That is waited for once, and not at each path: for 90 s at most, in
-# proportion on slow hosts.
-for ((waited = 0; waited < 45 && SECONDS < 90 * slow; waited++)); do
-    every_service_says && every_name_resolves && break
-    sleep $((2 * slow))
-done
+# wait_until SECONDS COMMAND: what takes its time is waited for once, and not at each path; in proportion on slow hosts.
+wait_until() {
+    local tries
+    for ((tries = 0; tries < $1 / 2 && SECONDS < $1 * slow; tries++)); do
+        "$2" && return
+        sleep $((2 * slow))
+    done
+}
+# After a boot or a join agents learn late of new services.
+services_answer() { every_service_says && every_name_resolves; }
+wait_until 90 services_answer
+# A pod of CoreDNS whose connection is to the API server of a control plane that was just removed learns of nothing until that API
+# server ends: after eight failed liveness probes of 10 s, and the time that it takes to end.
+wait_until 150 no_coredns_is_stale
 # 1 is a packet that was lost; what is above says nothing about the network.
 error=$(ping -q -c 1 -W 3 127.0.0.1 2>&1 >/dev/null) || case $? in
 1) ;;

@@ -88,7 +88,12 @@ timeout() {
     *dev/tcp/10.50.*) address=\${all#*dev/tcp/10.50.} index=\${address%%.*} ;;
     *dev/tcp/10.96.1.*) address=\${all#*dev/tcp/10.96.1.} index=\${address%%/*} ;;
     *getent*) address=\${4%%.*}; echo "10.96.1.\${address#n} STREAM"; return ;;
-    *dev/udp*) echo " 54 4b 81 80"; return ;;
+    *dev/udp*)
+        # The first label of the name behind a header of twelve bytes.
+        address=\${!#} address=\${address:48} address=\${address:4:16#\${address:2:2}}
+        [[ $address == n* ]] || address=n10
+        echo " 54 4b 85 80 0a 60 01 $(printf %02x "\${address#n}")"
+        return ;;
     esac
     if [[ $DEAD == *" n$index "* || $CUT == *" $self>n$index "* ]]; then spend "$seconds"; else echo "n$index"; fi
 }

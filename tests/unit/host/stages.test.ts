@@ -2446,7 +2446,8 @@ describe("installed/probe.sh", () => {
       // Who answers at which address.
       tcp: 'case "$*" in *10.96.0.11/80*|*10.50.1.9/8080*) echo a ;; *10.96.0.12/80*|*10.50.2.9/8080*) echo b ;; esac',
       dns: 'case "$*" in *a.checks.svc*) echo 10.96.0.11 ;; *b.checks.svc*) echo 10.96.0.12 ;; esac',
-      udp: "echo ' 54 4b 81 80'",
+      // CoreDNS, by hand: the question has the name as labels, the answer ends with the address.
+      udp: 'case "$*" in *x01a*) echo " 54 4b 85 80 0a 60 00 0b" ;; *x01b*) echo " 54 4b 85 80 0a 60 00 0c" ;; *) echo " 54 4b 85 80 0a 60 00 0a" ;; esac',
       // 1280 bytes pass, 1281 do not.
       ping: 'case "$*" in *"-s 1252 "*) : ;; *) false ;; esac',
       ...network,
@@ -2486,13 +2487,32 @@ describe("installed/probe.sh", () => {
     const after = (times: number) =>
       `echo >>${calls}; [ "$(wc -l <${calls})" -le ${times} ] || case "$*" in *10.96.0.11/80*|*10.50.1.9/8080*) echo a ;; *) echo b ;; esac`;
     expect(probe({ tcp: after(10) })).to.deep.equal([]);
-    expect(probe({ tcp: `echo >>${calls}` })).to.include("failed service a b no answer from the service at 10.96.0.12");
+    expect(probe({ tcp: `echo >>${calls}` })).to.include("failed service a a no answer from the service at 10.96.0.11");
   });
 
   it("waits once for all names: a pod of CoreDNS that has gone may be asked for some seconds yet", () => {
     const calls = `${temporaryFolder()}/calls`;
     const dns = `echo >>${calls}; [ "$(wc -l <${calls})" -le 10 ] || case "$*" in *a.checks.svc*) echo 10.96.0.11 ;; *) echo 10.96.0.12 ;; esac`;
     expect(probe({ dns })).to.deep.equal([]);
+  });
+
+  it("waits for each pod of CoreDNS: one may ask the API server of a control plane that was removed", () => {
+    const calls = `${temporaryFolder()}/calls`;
+    const stale = (times: number) =>
+      `echo >>${calls}; [ "$(wc -l <${calls})" -gt ${times} ] && echo ' 54 4b 85 80 0a 60 00 0b' || echo ' 54 4b 85 83 00 00'`;
+    const both = `case "$*" in *x01b*) echo ' 54 4b 85 80 0a 60 00 0c' ;; *) ${stale(10)} ;; esac`;
+    expect(probe({ udp: both })).to.deep.equal([]);
+    // As long as it does not know the first name, the second is not asked for.
+    expect(readFileSync(calls, "utf8")).to.have.lengthOf.within(11, 13);
+  });
+
+  it("does not wait for a pod of CoreDNS that is silent: it may have gone", () => {
+    const calls = `${temporaryFolder()}/calls`;
+    expect(probe({ udp: `echo >>${calls}; false` })).to.deep.equal([
+      "failed coredns a b CoreDNS at 10.50.2.5 does not answer",
+    ]);
+    // Once before the checks, and three times as the check.
+    expect(readFileSync(calls, "utf8")).to.have.lengthOf(4);
   });
 
   it("says whether the node of a silent pod answers: then it is the pods' network that is broken", () => {
