@@ -19,36 +19,50 @@ export interface CheckClusterArgs {
 }
 
 /**
- * Checks declared addresses, Ready nodes, pods, services and DNS across every pair of nodes, and the exact pod MTU. They run again
- * when a node or the network changes. A failure names the broken path and what to try.
+ * How long, in seconds, the probes are waited for after the last change of any of them, and each one for its end: as long as finalizing
+ * waits, because a busy host with an SD card takes minutes to start a pod. Each host starts only its own probe, so above a dozen nodes
+ * it does not grow. Twice as long if the start makes progress.
+ */
+const probeSeconds = ({ nodes }: ClusterConfig) => readySeconds({ nodes: nodes.slice(0, 12) });
+
+/**
+ * Checks declared addresses, Ready nodes, pods, services and DNS between the nodes (all pairs, or a sample above a dozen nodes), and the
+ * exact pod MTU. They run again when a node or the network changes. A failure names the broken paths and what to try.
  */
 export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
-  const { config } = args;
-  // Time limit for a probe, and for the start of the probe pods after the last change of any of them: as long as finalizing waits,
-  // because a busy host with an SD card takes minutes to start a pod. Twice as long if the start makes progress.
-  const probeSeconds = readySeconds(config);
+  const { config, on } = args;
   const underlay = pulumi.output(args.underlay);
+  // The stage notes them in the cluster, for the command of the same name on every control plane: none may be secret.
+  const values = {
+    TK_NODE_NETWORK: config.nodeNetwork,
+    TK_POD_ROUTING: config.podRouting,
+    TK_ENDPOINT: config.endpoint.address,
+    TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    TK_API_PORT: `${config.apiServerPort}`,
+    TK_NODES: perMember(args.members, ({ address }) => address),
+    TK_CONTROL_PLANES: controlPlanes(config.nodes)
+      .map((node) => node.name)
+      .join(" "),
+    TK_PAUSE_IMAGE: pauseImage(config.kubernetesVersion, config.mirrors.imageRepository),
+    TK_POD_MTU: underlay.apply((under) => `${podMtu(config, under)}`),
+    TK_UNDERLAY_MTU: underlay.apply(({ mtu }) => `${mtu}`),
+    TK_TUNNEL_PORT: `${config.tunnelPort}`,
+    TK_READY_SECONDS: `${probeSeconds(config)}`,
+  };
   return new RemoteScript(
     name,
     {
-      host: args.on.host,
+      host: on.host,
       stage: "checks",
       variables: {
-        ...nodeVariables(config, args.on),
-        TK_NODES: perMember(args.members, ({ address }) => address),
-        TK_CONTROL_PLANES: controlPlanes(config.nodes)
-          .map((node) => node.name)
-          .join(" "),
-        TK_PAUSE_IMAGE: pauseImage(config.kubernetesVersion, config.mirrors.imageRepository),
-        TK_POD_MTU: underlay.apply((under) => `${podMtu(config, under)}`),
-        TK_UNDERLAY_MTU: underlay.apply(({ mtu }) => `${mtu}`),
-        TK_TUNNEL_PORT: `${config.tunnelPort}`,
+        ...nodeVariables(config, on),
+        ...values,
+        TK_CHECK_VALUES: Object.keys(values).join(" "),
         TK_RELEASE: args.release,
-        TK_READY_SECONDS: `${probeSeconds}`,
         TK_PROBE: scriptText("installed/probe.sh"),
       },
       // Removing earlier probes, starting new ones, probing, and repeating the probes once.
-      timeoutSeconds: 300 + 4 * probeSeconds,
+      timeoutSeconds: 300 + 4 * readySeconds(config),
     },
     opts,
   );

@@ -1,5 +1,5 @@
 /** The stages that run on hosts, and the files in host/ that each consists of. */
-import { scriptText, shellQuote } from "./script-text";
+import { installedScript, scriptText, shellQuote } from "./script-text";
 
 /** In the order of a new node; each is `host/stages/NAME.sh`. `cleanup` removes what all others left. */
 export const stages = [
@@ -87,4 +87,15 @@ export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScr
     return `${name}=${shellQuote(value)}`;
   });
   return [...assignments, ...stageFiles(stage).map(scriptText), 'main "$1" </dev/null', ""].join("\n");
+}
+
+/**
+ * A stage as a command that stays on a host: `host/installed/NAME.sh`, whose last line calls main, behind the stage's files. It is
+ * readable by everyone, so the variables must not contain secrets.
+ */
+export function stageCommand(stage: Stage, node: string, variables: Readonly<Record<string, string>>): string {
+  const all = { TK_NODE: node, TK_STAGE: stage, TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: "60", ...variables };
+  const assignments = Object.entries(all).map(([name, value]) => `${name}=${shellQuote(value)}`);
+  const [shebang, ...lines] = installedScript(`${stage}.sh`, stageFiles(stage)).split("\n");
+  return [shebang, ...assignments, ...lines].join("\n");
 }

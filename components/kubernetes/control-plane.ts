@@ -4,6 +4,7 @@ import { initConfiguration, joinConfiguration } from "./kubeadm";
 import { approverScript, scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
 import { RemoteScript } from "../hosts/remote-script";
+import { checksCommand } from "../hosts/checks-command";
 import {
   discoveryKubeconfig,
   endpointAdvice,
@@ -64,6 +65,7 @@ export function joinControlPlane(
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
         TK_HOST_ENDPOINT: scriptText("installed/endpoint-watch.sh"),
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
+        TK_HOST_CHECKS: checksCommand(member.node.name),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
         ...controlPlaneSecurityVariables(config, authorities),
         TK_RESTORE: args.restoreSnapshot ?? "",

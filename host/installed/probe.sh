@@ -1,8 +1,12 @@
 # shellcheck shell=bash
-# Runs inside a probe pod. Arguments: own node, namespace, pod MTU (bytes), CoreDNS pods ("node=ip" words), peers
-# ("node=pod ip=service ip=node ip" words), seconds that the slowest probe took to start. Prints `failed KIND FROM TO DETAIL` for each broken path and `done COUNT` at the end.
+# Runs inside a probe pod. Arguments: own node, namespace, pod MTU (bytes), CoreDNS pods ("node=ip" words), targets
+# ("node=pod ip=service ip=node ip" words, the own node among them), seconds that the slowest probe took to start. Prints a line
+# `passed KIND FROM TO` or `failed KIND FROM TO DETAIL` for each path, and `done` at the end. All targets are probed at the same time,
+# so that one that is dead holds up no other.
+#
+# Kinds: pod; tunnel (the pod is silent, though its node answers); service; dns (its name); coredns (one pod of it); mtu (a packet of
+# full size is lost); larger (a packet that is too large passes); ping (it does not run here).
 self=$1 namespace=$2 mtu=$3 coredns=$4 peers=$5 started=${6:-0}
-count=0
 # How much slower than usual the hosts are: a probe starts within 15 s on a busy host with an SSD. At most five times, which
 # keeps one path below a minute and a half.
 slow=$((started < 15 ? 1 : started < 75 ? (started + 14) / 15 : 5))
@@ -34,26 +38,84 @@ resolves() {
     [ "$found" = "$2" ]
 }
 
-# One DNS question over UDP to one server, by hand, for kube-dns.kube-system.svc.cluster.local: answered if the reply's
-# id is ours and its code is 0. A name with a label of ten letters would not do: its length is a line break, at which
-# bash would cut the datagram in two.
+# coredns_address SERVER NAME: prints the address that this pod of CoreDNS itself has for a name, or nothing if it has none. Fails
+# if it does not answer. A DNS question over UDP by hand, for getent asks whichever pod the service chooses. dd sends it in one
+# datagram: bash would cut it at a line break, which is the length of a label of ten letters.
 # shellcheck disable=SC2016  # the inner bash expands
-answers_dns() {
-    local reply
+coredns_address() {
+    local question='\x54\x4b\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00' label reply
+    for label in ${2//./ }; do question+=$(printf '\\x%02x%s' "${#label}" "$label"); done
     reply=$(timeout $((4 * slow)) bash -c 'exec 3<>"/dev/udp/$0/53"
-        printf "\x54\x4b\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x08kube-dns\x0bkube-system\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01" >&3
-        head -c 4 <&3 | od -An -tx1' "$1" | tr -d ' \n')
-    [[ $reply =~ ^544b8.?.0$ ]]
+        printf "$1" | dd bs=512 iflag=fullblock status=none >&3
+        dd bs=512 count=1 status=none <&3 | od -An -v -tx1' "$1" "$question\x00\x00\x01\x00\x01" | tr -d ' \n')
+    # The question's ID, and the code for an answer, or for a name that does not exist.
+    [[ $reply =~ ^544b...[03] ]] || return
+    # The answer's address is the reply's end.
+    [ "${reply:7:1}" != 0 ] || printf '%d.%d.%d.%d\n' "0x${reply: -8:2}" "0x${reply: -6:2}" "0x${reply: -4:2}" "0x${reply: -2:2}"
+}
+answers_dns() { [ -n "$(coredns_address "$1" kube-dns.kube-system.svc.cluster.local)" ]; }
+# is_stale SERVER: it answers, and does not know one of the targets' services yet. One that is silent is not waited for.
+is_stale() {
+    local peer name service found
+    for peer in $peers; do
+        IFS='=' read -r name _ service _ <<<"$peer"
+        found=$(coredns_address "$1" "$name.$namespace.svc.cluster.local" 2>/dev/null) || return
+        [ "$found" = "$service" ] || return 0
+    done
+    return 1
+}
+no_coredns_is_stale() {
+    local server
+    for server in $coredns; do ! is_stale "${server#*=}" || return 1; done
 }
 
 # Header of IPv4 and ICMP: 28 bytes.
 passes() { ping -q -c 1 -W $((3 * slow)) -M "do" -s "$(($2 - 28))" "$1" >/dev/null; }
 
+# check KIND TO DETAIL COMMAND...: says what came of it, which is its exit status, too.
 check() {
     local kind=$1 to=$2 detail=$3
     shift 3
-    count=$((count + 1))
-    attempt "$@" || echo "failed $kind $self $to $detail"
+    if attempt "$@"; then
+        echo "passed $kind $self $to"
+    else
+        echo "failed $kind $self $to $detail"
+        return 1
+    fi
+}
+
+# check_pod NAME POD NODE
+check_pod() {
+    if attempt says "$2" 8080 "$1"; then
+        echo "passed pod $self $1"
+    # What is broken is then what carries pods between the nodes, and not the nodes' own network.
+    elif passes "$3" 64 2>/dev/null; then
+        echo "failed tunnel $self $1 no answer from the pod at $2, though $1 itself answers at $3"
+        return 1
+    else
+        echo "failed pod $self $1 no answer from the pod at $2"
+        return 1
+    fi
+}
+
+check_mtu() {
+    check mtu "$1" "a packet of $mtu bytes is lost on the way to $2" passes "$2" "$mtu"
+    if passes "$2" "$((mtu + 1))" 2>/dev/null; then
+        echo "failed larger $self $1 a packet of $((mtu + 1)) bytes passes, so the pod's MTU is not $mtu"
+    else
+        echo "passed larger $self $1"
+    fi
+}
+
+check_target() {
+    local name pod service node
+    IFS='=' read -r name pod service node <<<"$1"
+    # With the last dot, or the search domains of the host's resolv.conf would be asked first.
+    check dns "$name" "the service's name does not resolve to $service" resolves "$name.$namespace.svc.cluster.local." "$service"
+    # Behind a pod that is silent its service is silent, too, and no packet of any size gets there: the cause is enough.
+    [ "$name" = "$self" ] || check_pod "$name" "$pod" "$node" || return 0
+    check service "$name" "no answer from the service at $service" says "$service" 80 "$name"
+    [ "$name" = "$self" ] || [ -n "${pings:-}" ] || check_mtu "$name" "$pod"
 }
 
 every_name_resolves() {
@@ -64,13 +126,20 @@ every_name_resolves() {
     done
 }
 
-# After a boot or a join agents learn late of new services. A CoreDNS that asks the API server of a control plane that was just
-# removed learns of nothing until that API server ends. That is waited for once, and not at each path: for 90 s at most, in
-# proportion on slow hosts.
-for ((waited = 0; waited < 45 && SECONDS < 90 * slow; waited++)); do
-    every_service_says && every_name_resolves && break
-    sleep $((2 * slow))
-done
+# wait_until SECONDS COMMAND: what takes its time is waited for once, and not at each path; in proportion on slow hosts.
+wait_until() {
+    local tries
+    for ((tries = 0; tries < $1 / 2 && SECONDS < $1 * slow; tries++)); do
+        "$2" && return
+        sleep $((2 * slow))
+    done
+}
+# After a boot or a join agents learn late of new services.
+services_answer() { every_service_says && every_name_resolves; }
+wait_until 90 services_answer
+# A pod of CoreDNS whose connection is to the API server of a control plane that was just removed learns of nothing until that API
+# server ends: after eight failed liveness probes of 10 s, and the time that it takes to end.
+wait_until 150 no_coredns_is_stale
 # 1 is a packet that was lost; what is above says nothing about the network.
 error=$(ping -q -c 1 -W 3 127.0.0.1 2>&1 >/dev/null) || case $? in
 1) ;;
@@ -80,24 +149,9 @@ error=$(ping -q -c 1 -W 3 127.0.0.1 2>&1 >/dev/null) || case $? in
     echo "failed ping $self $self ping does not run in a pod, so no MTU was checked from there: ${error:-no message}"
     ;;
 esac
-for peer in $peers; do
-    IFS='=' read -r name pod service node <<<"$peer"
-    check service "$name" "no answer from the service at $service" says "$service" 80 "$name"
-    # With the last dot, or the search domains of the host's resolv.conf would be asked first.
-    check dns "$name" "the service's name does not resolve to $service" resolves "$name.$namespace.svc.cluster.local." "$service"
-    [ "$name" != "$self" ] || continue
-    count=$((count + 1))
-    if ! attempt says "$pod" 8080 "$name"; then
-        # What is broken is then what carries pods between the nodes, and not the nodes' own network.
-        if passes "$node" 64 2>/dev/null; then node=", though $name itself answers at $node"; else node=; fi
-        echo "failed pod $self $name no answer from the pod at $pod$node"
-    fi
-    [ -z "${pings:-}" ] || continue
-    check mtu "$name" "a packet of $mtu bytes is lost on the way to $pod" passes "$pod" "$mtu"
-    count=$((count + 1))
-    if passes "$pod" "$((mtu + 1))" 2>/dev/null; then echo "failed mtu $self $name a packet of $((mtu + 1)) bytes passes, so the pod's MTU is not $mtu"; fi
-done
+for peer in $peers; do check_target "$peer" & done
 for server in $coredns; do
-    check dns "${server%%=*}" "CoreDNS at ${server#*=} does not answer" answers_dns "${server#*=}"
+    check coredns "${server%%=*}" "CoreDNS at ${server#*=} does not answer" answers_dns "${server#*=}" &
 done
-echo "done $count"
+wait
+echo "done"

@@ -4,7 +4,7 @@
 # state, so it needs no other host's help: it inits the cluster or joins the one that is there.
 #
 # What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
-#   joined (the sentinel)           only what may be repeated: the endpoint, the operator's command, the approver; fails where the
+#   joined (the sentinel)           only what may be repeated: the endpoint, the operator's commands, the approver; fails where the
 #                                   state has other authorities than the cluster
 #   nothing                         the host is checked, then claimed; it inits or joins, see init-or-join.sh and tailnet-route-overlap.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
@@ -20,8 +20,8 @@
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
 # Given (beside those of node.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd.sh, node-hardening.sh, api-server-files.sh and approver.sh):
-# TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_RESTORE (a snapshot of etcd on this
-# host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
+# TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_HOST_CHECKS (text
+# of /usr/local/lib/tailkube/checks), TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
 # TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
 PKI=/etc/kubernetes/pki
@@ -339,6 +339,8 @@ apply() {
     own_etcd_data
     install_endpoint
     install_etcd_command
+    # The operator's other command, checks.
+    install_text "$TK_LIB/checks" 0755 "$TK_HOST_CHECKS" || true
     install_approver
     state=$(encryption_state)
     kubeconfig=$(cat /etc/kubernetes/admin.conf)

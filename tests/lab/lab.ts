@@ -1,5 +1,5 @@
 /** What the lab tests do with the lab: its commands, its hosts and its cluster. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -305,6 +305,16 @@ export function repeatChecks(seconds = 600): string {
     encoding: "utf8",
     timeout: seconds * 1000,
   });
+}
+
+/** The command checks on a control plane, within that many seconds: its exit status and what it prints. */
+export function checksCommand(host: HostName, args: string[] = [], seconds = 600) {
+  const { status, stdout, stderr } = spawnSync(
+    join(root, "lab/hosts/hosts"),
+    ["exec", host, "/usr/local/lib/tailkube/checks", ...args],
+    { cwd: root, encoding: "utf8", timeout: seconds * 1000 },
+  );
+  return { status, stdout, stderr };
 }
 
 export function read(path: string): string {

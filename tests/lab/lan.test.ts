@@ -53,6 +53,17 @@ function failedChecks(): string {
   }
 }
 
+/** The cells of the matrix that the command checks prints, by the name of the node that the paths start from. */
+function matrixOf(text: string): Record<string, string[]> {
+  const rows = text.split("\n").filter((line) => /^ +\d+ {2}\S/.test(line));
+  return Object.fromEntries(
+    rows.map((row) => {
+      const [, name, ...cells] = row.trim().split(/\s+/) as [string, string, ...string[]];
+      return [name, cells];
+    }),
+  );
+}
+
 /** Drops a UDP port between a host and another address, both ways, on the host. */
 function blockUdp(host: lab.HostName, other: string, port: number): void {
   command(
@@ -104,6 +115,10 @@ describe("a cluster in a lan, on the lab's hosts", function () {
     const checks = JSON.parse(lab.repeatChecks()) as { nodes: string; paths: string };
     expect(checks.nodes).to.equal("3");
     expect(Number(checks.paths)).to.be.greaterThan(30);
+    const command = lab.checksCommand(cp1);
+    expect(command.status, command.stdout + command.stderr).to.equal(0);
+    expect(matrixOf(command.stdout)).to.deep.equal({ cp1: [".", ".", "."], w1: [".", ".", "."], w2: [".", ".", "."] });
+    expect(command.stdout).to.include(`3 nodes, 6 of 6 pairs, ${checks.paths} paths: all is well`);
   });
 
   it("a second run changes nothing and opens no SSH connection", async () => {
@@ -139,6 +154,13 @@ describe("a cluster in a lan, on the lab's hosts", function () {
       );
     }
     expect(text).to.not.match(/pod from (cp1 to w[12]|w[12] to cp1)/);
+    // Without Pulumi, a person sees the same.
+    const command = lab.checksCommand(cp1);
+    expect(command.status, command.stdout + command.stderr).to.equal(1);
+    const matrix = matrixOf(command.stdout);
+    expect([matrix.w1![2], matrix.w2![1]].join(" ")).to.match(/^p\S* p\S*$/);
+    expect([matrix.w1![0], matrix.w2![0], matrix.cp1![1], matrix.cp1![2]].join(" ")).to.not.include("p");
+    expect(command.stdout).to.match(/^- pod from w1 to w2: /m);
     const dropped = lab.onHost(w1, "nft list table inet fault");
     expect(dropped, "the tunnel's packets were dropped").to.match(/dport 8472 counter packets [1-9]/);
   });

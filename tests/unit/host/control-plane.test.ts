@@ -36,6 +36,7 @@ const given = {
   TK_SECURITY: "secured",
   TK_HOST_ENDPOINT: "#!/bin/bash",
   TK_HOST_ETCD: "#!/bin/bash",
+  TK_HOST_CHECKS: "#!/bin/bash\n# checks",
   TK_HOST_APPROVE: "",
   TK_ENCRYPTION_KEY: "key-1",
   TK_ENCRYPTION: "encrypts: a-key",

@@ -1,6 +1,7 @@
 /** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
 import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
+import { checksCommand } from "../../../components/hosts/checks-command";
 import { networkScript, scriptText } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
 import { FakeCluster, merge } from "./fake-cluster";
@@ -83,6 +84,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_TOKENS: "w1=aaaaa1.0123456789abcdef w2=aaaaa2.0123456789abcdef",
   TK_HOST_ENDPOINT: scriptText("installed/endpoint-watch.sh"),
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),
+  TK_HOST_CHECKS: checksCommand("cp1"),
   TK_HOST_ROUTES: scriptText("installed/routes.sh"),
   TK_HOST_GUARD: scriptText("installed/guard.sh"),
   TK_HOST_NETWORK: networkScript(),

@@ -1214,6 +1214,7 @@ describe("stages control-plane and join", () => {
     TK_JOIN_DOCUMENT: "kind: Join",
     TK_HOST_ENDPOINT: "#!/bin/bash",
     TK_HOST_ETCD: "#!/bin/bash",
+    TK_HOST_CHECKS: "#!/bin/bash",
     TK_HOST_APPROVE: "#!/bin/bash",
     TK_ENCRYPTION_KEY: "key-1",
     TK_ENCRYPTION: "encrypts: a-key",
@@ -1707,15 +1708,13 @@ describe("stage checks", () => {
           `printf '"ID" : ${id}\\n"Name" : "${name}"\\n"PeerURL" : "${url}"\\n"ClientURL" : "${url}"\\n"IsLearner" : false\\n\\n'`,
       )
       .join("; ");
+  /** What the API says of the nodes. */
+  const nodes = (w1 = "w1|100.64.0.4|True|arm64") => `printf 'cp1|100.64.0.1|True|amd64\\n${w1}\\n'`;
   const kubectl = (answers = "") => `
     kubectl_admin() {
         case "$*" in
         ${answers}
-        "get node cp1 "*InternalIP*) printf 100.64.0.1 ;;
-        "get node w1 "*InternalIP*) printf 100.64.0.4 ;;
-        "get node "*Ready*) printf True ;;
-        "get node cp1 "*architecture*) printf amd64 ;;
-        "get node w1 "*architecture*) printf arm64 ;;
+        "get nodes -o jsonpath"*) ${nodes()} ;;
         *"get --raw /readyz") printf ok ;;
         "get endpointslices "*) printf 100.64.0.1 ;;
         *) false ;;
@@ -1745,8 +1744,11 @@ describe("stage checks", () => {
   });
 
   const bad: [string, RegExp][] = [
-    [`"get node w1 "*InternalIP*) printf 10.0.2.15 ;;`, /^w1: INTERNAL-IP is '10\.0\.2\.15', declared 100\.64\.0\.4;/],
-    [`"get node w1 "*Ready*) printf False ;;`, /^w1: not Ready;/],
+    [
+      `"get nodes "*) ${nodes("w1|10.0.2.15|True|arm64")} ;;`,
+      /^w1: INTERNAL-IP is '10\.0\.2\.15', declared 100\.64\.0\.4;/,
+    ],
+    [`"get nodes "*) ${nodes("w1|100.64.0.4|Unknown|arm64")} ;;`, /^w1: not Ready;/],
     [
       `"--server https://100.64.0.1:6443 get --raw /readyz") false ;;`,
       /^cp1: its API server does not answer at https:\/\/100\.64\.0\.1:6443/,
@@ -1773,35 +1775,32 @@ describe("stage checks", () => {
     });
   }
 
-  const advice = (network: string, routing: string, kind: string, detail: string) =>
+  const advice = (network: string, routing: string, kind: string) =>
     bashOk(
       stage(
         temporaryFolder(),
         "checks",
         { ...given, TK_NODE_NETWORK: network, TK_POD_ROUTING: routing, TK_UNDERLAY_MTU: "1500" },
-        `advice ${kind} w1 w2 "${detail}"`,
+        `advice ${kind} w1 w2`,
       ),
     );
 
   it("names the tunnel's port and the path that lost it, where the node itself answers", () => {
-    const silent = "no answer from the pod at 10.50.2.9";
-    const lost = `${silent}, though w2 itself answers at 172.31.77.22`;
-    expect(advice("lan", "vxlan", "pod", lost))
+    expect(advice("lan", "vxlan", "tunnel"))
       .to.match(/^UDP 8472 is lost between w1 and w2: open it both ways/)
       .and.include("checksumOffload: false");
-    expect(advice("tailnet", "vxlan", "pod", lost)).to.not.include("checksumOffload");
-    expect(advice("lan", "vxlan", "pod", silent)).to.match(/^is UDP 8472 open between w1 and w2\?/);
-    expect(advice("lan", "native", "pod", silent)).to.match(/^are both on one network segment/);
-    expect(advice("tailnet", "native", "pod", silent)).to.match(/approved as a route in the tailnet/);
-    expect(advice("lan", "vxlan", "mtu", "")).to.include("pass 1500 bytes");
+    expect(advice("tailnet", "vxlan", "tunnel")).to.not.include("checksumOffload");
+    expect(advice("lan", "vxlan", "pod")).to.match(/^is UDP 8472 open between w1 and w2\?/);
+    expect(advice("lan", "native", "pod")).to.match(/^are both on one network segment/);
+    expect(advice("tailnet", "native", "pod")).to.match(/approved as a route in the tailnet/);
+    expect(advice("lan", "vxlan", "mtu")).to.include("pass 1500 bytes");
   });
 
   it("repeats a question that gets no answer, and does not take that for a finding", () => {
     const once = (pattern: string, answer: string) =>
       `${pattern}) [ -e "$ROOT/asked" ] || { : >"$ROOT/asked"; return 1; }; ${answer} ;;`;
     for (const [pattern, answer] of [
-      ['"get node w1 "*InternalIP*', "printf 100.64.0.4"],
-      ['"get node w1 "*Ready*', "printf True"],
+      ['"get nodes -o jsonpath"*', nodes()],
       ['"--server https://100.64.0.1:6443 "*', "printf ok"],
       ['"get endpointslices "*', "printf 100.64.0.1"],
       ['*"member list"*', members([10, "cp1", "https://100.64.0.1:2380"])],
@@ -1809,18 +1808,19 @@ describe("stage checks", () => {
       expect(failures(once(pattern, answer)), pattern).to.deep.equal([]);
     }
     const never = bash(
-      stage(temporaryFolder(), "checks", given, `${kubectl('"get node w1 "*Ready*) false ;;')}\ncheck_addresses`),
+      stage(temporaryFolder(), "checks", given, `${kubectl('"get nodes -o jsonpath"*) false ;;')}\ncheck_addresses`),
     );
-    expect(never.stderr).to.include("no answer after 60 s to the question which state node w1 has, to the API");
+    expect(never.stderr).to.include("no answer after 60 s to the question which state the nodes have, to the API");
   });
 
   describe("wait_for_probes", () => {
     /** Waits for probes that are in the state that bash prints for the second `$SECONDS`; returns status and seconds. */
-    const wait = (states: string, seconds = "600") => {
-      const text = `SECONDS=0; TK_NODES="cp1=x w1=y"
+    const wait = (states: string, seconds = "600", ready = nodes()) => {
+      const text = `SECONDS=0
         sleep() { SECONDS=$((SECONDS + 20)); }
         probe_states() { ${states}; }
-        if wait_for_probes; then echo "started after $STARTED"; else echo "gave up after $SECONDS"; fi`;
+        node_states() { ${ready}; }
+        if wait_for_probes cp1 w1; then echo "started after $STARTED"; else echo "gave up after $SECONDS"; fi`;
       return bashOk(stage(temporaryFolder(), "checks", { ...given, TK_READY_SECONDS: seconds }, text)).trim();
     };
     const line = (name: string, state: string) => `echo "${name} ${state}"`;
@@ -1839,6 +1839,12 @@ describe("stage checks", () => {
       expect(wait(line("w1", "Pending false <none> False"), "300")).to.match(/^gave up after 3[0-2]\d$/);
     });
 
+    it("does not wait for a node that has died, and does not take the others for slow", () => {
+      const dies = `if [ $SECONDS -lt 60 ]; then ${nodes()}; else ${nodes("w1|100.64.0.4|Unknown|arm64")}; fi`;
+      const late = `if [ $SECONDS -lt 20 ]; then ${line("cp1", "Pending false ContainerCreating True")}; else ${line("cp1", running)}; fi; ${line("w1", "Pending false <none> False")}`;
+      expect(wait(late, "600", dies)).to.match(/^started after [23]\d$/);
+    });
+
     it("does not wait long for what the kubelet calls an error", () => {
       const broken = `${line("cp1", running)}; ${line("w1", "Pending false ErrImageNeverPull True")}`;
       expect(wait(broken)).to.match(/^gave up after (1[89]|20)\d$/);
@@ -1848,18 +1854,20 @@ describe("stage checks", () => {
   it("asks no pod of CoreDNS that is being deleted, and finds nothing wrong with one that goes meanwhile", () => {
     const found = (servers: string, later: string) => {
       const root = temporaryFolder();
-      const text = `${kubectl(`*"get pods -l k8s-app=kube-dns "*) if [ -e "$ROOT/probed" ]; then printf '${later}'; else printf '${servers}'; fi ;; *) : ;;`)}
+      const text = `${kubectl(`*"get pods -l k8s-app=kube-dns "*) if [ -e "$ROOT/probed" ]; then printf '${later}'; else printf '${servers}'; fi ;; "get nodes -o jsonpath"*) ${nodes()} ;; *) : ;;`)}
         probe_manifest() { :; }
         apply_probes() { :; }
-        wait_for_probes() { STARTED=1; }
+        wait_for_probes() { STARTED=1 RUNNING=$*; }
         run_probe() {
             : >"$ROOT/probed"
-            for server in $COREDNS; do echo "failed dns $1 \${server%%=*} CoreDNS at \${server#*=} does not answer"; done >"$TK_RUN/probe.$1"
-            echo "done 3" >>"$TK_RUN/probe.$1"
+            for server in $3; do echo "failed coredns $1 \${server%%=*} CoreDNS at \${server#*=} does not answer"; done >"$TK_RUN/probe.$1"
+            echo "done" >>"$TK_RUN/probe.$1"
         }
         TK_NODES=cp1=100.64.0.1
-        PATHS=0
+        NAMESPACE=tailkube-checks-cp1
+        check_nodes
         check_paths
+        gather
         printf '%s\n' "\${FAILURES[@]}"`;
       return bashOk(stage(root, "checks", given, text))
         .split("\n")
@@ -1879,13 +1887,20 @@ describe("stage checks", () => {
   });
 
   it("probes from a pod on each node, with that machine's own tools", () => {
-    const text = bashOk(stage(temporaryFolder(), "checks", given, `${kubectl()}\nprobe_manifest`));
+    const text = bashOk(
+      stage(
+        temporaryFolder(),
+        "checks",
+        given,
+        `${kubectl()}\nNAMESPACE=$(checks_namespace)\nlearn_nodes\nprobe_manifest cp1 w1`,
+      ),
+    );
     const objects = parseAllDocuments(text).map((document) => {
       expect(document.errors).to.deep.equal([]);
       return document.toJS() as { kind: string; metadata: { name: string }; spec: Record<string, unknown> };
     });
     expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).to.deep.equal([
-      "Namespace tailkube-checks",
+      "Namespace tailkube-checks-node1",
       "Pod cp1",
       "Service cp1",
       "Pod w1",
@@ -2423,13 +2438,16 @@ echo "nft $*" >>${root}/log
 describe("installed/probe.sh", () => {
   const peers = "a=10.50.1.9=10.96.0.11=192.0.2.1 b=10.50.2.9=10.96.0.12=192.0.2.2";
 
-  /** The probe on node a, with the network replaced by three answers. */
+  let passed = 0;
+
+  /** What the probe on node a finds, with the network replaced by four answers; `passed` counts the paths that work. */
   function probe(network: { tcp?: string; dns?: string; udp?: string; ping?: string } = {}): string[] {
     const { tcp, dns, udp, ping } = {
       // Who answers at which address.
       tcp: 'case "$*" in *10.96.0.11/80*|*10.50.1.9/8080*) echo a ;; *10.96.0.12/80*|*10.50.2.9/8080*) echo b ;; esac',
       dns: 'case "$*" in *a.checks.svc*) echo 10.96.0.11 ;; *b.checks.svc*) echo 10.96.0.12 ;; esac',
-      udp: "echo ' 54 4b 81 80'",
+      // CoreDNS, by hand: the question has the name as labels, the answer ends with the address.
+      udp: 'case "$*" in *x01a*) echo " 54 4b 85 80 0a 60 00 0b" ;; *x01b*) echo " 54 4b 85 80 0a 60 00 0c" ;; *) echo " 54 4b 85 80 0a 60 00 0a" ;; esac',
       // 1280 bytes pass, 1281 do not.
       ping: 'case "$*" in *"-s 1252 "*) : ;; *) false ;; esac',
       ...network,
@@ -2439,24 +2457,27 @@ describe("installed/probe.sh", () => {
       timeout() { case "$*" in *dev/tcp*) ${tcp} ;; *getent*) ${dns} ;; *dev/udp*) ${udp} ;; esac; }
       ping() { ${ping}; }
       ${scriptText("installed/probe.sh")}`;
-    return bashOk(text, "a", "checks", "1280", "b=10.50.2.5", peers).trimEnd().split("\n");
+    const said = bashOk(text, "a", "checks", "1280", "b=10.50.2.5", peers).trimEnd().split("\n");
+    // All at the same time, so in any order, and then the end.
+    expect(said.pop()).to.equal("done");
+    passed = said.filter((line) => line.startsWith("passed ")).length;
+    return said.filter((line) => !line.startsWith("passed ")).sort();
   }
 
   it("counts every path, its own services among them", () => {
-    expect(probe()).to.deep.equal(["done 8"]);
+    expect(probe()).to.deep.equal([]);
+    expect(passed).to.equal(8);
   });
 
   it("names the broken path", () => {
     expect(
       probe({ tcp: 'case "$*" in *10.50.2.9*) : ;; *10.96.0.11*) echo a ;; *10.96.0.12*) echo b ;; esac' }),
-    ).to.deep.equal(["failed pod a b no answer from the pod at 10.50.2.9", "done 8"]);
+    ).to.deep.equal(["failed pod a b no answer from the pod at 10.50.2.9"]);
     expect(probe({ dns: "echo 10.96.0.12" })).to.deep.equal([
       "failed dns a a the service's name does not resolve to 10.96.0.11",
-      "done 8",
     ]);
     expect(probe({ udp: "echo ' 54 4b 81 83'" })).to.deep.equal([
-      "failed dns a b CoreDNS at 10.50.2.5 does not answer",
-      "done 8",
+      "failed coredns a b CoreDNS at 10.50.2.5 does not answer",
     ]);
   });
 
@@ -2465,22 +2486,40 @@ describe("installed/probe.sh", () => {
     const calls = `${temporaryFolder()}/calls`;
     const after = (times: number) =>
       `echo >>${calls}; [ "$(wc -l <${calls})" -le ${times} ] || case "$*" in *10.96.0.11/80*|*10.50.1.9/8080*) echo a ;; *) echo b ;; esac`;
-    expect(probe({ tcp: after(10) })).to.deep.equal(["done 8"]);
-    expect(probe({ tcp: `echo >>${calls}` })).to.include("failed service a b no answer from the service at 10.96.0.12");
+    expect(probe({ tcp: after(10) })).to.deep.equal([]);
+    expect(probe({ tcp: `echo >>${calls}` })).to.include("failed service a a no answer from the service at 10.96.0.11");
   });
 
   it("waits once for all names: a pod of CoreDNS that has gone may be asked for some seconds yet", () => {
     const calls = `${temporaryFolder()}/calls`;
     const dns = `echo >>${calls}; [ "$(wc -l <${calls})" -le 10 ] || case "$*" in *a.checks.svc*) echo 10.96.0.11 ;; *) echo 10.96.0.12 ;; esac`;
-    expect(probe({ dns })).to.deep.equal(["done 8"]);
+    expect(probe({ dns })).to.deep.equal([]);
+  });
+
+  it("waits for each pod of CoreDNS: one may ask the API server of a control plane that was removed", () => {
+    const calls = `${temporaryFolder()}/calls`;
+    const stale = (times: number) =>
+      `echo >>${calls}; [ "$(wc -l <${calls})" -gt ${times} ] && echo ' 54 4b 85 80 0a 60 00 0b' || echo ' 54 4b 85 83 00 00'`;
+    const both = `case "$*" in *x01b*) echo ' 54 4b 85 80 0a 60 00 0c' ;; *) ${stale(10)} ;; esac`;
+    expect(probe({ udp: both })).to.deep.equal([]);
+    // As long as it does not know the first name, the second is not asked for.
+    expect(readFileSync(calls, "utf8")).to.have.lengthOf.within(11, 13);
+  });
+
+  it("does not wait for a pod of CoreDNS that is silent: it may have gone", () => {
+    const calls = `${temporaryFolder()}/calls`;
+    expect(probe({ udp: `echo >>${calls}; false` })).to.deep.equal([
+      "failed coredns a b CoreDNS at 10.50.2.5 does not answer",
+    ]);
+    // Once before the checks, and three times as the check.
+    expect(readFileSync(calls, "utf8")).to.have.lengthOf(4);
   });
 
   it("says whether the node of a silent pod answers: then it is the pods' network that is broken", () => {
     const tcp = 'case "$*" in *10.50.2.9*) : ;; *10.96.0.11*) echo a ;; *10.96.0.12*) echo b ;; esac';
     const ping = 'case "$*" in *"-s 36 192.0.2.2"*|*"-s 1252 "*) : ;; *) false ;; esac';
     expect(probe({ tcp, ping })).to.deep.equal([
-      "failed pod a b no answer from the pod at 10.50.2.9, though b itself answers at 192.0.2.2",
-      "done 8",
+      "failed tunnel a b no answer from the pod at 10.50.2.9, though b itself answers at 192.0.2.2",
     ]);
   });
 
@@ -2488,18 +2527,15 @@ describe("installed/probe.sh", () => {
     const ping = "echo 'ping: socktype: SOCK_RAW' >&2; echo 'ping: socket: Operation not permitted' >&2; return 2";
     expect(probe({ ping })).to.deep.equal([
       "failed ping a a ping does not run in a pod, so no MTU was checked from there: ping: socket: Operation not permitted",
-      "done 6",
     ]);
   });
 
   it("wants the MTU to the byte", () => {
     expect(probe({ ping: "false" })).to.deep.equal([
       "failed mtu a b a packet of 1280 bytes is lost on the way to 10.50.2.9",
-      "done 8",
     ]);
     expect(probe({ ping: "true" })).to.deep.equal([
-      "failed mtu a b a packet of 1281 bytes passes, so the pod's MTU is not 1280",
-      "done 8",
+      "failed larger a b a packet of 1281 bytes passes, so the pod's MTU is not 1280",
     ]);
   });
 });
