@@ -2,7 +2,7 @@ import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../../model/stack-config";
 import { userError } from "../../model/report";
-import type { PreviousOutputs } from "../../preview/stack-outputs";
+import type { PreviousOutputs } from "../../preview/last-run-outputs";
 import type { NodeConfig } from "../../model/config";
 import { authoritiesOf, authorityWarnings } from "../kubernetes/authority-values";
 import { tailnetUnderlay } from "../network/cilium/values";
@@ -15,7 +15,7 @@ import { preflightReport, preflightWarnings } from "./preflight";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
 import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
-import { ClusterMemory } from "./memory";
+import { LastRunState } from "./last-run-state";
 import { ClusterOnline } from "./online";
 import { declarePeers } from "./peers";
 import { makeAuthorities } from "../kubernetes/authorities";
@@ -57,7 +57,7 @@ export class Cluster extends pulumi.ComponentResource {
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
     this.name = name;
-    const last = new ClusterMemory(name, former, { parent: this });
+    const last = new LastRunState(name, former, { parent: this });
     const { config, secrets, prefix, known } = declared;
     const stepsBefore = stepsSoFar();
     // If the change is rejected, no host is contacted, created or cleaned.
