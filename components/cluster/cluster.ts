@@ -65,9 +65,10 @@ export class Cluster extends pulumi.ComponentResource {
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
       mayBegin.apply(() => checkMachines(known, last, hostKeys));
     const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });
+    const facts = pulumi.all(hosts.map((host) => host.facts));
     // For `dependsOn`: it resolves when all hosts have passed their checks. No host is changed before that.
-    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), known, mayBegin]).apply(([facts, now]) => {
-      const all = facts.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
+    const checked = pulumi.all([facts, known, mayBegin]).apply(([found, now]) => {
+      const all = found.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
       const report = preflightReport(all, now);
       if (report !== undefined) throw userError(report);
       for (const warning of preflightWarnings(all, now)) void pulumi.log.warn(warning, this);
@@ -75,14 +76,8 @@ export class Cluster extends pulumi.ComponentResource {
     });
 
     const isLan = config.nodeNetwork === "lan";
-    const underlay = isLan
-      ? pulumi.all(hosts.map((host) => host.facts)).apply((all) =>
-          lanUnderlay(
-            all.map((facts, i) => ({ node: config.nodes[i]!, facts })),
-            config,
-          ),
-        )
-      : tailnetUnderlay(config);
+    const nodeFacts = facts.apply((found) => found.map((f, i) => ({ node: config.nodes[i]!, facts: f })));
+    const underlay = isLan ? nodeFacts.apply((all) => lanUnderlay(all, config)) : tailnetUnderlay(config);
 
     const approval = config.tailnet.routeApproval;
     const api =
