@@ -64,10 +64,7 @@ check_authority() {
         fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-authorities has left the state and was made again. Import a copy of the state from before (docs/operate/pulumi.md), or destroy the stack"
 }
 
-note_attempt() {
-    own "$ATTEMPT"
-    record "$ATTEMPT" "$1"
-}
+note_attempt() { remember "$ATTEMPT" "$1"; }
 
 note_finished() {
     node_to_disk
