@@ -1,5 +1,5 @@
 import { Cluster } from "./components/cluster/cluster";
-import { previousOutputs } from "./preview/stack-outputs";
+import { previousOutputs } from "./preview/last-run-outputs";
 import { loadStackConfig } from "./config/stack";
 import { setProjectFolder } from "./model/project";
 

@@ -230,26 +230,11 @@ export interface MirrorsArgs {
   /** apt repositories that replace the official ones, by project. */
   packages?: {
     /** Replaces https://pkgs.k8s.io. */
-    kubernetes?: {
-      /** Replaces the official address; paths below it are the same. */
-      url: string;
-      /** The key that signs it. Default: the official path below url. */
-      keyUrl?: string;
-    };
+    kubernetes?: PackageMirrorArgs;
     /** Replaces https://pkgs.tailscale.com. */
-    tailscale?: {
-      /** Replaces the official address; paths below it are the same. */
-      url: string;
-      /** The key that signs it. Default: the official path below url. */
-      keyUrl?: string;
-    };
+    tailscale?: PackageMirrorArgs;
     /** Replaces https://download.docker.com, the source of containerd.io. */
-    docker?: {
-      /** Replaces the official address; paths below it are the same. */
-      url: string;
-      /** The key that signs it. Default: the official path below url. */
-      keyUrl?: string;
-    };
+    docker?: PackageMirrorArgs;
   };
   /** Registries that containerd tries before the registry in an image's name. Default: []. */
   registries?: Array<{
@@ -271,6 +256,13 @@ export interface MirrorsArgs {
   };
   /** Replaces registry.k8s.io in the names of kubeadm's images, etcd, CoreDNS and pause. Cannot change in a running cluster. */
   imageRepository?: string;
+}
+
+export interface PackageMirrorArgs {
+  /** Replaces the official address; paths below it are the same. */
+  url: string;
+  /** The key that signs it. Default: the official path below url. */
+  keyUrl?: string;
 }
 
 export interface SecurityArgs {

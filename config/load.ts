@@ -145,9 +145,7 @@ function readSource(source: ConfigSource, findings: Findings): Record<"raw" | "w
 }
 
 function readHostProfile(path: string | undefined, readFile: ReadFile, findings: Findings): HostProfile {
-  if (path === undefined) {
-    return emptyHostProfile;
-  }
+  if (path === undefined) return emptyHostProfile;
   let content: unknown;
   try {
     content = parse(readFile(path)) ?? {};

@@ -16,9 +16,7 @@ export function exposedSecrets(
 ): ReadonlyMap<string, Problem> {
   const found = new Map<string, Problem>();
   for (const [key, value] of Object.entries(raw)) {
-    if (value === undefined || isEncrypted(key)) {
-      continue;
-    }
+    if (value === undefined || isEncrypted(key)) continue;
     if (isSecretKey(key)) {
       found.set(key, {
         path: key,
@@ -42,12 +40,8 @@ export function exposedSecrets(
 
 /** Where in a value there are texts that look like secrets. */
 function secretPaths(value: unknown, path: readonly PropertyKey[]): (readonly PropertyKey[])[] {
-  if (typeof value === "string") {
-    return looksSecret(value) ? [path] : [];
-  }
-  if (typeof value !== "object" || value === null) {
-    return [];
-  }
+  if (typeof value === "string") return looksSecret(value) ? [path] : [];
+  if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) =>
     secretPaths(inner, [...path, Array.isArray(value) ? Number(key) : key]),
   );

@@ -32,9 +32,7 @@ const sshPrivateKey: SecretKind = {
 const tailnetAuthKey: SecretKind = {
   wanted: "an auth key of the tailnet",
   problem(value) {
-    if (/\s/.test(value)) {
-      return ["it contains white space", "Use only the key."];
-    }
+    if (/\s/.test(value)) return ["it contains white space", "Use only the key."];
     if (/^(tskey|hskey)-api-/.test(value)) {
       return ["it is an API access token, which cannot log in devices", "Create an auth key in the admin console."];
     }
@@ -165,12 +163,8 @@ function readSecret(
 
 /** Whether a private key needs a passphrase, in any of the three formats that ssh-keygen writes. */
 function isEncrypted(key: string): boolean {
-  if (/BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(key)) {
-    return true;
-  }
-  if (!key.includes("BEGIN OPENSSH PRIVATE KEY")) {
-    return false;
-  }
+  if (/BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(key)) return true;
+  if (!key.includes("BEGIN OPENSSH PRIVATE KEY")) return false;
   // openssh-key-v1: a magic word and a zero byte, then the cipher's name with its length before it; "none" if plain.
   const bytes = Buffer.from(key.replace(/-----[^-]+-----/g, ""), "base64");
   const magic = "openssh-key-v1\0";

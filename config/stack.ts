@@ -37,9 +37,7 @@ function load(cluster: string) {
   try {
     return loadConfig(stackSource(), readProjectFile);
   } catch (error) {
-    if (!(error instanceof ConfigError)) {
-      throw error;
-    }
+    if (!(error instanceof ConfigError)) throw error;
     writePlanFile(cluster, rejectionMarkdown(error.problems));
     throw userError(error.message);
   }

@@ -16,18 +16,14 @@ export function isNetwork(text: string): boolean {
 
 /** The network of an address with a prefix length: `10.0.2.15/24` → `10.0.2.0/24`. Undefined for other text. */
 export function networkOf(text: string): string | undefined {
-  if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) {
-    return undefined;
-  }
+  if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) return undefined;
   const [, prefix] = ipaddr.IPv4.parseCIDR(text);
   return `${ipaddr.IPv4.networkAddressFromCIDR(text).toString()}/${prefix}`;
 }
 
 /** An address as a network. Throws on anything but an IPv4 address. */
 export function hostNetwork(address: string): string {
-  if (!isIPv4(address)) {
-    throw new Error(`${JSON.stringify(address)} is not an IPv4 address`);
-  }
+  if (!isIPv4(address)) throw new Error(`${JSON.stringify(address)} is not an IPv4 address`);
   return `${address}/32`;
 }
 

@@ -18,9 +18,7 @@ export function listed(words: readonly string[]): string {
 /** A path of keys and list positions as a user writes it: `nodes[0].host.port`. */
 export function keyText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {
-    if (typeof part === "number") {
-      return `${text}[${part}]`;
-    }
+    if (typeof part === "number") return `${text}[${part}]`;
     const key = String(part);
     // The key of a label may contain dots.
     return /^[\w-]+$/.test(key) ? `${text}${text && "."}${key}` : `${text}[${JSON.stringify(key)}]`;
@@ -44,8 +42,6 @@ export function plainText(value: unknown): string {
 /** A value for a message, shortened if it is long. One that looks like a secret is not shown. */
 export function valueText(value: unknown): string {
   const text = value === undefined ? "nothing" : (JSON.stringify(value) ?? typeof value);
-  if (looksSecret(text)) {
-    return "a secret (not shown)";
-  }
+  if (looksSecret(text)) return "a secret (not shown)";
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }

@@ -100,9 +100,7 @@ export function isTestedTogether(cilium: CiliumRelease, kubernetesVersion: strin
 /** Whether containerd recommends one of its versions for a version of Kubernetes; true if the catalogue does not know. */
 export function isContainerdTested(containerd: string, kubernetesVersion: string): boolean {
   const tested = kubernetesRelease(kubernetesVersion)?.containerdTested;
-  if (tested === undefined) {
-    return true;
-  }
+  if (tested === undefined) return true;
   const least = tested.find((one) => branchOf(one) === branchOf(containerd));
   return compareVersions(containerd, least ?? tested[0]!) >= 0;
 }

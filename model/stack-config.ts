@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, NodeConfig } from "./config";
+import type { ClusterConfig, NodeConfig, Secrets } from "./config";
 
 /** A host's declared values, as they become known. */
 export interface HostInputs {
@@ -35,12 +35,5 @@ export interface StackConfig {
   hosts: readonly HostInputs[];
   /** Prefix of the names of the cluster's resources; empty if the stack has only this cluster. */
   prefix: string;
-  secrets: {
-    sshPrivateKey: pulumi.Output<string>;
-    tailnetAuthKey?: pulumi.Output<string>;
-    tailnetControlPlaneAuthKey?: pulumi.Output<string>;
-    tailnetApiKey?: pulumi.Output<string>;
-    tailnetOauthClientSecret?: pulumi.Output<string>;
-    registryCredentials?: pulumi.Output<string>;
-  };
+  secrets: { [K in keyof Secrets]: pulumi.Output<string> };
 }

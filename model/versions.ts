@@ -27,9 +27,7 @@ function compareParts(a: readonly string[], b: readonly string[]): number {
         : x === "" || y === ""
           ? x.length - y.length
           : Number(numeric[1]) - Number(numeric[0]) || (x < y ? -1 : Number(x > y));
-    if (order !== 0) {
-      return order;
-    }
+    if (order !== 0) return order;
   }
   return 0;
 }

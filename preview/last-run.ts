@@ -119,9 +119,7 @@ export function appliedBy(
 /** The last run from the stack's outputs; undefined if there was none. */
 export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: unknown }): LastRun | undefined {
   const running = runningCluster(outputs.versions, outputs.nodes);
-  if (running === undefined) {
-    return undefined;
-  }
+  if (running === undefined) return undefined;
   const left = applied.safeParse(outputs.applied ?? {}).data;
   const byName = new Map(left?.nodes.map((node) => [node.name, node]));
   const planes = new Set(running.controlPlanes);

@@ -18,16 +18,12 @@ export function machineChange(
   last: Pick<LastRun, "members"> | undefined,
 ): MachineChange {
   const before = last?.members.find(({ name }) => name === node.name);
-  if (before === undefined) {
-    return "new";
-  }
+  if (before === undefined) return "new";
   const { reached, identity, hostKey } = declaredMachine(node);
   if (hostKey !== undefined) {
     return before.machine === undefined || before.machine === machineName(identity, hostKey) ? "stays" : "replaced";
   }
-  if (before.identity !== undefined && before.identity !== identity) {
-    return "replaced";
-  }
+  if (before.identity !== undefined && before.identity !== identity) return "replaced";
   // The host shows its key again.
   return (before.reached !== undefined && before.reached !== reached) || before.isPinned === true ? "unsure" : "stays";
 }
@@ -57,9 +53,7 @@ export function survivors(nodes: readonly NodeConfig[], last: LastRun | undefine
 
 /** Changed config keys that upgrade nodes or, if it is only `kubernetes.certificateRenewal`, restart control planes. */
 export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): string[] {
-  if (last === undefined) {
-    return [];
-  }
+  if (last === undefined) return [];
   const changed = Object.entries(nodeSoftware(config))
     .filter(([key, value]) => last.software !== undefined && (last.software[key] ?? "") !== value)
     // Without a version, the installed one stays.
@@ -75,9 +69,7 @@ export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): s
 
 /** A line for each change of nodes or settings that no run can make; none for a new cluster. */
 export function memberProblems(config: ClusterConfig, last: LastRun | undefined): string[] {
-  if (last === undefined) {
-    return [];
-  }
+  if (last === undefined) return [];
   return [
     ...settingProblems(config, last),
     ...roleProblems(config, last),
@@ -187,9 +179,7 @@ function quorumProblems(config: ClusterConfig, last: LastRun): string[] {
   const lost = [...replaced, ...removed];
   const verb = removed.length === 0 ? "replace" : replaced.length === 0 ? "remove" : "replace or remove";
   const isReplacementFatal = replaced.length > 1 || (replaced.length === 1 && count - 1 < majority);
-  if (!isReplacementFatal && lost.length < majority) {
-    return [];
-  }
+  if (!isReplacementFatal && lost.length < majority) return [];
   const why = `this run would ${verb} ${listed(lost)}, but etcd always needs ${majority} of its ${count} members (${listed(last.controlPlanes ?? [])})`;
   const todo =
     count <= 2

@@ -15,9 +15,7 @@ const written = new Map<string, Map<string, string>>();
  */
 export function writePlanFile(cluster: string, markdown: string): void {
   const path = process.env[planFileVariable];
-  if (path === undefined || path === "" || !pulumi.runtime.isDryRun()) {
-    return;
-  }
+  if (path === undefined || path === "" || !pulumi.runtime.isDryRun()) return;
   const texts = written.get(path) ?? new Map<string, string>();
   written.set(path, texts.set(cluster, markdown));
   try {

@@ -24,9 +24,7 @@ export interface WantedCluster {
  * did not record.
  */
 export function upgradeProblems(running: RunningCluster | undefined, wanted: WantedCluster): string[] {
-  if (running === undefined) {
-    return [];
-  }
+  if (running === undefined) return [];
   return [
     ...kubernetesProblems(running, wanted),
     ...ciliumProblems(running, wanted),
@@ -38,9 +36,7 @@ export function upgradeProblems(running: RunningCluster | undefined, wanted: Wan
 // https://kubernetes.io/releases/version-skew-policy: API servers are upgraded one minor at a time, and never downgraded.
 function kubernetesProblems(running: RunningCluster, wanted: WantedCluster): string[] {
   const { kubernetes: at } = running;
-  if (at === undefined) {
-    return [];
-  }
+  if (at === undefined) return [];
   if (compareVersions(wanted.kubernetes, at) < 0) {
     const wrong = `cannot downgrade from ${at} to ${wanted.kubernetes}`;
     return [problemLine({ path: "kubernetes.version", wrong, fix: `Set ${at} or newer.` })];
@@ -56,9 +52,7 @@ function kubernetesProblems(running: RunningCluster, wanted: WantedCluster): str
 // docs.cilium.io, Upgrade Guide: upgrade and rollback are tested between consecutive minor releases only.
 function ciliumProblems(running: RunningCluster, wanted: WantedCluster): string[] {
   const { cilium: at } = running;
-  if (at === undefined || Math.abs(minorOf(wanted.cilium) - minorOf(at)) <= 1) {
-    return [];
-  }
+  if (at === undefined || Math.abs(minorOf(wanted.cilium) - minorOf(at)) <= 1) return [];
   const next = minorOf(at) + (minorOf(wanted.cilium) > minorOf(at) ? 1 : -1);
   const wrong = `cannot change from ${at} to ${wanted.cilium}, because Cilium supports one minor version at a time`;
   return [problemLine({ path: "cilium.version", wrong, fix: `Change to a 1.${next} version first.` })];
@@ -124,9 +118,7 @@ export function runningCluster(versions: unknown, nodes: unknown): RunningCluste
   const list = Array.isArray(nodes) ? (nodes as { name?: unknown; role?: unknown }[]) : [];
   const named = list.filter(({ name }) => typeof name === "string") as { name: string; role?: unknown }[];
   const [kubernetesVersion, ciliumVersion] = [text(kubernetes), text(cilium)];
-  if (kubernetesVersion === undefined && named.length === 0) {
-    return undefined;
-  }
+  if (kubernetesVersion === undefined && named.length === 0) return undefined;
   return {
     ...(kubernetesVersion !== undefined && { kubernetes: kubernetesVersion }),
     ...(ciliumVersion !== undefined && { cilium: ciliumVersion }),

@@ -2,7 +2,7 @@ import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { StackConfig } from "../../model/stack-config";
 import { userError } from "../../model/report";
-import type { PreviousOutputs } from "../../preview/stack-outputs";
+import type { PreviousOutputs } from "../../preview/last-run-outputs";
 import type { NodeConfig } from "../../model/config";
 import { authoritiesOf, authorityWarnings } from "../kubernetes/authority-values";
 import { tailnetUnderlay } from "../network/cilium/values";
@@ -15,7 +15,7 @@ import { preflightReport, preflightWarnings } from "./preflight";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
 import { appliedOutput, checkMachines, ifDone, checkChange } from "./preview";
-import { ClusterMemory } from "./memory";
+import { LastRunState } from "./last-run-state";
 import { ClusterOnline } from "./online";
 import { declarePeers } from "./peers";
 import { makeAuthorities } from "../kubernetes/authorities";
@@ -57,7 +57,7 @@ export class Cluster extends pulumi.ComponentResource {
   ) {
     super("tailkube:cluster:Cluster", name, {}, opts);
     this.name = name;
-    const last = new ClusterMemory(name, former, { parent: this });
+    const last = new LastRunState(name, former, { parent: this });
     const { config, secrets, prefix, known } = declared;
     const stepsBefore = stepsSoFar();
     // If the change is rejected, no host is contacted, created or cleaned.
@@ -65,9 +65,10 @@ export class Cluster extends pulumi.ComponentResource {
     const areCertain = (hostKeys: readonly (pulumi.Output<string> | undefined)[]) =>
       mayBegin.apply(() => checkMachines(known, last, hostKeys));
     const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });
+    const facts = pulumi.all(hosts.map((host) => host.facts));
     // For `dependsOn`: it resolves when all hosts have passed their checks. No host is changed before that.
-    const checked = pulumi.all([pulumi.all(hosts.map((host) => host.facts)), known, mayBegin]).apply(([facts, now]) => {
-      const all = facts.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
+    const checked = pulumi.all([facts, known, mayBegin]).apply(([found, now]) => {
+      const all = found.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
       const report = preflightReport(all, now);
       if (report !== undefined) throw userError(report);
       for (const warning of preflightWarnings(all, now)) void pulumi.log.warn(warning, this);
@@ -75,14 +76,8 @@ export class Cluster extends pulumi.ComponentResource {
     });
 
     const isLan = config.nodeNetwork === "lan";
-    const underlay = isLan
-      ? pulumi.all(hosts.map((host) => host.facts)).apply((all) =>
-          lanUnderlay(
-            all.map((facts, i) => ({ node: config.nodes[i]!, facts })),
-            config,
-          ),
-        )
-      : tailnetUnderlay(config);
+    const nodeFacts = facts.apply((found) => found.map((f, i) => ({ node: config.nodes[i]!, facts: f })));
+    const underlay = isLan ? nodeFacts.apply((all) => lanUnderlay(all, config)) : tailnetUnderlay(config);
 
     const approval = config.tailnet.routeApproval;
     const api =

@@ -7,8 +7,18 @@ import { networkOf, overlap, tailnetRange } from "../../model/cidr";
 import { isOwnInterface } from "../hosts/interfaces";
 import { lanProblems } from "../network/lan/address";
 
+/** A host's addresses with their networks, without those of interfaces that the cluster creates or uses. */
+function hostNetworks({ facts }: NodeFacts) {
+  return facts.interfaces
+    .filter(({ name }) => !isOwnInterface(name))
+    .flatMap(({ name, addresses }) =>
+      addresses.map((address) => ({ name, address, network: networkOf(address) ?? "" })),
+    )
+    .filter(({ network }) => network !== "");
+}
+
 /** A line for each network of the cluster that overlaps one of a host. */
-export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfig): string[] {
+export function networkProblems(one: NodeFacts, config: ClusterConfig): string[] {
   const ours = [
     // In a LAN, it is in the hosts' own network, or a name.
     ...(config.nodeNetwork === "tailnet"
@@ -17,32 +27,20 @@ export function networkProblems({ node, facts }: NodeFacts, config: ClusterConfi
     { key: "network.podCidr", network: config.podCidr },
     { key: "network.serviceCidr", network: config.serviceCidr },
   ];
-  return facts.interfaces
-    .filter((nic) => !isOwnInterface(nic.name))
-    .flatMap((nic) =>
-      nic.addresses.flatMap((address) => {
-        const network = networkOf(address);
-        return ours
-          .filter((own) => network !== undefined && overlap(own.network, network))
-          .map(
-            (own) =>
-              `${node.name}: ${own.key} ${own.network} overlaps ${address} on its interface ${nic.name}. Choose another ` +
-              `${own.key} that no network of the hosts uses.`,
-          );
-      }),
-    );
+  return hostNetworks(one).flatMap(({ name, address, network }) =>
+    ours
+      .filter((own) => overlap(own.network, network))
+      .map(
+        (own) =>
+          `${one.node.name}: ${own.key} ${own.network} overlaps ${address} on its interface ${name}. Choose another ` +
+          `${own.key} that no network of the hosts uses.`,
+      ),
+  );
 }
 
 /** Addresses of a host in Tailscale's range that are not Tailscale's, as carriers assign them. None in a LAN. */
-function carrierAddresses({ facts }: NodeFacts, { nodeNetwork }: ClusterConfig): { name: string; address: string }[] {
-  if (nodeNetwork === "lan") return [];
-  return facts.interfaces
-    .filter(({ name }) => !isOwnInterface(name))
-    .flatMap(({ name, addresses }) => addresses.map((address) => ({ name, address })))
-    .filter(({ address }) => {
-      const network = networkOf(address);
-      return network !== undefined && overlap(tailnetRange, network);
-    });
+function carrierAddresses(one: NodeFacts, { nodeNetwork }: ClusterConfig) {
+  return nodeNetwork === "lan" ? [] : hostNetworks(one).filter(({ network }) => overlap(tailnetRange, network));
 }
 
 /** A line for each host that would stop answering when Tailscale runs, because it is reached at such an address. */

@@ -12,12 +12,12 @@ import type { OrderedResources } from "./ordered-resources";
 import type { TailnetApi } from "../network/tailnet/api";
 import { makeAuthKey } from "../network/tailnet/auth-key";
 import { tailnetDevice } from "../network/tailnet/device";
-import { type JoinedTailnet, joinTailnet } from "../network/tailnet/node";
+import { type JoinedNetwork, joinTailnet } from "../network/tailnet/node";
 
 /** A node that has its network and its container runtime, but is not yet a member of the cluster. */
 export interface PreparedNode {
   member: Member;
-  device: JoinedTailnet;
+  device: JoinedNetwork;
   runtime: InstalledRuntime;
   /** Known when the node can become a member. */
   ready: pulumi.Output<boolean>;

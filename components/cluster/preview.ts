@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { ConfigError } from "../../model/messages";
-import type { PreviousOutputs } from "../../preview/stack-outputs";
+import type { PreviousOutputs } from "../../preview/last-run-outputs";
 import { writePlanFile } from "../../preview/plan-file";
 import { userError } from "../../model/report";
 import type { ClusterConfig } from "../../model/config";

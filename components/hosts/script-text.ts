@@ -24,7 +24,7 @@ export function installedScript(file: string, shared: readonly string[]): string
 export const networkScript = () => installedScript("network.sh", ["lib/policy-rules.sh"]);
 
 /** The approver of kubelets' serving certificates. */
-export const approverScript = () => installedScript("approve-serving-certificates.sh", ["lib/certificate-requests.sh"]);
+export const approverScript = () => installedScript("approve-kubelet-serving-csrs.sh", ["lib/approve-kubelet-csrs.sh"]);
 
 /** The text as one quoted word of a POSIX shell. */
 export function shellQuote(text: string): string {

@@ -41,9 +41,7 @@ function declared(file: string, key: "requires" | "lock"): string[] {
 
 /** A file with everything that it requires, each file once and before those that require it. Throws if files require each other. */
 export function withRequired(file: string, within: readonly string[] = []): string[] {
-  if (within.includes(file)) {
-    throw new Error(`host/: ${[...within, file].join(" requires ")}`);
-  }
+  if (within.includes(file)) throw new Error(`host/: ${[...within, file].join(" requires ")}`);
   const required = declared(file, "requires").flatMap((name) => withRequired(`${name}.sh`, [...within, file]));
   return [...new Set([...required, file])];
 }

@@ -10,9 +10,7 @@ const unbiased = 256 - (256 % tokenAlphabet.length);
 
 /** An endless stream of pseudo-random bytes: HMAC-SHA256 in counter mode. The label keeps uses of one seed apart. */
 function* derive(seed: string, label: string, purpose: string): Generator<number> {
-  if (seed === "") {
-    throw new Error("admission secrets need a seed that is not empty");
-  }
+  if (seed === "") throw new Error("admission secrets need a seed that is not empty");
   for (let block = 0; ; block++) {
     yield* createHmac("sha256", seed)
       .update(JSON.stringify([label, purpose, block]))
@@ -32,9 +30,7 @@ export function bootstrapToken(seed: string, purpose: string): string {
     if (byte < unbiased) {
       characters += tokenAlphabet[byte % tokenAlphabet.length];
     }
-    if (characters.length === 22) {
-      break;
-    }
+    if (characters.length === 22) break;
   }
   return `${characters.slice(0, 6)}.${characters.slice(6)}`;
 }

@@ -1,18 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { initConfiguration, joinConfiguration } from "./kubeadm";
 import { approverScript, scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
 import { RemoteScript } from "../hosts/remote-script";
 import { checksCommand } from "../hosts/checks-command";
-import {
-  discoveryKubeconfig,
-  endpointAdvice,
-  kubeadmSeconds,
-  type Member,
-  nodeDocument,
-  nodeVariables,
-} from "./member";
+import { endpointAdvice, initDocument, joinDocument, kubeadmSeconds, type Member, nodeVariables } from "./member";
 import { controlPlaneSecurityVariables } from "./hardening/variables";
 
 export interface JoinControlPlaneArgs {
@@ -46,10 +38,6 @@ export function joinControlPlane(
   opts: pulumi.CustomResourceOptions,
 ): JoinedControlPlane {
   const { config, member, authorities } = args;
-  const document = (of: (node: ReturnType<typeof nodeDocument>, host: string) => string) =>
-    pulumi
-      .all([member.address, member.resolvConf, member.host.address])
-      .apply(([nodeIp, resolvConf, host]) => of(nodeDocument(member, nodeIp, resolvConf), host));
   const secret = (key: keyof Authorities) => authorities.apply((values) => values[key]);
   const script = new RemoteScript(
     name,
@@ -69,25 +57,8 @@ export function joinControlPlane(
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
         ...controlPlaneSecurityVariables(config, authorities),
         TK_RESTORE: args.restoreSnapshot ?? "",
-        TK_INIT_DOCUMENT: document((node, host) =>
-          initConfiguration({
-            ...config,
-            // The address that the operator's machine uses.
-            certSANs: [host],
-            profile: config.hostProfile,
-            resolvConf: node.resolvConf!,
-            node,
-          }),
-        ),
-        TK_JOIN_DOCUMENT: document((node) =>
-          joinConfiguration({
-            endpoint: config.endpoint,
-            apiServerPort: config.apiServerPort,
-            node,
-            discovery: { kubeConfigPath: discoveryKubeconfig },
-            profile: config.hostProfile,
-          }),
-        ),
+        TK_INIT_DOCUMENT: initDocument(config, member),
+        TK_JOIN_DOCUMENT: joinDocument(config, member),
         TK_CA_CRT: secret("caCrt"),
         TK_CA_KEY: secret("caKey"),
         TK_ETCD_CA_CRT: secret("etcdCaCrt"),

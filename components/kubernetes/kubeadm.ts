@@ -92,7 +92,7 @@ function initDocument(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): obje
 }
 
 function clusterDocument(a: ClusterDocumentArgs): object {
-  const hardening = hardeningOf(a);
+  const hardening = a.security && { security: a.security };
   return {
     apiVersion,
     kind: "ClusterConfiguration",
@@ -118,17 +118,13 @@ function clusterDocument(a: ClusterDocumentArgs): object {
 }
 
 function kubeletDocument(a: ClusterDocumentArgs): object {
-  const hardening = hardeningOf(a);
+  const hardening = a.security && { security: a.security };
   const own = { cgroupDriver: "systemd", resolvConf: a.resolvConf, ...(hardening && kubeletHardening(hardening)) };
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
     ...merge(own, a.profile.kubelet),
   };
-}
-
-function hardeningOf({ security, kubernetesVersion }: ClusterDocumentArgs) {
-  return security && { security, kubernetesVersion };
 }
 
 /**

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { joinToken } from "./bootstrap-token";
-import type { NodeDocumentArgs } from "./kubeadm";
+import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "./kubeadm";
 import type { Authorities } from "./authority-values";
 import type { Host } from "../hosts/host";
 import type { ScriptTarget } from "../hosts/remote-script";
@@ -24,7 +24,7 @@ export interface Member {
 }
 
 /** Where a joining host stores its credentials; host/stages/control-plane.sh and host/stages/join.sh use the same path. */
-export const discoveryKubeconfig = "/run/tailkube/discovery.conf";
+const discoveryKubeconfig = "/run/tailkube/discovery.conf";
 /** Time limit of one run of kubeadm, in seconds, including image pulls on a slow connection and etcd on a slow disk. */
 export const kubeadmSeconds = 600;
 /** Time limit of an admission, in seconds: the join, and the wait for its start. */
@@ -68,7 +68,42 @@ export function endpointAdvice({ nodeNetwork, endpoint, tailnet }: ClusterConfig
     : "Does the endpoint lead to a control plane with a running API server, and does no firewall block it?";
 }
 
-export function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {
+/**
+ * The documents from which kubeadm makes a control plane and, after a change, its manifests.
+ *
+ * @param node replaces fields of the node.
+ */
+export function initDocument(
+  config: ClusterConfig,
+  member: Member,
+  node: Partial<NodeDocumentArgs> = {},
+): pulumi.Output<string> {
+  return pulumi.all([member.address, member.resolvConf, member.host.address]).apply(([nodeIp, resolvConf, host]) =>
+    initConfiguration({
+      ...config,
+      // The address that the operator's machine uses.
+      certSANs: [host],
+      profile: config.hostProfile,
+      resolvConf,
+      node: { ...nodeDocument(member, nodeIp, resolvConf), ...node },
+    }),
+  );
+}
+
+/** The document of `kubeadm join`. */
+export function joinDocument(config: ClusterConfig, member: Member): pulumi.Output<string> {
+  return pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
+    joinConfiguration({
+      endpoint: config.endpoint,
+      apiServerPort: config.apiServerPort,
+      node: nodeDocument(member, nodeIp, resolvConf),
+      discovery: { kubeConfigPath: discoveryKubeconfig },
+      profile: config.hostProfile,
+    }),
+  );
+}
+
+function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {
   const { name, labels, taints, role } = member.node;
   return { name, nodeIp, labels, taints, role, resolvConf };
 }

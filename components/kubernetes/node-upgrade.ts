@@ -4,10 +4,10 @@ import { upgradeConfiguration } from "./kubeadm";
 import { scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
 import { RemoteScript } from "../hosts/remote-script";
-import { type Member, nodeVariables } from "./member";
+import { initDocument, type Member, nodeVariables } from "./member";
 import { containerdVariables } from "./node-runtime";
 import { packageVariables } from "../hosts/packages";
-import { clusterDocument, controlPlaneSecurityVariables, workerSecurityVariables } from "./hardening/variables";
+import { controlPlaneSecurityVariables, workerSecurityVariables } from "./hardening/variables";
 
 export interface UpgradeNodeArgs {
   config: ClusterConfig;
@@ -59,7 +59,8 @@ export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.Cu
         // Workers have no such certificates, and must not run this stage when it changes.
         TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
         ...(isControlPlane ? controlPlaneSecurityVariables(config, args.authorities) : workerSecurityVariables(config)),
-        TK_CLUSTER_DOCUMENT: isControlPlane ? clusterDocument(config, member) : "",
+        // Labels and taints have no effect after the join, and a change of them must not run the stage.
+        TK_CLUSTER_DOCUMENT: isControlPlane ? initDocument(config, member, { labels: {}, taints: [] }) : "",
         TK_HOST_ETCD: isControlPlane ? scriptText("installed/etcd.sh") : "",
       },
       // An earlier run that failed before this resource may have left another version.

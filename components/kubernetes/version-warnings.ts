@@ -25,9 +25,7 @@ type Versions = Pick<ClusterConfig, "bundle" | "kubernetesVersion" | "containerd
  */
 export function versionWarnings({ bundle, kubernetesVersion, containerdVersion, cilium }: Versions): string[] {
   const kubernetes = minorOf(kubernetesVersion);
-  if (kubernetes > newestKubernetesMinor) {
-    return [];
-  }
+  if (kubernetes > newestKubernetesMinor) return [];
   const found: string[] = [];
   const agent = ciliumRelease(cilium.version);
   if (agent === undefined) {
@@ -42,13 +40,10 @@ export function versionWarnings({ bundle, kubernetesVersion, containerdVersion, 
         `${agent.kubernetes[0]} to ${agent.kubernetes[1]}. Tested with 1.${kubernetes}: ${fitting.join(", ") || "none yet"}.`,
     );
   }
-  if (
-    bundle === undefined &&
-    containerdVersion !== undefined &&
-    !isContainerdTested(containerdVersion, kubernetesVersion)
-  ) {
+  const ownContainerd = bundle === undefined ? containerdVersion : undefined;
+  if (ownContainerd !== undefined && !isContainerdTested(ownContainerd, kubernetesVersion)) {
     found.push(
-      `kubernetes.containerdVersion: ${containerdVersion} with Kubernetes ${kubernetesVersion} is not tested. containerd recommends ` +
+      `kubernetes.containerdVersion: ${ownContainerd} with Kubernetes ${kubernetesVersion} is not tested. containerd recommends ` +
         `${kubernetesRelease(kubernetesVersion)!.containerdTested.join(", ")} or newer patches of these.`,
     );
   }
@@ -64,18 +59,13 @@ export function outOfSupport(
   { bundle, kubernetesVersion, containerdVersion, cilium }: Versions,
   today: string,
 ): string[] {
+  const ownContainerd = bundle === undefined ? containerdVersion : undefined;
   const wanted = [
     { key: "kubernetes.version", version: kubernetesVersion, release: kubernetesRelease(kubernetesVersion) },
     { key: "cilium.version", version: cilium.version, release: ciliumRelease(cilium.version) },
-    ...(bundle === undefined && containerdVersion !== undefined
-      ? [
-          {
-            key: "kubernetes.containerdVersion",
-            version: containerdVersion,
-            release: containerdRelease(containerdVersion),
-          },
-        ]
-      : []),
+    ...(ownContainerd === undefined
+      ? []
+      : [{ key: "kubernetes.containerdVersion", version: ownContainerd, release: containerdRelease(ownContainerd) }]),
   ];
   return wanted
     .filter(({ release }) => isOutOfSupport(release, today))

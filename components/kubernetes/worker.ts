@@ -1,18 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { joinConfiguration } from "./kubeadm";
 import { joinKubeconfig } from "../../model/kubeconfig";
 import type { Authorities } from "./authority-values";
 import { RemoteScript } from "../hosts/remote-script";
-import {
-  discoveryKubeconfig,
-  endpointAdvice,
-  kubeadmSeconds,
-  type Member,
-  nodeDocument,
-  nodeVariables,
-  workerToken,
-} from "./member";
+import { endpointAdvice, joinDocument, kubeadmSeconds, type Member, nodeVariables, workerToken } from "./member";
 import { nodeSecurityVariables } from "./hardening/variables";
 
 export interface JoinWorkerArgs {
@@ -45,14 +36,7 @@ export function joinWorker(name: string, args: JoinWorkerArgs, opts: pulumi.Cust
         TK_DISCOVERY: pulumi
           .all([args.authorities, workerToken(member, args.authorities)])
           .apply(([{ caCrt }, token]) => joinKubeconfig(config, caCrt, token)),
-        TK_KUBEADM_DOCUMENT: pulumi.all([member.address, member.resolvConf]).apply(([nodeIp, resolvConf]) =>
-          joinConfiguration({
-            endpoint: config.endpoint,
-            node: nodeDocument(member, nodeIp, resolvConf),
-            discovery: { kubeConfigPath: discoveryKubeconfig },
-            profile: config.hostProfile,
-          }),
-        ),
+        TK_KUBEADM_DOCUMENT: joinDocument(config, member),
       },
       timeoutSeconds: kubeadmSeconds + 740,
     },

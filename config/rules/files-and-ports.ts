@@ -12,9 +12,7 @@ import type { Given } from "./rule";
 
 /** The servers that the hosts have to reach are outside of the cluster's networks, where these are given as addresses. */
 export function serverProblems({ config, values }: Given): Problem[] {
-  if (config.nodeNetwork === "lan") {
-    return [];
-  }
+  if (config.nodeNetwork === "lan") return [];
   const servers = [
     { key: "tailnet.loginServer", url: config.tailnet.loginServer },
     { key: "tailnet.api", url: config.tailnet.api },
@@ -61,15 +59,13 @@ export function portProblems({ config, values }: Given): Problem[] {
 
 /** A host key that two nodes declare: one machine under two names, or copies of one disk image. A line each. */
 export function hostKeyWarnings({ nodes }: Pick<ClusterConfig, "nodes">): string[] {
-  const first = new Map<string, number>();
-  return nodes.flatMap((node, i) => {
+  const keys = nodes.map((node) => {
     const { hostKey } = declaredMachine(node);
-    const key = hostKey === undefined ? undefined : bareHostKey(hostKey);
-    const same = key === undefined ? undefined : first.get(key);
-    if (key !== undefined && same === undefined) {
-      first.set(key, i);
-    }
-    return same === undefined
+    return hostKey === undefined ? undefined : bareHostKey(hostKey);
+  });
+  return keys.flatMap((key, i) => {
+    const same = keys.indexOf(key);
+    return key === undefined || same === i
       ? []
       : [
           `nodes[${i}].host.hostKey: nodes[${same}] has the same key. If both are one machine, remove one of the nodes. If they are ` +
@@ -81,9 +77,7 @@ export function hostKeyWarnings({ nodes }: Pick<ClusterConfig, "nodes">): string
 /** Whether the chart on this machine is the one that the config names: of a packed chart, only whether it can be read. */
 export function chartProblems({ config: { cilium }, readFile }: Given): Problem[] {
   const { chart, version } = cilium;
-  if (chart === undefined) {
-    return [];
-  }
+  if (chart === undefined) return [];
   const problem = (allowed: string, wrong?: string) => [
     { path: "cilium.chart", got: chart, allowed, fix: "Correct the path.", ...(wrong !== undefined && { wrong }) },
   ];

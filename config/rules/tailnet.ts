@@ -38,9 +38,7 @@ export function routeApproval(values: StackValues): ClusterConfig["tailnet"]["ro
 
 /** A problem for each contradiction between the keys of the tailnet's API. A lan has none of them. */
 export function tailnetApiProblems({ values }: Given): Problem[] {
-  if (values.nodeNetwork === "lan") {
-    return [];
-  }
+  if (values.nodeNetwork === "lan") return [];
   return resting(
     [...accessProblems(values), ...approvalProblems(values), ...controlPlaneProblems(values)],
     "nodeNetwork",
@@ -122,9 +120,7 @@ function controlPlaneProblems(values: StackValues): Problem[] {
 
 /** A line for each setting that is allowed but unwise. */
 export function tailnetWarnings(values: StackValues): string[] {
-  if (values.nodeNetwork === "lan") {
-    return [];
-  }
+  if (values.nodeNetwork === "lan") return [];
   const { api } = values.tailnet;
   return [
     ...(hasTailnetApi(values) && api.startsWith("http://") && !isPrivate(hostOf(api))
@@ -153,9 +149,7 @@ function isPrivate(host: string): boolean {
 /** The tailnet's policy in the file that the stack names; undefined if it names none, or in a lan. */
 export function readPolicy(values: StackValues, readFile: ReadFile, problems: Problem[]): Values | undefined {
   const path = values.tailnet.policyFile;
-  if (path === undefined || values.nodeNetwork === "lan") {
-    return undefined;
-  }
+  if (path === undefined || values.nodeNetwork === "lan") return undefined;
   const wrong = (what: string, fix: string) =>
     problems.push({
       path: "tailnet.policyFile",
@@ -167,9 +161,7 @@ export function readPolicy(values: StackValues, readFile: ReadFile, problems: Pr
     });
   try {
     const policy: unknown = JSON.parse(readFile(path));
-    if (isValues(policy)) {
-      return policy;
-    }
+    if (isValues(policy)) return policy;
     wrong("does not contain a JSON object", "Correct the file.");
   } catch (error) {
     const { code } = error as { code?: unknown };

@@ -30,7 +30,16 @@ export function key<T extends z.ZodType>(schema: T, words: string, more: More = 
  * for keys outside groups.
  */
 export function group<T extends z.ZodRawShape>(shape: T, example: string) {
-  return z.preprocess(withoutEmpty, z.strictObject(shape, { error: `an object such as ${example}` })).prefault({});
+  return z.preprocess(withoutEmpty, object(`an object such as ${example}`, shape)).prefault({});
+}
+
+/** An object with these keys and no others. */
+export function object<T extends z.ZodRawShape>(allowed: string, shape: T) {
+  return z.strictObject(shape, { error: allowed });
+}
+
+export function list<T extends z.ZodType>(allowed: string, item: T) {
+  return z.array(item, { error: allowed });
 }
 
 function withoutEmpty(value: unknown): unknown {
@@ -41,6 +50,11 @@ function withoutEmpty(value: unknown): unknown {
 
 export function text(pattern: RegExp, allowed: string) {
   return z.string({ error: allowed }).regex(pattern, { error: allowed });
+}
+
+/** A text for which `is` is true. */
+export function checkedText(is: (text: string) => boolean, allowed: string) {
+  return z.string({ error: allowed }).refine(is, { error: allowed });
 }
 
 /** Any text. YAML reads a text of digits as a number. */
@@ -103,14 +117,10 @@ const semver = /^(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?$/;
 
 /** @param oldestMinor of 1.x. */
 export function version(oldestMinor: number, example: string) {
-  const allowed = `a version without v, 1.${oldestMinor}.0 or newer, such as ${example}`;
-  return z.string({ error: allowed }).refine(
-    (value) => {
-      const parts = semver.exec(value);
-      return parts !== null && parts[1] === "1" && Number(parts[2]) >= oldestMinor;
-    },
-    { error: allowed },
-  );
+  return checkedText((value) => {
+    const parts = semver.exec(value);
+    return parts !== null && parts[1] === "1" && Number(parts[2]) >= oldestMinor;
+  }, `a version without v, 1.${oldestMinor}.0 or newer, such as ${example}`);
 }
 
 /** A version of three numbers. */

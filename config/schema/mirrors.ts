@@ -1,9 +1,9 @@
 /** The `mirrors` section of a stack's config: where hosts install from instead of the official places. */
 import { X509Certificate } from "node:crypto";
-import { z } from "zod";
+import type { z } from "zod";
 import type { MirrorsConfig } from "../../model/config";
 import type { Problem } from "../../model/problem";
-import { file, group, key, text } from "./fields";
+import { file, group, key, list, object, text } from "./fields";
 import type { ReadFile } from "../source";
 
 const url = (example: string) =>
@@ -11,17 +11,11 @@ const url = (example: string) =>
 
 function packageMirror(of: string, example: string) {
   return key(
-    z
-      .strictObject(
-        {
-          url: key(url(example), "Replaces the official address; paths below it are the same."),
-          keyUrl: key(
-            url(`${example}/key.asc`).optional(),
-            "The key that signs it. Default: the official path below url.",
-          ),
-        },
-        { error: "an object with url" },
-      )
+    object("an object with url", {
+      url: key(url(example), "Replaces the official address; paths below it are the same."),
+      keyUrl: key(url(`${example}/key.asc`).optional(), "The key that signs it. Default: the official path below url."),
+    })
+      .meta({ title: "PackageMirrorArgs" })
       .optional(),
     `Replaces ${of}.`,
   );
@@ -31,47 +25,37 @@ export const mirrorsSchema = key(
   group(
     {
       packages: key(
-        z
-          .strictObject(
-            {
-              kubernetes: packageMirror("https://pkgs.k8s.io", "https://mirror.example.com/kubernetes"),
-              tailscale: packageMirror("https://pkgs.tailscale.com", "https://mirror.example.com/tailscale"),
-              docker: packageMirror(
-                "https://download.docker.com, the source of containerd.io",
-                "https://mirror.example.com/docker",
-              ),
-            },
-            { error: "an object with kubernetes, tailscale or docker" },
-          )
-          .default({}),
+        object("an object with kubernetes, tailscale or docker", {
+          kubernetes: packageMirror("https://pkgs.k8s.io", "https://mirror.example.com/kubernetes"),
+          tailscale: packageMirror("https://pkgs.tailscale.com", "https://mirror.example.com/tailscale"),
+          docker: packageMirror(
+            "https://download.docker.com, the source of containerd.io",
+            "https://mirror.example.com/docker",
+          ),
+        }).default({}),
         "apt repositories that replace the official ones, by project.",
       ),
       registries: key(
-        z
-          .array(
-            z.strictObject(
-              {
-                name: key(
-                  text(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?$/, "the name of a registry such as registry.k8s.io"),
-                  "The registry in the names of the images.",
-                ),
-                endpoints: key(
-                  z
-                    .array(url("https://mirror.example.com/v2/registry.k8s.io"), { error: "a list of URLs" })
-                    .min(1, { error: "at least one URL" }),
-                  "Where its images are. containerd tries these in order, then the registry itself. A URL with a path is used " +
-                    "unchanged and must include /v2.",
-                ),
-                caFile: key(
-                  file().optional(),
-                  "File on this machine with the CAs that sign the endpoints' certificates. Default: the hosts' own CAs.",
-                ),
-              },
-              { error: "an object with name and endpoints" },
+        list(
+          "a list of registries, each with name and endpoints",
+          object("an object with name and endpoints", {
+            name: key(
+              text(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?$/, "the name of a registry such as registry.k8s.io"),
+              "The registry in the names of the images.",
             ),
-            { error: "a list of registries, each with name and endpoints" },
-          )
-          .default([]),
+            endpoints: key(
+              list("a list of URLs", url("https://mirror.example.com/v2/registry.k8s.io")).min(1, {
+                error: "at least one URL",
+              }),
+              "Where its images are. containerd tries these in order, then the registry itself. A URL with a path is used " +
+                "unchanged and must include /v2.",
+            ),
+            caFile: key(
+              file().optional(),
+              "File on this machine with the CAs that sign the endpoints' certificates. Default: the hosts' own CAs.",
+            ),
+          }),
+        ).default([]),
         "Registries that containerd tries before the registry in an image's name.",
       ),
       registryCredentialsFile: key(
@@ -79,15 +63,10 @@ export const mirrorsSchema = key(
         "File on this machine with the lines of registryCredentials, relative to the project.",
       ),
       charts: key(
-        z
-          .strictObject(
-            {
-              url: key(url("https://mirror.example.com/charts"), "Its URL, which has index.yaml below it."),
-              caFile: key(file().optional(), "File on this machine with the CAs that sign its certificate."),
-            },
-            { error: "an object with url" },
-          )
-          .optional(),
+        object("an object with url", {
+          url: key(url("https://mirror.example.com/charts"), "Its URL, which has index.yaml below it."),
+          caFile: key(file().optional(), "File on this machine with the CAs that sign its certificate."),
+        }).optional(),
         "A Helm repository with Cilium's chart, instead of https://helm.cilium.io.",
       ),
       imageRepository: key(

@@ -4,7 +4,7 @@ import { isIPv4 } from "../../model/cidr";
 import { isInterfacePattern } from "../../components/hosts/interfaces";
 import { isValues } from "../../model/merge";
 import { ec2HostSchema } from "./ec2";
-import { choice, key, port, text, yesOrNo } from "./fields";
+import { checkedText, choice, key, list, object, port, text, yesOrNo } from "./fields";
 
 export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsName =
@@ -12,26 +12,16 @@ const dnsName =
 const labelKey = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const labelValue = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
-const interfaceText = "an interface name such as eth1, or a prefix and a plus sign such as enp+";
 export const interfacePattern = () =>
-  z.string({ error: interfaceText }).refine(isInterfacePattern, { error: interfaceText });
-const hostAddress = "an IPv4 address or a DNS name";
+  checkedText(isInterfacePattern, "an interface name such as eth1, or a prefix and a plus sign such as enp+");
 export const isHostAddress = (text: string) => (/^[\d.]+$/.test(text) ? isIPv4(text) : dnsName.test(text));
 export const userName = () => text(/^[a-z_][a-z0-9_.-]{0,31}$/i, "a user name such as root or admin");
 
-const taint = z
-  .strictObject(
-    {
-      key: key(text(labelKey, "a taint key such as example.com/dedicated"), "Key of the taint."),
-      value: key(text(labelValue, "up to 63 letters, digits, '-', '_' or '.'").optional(), "Value of the taint."),
-      effect: key(
-        choice(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
-        "What happens to pods that do not tolerate it.",
-      ),
-    },
-    { error: "an object with key, value and effect" },
-  )
-  .meta({ title: "TaintArgs" });
+const taint = object("an object with key, value and effect", {
+  key: key(text(labelKey, "a taint key such as example.com/dedicated"), "Key of the taint."),
+  value: key(text(labelValue, "up to 63 letters, digits, '-', '_' or '.'").optional(), "Value of the taint."),
+  effect: key(choice(["NoSchedule", "PreferNoSchedule", "NoExecute"]), "What happens to pods that do not tolerate it."),
+}).meta({ title: "TaintArgs" });
 
 const identity = (words: string) => key(z.string({ error: "a text" }).optional(), words, { isInput: true });
 
@@ -40,7 +30,7 @@ const sshHost = z
     {
       kind: key(z.literal("ssh"), "An existing machine that is reached by SSH. Optional.", { isDefault: true }),
       address: key(
-        z.string({ error: hostAddress }).refine(isHostAddress, { error: hostAddress }),
+        checkedText(isHostAddress, "an IPv4 address or a DNS name"),
         "Where your machine reaches it by SSH. In a tailnet, this must not be a tailnet address.",
         { isInput: true },
       ),
@@ -113,53 +103,41 @@ function mayKubeletSet(key: string): boolean {
   const slash = key.indexOf("/");
   const prefix = slash < 0 ? "" : key.slice(0, slash);
   const below = (domain: string) => prefix === domain || prefix.endsWith(`.${domain}`);
-  if (!below("kubernetes.io") && !below("k8s.io")) {
-    return true;
-  }
+  if (!below("kubernetes.io") && !below("k8s.io")) return true;
   return kubeletLabels.has(key) || below("node.kubernetes.io") || below("kubelet.kubernetes.io");
 }
 
-const nodeIpText = "an IPv4 address that the host has, such as 192.168.1.11";
-
-const nodeSchema = z
-  .strictObject(
-    {
-      name: key(
-        text(dnsLabel, "a DNS label: up to 63 characters of a-z, 0-9 and '-'"),
-        "Name of the Kubernetes node and of its device in the tailnet.",
-      ),
-      role: key(
-        choice(["control-plane", "worker"]),
-        "Use an odd number of control planes, because etcd needs a majority.",
-      ),
-      host: key(host, "The machine."),
-      labels: key(
-        labels.default({}),
-        "Labels of the Kubernetes node; labels of kubernetes.io and k8s.io only if a kubelet may set them.",
-      ),
-      taints: key(
-        z.array(taint, { error: "a list of taints" }).optional(),
-        "Taints of the Kubernetes node; an empty list for none. By default, control planes have kubeadm's if there is a worker.",
-      ),
-      nodeIp: key(
-        z.string({ error: nodeIpText }).refine(isIPv4, { error: nodeIpText }).optional(),
-        "With nodeNetwork lan, the node IP itself, instead of lan.cidr and lan.interface.",
-      ),
-      nodeInterface: key(
-        interfacePattern().optional(),
-        "With nodeNetwork lan, the interface with the node IP, instead of lan.cidr and lan.interface.",
-      ),
-      checksumOffload: key(
-        yesOrNo().optional(),
-        "With nodeNetwork lan, whether this node's interface may leave checksums to its NIC. Default: lan.checksumOffload.",
-      ),
-    },
-    { error: "an object with name, role and host" },
-  )
-  .meta({ title: "NodeArgs" });
+const nodeSchema = object("an object with name, role and host", {
+  name: key(
+    text(dnsLabel, "a DNS label: up to 63 characters of a-z, 0-9 and '-'"),
+    "Name of the Kubernetes node and of its device in the tailnet.",
+  ),
+  role: key(choice(["control-plane", "worker"]), "Use an odd number of control planes, because etcd needs a majority."),
+  host: key(host, "The machine."),
+  labels: key(
+    labels.default({}),
+    "Labels of the Kubernetes node; labels of kubernetes.io and k8s.io only if a kubelet may set them.",
+  ),
+  taints: key(
+    list("a list of taints", taint).optional(),
+    "Taints of the Kubernetes node; an empty list for none. By default, control planes have kubeadm's if there is a worker.",
+  ),
+  nodeIp: key(
+    checkedText(isIPv4, "an IPv4 address that the host has, such as 192.168.1.11").optional(),
+    "With nodeNetwork lan, the node IP itself, instead of lan.cidr and lan.interface.",
+  ),
+  nodeInterface: key(
+    interfacePattern().optional(),
+    "With nodeNetwork lan, the interface with the node IP, instead of lan.cidr and lan.interface.",
+  ),
+  checksumOffload: key(
+    yesOrNo().optional(),
+    "With nodeNetwork lan, whether this node's interface may leave checksums to its NIC. Default: lan.checksumOffload.",
+  ),
+}).meta({ title: "NodeArgs" });
 
 export const nodesSchema = key(
-  z.array(nodeSchema, { error: "a list of nodes, each with name, role and host" }),
+  list("a list of nodes, each with name, role and host", nodeSchema),
   "The nodes. Control planes join in this order.",
   {
     examples: [

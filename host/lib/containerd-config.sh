@@ -157,10 +157,8 @@ missing_setting() {
 configure_containerd() {
     local restart='' config=/etc/containerd/config.toml text dump missing mode=644 state
     ask_containerd_major
-    if ! owned "$config"; then back_up "$config"; fi
-    make_parents "$config"
     # Before the text is computed, for which a file beside it is needed.
-    own "$config"
+    claim_path "$config"
     # With the line breaks at its end.
     text=$(wanted_containerd_config && printf x) || exit
     text=${text%x}

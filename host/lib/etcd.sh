@@ -25,8 +25,7 @@ claim_etcd_data() {
 
 own_etcd_data() {
     [ ! -e "$ETCD_OURS" ] || return 0
-    own "$ETCD_OURS"
-    record "$ETCD_OURS" "$TK_MARK"
+    remember "$ETCD_OURS" "$TK_MARK"
 }
 
 # Without the installed copy, which belongs to the control plane's own stage.
@@ -108,8 +107,7 @@ etcd_restore() {
         --initial-advertise-peer-urls "https://$TK_NODE_IP:2380" --data-dir /var/lib/etcd/.tailkube-restore \
         --bump-revision 1000000000 --mark-compacted </dev/null >"$log" 2>&1 ||
         fail "etcdutl of $image could not restore $file (images of Kubernetes 1.34 and older have none): $(log_tail "$log" 3)"
-    own "$made"
-    record "$made" "$wanted"
+    remember "$made" "$wanted"
     mv /var/lib/etcd/.tailkube-restore/member /var/lib/etcd/member
     rmdir /var/lib/etcd/.tailkube-restore
     to_disk /var/lib/etcd/member

@@ -39,17 +39,20 @@ mark_readers() {
 # put_in_place PATH: PATH.tailkube takes its place, whole, and survives a power cut there.
 put_in_place() { sync -- "$1.tailkube" && mv -f -- "$1.tailkube" "$1" && to_disk "$1"; }
 
+# claim_path PATH: a copy is kept of what this stage has not made there, and the path is the stage's own from here on.
+claim_path() {
+    if [ -e "$1" ] && ! owned "$1"; then back_up "$1"; fi
+    make_parents "$1"
+    own "$1"
+}
+
 # install_text PATH MODE TEXT: writes the file if it differs. Returns 0 if it changed, 1 if not.
 install_text() {
     local path=$1 mode=$2 text=$3
     if [ -f "$path" ] && [ "$(cat -- "$path" && printf x)" = "$text"$'\n'x ] && [ "$(stat -c %a "$path")" = "${mode#0}" ]; then
         return 1
     fi
-    if [ -e "$path" ] && ! owned "$path"; then
-        back_up "$path"
-    fi
-    make_parents "$path"
-    own "$path"
+    claim_path "$path"
     mark_readers "$path"
     # Callers ask `if install_text`, where the shell does not stop at an error by itself.
     # It may hold a secret, which must not lie open until its mode is set.
@@ -62,11 +65,7 @@ install_text() {
 # install_binary SOURCE PATH: copies an executable if it differs. Returns 0 if it changed, 1 if not.
 install_binary() {
     if cmp -s -- "$1" "$2"; then return 1; fi
-    if [ -e "$2" ] && ! owned "$2"; then
-        back_up "$2"
-    fi
-    make_parents "$2"
-    own "$2"
+    claim_path "$2"
     mark_readers "$2"
     { install -m 0755 -- "$1" "$2.tailkube" && put_in_place "$2"; } || fail "cannot write $2: is the disk full or read-only?"
     changed "installed $2"
@@ -91,11 +90,7 @@ restore_files() {
             rm -f -- "$path.tailkube"
             # What has a copy is replaced, so that the file is there at all times.
             if [ -e "$backup$path" ] || [ -L "$backup$path" ]; then continue; fi
-            if [ -d "$path" ] && [ ! -L "$path" ]; then
-                rmdir -- "$path" 2>/dev/null || true
-            else
-                rm -f -- "$path"
-            fi
+            remove_path "$path"
             folders[${path%/*}]=1
         done < <(tac "$TK_STATE/owned.$TK_STAGE")
     fi
@@ -126,7 +121,7 @@ forget_files() {
     if [ -f "$list" ]; then
         while IFS= read -r path; do
             rm -f -- "$path.tailkube" "$path.new"
-            if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir -- "$path" 2>/dev/null || true; else rm -f -- "$path"; fi
+            remove_path "$path"
         done < <(tac "$list")
         rm -f -- "$list"
     fi

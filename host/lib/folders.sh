@@ -66,7 +66,6 @@ clear_folder() {
     fi
     while IFS= read -r -d '' path; do
         [ -z "${kept[$path]:-}" ] || continue
-        path=$1/$path
-        if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir -- "$path" 2>/dev/null || true; else rm -f -- "$path"; fi
+        remove_path "$1/$path"
     done < <(find "$1/" -xdev -mindepth 1 -depth -printf '%P\0')
 }

@@ -62,26 +62,22 @@ remember_kernel() {
             ask 30 "which value $key has (sysctl -n $key)" sysctl_setting "$key"
             [ -z "$ANSWER" ] || text+=$ANSWER$'\n'
         done
-        own "$TK_STATE/sysctls"
-        record "$TK_STATE/sysctls" "${text%$'\n'}"
+        remember sysctls "${text%$'\n'}"
     fi
     if [ ! -e "$TK_STATE/ip-rules" ]; then
         # With their protocols: a network manager removes what neither it nor the kernel has made.
         ask_kernel_rules -4
         text=$ANSWER
         ask_kernel_rules -6
-        own "$TK_STATE/ip-rules"
-        record "$TK_STATE/ip-rules" "$text${ANSWER:+$'\n'$ANSWER}"
+        remember ip-rules "$text${ANSWER:+$'\n'$ANSWER}"
     fi
     if [ ! -e "$TK_STATE/nft-tables" ]; then
         ask 30 "which tables nftables has (nft list tables)" nft_tables
-        own "$TK_STATE/nft-tables"
-        record "$TK_STATE/nft-tables" "$ANSWER"
+        remember nft-tables "$ANSWER"
     fi
     if [ ! -e "$TK_STATE/nft-chains" ]; then
         ask 30 "which chains nftables has (nft list chains)" base_chains
-        own "$TK_STATE/nft-chains"
-        record "$TK_STATE/nft-chains" "$ANSWER"
+        remember nft-chains "$ANSWER"
     fi
 }
 

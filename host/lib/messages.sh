@@ -40,13 +40,18 @@ json_list() {
     printf ']'
 }
 
+# json_member KEY VALUE: a further member of a JSON object.
+json_member() {
+    printf ',"%s":' "$1"
+    json_string "$2"
+}
+
 # result [KEY VALUE]...: the script's only output on stdout, one JSON object; every value is a string.
 result() {
     printf '{"changed":'
     json_list "${TK_CHANGED[@]}"
     while [ $# -gt 0 ]; do
-        printf ',"%s":' "$1"
-        json_string "$2"
+        json_member "$1" "$2"
         shift 2
     done
     printf '}\n'

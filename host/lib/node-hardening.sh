@@ -10,8 +10,7 @@ HARDENED=$TK_STATE/secured
 has_wanted_hardening() { [ "$(cat "$HARDENED" 2>/dev/null)" = "$TK_SECURITY" ]; }
 remember_hardening() {
     node_to_disk
-    own "$HARDENED"
-    record "$HARDENED" "$TK_SECURITY"
+    remember "$HARDENED" "$TK_SECURITY"
 }
 
 wants_serving_certificate() { grep -qs '^serverTLSBootstrap: true' "$KUBELET/config.yaml"; }

@@ -45,11 +45,7 @@ install_apt_key() {
     if grep -q 'BEGIN PGP' "$new"; then gpg_here --dearmor -o "$new.gpg" "$new" 2>/dev/null || true; else cp -- "$new" "$new.gpg"; fi
     apt_key_valid "$new.gpg" || fail "$2 is no valid signing key: truncated, expired, or an error page of a proxy. Look at it with curl from this host, and run again"
     ! cmp -s -- "$new.gpg" "$key" || return 0
-    if [ -e "$key" ] && ! owned "$key"; then
-        back_up "$key"
-    fi
-    make_parents "$key"
-    own "$key"
+    claim_path "$key"
     { install -m 0644 -- "$new.gpg" "$key.tailkube" && put_in_place "$key"; } || fail "cannot write $key: is the disk full or read-only?"
     changed "wrote $key"
 }

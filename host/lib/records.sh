@@ -20,6 +20,9 @@ record() {
 # owned PATH [STAGE]: whether a stage has recorded the path as its own.
 owned() { grep -qsxF -- "$1" "$TK_STATE/owned.${2:-$TK_STAGE}"; }
 
+# remove_path PATH: a file or a link; a folder only when it is empty.
+remove_path() { if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1" 2>/dev/null || true; else rm -f -- "$1"; fi; }
+
 # own PATH: written down, on the disk, before the file is made, so that a run killed in between still removes it.
 own() {
     owned "$1" || record_line "$TK_STATE/owned.$TK_STAGE" "$1"
@@ -31,8 +34,9 @@ record_line() {
     { mkdir -p "$TK_STATE" && printf '%s\n' "$2" >>"$1" && to_disk "$1"; } || fail "cannot write below $TK_STATE: is the disk full or read-only?"
 }
 
-# remember NAME TEXT: a record that goes when the stage is undone.
+# remember NAME|PATH TEXT: a record below $TK_STATE that goes when the stage is undone.
 remember() {
-    own "$TK_STATE/$1"
-    record "$TK_STATE/$1" "$2"
+    local path=$TK_STATE/${1#"$TK_STATE/"}
+    own "$path"
+    record "$path" "$2"
 }

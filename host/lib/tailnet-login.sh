@@ -95,22 +95,28 @@ pref_flag() {
     esac
 }
 
+# tailscale_set WHAT FLAG...: nothing without a flag.
+tailscale_set() {
+    local log=$TK_RUN/tailscale-set.log
+    [ $# -gt 1 ] || return 0
+    timeout 60 tailscale set "${@:2}" >"$log" 2>&1 || fail "tailscale set ${*:2}: $(log_tail "$log" 3)"
+    changed "$1 preferences of tailscaled: ${*:2}"
+}
+
 # set_prefs NAME...: our values of these preferences, as far as they differ.
 set_prefs() {
-    local name value flags=() log=$TK_RUN/tailscale-set.log
+    local name value flags=()
     ask_prefs
     for name; do
         value=$(our_pref "$name")
         [ -z "$value" ] || [ "$(pref "$name")" = "$value" ] || flags+=("$(pref_flag "$name" "$value")")
     done
-    [ "${#flags[@]}" -gt 0 ] || return 0
-    timeout 60 tailscale set "${flags[@]}" >"$log" 2>&1 || fail "tailscale set ${flags[*]}: $(log_tail "$log" 3)"
-    changed "set preferences of tailscaled: ${flags[*]}"
+    tailscale_set set "${flags[@]}"
 }
 
 # restore_prefs: what the login that was there had before us, where it still has our value.
 restore_prefs() {
-    local name was value flags=() log=$TK_RUN/tailscale-set.log
+    local name was value flags=()
     [ -e "$TK_STATE/tailscale-prefs" ] || return 0
     ask_prefs
     # Of another login nothing is ours.
@@ -121,10 +127,7 @@ restore_prefs() {
             [ "$value" = "$was" ] || [ "$value" != "$(TK_POD_ROUTING=native our_pref "$name")" ] || flags+=("$(pref_flag "$name" "$was")")
         done
     fi
-    if [ "${#flags[@]}" -gt 0 ]; then
-        timeout 60 tailscale set "${flags[@]}" >"$log" 2>&1 || fail "tailscale set ${flags[*]}: $(log_tail "$log" 3)"
-        changed "restored preferences of tailscaled: ${flags[*]}"
-    fi
+    tailscale_set restored "${flags[@]}"
     rm -f -- "$TK_STATE/tailscale-prefs"
 }
 
@@ -132,15 +135,6 @@ restore_prefs() {
 # too: the same for everything but pods. installed/routes.sh keeps it.
 masquerade_table() {
     cat <<EOF
-table inet tailkube_masquerade
-delete table inet tailkube_masquerade
-table inet tailkube_masquerade {
-    chain postrouting {
-        type nat hook postrouting priority srcnat; policy accept;
-        iifname "tailscale0" oifname != "tailscale0" ip daddr != $TK_POD_CIDR masquerade
-        iifname "tailscale0" oifname != "tailscale0" meta nfproto ipv6 masquerade
-    }
-}
 table inet tailkube_masquerade
 delete table inet tailkube_masquerade
 table inet tailkube_masquerade {
@@ -162,8 +156,7 @@ use_found_login() {
     if [ ! -e "$TK_STATE/found-logged-in" ]; then
         own "$TK_STATE/tailscale-prefs"
         [ -e "$TK_STATE/tailscale-prefs" ] || record "$TK_STATE/tailscale-prefs" "$PREFS"
-        own "$TK_STATE/found-logged-in"
-        record "$TK_STATE/found-logged-in" "$TK_LOGIN_SERVER"
+        remember found-logged-in "$TK_LOGIN_SERVER"
     fi
     if [ "$TK_POD_ROUTING" = native ] && [ -e "$TK_STATE/tailscale-prefs" ] &&
         [ "$(member $'\t' NoSNAT <"$TK_STATE/tailscale-prefs")" = false ]; then
@@ -259,8 +252,7 @@ log_in() {
         set_prefs Hostname "${OUR_PREFS[@]}"
     else
         [ -n "$ours" ] || [ "$(member '  ' HaveNodeKey <<<"$STATUS")" != true ] || fail "this host has a login to a tailnet that needs approval or has expired ($state); admit or renew its device in the tailnet's console, or run 'tailscale logout' on this host"
-        own "$TK_STATE/logged-in"
-        record "$TK_STATE/logged-in" "$(login_record)"
+        remember logged-in "$(login_record)"
         fresh=1
         ask_prefs
         (umask 077 && printf '%s' "$TK_AUTH_KEY" >"$key")

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Waiting while other stages work on this host is the point of this one.
 # lock: folder
-# requires: lib/members lib/cluster-notes lib/certificate-requests lib/node-paths
+# requires: lib/members lib/cluster-notes lib/approve-kubelet-csrs lib/node-paths
 # Stage admit, on a control plane that has joined: lets the named workers in, waits until each reports that it has joined, and
 # closes the door again whatever happened. Each worker has a bootstrap token of its own, whose value both sides know
 # beforehand. It is valid only while this script waits for that worker, and gets a certificate for that worker alone: the

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/members lib/endpoint lib/certificates lib/node-hardening lib/api-server-files lib/approver lib/init-or-join lib/tailnet-route-overlap lib/etcd-members lib/reset
+# requires: lib/members lib/endpoint lib/certificates lib/node-hardening lib/api-server-files lib/approve-kubelet-csrs-timer lib/init-or-join lib/tailnet-route-overlap lib/etcd-members lib/reset
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it inits the cluster or joins the one that is there.
 #
@@ -19,9 +19,10 @@
 #     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
-# Given (beside those of node.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd.sh, node-hardening.sh, api-server-files.sh and approver.sh):
-# TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT, TK_ENDPOINT_ADVICE, TK_HOST_CHECKS (text
-# of /usr/local/lib/tailkube/checks), TK_RESTORE (a snapshot of etcd on this host, or empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
+# Given (beside those of node.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd.sh, node-hardening.sh,
+# api-server-files.sh and approve-kubelet-csrs-timer.sh): TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT,
+# TK_ENDPOINT_ADVICE, TK_HOST_CHECKS (text of /usr/local/lib/tailkube/checks), TK_RESTORE (a snapshot of etcd on this host, or
+# empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
 # TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
 
 PKI=/etc/kubernetes/pki
@@ -64,10 +65,7 @@ check_authority() {
         fail "the stack's state has other authorities than the cluster that this host is in ($PKI/ca.crt), so nothing was changed: the resource cluster-authorities has left the state and was made again. Import a copy of the state from before (docs/operate/pulumi.md), or destroy the stack"
 }
 
-note_attempt() {
-    own "$ATTEMPT"
-    record "$ATTEMPT" "$1"
-}
+note_attempt() { remember "$ATTEMPT" "$1"; }
 
 note_finished() {
     node_to_disk

@@ -200,21 +200,15 @@ apply() {
     fi
     printf '{"machineId":'
     json_string "$(cat /etc/machine-id 2>/dev/null || true)"
-    printf ',"os":'
-    json_string "$os_name"
-    printf ',"arch":'
-    json_string "$arch"
-    printf ',"kernel":'
-    json_string "$kernel"
-    printf ',"cgroup":%d' "$cgroup"
-    printf ',"networkManagers":'
+    json_member os "$os_name"
+    json_member arch "$arch"
+    json_member kernel "$kernel"
+    printf ',"cgroup":%d,"networkManagers":' "$cgroup"
     # shellcheck disable=SC2086  # a list of words
     json_list $network_managers
-    printf ',"containerd":'
-    json_string "$containerd"
+    json_member containerd "$containerd"
     printf ',"interfaces":'
     interfaces_json
-    printf ',"resolvConf":'
-    json_string "$resolv_conf"
+    json_member resolvConf "$resolv_conf"
     printf '}\n'
 }

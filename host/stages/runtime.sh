@@ -8,10 +8,7 @@ join_nonce() {
     local path=$TK_STATE/join-nonce
     NONCE=
     [ "$TK_ROLE" = worker ] || return 0
-    if [ ! -s "$path" ]; then
-        own "$path"
-        record "$path" "$(od -An -N16 -v -tx1 /dev/urandom | tr -d ' \n')"
-    fi
+    [ -s "$path" ] || remember "$path" "$(od -An -N16 -v -tx1 /dev/urandom | tr -d ' \n')"
     NONCE=$(cat "$path")
     [[ $NONCE =~ ^[0-9a-f]{32}$ ]] || fail "$path does not hold 32 hexadecimal digits. Remove the file and run again"
 }

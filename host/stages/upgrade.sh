@@ -40,8 +40,7 @@ report() {
 remember_renewal() {
     on_control_plane || return 0
     node_to_disk
-    own "$RENEWED"
-    record "$RENEWED" "$TK_CERTIFICATE_RENEWAL"
+    remember "$RENEWED" "$TK_CERTIFICATE_RENEWAL"
 }
 
 # The first attempt has changed nothing yet but kubeadm's package and gives the node back; one that is continued may have, and

@@ -82,39 +82,37 @@ export function securityGroupRules(args: SecurityGroupArgs): SecurityRule[] {
   return rules.filter((_, i) => meanings.indexOf(meanings[i]!) === i);
 }
 
+function ingress(
+  name: string,
+  protocol: SecurityRule["protocol"],
+  ports: readonly [number, number],
+  peer: SecurityRule["peer"],
+  description: string,
+): SecurityRule {
+  return { name, direction: "ingress", protocol, ports, peer, description };
+}
+
 function operatorRules(cidr: string, { apiPort, apiFromOperator }: SecurityGroupArgs): SecurityRule[] {
-  const from = { direction: "ingress", protocol: "tcp", peer: { cidr } } as const;
-  const suffix = cidr.replace("/", "-");
-  const ssh: SecurityRule = {
-    ...from,
-    name: `ssh-${suffix}`,
-    ports: [22, 22],
-    description: "SSH from the operator: every step on a host runs over it",
-  };
-  const api: SecurityRule = {
-    ...from,
-    name: `api-${suffix}`,
-    ports: [apiPort, apiPort],
-    description: "API from the operator: Cilium is installed through it (operatorEndpoint)",
-  };
+  const from = (name: string, port: number, description: string) =>
+    ingress(`${name}-${cidr.replace("/", "-")}`, "tcp", [port, port], { cidr }, description);
+  const ssh = from("ssh", 22, "SSH from the operator: every step on a host runs over it");
+  const api = from("api", apiPort, "API from the operator: Cilium is installed through it (operatorEndpoint)");
   return apiFromOperator ? [ssh, api] : [ssh];
 }
 
 function tailnetRules({ openTailscalePort }: { openTailscalePort: boolean }): SecurityRule[] {
-  const rule = { direction: "ingress", protocol: "udp", ports: [tailscalePort, tailscalePort] } as const;
-  const inside: SecurityRule = {
-    ...rule,
-    name: "tailscale",
-    peer: "group",
-    description: "Tailscale between nodes: direct paths inside of the VPC; all else of the cluster is within them",
-  };
-  const outside: SecurityRule = {
-    ...rule,
-    name: "tailscale-world",
-    peer: { cidr: world },
-    description:
-      "Tailscale from anywhere (openTailscalePort): direct paths from peers elsewhere; it answers to keys only",
-  };
+  const from = (name: string, peer: SecurityRule["peer"], description: string) =>
+    ingress(name, "udp", [tailscalePort, tailscalePort], peer, description);
+  const inside = from(
+    "tailscale",
+    "group",
+    "Tailscale between nodes: direct paths inside of the VPC; all else of the cluster is within them",
+  );
+  const outside = from(
+    "tailscale-world",
+    { cidr: world },
+    "Tailscale from anywhere (openTailscalePort): direct paths from peers elsewhere; it answers to keys only",
+  );
   return openTailscalePort ? [inside, outside] : [inside];
 }
 
@@ -125,7 +123,8 @@ function lanRules(
   { apiPort }: SecurityGroupArgs,
 ): SecurityRule[] {
   const between = (name: string, protocol: "tcp" | "udp", ports: [number, number], description: string) =>
-    ({ name, direction: "ingress", protocol, ports, peer: "group", description }) satisfies SecurityRule;
+    ingress(name, protocol, ports, "group", description);
+  const fromBalancer = "API from the balancer that is the endpoint, and its health checks";
   return [
     between("api", "tcp", [apiPort, apiPort], "API between nodes: kubelets, Cilium and joining nodes"),
     between("etcd", "tcp", [2379, 2380], "etcd between control planes: clients and peers"),
@@ -134,16 +133,6 @@ function lanRules(
     between("tunnel", "udp", [tunnelPort, tunnelPort], "Pods to pods on other nodes, tunnelled by Cilium"),
     ...(balancerCidr === undefined
       ? []
-      : [
-          {
-            ...between(
-              "balancer",
-              "tcp",
-              [apiPort, apiPort],
-              "API from the balancer that is the endpoint, and its health checks",
-            ),
-            peer: { cidr: balancerCidr },
-          },
-        ]),
+      : [ingress("balancer", "tcp", [apiPort, apiPort], { cidr: balancerCidr }, fromBalancer)]),
   ];
 }

@@ -64,23 +64,9 @@ export function apiServerHardening(a: Hardening): { extraArgs: Argument[]; extra
       "tls-cipher-suites": tlsCipherSuites.join(","),
     }),
     extraVolumes: [
-      {
-        name: "tailkube",
-        hostPath: securityFolder,
-        mountPath: securityFolder,
-        readOnly: true,
-        pathType: "Directory",
-      },
+      { name: "tailkube", ...samePath(securityFolder), readOnly: true, pathType: "Directory" },
       ...(security.auditLog
-        ? [
-            {
-              name: "audit",
-              hostPath: auditFolder,
-              mountPath: auditFolder,
-              readOnly: false,
-              pathType: "DirectoryOrCreate" as const,
-            },
-          ]
+        ? [{ name: "audit", ...samePath(auditFolder), readOnly: false, pathType: "DirectoryOrCreate" as const }]
         : []),
     ],
   };
@@ -111,6 +97,8 @@ export function kubeletHardening({ security }: Hardening): Record<string, unknow
     tlsCipherSuites,
   };
 }
+
+const samePath = (path: string) => ({ hostPath: path, mountPath: path });
 
 function argumentsOf(values: Record<string, string | undefined>): Argument[] {
   return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));

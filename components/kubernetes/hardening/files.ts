@@ -1,11 +1,9 @@
 /** The files that API servers read beside their certificates. The same arguments give the same text. */
 import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
-import type { SecurityConfig } from "../../../model/config";
+import type { ClusterConfig } from "../../../model/config";
 
-export interface Hardening {
-  security: SecurityConfig;
-}
+export type Hardening = Pick<ClusterConfig, "security">;
 
 /** Paths that need no credentials, for kubeadm's probes of the API server and the endpoint watch. */
 const healthPaths = ["/livez", "/readyz", "/healthz"];

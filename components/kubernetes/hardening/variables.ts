@@ -1,7 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, Role } from "../../../model/config";
 import { fingerprint } from "../../../model/machine";
-import { initConfiguration } from "../kubeadm";
 import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "./arguments";
 import {
   admissionConfiguration,
@@ -11,10 +10,12 @@ import {
   encryptionKey,
 } from "./files";
 import type { Authorities } from "../authority-values";
-import { type Member, nodeDocument } from "../member";
 
-/** A name for a role's hardening, without secrets: if it changes, the hosts apply their hardening again. */
-function securityName(config: ClusterConfig, role: Role): string {
+/**
+ * The variables of host/lib/node-hardening.sh: a name for a role's hardening, without secrets. If it changes, the hosts apply their
+ * hardening again.
+ */
+export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record<string, string> {
   const wanted = [
     kubeletHardening(config),
     ...(role === "control-plane"
@@ -29,12 +30,7 @@ function securityName(config: ClusterConfig, role: Role): string {
         ]
       : []),
   ];
-  return fingerprint(wanted);
-}
-
-/** The variables of host/lib/node-hardening.sh. */
-export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record<string, string> {
-  return { TK_SECURITY: securityName(config, role) };
+  return { TK_SECURITY: fingerprint(wanted) };
 }
 
 /** The name does not reveal the key. */
@@ -77,19 +73,4 @@ export function controlPlaneSecurityVariables(
     TK_ADMISSION: admissionConfiguration(config) ?? "",
     TK_AUDIT_POLICY: config.security.auditLog ? auditPolicy() : "",
   };
-}
-
-/** The documents from which this control plane creates its manifests. */
-export function clusterDocument(config: ClusterConfig, member: Member): pulumi.Output<string> {
-  return pulumi.all([member.address, member.resolvConf, member.host.address]).apply(([nodeIp, resolvConf, host]) =>
-    initConfiguration({
-      ...config,
-      // The address that the operator's machine uses.
-      certSANs: [host],
-      profile: config.hostProfile,
-      resolvConf,
-      // Labels and taints have no effect after the join, and a change of them must not run the stage.
-      node: { ...nodeDocument(member, nodeIp, resolvConf), labels: {}, taints: [] },
-    }),
-  );
 }

@@ -160,12 +160,8 @@ export function lookUp(
 ): { path: readonly string[]; value: unknown } | undefined {
   let at: unknown = values;
   for (const [depth, key] of path.entries()) {
-    if (!isValues(at)) {
-      return { path: path.slice(0, depth), value: at };
-    }
-    if (!(key in at)) {
-      return undefined;
-    }
+    if (!isValues(at)) return { path: path.slice(0, depth), value: at };
+    if (!(key in at)) return undefined;
     at = at[key];
   }
   return { path, value: at };

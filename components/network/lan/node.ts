@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { lanAddress } from "./address";
+import type { JoinedNetwork } from "../tailnet/node";
 import type { HostFacts } from "../../hosts/facts";
 import { scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
@@ -12,22 +13,11 @@ export interface JoinLanArgs {
   config: ClusterConfig;
 }
 
-/** Like JoinedTailnet. */
-export interface JoinedLan {
-  resource: pulumi.Resource;
-  /** The node IP. */
-  address: pulumi.Output<string>;
-  /** Empty: it is not a device of a tailnet. */
-  deviceId: pulumi.Output<string>;
-  login: pulumi.Output<undefined>;
-  approvedRoutes: pulumi.Output<string[]>;
-}
-
 /**
  * A host in a LAN instead of a tailnet: the node IP is one of its own addresses, and it has the same units, which later stages need. A
  * host without such an address has failed before (components/network/lan/address.ts).
  */
-export function joinLan(name: string, args: JoinLanArgs, opts: pulumi.CustomResourceOptions): JoinedLan {
+export function joinLan(name: string, args: JoinLanArgs, opts: pulumi.CustomResourceOptions): JoinedNetwork {
   const { config, host, node } = args;
   const script = new GuardedScript(
     name,

@@ -5,7 +5,7 @@ import { scriptText } from "../../hosts/script-text";
 export interface TailnetDeviceArgs {
   /** The device's stable ID, as the host reports it. */
   deviceId: pulumi.Output<string>;
-  /** JoinedTailnet.login: only a device that this program has logged in is deleted. */
+  /** JoinedNetwork.login: only a device that this program has logged in is deleted. */
   login: pulumi.Output<string | undefined>;
   /** Node name, for messages. */
   node: string;

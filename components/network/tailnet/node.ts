@@ -13,21 +13,21 @@ export interface JoinTailnetArgs {
   tags: readonly string[];
 }
 
-/** What a host in the tailnet reports. */
-export interface JoinedTailnet {
+/** What a host in its node network reports. */
+export interface JoinedNetwork {
   resource: pulumi.Resource;
-  /** The node IP: this device's IPv4 address in the tailnet. */
+  /** The node IP: in a tailnet, this device's IPv4 address there. */
   address: pulumi.Output<string>;
-  /** The device's stable ID at the coordination server. */
+  /** The device's stable ID at the coordination server; empty in a LAN. */
   deviceId: pulumi.Output<string>;
-  /** Whether this program made the login or it existed before; undefined if a version before 0.2 ran the stage. */
+  /** Whether this program made the login or it existed before; undefined in a LAN, or if a version before 0.2 ran the stage. */
   login: pulumi.Output<string | undefined>;
   /** For a login that existed before: the routes (networks) that were approved for the device. */
   approvedRoutes: pulumi.Output<string[]>;
 }
 
 /** Installs tailscaled on a host and logs it in, and sets up units that later stages need. */
-export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.CustomResourceOptions): JoinedTailnet {
+export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.CustomResourceOptions): JoinedNetwork {
   const { config, host } = args;
   const script = new GuardedScript(
     name,

@@ -1,6 +1,6 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { previousOutputs } from "../../../../preview/stack-outputs";
+import { previousOutputs } from "../../../../preview/last-run-outputs";
 
 const last = previousOutputs();
 export const run = process.env.RUN;

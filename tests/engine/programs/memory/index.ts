@@ -1,7 +1,7 @@
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { ClusterMemory } from "../../../../components/cluster/memory";
-import { previousOutputs } from "../../../../preview/stack-outputs";
+import { LastRunState } from "../../../../components/cluster/last-run-state";
+import { previousOutputs } from "../../../../preview/last-run-outputs";
 
 const { RUN: run, WORK: work, FORMER: former } = process.env;
 
@@ -9,7 +9,7 @@ class Cluster extends pulumi.ComponentResource {
   constructor(name: string, instead?: typeof previousOutputs) {
     super("test:cluster:Cluster", name);
     // Of the time when stacks had no memory but their outputs.
-    const last = former ? previousOutputs() : new ClusterMemory(name, instead, { parent: this });
+    const last = former ? previousOutputs() : new LastRunState(name, instead, { parent: this });
     pulumi
       .all([last.get("run"), last.get("hosts"), pulumi.isSecret(last.get("hosts"))])
       .apply((seen) => pulumi.log.info(`${name} remembers ${JSON.stringify(seen)}`, this));
@@ -22,7 +22,7 @@ class Cluster extends pulumi.ComponentResource {
       run: stdout.apply(() => `${name} ${run}`),
       hosts: [{ address: pulumi.secret(`swordfish-${run}`) }],
     };
-    if (last instanceof ClusterMemory) last.keep(outputs);
+    if (last instanceof LastRunState) last.keep(outputs);
     else Object.assign(exports, outputs);
   }
 }

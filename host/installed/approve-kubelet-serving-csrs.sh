@@ -2,7 +2,7 @@
 # Installed as /usr/local/lib/tailkube/approve.
 # Approves the kubelets' requests for serving certificates, now and when they renew theirs, which nothing else would do.
 # A node may ask for its own name and its declared address (ConfigMap kube-system/tailkube-nodes, which only administrators
-# may write) and for nothing else. tailkube-approve.timer runs it. On the host certificate-requests.sh stands before it, as one file.
+# may write) and for nothing else. tailkube-approve.timer runs it. On the host approve-kubelet-csrs.sh stands before it, as one file.
 set -euo pipefail
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin KUBECACHEDIR=/run/tailkube/kube-cache
 RUN=/run/tailkube

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/files lib/units
 # The approver of kubelets' serving certificates on a control plane. On each of them, so that it is there as long as one is.
-# Given: TK_HOST_APPROVE (text of host/installed/approve-serving-certificates.sh; empty where kubelets sign their own).
+# Given: TK_HOST_APPROVE (text of host/installed/approve-kubelet-serving-csrs.sh; empty where kubelets sign their own).
 
 approver_unit() {
     cat <<'UNIT'

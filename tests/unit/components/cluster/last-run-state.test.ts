@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import * as sdk from "@pulumi/pulumi/runtime/state";
 import { expect } from "chai";
-import { ClusterMemory } from "../../../../components/cluster/memory";
+import { LastRunState } from "../../../../components/cluster/last-run-state";
 import { withStateMigrations } from "../../../preview/state-migrations";
 
 interface SdkState {
@@ -22,7 +22,7 @@ async function begin(outputs?: object): Promise<void> {
 
 describe("a cluster's memory", () => {
   const instead = () => ({ reference: undefined!, get: (name: string) => pulumi.output(`the stack's ${name}`) });
-  const memory = (other?: typeof instead) => new ClusterMemory("home", other, {});
+  const memory = (other?: typeof instead) => new LastRunState("home", other, {});
   afterEach(() => (sdkState().supportsStateMigrations = false));
 
   it("gives each output, secret only if a part of it was", async () => {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/api
 # Kubelets' certificate requests: which of them are honest, and the approval of exactly those. Part of the stage admit and of
-# installed/approve-serving-certificates.sh, which brings its own kubectl_admin.
+# installed/approve-kubelet-serving-csrs.sh, which brings its own kubectl_admin.
 #
 # Anybody with a bootstrap token or a node's certificate can create requests, and chooses everything in them: their names, too,
 # which the API does not restrict, and by an earlier certificate even the user name. So kubectl prints each field as hex, the

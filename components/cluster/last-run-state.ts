@@ -4,7 +4,7 @@ import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { isValues } from "../../model/merge";
 import { hasStateMigrations, isKnown, isMocked } from "../../model/sdk-internals";
 import { userError } from "../../model/report";
-import type { PreviousOutputs } from "../../preview/stack-outputs";
+import type { PreviousOutputs } from "../../preview/last-run-outputs";
 
 type Outputs = Readonly<Record<string, unknown>>;
 
@@ -15,7 +15,7 @@ type Outputs = Readonly<Record<string, unknown>>;
  * component without children. A state migration, which changes nothing, receives its previous state from the engine, and its outputs
  * are registered after everything else. A failed run registers none, so the previous outputs stay.
  */
-export class ClusterMemory extends pulumi.ComponentResource implements PreviousOutputs {
+export class LastRunState extends pulumi.ComponentResource implements PreviousOutputs {
   public readonly reference: pulumi.Resource = this;
   /** From the state; undefined if no run was completed. */
   private readonly former: pulumi.Output<Outputs | undefined>;

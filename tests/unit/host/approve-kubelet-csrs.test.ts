@@ -112,7 +112,7 @@ const well = { status: 0, stderr: "" };
 /** All that may stand in a line of the log. */
 const harmless = /^[\x20-\x7e]{1,700}$/;
 
-describe("installed/approve-serving-certificates.sh", function () {
+describe("installed/approve-kubelet-serving-csrs.sh", function () {
   this.timeout(60_000);
 
   it("approves what a node may ask for: its own name and its declared address", () => {
@@ -327,7 +327,7 @@ describe("installed/approve-serving-certificates.sh", function () {
 });
 
 describe("the approver's unit", () => {
-  const unit = () => bash(`${scriptText("lib/approver.sh")}\napprover_unit; approver_timer`).stdout;
+  const unit = () => bash(`${scriptText("lib/approve-kubelet-csrs-timer.sh")}\napprover_unit; approver_timer`).stdout;
 
   it("fails for all to see when the API does not answer, and is started again each minute whatever became of it", () => {
     expect(unit()).to.not.match(/SuccessExitStatus|StandardError|StandardOutput|^ExecStart=-/m);
@@ -360,7 +360,7 @@ describe("requests for a node's identity", function () {
         assignments({ ROOT: root }),
         `export LC_ALL=C FAKE_KUBECTL=${root} PATH=${kubectl}:/usr/bin:/bin`,
         'kubectl_admin() { kubectl "$@"; }',
-        scriptText("lib/certificate-requests.sh"),
+        scriptText("lib/approve-kubelet-csrs.sh"),
         'hex_text w1; declared=$HEX; hex_text abcdef; declared="d|$declared|$HEX"',
         `serve_requests client "$declared" "$(waiting_requests ${clientSigner})"`,
         'echo "${#REFUSED[@]}"; printf "%s\\n" "${APPROVED[@]}"',

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
-import { type PreviousOutputs, previousOutputs } from "../../../preview/stack-outputs";
+import { type PreviousOutputs, previousOutputs } from "../../../preview/last-run-outputs";
 
 interface Read {
   type: string;
