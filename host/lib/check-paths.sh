@@ -146,7 +146,7 @@ learn_peers() {
     for entry in $ANSWER; do services[${entry%%=*}]=${entry#*=}; done
     for entry in $TK_NODES; do
         name=${entry%%=*}
-        [[ " $RUNNING" != *" $name "* ]] || PEER[$name]="$name=${pods[$name]:-}=${services[$name]:-}=${entry#*=}"
+        [[ " $RUNNING " != *" $name "* ]] || PEER[$name]="$name=${pods[$name]:-}=${services[$name]:-}=${entry#*=}"
     done
 }
 
