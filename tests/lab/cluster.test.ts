@@ -58,7 +58,7 @@ describe("a cluster on the lab's hosts", function () {
     const checks = lab.output("lab/engine", ["export"]);
     expect(checks, "the resource of the checks is in the state").to.match(/::cluster-checks"/);
     // The same without Pulumi, on a control plane on which the stage has not run.
-    const command = lab.checksCommand("cp2" as lab.HostName);
+    const command = lab.checksCommand("cp2");
     expect(command.status, command.stdout + command.stderr).to.equal(0);
     expect(command.stdout).to.match(/^4 nodes, 12 of 12 pairs, \d+ paths: all is well$/m);
   });
