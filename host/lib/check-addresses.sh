@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/check-findings lib/etcd-members
+# requires: lib/etcd-members
 # Is every address where it was declared: of nodes, API servers, the endpoint and etcd's members?
 # Given: TK_NODES ("name=ip" words), TK_CONTROL_PLANES (names), TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT.
 
@@ -18,13 +18,13 @@ learn_nodes() {
         NODE_ADDRESS[$name]=$address NODE_READY[$name]=$ready NODE_ARCHITECTURE[$name]=$architecture
     done <<<"$ANSWER"
 }
-is_ready() { [ "${NODE_READY[$1]:-}" = True ]; }
+node_is_ready() { [ "${NODE_READY[$1]:-}" = True ]; }
 
 # ready_at SERVER: asked for a while, for one lost request does not mean that it does not answer.
 says_ok() { [ "$(kubectl_admin --server "$1" get --raw /readyz)" = ok ]; }
 ready_at() { poll 15 says_ok "$1"; }
 
-is_control_plane() { [[ " $TK_CONTROL_PLANES " == *" $1 "* ]]; }
+declared_control_plane() { [[ " $TK_CONTROL_PLANES " == *" $1 "* ]]; }
 
 check_nodes() {
     local node name ip
@@ -32,7 +32,7 @@ check_nodes() {
     for node in $TK_NODES; do
         name=${node%%=*} ip=${node#*=}
         [ "${NODE_ADDRESS[$name]:-}" = "$ip" ] || failed "$name: INTERNAL-IP is '${NODE_ADDRESS[$name]:-}', declared $ip; look at node-ip in /var/lib/kubelet/kubeadm-flags.env on it"
-        is_ready "$name" || failed "$name: not Ready; try 'kubectl describe node $name' and 'journalctl -u kubelet' on it"
+        node_is_ready "$name" || failed "$name: not Ready; try 'kubectl describe node $name' and 'journalctl -u kubelet' on it"
     done
 }
 
@@ -42,7 +42,7 @@ check_api_servers() {
     ask 60 "which endpoints the service default/kubernetes has, to the API" kubectl_admin get endpointslices -n default -l kubernetes.io/service-name=kubernetes -o 'jsonpath={.items[*].endpoints[*].addresses[*]}'
     for node in $TK_NODES; do
         name=${node%%=*} ip=${node#*=}
-        is_control_plane "$name" || continue
+        declared_control_plane "$name" || continue
         ready_at "https://$ip:$TK_API_PORT" || failed "$name: its API server does not answer at https://$ip:$TK_API_PORT under a certificate for that address"
         grep -qwF "$ip" <<<"$ANSWER" || failed "$name: its API server does not advertise $ip (endpoints of service default/kubernetes)"
     done
@@ -58,7 +58,7 @@ check_etcd_members() {
         failed "etcd's members are not the control planes ($TK_CONTROL_PLANES): $(awk '{printf "%s%s (%s, %s%s)", separator, $2, $1, $4, $3 == "true" ? ", learner" : ""; separator = ", "}' <<<"$members")"
     for node in $TK_NODES; do
         name=${node%%=*} ip=${node#*=}
-        is_control_plane "$name" || continue
+        declared_control_plane "$name" || continue
         awk -v name="$name" -v url="https://$ip:2380" '$2 == name && $4 == url {found = 1} END {exit !found}' <<<"$members" || failed "$name: etcd's peer URL is not https://$ip:2380"
     done
 }

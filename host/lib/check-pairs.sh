@@ -32,11 +32,14 @@ pairs() {
 # slice INDEX WORD...: PEERS_EACH of the words, from that one on and round; all of them, if they are no more. For pods of CoreDNS: with
 # as many of them as nodes, each would otherwise be asked by each node.
 slice() {
-    local i index=$1
+    local i at index=$1
     shift
     if [ $# -le "$PEERS_EACH" ]; then
         echo "$*"
         return
     fi
-    for ((i = 0; i < PEERS_EACH; i++)); do printf '%s ' "${@:(index + i) % $# + 1:1}"; done
+    for ((i = 0; i < PEERS_EACH; i++)); do
+        at=$(((index + i) % $# + 1))
+        printf '%s ' "${!at}"
+    done
 }

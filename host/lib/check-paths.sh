@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/check-findings lib/check-addresses lib/check-pairs
+# requires: lib/check-addresses lib/check-pairs
 # Does every path between the nodes work? The probes need no image but the pause image that every node has: they run the host's own
 # bash, socat, getent and ping, mounted read-only, inside a pod's network.
 #
@@ -98,7 +98,7 @@ wait_for_probes() {
         up=$(awk '$2 == "Running" && $3 == "true" {printf " %s ", $1}' <<<"$now")
         RUNNING='' missing='' count=0
         for name in "$@"; do
-            if ! is_ready "$name"; then continue; fi
+            if ! node_is_ready "$name"; then continue; fi
             if [[ $up == *" $name "* ]]; then
                 RUNNING+="$name "
                 count=$((count + 1))
@@ -119,7 +119,7 @@ wait_for_probes() {
 # start_probes: on all nodes that are Ready; the others have been found already. In RUNNING, those that have one.
 start_probes() {
     local node ready=()
-    for node in $TK_NODES; do if is_ready "${node%%=*}"; then ready+=("${node%%=*}"); fi; done
+    for node in $TK_NODES; do if node_is_ready "${node%%=*}"; then ready+=("${node%%=*}"); fi; done
     RUNNING=
     [ ${#ready[@]} -gt 0 ] || return 0
     retry 180 "cannot remove the probes of an earlier run, in namespace $NAMESPACE" forget_probes true
@@ -128,7 +128,7 @@ start_probes() {
     wait_for_probes "${ready[@]}" ||
         failed "probes that do not run: $(kubectl_checks get pods --no-headers 2>/dev/null | awk '$2 != "1/1" || $3 != "Running" && ++n <= 10 {print $1 " is " $3}' | paste -sd';' -); try 'kubectl -n $NAMESPACE describe pods'"
     for node in "${ready[@]}"; do
-        is_ready "$node" || failed "$node: not Ready since the checks began; try 'kubectl describe node $node' and 'journalctl -u kubelet' on it"
+        node_is_ready "$node" || failed "$node: not Ready since the checks began; try 'kubectl describe node $node' and 'journalctl -u kubelet' on it"
     done
 }
 
@@ -146,7 +146,7 @@ learn_peers() {
     for entry in $ANSWER; do services[${entry%%=*}]=${entry#*=}; done
     for entry in $TK_NODES; do
         name=${entry%%=*}
-        [[ " $RUNNING" != *" $name "* ]] || PEER[$name]="$name=${pods[$name]:-}=${services[$name]:-}=${entry#*=}"
+        [[ " $RUNNING " != *" $name "* ]] || PEER[$name]="$name=${pods[$name]:-}=${services[$name]:-}=${entry#*=}"
     done
 }
 

@@ -1,10 +1,15 @@
 # shellcheck shell=bash
-# requires: lib/check-findings lib/check-values lib/check-addresses lib/check-paths lib/check-report
+# requires: lib/check-values lib/check-addresses lib/check-paths lib/check-report
 # Stage checks, on the first control plane: is every address where it was declared, and does every path between the nodes work?
 # The command /usr/local/lib/tailkube/checks, on every control plane, is this stage with host/installed/checks.sh behind it.
 # Given (beside node.sh's): what its parts name in their headers. The command sets AS_COMMAND (matrix or json), and as its options say
 # SEED, ALL_PAIRS and ONLY_NODES.
 # shellcheck disable=SC2034  # its parts read what it sets
+
+FAILURES=()
+failed() { FAILURES+=("$*"); }
+# What the probes found, for check-report.sh.
+FINDINGS=$TK_RUN/findings
 
 AS_COMMAND='' SEED='' ALL_PAIRS='' ONLY_NODES=''
 
