@@ -37,6 +37,10 @@ export interface StackConfig {
   prefix: string;
   secrets: {
     sshPrivateKey: pulumi.Output<string>;
+    sshKeyFiles?: pulumi.Output<Record<string, string>>;
+    sshKeyPassphrase?: pulumi.Output<string>;
+    sudoPassword?: pulumi.Output<string>;
+    sudoPasswords?: pulumi.Output<string>;
     tailnetAuthKey?: pulumi.Output<string>;
     tailnetControlPlaneAuthKey?: pulumi.Output<string>;
     tailnetApiKey?: pulumi.Output<string>;

@@ -4,7 +4,7 @@ import { podMtu, type Underlay } from "../network/cilium/values";
 import { pauseImage } from "../kubernetes/containerd";
 import { controlPlanes } from "../../model/nodes";
 import { scriptText } from "../hosts/script-text";
-import { RemoteScript } from "../hosts/remote-script";
+import { type RemoteScript, remoteScript } from "../hosts/remote-script";
 import { readySeconds } from "./finalize";
 import { type Member, nodeVariables, perMember } from "../kubernetes/member";
 
@@ -28,7 +28,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
   // because a busy host with an SD card takes minutes to start a pod. Twice as long if the start makes progress.
   const probeSeconds = readySeconds(config);
   const underlay = pulumi.output(args.underlay);
-  return new RemoteScript(
+  return remoteScript(
     name,
     {
       host: args.on.host,

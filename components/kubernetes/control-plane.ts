@@ -3,7 +3,7 @@ import type { ClusterConfig } from "../../model/config";
 import { initConfiguration, joinConfiguration } from "./kubeadm";
 import { approverScript, scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
-import { RemoteScript } from "../hosts/remote-script";
+import { remoteScript } from "../hosts/remote-script";
 import {
   discoveryKubeconfig,
   endpointAdvice,
@@ -50,7 +50,7 @@ export function joinControlPlane(
       .all([member.address, member.resolvConf, member.host.address])
       .apply(([nodeIp, resolvConf, host]) => of(nodeDocument(member, nodeIp, resolvConf), host));
   const secret = (key: keyof Authorities) => authorities.apply((values) => values[key]);
-  const script = new RemoteScript(
+  const script = remoteScript(
     name,
     {
       host: member.host,
