@@ -30,8 +30,14 @@ export interface ClusterArgs {
   cilium?: CiliumArgs;
   /** How the program connects to hosts. */
   ssh?: SshArgs;
-  /** Private SSH key for all hosts, without a passphrase. A secret; or name its file in ssh.privateKeyFile. */
+  /** Private SSH key for all hosts. Required unless ssh.agent is set or all hosts have their own. A secret; or name its file in ssh.privateKeyFile. */
   sshPrivateKey?: Input<string>;
+  /** Passphrase of the private SSH keys. A secret; or name its file in ssh.privateKeyPassphraseFile. */
+  sshKeyPassphrase?: Input<string>;
+  /** sudo's password for the hosts' SSH users other than root. A secret; or name its file in ssh.sudoPasswordFile. */
+  sudoPassword?: Input<string>;
+  /** For hosts with another sudo password, one line each, NODE PASSWORD. A secret; or name its file in ssh.sudoPasswordsFile. */
+  sudoPasswords?: Input<string>;
   /** For hosts of kind ec2: where they are created, and what hosts have that do not set it themselves. */
   ec2?: Ec2Args;
   /** Absolute path of an offline bundle on the hosts. Empty means distribution packages. */
@@ -74,14 +80,31 @@ export interface SshHostArgs {
   kind?: "ssh";
   /** Where your machine reaches it by SSH. In a tailnet, this must not be a tailnet address. */
   address: Input<string>;
-  /** SSH user; root, or a user with sudo and no password. Default: ssh.user. */
+  /** SSH user; root, or a user with sudo. Default: ssh.user. */
   user?: string;
   /** SSH port. Default: ssh.port. */
   port?: number;
   /** Its public SSH host key. By default, the program pins the key of the first connection. */
   hostKey?: Input<string>;
+  /** Jump hosts (bastions) on the way to it, in their order; an empty list for none. Default: ssh.via. */
+  via?: Array<JumpHostArgs>;
+  /** File on this machine with its own private SSH key, relative to the project. Default: the stack's key. */
+  privateKeyFile?: string;
   /** Changing this text declares that the name now stands for a different machine, and replaces the node. */
   identity?: Input<string>;
+}
+
+export interface JumpHostArgs {
+  /** Where your machine, or the jump host before it, reaches it by SSH. */
+  address: string;
+  /** SSH user; a shell is not needed. Default: ssh.user. */
+  user?: string;
+  /** SSH port. Default: 22. */
+  port?: number;
+  /** Its public SSH host key. Required: ssh-keyscan prints it. */
+  hostKey: string;
+  /** File on this machine with its own private SSH key, relative to the project. Default: the stack's key. */
+  privateKeyFile?: string;
 }
 
 export interface Ec2HostArgs {
@@ -193,12 +216,26 @@ export interface CiliumArgs {
 }
 
 export interface SshArgs {
-  /** SSH user on hosts without their own; root, or a user with sudo and no password. Default: root. */
+  /** SSH user on hosts without their own; root, or a user with sudo. Default: root. */
   user?: string;
   /** SSH port of hosts without their own. Default: 22. */
   port?: number;
   /** File on this machine with the private SSH key, relative to the project. */
   privateKeyFile?: string;
+  /** File on this machine with the passphrase of the private SSH keys, relative to the project. */
+  privateKeyPassphraseFile?: string;
+  /** File on this machine with the hosts' sudo password, relative to the project. */
+  sudoPasswordFile?: string;
+  /** File on this machine with the lines of sudoPasswords, relative to the project. */
+  sudoPasswordsFile?: string;
+  /** Whether your ssh-agent (SSH_AUTH_SOCK) has the keys, instead of sshPrivateKey. Hosts and jump hosts with a privateKeyFile use that. Default: false. */
+  agent?: boolean;
+  /** Jump hosts on the way to hosts without their own, in their order. */
+  via?: Array<JumpHostArgs>;
+  /** File of OpenSSH's client in which each host.address is looked up, such as ~/.ssh/config. HostName, Port, User, IdentityFile and ProxyJump are used. */
+  configFile?: string;
+  /** Whether OpenSSH's client on this machine makes all connections to bare hosts. The program turns it on if another key needs it. Default: false. */
+  openssh?: boolean;
 }
 
 export interface Ec2Args {

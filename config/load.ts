@@ -32,9 +32,12 @@ import {
   type MirrorsConfig,
   type NodeConfig,
   type Secrets,
+  type SshHostConfig,
 } from "../model/config";
 import { readMirrors } from "./schema/mirrors";
+import { type Operator, thisMachine } from "./operator";
 import { readSecrets } from "./secrets";
+import { type ReachedHosts, reachedHosts, sshConfig, sshProblems } from "./ssh";
 import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./rules/tailnet";
 
 export interface LoadedConfig {
@@ -67,7 +70,12 @@ const rules: readonly Rule[] = [
  *
  * @param day YYYY-MM-DD, for the warnings about unsupported versions.
  */
-export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today()): LoadedConfig {
+export function loadConfig(
+  source: ConfigSource,
+  readFile: ReadFile,
+  day = today(),
+  operator: Operator = thisMachine,
+): LoadedConfig {
   const findings = new Findings();
   const { raw, written } = readSource(source, findings);
   const exposed = exposedSecrets(written, (key) => source.isEncrypted?.(key) ?? true);
@@ -78,12 +86,14 @@ export function loadConfig(source: ConfigSource, readFile: ReadFile, day = today
     wrong,
   );
   const ofFiles: Problem[] = [];
-  const secrets = readSecrets(values, readFile, ofFiles);
+  const reached = reachedHosts(values, readFile, operator, ofFiles);
+  const secrets = readSecrets(values, readFile, ofFiles, reached);
   const policy = readPolicy(values, readFile, ofFiles);
   const mirrors = readMirrors(values.mirrors, readFile, ofFiles);
   findings.addWrong(ofFiles);
   const hostProfile = readHostProfile(values.hostProfile, readFile, findings);
-  const config = clusterConfig(values, hostProfile, policy, mirrors);
+  const config = clusterConfig(values, hostProfile, policy, mirrors, sshConfig(values, reached, secrets));
+  findings.add(sshProblems(values, secrets, operator));
   findings.add(rules.flatMap((rule) => rule({ config, values, secrets, readFile })));
   findings.throwAny();
   return {
@@ -181,18 +191,15 @@ function clusterConfig(
   hostProfile: HostProfile,
   policy: Record<string, unknown> | undefined,
   mirrors: MirrorsConfig,
+  { ssh, hosts }: ReturnType<typeof sshConfig>,
 ): ClusterConfig {
-  const ssh = { user: values.ssh.user, port: values.ssh.port };
   const { endpoint, network, kubernetes, cilium, tailnet } = values;
   const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
-  const nodes = values.nodes.map((node): NodeConfig => ({
+  const nodes = values.nodes.map((node, i): NodeConfig => ({
     name: node.name,
     role: node.role,
-    host:
-      node.host.kind === "ec2"
-        ? ec2Host(node.host, values.ec2)
-        : { ...node.host, user: node.host.user ?? ssh.user, port: node.host.port ?? ssh.port },
+    host: node.host.kind === "ec2" ? ec2Host(node.host, values.ec2) : bareHost(node.host, hosts[i]!),
     // The schema rejects labels that are not text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
@@ -240,6 +247,15 @@ function clusterConfig(
     security: values.security,
     checks: values.checks,
   };
+}
+
+type SshHostValues = Extract<StackValues["nodes"][number]["host"], { kind: "ssh" }>;
+
+function bareHost(
+  { kind, hostKey, identity }: SshHostValues,
+  reached: NonNullable<ReachedHosts[number]>,
+): SshHostConfig {
+  return { kind, ...reached, ...(hostKey !== undefined && { hostKey }), ...(identity !== undefined && { identity }) };
 }
 
 function firstLine(error: unknown): string {

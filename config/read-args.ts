@@ -52,6 +52,9 @@ export function readArgs(name: string, args: ClusterArgs): StackConfig {
       const value = pulumi.all([at(key), loaded]).apply(([, { secrets: now }]) => now[key] ?? "");
       return [key, pulumi.secret(value)];
     });
+  if (first.secrets.sshKeyFiles !== undefined) {
+    secrets.push(["sshKeyFiles", pulumi.secret(loaded.apply(({ secrets: now }) => now.sshKeyFiles))] as never);
+  }
   return {
     prefix: `${name}-`,
     config: first.config,

@@ -1,10 +1,13 @@
 /** The secrets of a stack. No message contains a secret, or a part of one. */
+import { sudoPasswordLines } from "../components/hosts/openssh";
 import { looksSecret } from "../model/messages";
+import { privateKeyProblem } from "../model/private-key";
 import type { Secrets } from "../model/config";
 import type { ReadFile } from "./source";
 import type { Problem } from "../model/problem";
 import { credentialsOf } from "../components/kubernetes/registries";
 import { isGiven, makesAuthKeys } from "./rules/tailnet";
+import { needsStackKey, type ReachedHosts, readKeyFiles } from "./ssh";
 import { fileKeyOf, fileOf, secretFiles, type SecretKey } from "./schema/secrets";
 import type { StackValues } from "./schema/stack";
 
@@ -14,19 +17,22 @@ interface SecretKind {
   problem(value: string): readonly [wrong: string, fix: string] | undefined;
 }
 
-const sshPrivateKey: SecretKind = {
+const sshPrivateKey = (passphrase: string | undefined): SecretKind => ({
   wanted: "a private SSH key that all hosts accept",
-  problem(value) {
-    if (/^(ssh|ecdsa|sk)-\S+ AAAA/.test(value)) {
-      return ["it is a public key", "Use the private key, the file without .pub."];
-    }
-    if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----$/m.test(value) || !/^-----END [A-Z ]*PRIVATE KEY-----$/m.test(value)) {
-      return ["it is not a private key in OpenSSH or PEM format", "Use the whole file, from -----BEGIN to -----END."];
-    }
-    return isEncrypted(value)
-      ? ["it has a passphrase, which cannot be entered during a run", "Use a key without one: ssh-keygen -p -f FILE."]
-      : undefined;
-  },
+  problem: (value) => privateKeyProblem(value, passphrase),
+});
+
+const oneLine = (what: string): SecretKind => ({
+  wanted: what,
+  problem: (value) => (/[\r\n\0]/.test(value) ? ["it has several lines", "Use one line."] : undefined),
+});
+
+const sudoPasswords: SecretKind = {
+  wanted: "lines of a node's name and its password: NODE PASSWORD",
+  problem: (value) =>
+    sudoPasswordLines(value) === undefined
+      ? ["it has a line that is not NODE PASSWORD", "Use one line for each node with a password of its own."]
+      : undefined,
 };
 
 const tailnetAuthKey: SecretKind = {
@@ -92,14 +98,27 @@ const registryCredentials: SecretKind = {
  * unreadable or of the wrong kind. The credentials of the tailnet's API are optional, and so is the auth key if they can create one.
  * A LAN ignores the tailnet's secrets.
  */
-export function readSecrets(values: StackValues, readFile: ReadFile, problems: Problem[]): Secrets {
+export function readSecrets(
+  values: StackValues,
+  readFile: ReadFile,
+  problems: Problem[],
+  reached: ReachedHosts,
+): Secrets {
   const read = (key: SecretKey, kind: SecretKind) => {
     const { value, problem } = readSecret(key, kind, values, readFile);
     if (problem !== undefined) problems.push(problem);
     return value;
   };
-  // ssh rejects a key without a line break at its end.
-  const sshKey = `${read("sshPrivateKey", sshPrivateKey)}\n`;
+  const given = (key: SecretKey, kind: SecretKind) =>
+    values[key] === undefined && fileOf(values, key) === undefined ? undefined : read(key, kind);
+  const ssh = {
+    sshKeyPassphrase: given("sshKeyPassphrase", oneLine("the passphrase of the private SSH keys")),
+    sudoPassword: given("sudoPassword", oneLine("sudo's password")),
+    sudoPasswords: given("sudoPasswords", sudoPasswords),
+  };
+  const stackKey = sshPrivateKey(ssh.sshKeyPassphrase);
+  const sshKey = needsStackKey(values, reached) ? read("sshPrivateKey", stackKey) : given("sshPrivateKey", stackKey);
+  const sshKeyFiles = readKeyFiles(reached, ssh.sshKeyPassphrase, readFile, problems);
   const ofTailnet = Object.entries({
     tailnetControlPlaneAuthKey: tailnetAuthKey,
     tailnetApiKey,
@@ -111,7 +130,10 @@ export function readSecrets(values: StackValues, readFile: ReadFile, problems: P
     ...(values.nodeNetwork === "lan" ? [] : ofTailnet),
   ] as [SecretKey, SecretKind][];
   return {
-    sshPrivateKey: sshKey,
+    // ssh rejects a key without a line break at its end, and one with those of Windows.
+    sshPrivateKey: sshKey === undefined ? "" : `${sshKey.replaceAll("\r", "")}\n`,
+    ...Object.fromEntries(Object.entries(ssh).filter(([, value]) => value !== undefined)),
+    ...(Object.keys(sshKeyFiles).length > 0 && { sshKeyFiles }),
     ...(values.nodeNetwork !== "lan" &&
       !makesAuthKeys(values) && { tailnetAuthKey: read("tailnetAuthKey", tailnetAuthKey) }),
     ...Object.fromEntries(
@@ -159,18 +181,4 @@ function readSecret(
   const [wrong, fix] = trimmed === "" ? ["it is empty", `Use ${kind.wanted}.`] : (kind.problem(trimmed) ?? []);
   const at = file === undefined ? { path: key } : { path: fileKey, file, keyLength: secretFiles[key].length };
   return { value: trimmed, ...(wrong !== undefined && { problem: { ...at, wrong, fix, about } }) };
-}
-
-/** Whether a private key needs a passphrase, in any of the three formats that ssh-keygen writes. */
-function isEncrypted(key: string): boolean {
-  if (/BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(key)) return true;
-  if (!key.includes("BEGIN OPENSSH PRIVATE KEY")) return false;
-  // openssh-key-v1: a magic word and a zero byte, then the cipher's name with its length before it; "none" if plain.
-  const bytes = Buffer.from(key.replace(/-----[^-]+-----/g, ""), "base64");
-  const magic = "openssh-key-v1\0";
-  if (bytes.toString("latin1", 0, magic.length) !== magic || bytes.length < magic.length + 4) {
-    return false;
-  }
-  const start = magic.length + 4;
-  return bytes.toString("latin1", start, start + bytes.readUInt32BE(magic.length)) !== "none";
 }

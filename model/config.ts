@@ -21,6 +21,22 @@ export interface SshHostConfig {
   hostKey?: string;
   /** Any text; a changed text means that the node has a new machine. */
   identity?: string;
+  /** Jump hosts on the way to it, in their order. */
+  via?: JumpHost[];
+  /** File on the operator's machine with its own private key. */
+  keyFile?: string;
+  /** Whether its user's sudo gets a password. */
+  sudoPassword?: true;
+}
+
+/** A host that SSH connections to another one go through. */
+export interface JumpHost {
+  address: string;
+  user: string;
+  port: number;
+  hostKey: string;
+  /** File on the operator's machine with its own private key. */
+  keyFile?: string;
 }
 
 /** How the node IP is found among a host's addresses in a LAN; all conditions must hold. */
@@ -120,7 +136,14 @@ export interface ClusterConfig {
     policy?: Record<string, unknown>;
   };
   /** Defaults for hosts. */
-  ssh: { user: string; port: number };
+  ssh: {
+    user: string;
+    port: number;
+    /** Whether the keys are in the operator's ssh-agent. */
+    agent?: true;
+    /** Whether OpenSSH's client reaches all bare hosts, instead of the provider's own SSH. */
+    openssh?: true;
+  };
   /** Where hosts of kind ec2 are created. */
   ec2?: Ec2Config;
   /** Absolute path of an offline bundle on the hosts. Absent: distribution packages. */
@@ -140,7 +163,16 @@ export interface ClusterConfig {
 
 /** Unencrypted; `config/stack.ts` immediately turns them into Pulumi secrets. */
 export interface Secrets {
+  /** Empty if the operator's ssh-agent has it, or each host has its own. */
   sshPrivateKey: string;
+  /** Other private keys, by the path of their file. */
+  sshKeyFiles?: Record<string, string>;
+  /** Of all private keys that have one. */
+  sshKeyPassphrase?: string;
+  /** sudo's, of all login users. */
+  sudoPassword?: string;
+  /** `NODE PASSWORD` of nodes with another one, one per line. */
+  sudoPasswords?: string;
   /** Absent in a LAN, and if the program creates the keys. */
   tailnetAuthKey?: string;
   /** Of control planes, with their own tag. Absent: they use tailnetAuthKey. */

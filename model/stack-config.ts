@@ -35,5 +35,5 @@ export interface StackConfig {
   hosts: readonly HostInputs[];
   /** Prefix of the names of the cluster's resources; empty if the stack has only this cluster. */
   prefix: string;
-  secrets: { [K in keyof Secrets]: pulumi.Output<string> };
+  secrets: { [K in keyof Secrets]: pulumi.Output<NonNullable<Secrets[K]>> };
 }

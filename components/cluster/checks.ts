@@ -4,7 +4,7 @@ import { podMtu, type Underlay } from "../network/cilium/values";
 import { pauseImage } from "../kubernetes/containerd";
 import { controlPlanes } from "../../model/nodes";
 import { scriptText } from "../hosts/script-text";
-import { RemoteScript } from "../hosts/remote-script";
+import { type RemoteScript, remoteScript } from "../hosts/remote-script";
 import { readySeconds } from "./finalize";
 import { type Member, nodeVariables, perMember } from "../kubernetes/member";
 
@@ -49,7 +49,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
     TK_TUNNEL_PORT: `${config.tunnelPort}`,
     TK_READY_SECONDS: `${probeSeconds(config)}`,
   };
-  return new RemoteScript(
+  return remoteScript(
     name,
     {
       host: on.host,

@@ -24,6 +24,7 @@ import { makeControlPlanes, makeWorkers } from "./nodes";
 import { OrderedResources } from "./ordered-resources";
 import { doneSince, stepsSoFar } from "../hosts/done";
 import { makeHosts } from "../hosts/hosts";
+import { openSshHosts } from "../hosts/openssh-hosts";
 import { prepareNodes } from "./prepared-nodes";
 import { TailnetApi } from "../network/tailnet/api";
 
@@ -145,7 +146,11 @@ export class Cluster extends pulumi.ComponentResource {
       );
     });
     if (config.nodes.some(({ host }) => host.kind === "ssh")) {
-      resources.make("online", undefined, (id, opts) => new ClusterOnline(id, config, hosts, opts));
+      resources.make(
+        "online",
+        undefined,
+        (id, opts) => new ClusterOnline(id, config, hosts, openSshHosts(config, secrets), opts),
+      );
     }
     if (config.checks) {
       resources.make("checks", undefined, (id, opts) => checkCluster(id, { ...onCoordinator, underlay }, opts));

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { RemoteScript } from "../hosts/remote-script";
+import { type RemoteScript, remoteScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "../kubernetes/member";
 
 export interface RemoveDeadMembersArgs {
@@ -19,7 +19,7 @@ export function removeDeadMembers(
   opts: pulumi.CustomResourceOptions,
 ): RemoteScript {
   const { config } = args;
-  return new RemoteScript(
+  return remoteScript(
     name,
     {
       host: args.on.host,

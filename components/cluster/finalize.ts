@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { labelLines, taintLines } from "../../model/nodes";
 import type { Authorities } from "../kubernetes/authority-values";
-import { RemoteScript } from "../hosts/remote-script";
+import { remoteScript } from "../hosts/remote-script";
 import { type Member, nodeVariables } from "../kubernetes/member";
 import { encryptionVariables } from "../kubernetes/hardening/variables";
 
@@ -34,7 +34,7 @@ export interface Finalized {
  */
 export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomResourceOptions): Finalized {
   const { config } = args;
-  const script = new RemoteScript(
+  const script = remoteScript(
     name,
     {
       host: args.on.host,

@@ -3,6 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { scriptText } from "../hosts/script-text";
 import type { Host } from "../hosts/host";
+import { agentCommand } from "../hosts/operator-command";
+import type { OpenSshHosts } from "../hosts/openssh-hosts";
 
 /**
  * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host shows its pinned host key, so the state
@@ -15,28 +17,46 @@ export class ClusterOnline extends local.Command {
     name: string,
     { nodes }: Pick<ClusterConfig, "nodes">,
     made: readonly Pick<Host, "connection" | "address">[],
+    openssh: OpenSshHosts | undefined,
     opts: pulumi.CustomResourceOptions,
   ) {
-    const hosts = nodes.flatMap(({ name: node, host }, i) => {
+    const bare = nodes.filter(({ host }) => host.kind === "ssh");
+    const hosts = nodes.flatMap((one, i) => {
+      const { name: node, host } = one;
       if (host.kind !== "ssh") return [];
       // The whole connection is secret, but only its private key must be.
       const hostKey = pulumi.unsecret(made[i]!.connection.apply(({ hostKey: key }) => pulumi.output(key ?? "")));
       return [
         pulumi
-          .all([made[i]!.address, hostKey])
-          .apply(([address, key]) => [`${node}=${address}:${host.port}`, ...key.split(" ").slice(0, 2)].join(",")),
+          .all([made[i]!.address, hostKey, openssh?.encodedWay(one, made[i]!.address, hostKey)])
+          .apply(([address, key, way]) =>
+            [
+              `${node}=${address}:${host.port}`,
+              ...key.split(" ").slice(0, 2),
+              ...(way === undefined ? [] : [way]),
+            ].join(","),
+          ),
       ];
     });
+    const list = pulumi.all(hosts).apply((all) => all.join(" "));
+    const files = ["operator/answers.sh", "operator/online.sh"];
     super(
       name,
       {
         interpreter: ["bash", "--norc", "-c"],
         // Short, because an error quotes all of it. Machines on EC2 are deleted through AWS's API.
-        delete: hosts.length > 0 ? 'exec bash --norc -c "$TAILKUBE_SCRIPT"' : undefined,
-        environment: {
-          TAILKUBE_SCRIPT: ["operator/answers.sh", "operator/online.sh"].map(scriptText).join("\n"),
-          TAILKUBE_HOSTS: pulumi.all(hosts).apply((all) => all.join(" ")),
-        },
+        delete:
+          hosts.length === 0
+            ? undefined
+            : openssh === undefined
+              ? 'exec bash --norc -c "$TAILKUBE_SCRIPT"'
+              : agentCommand(true),
+        ...(openssh === undefined
+          ? { environment: { TAILKUBE_SCRIPT: files.map(scriptText).join("\n"), TAILKUBE_HOSTS: list } }
+          : {
+              environment: { TAILKUBE_SCRIPT: ["operator/way.sh", ...files].map(scriptText).join("\n") },
+              stdin: pulumi.interpolate`${openssh.secretLines(bare)}\n${list}\n`,
+            }),
         logging: local.Logging.Stderr,
         addPreviousOutputInEnv: false,
       },

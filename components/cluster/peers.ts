@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { RemoteScript } from "../hosts/remote-script";
+import { type RemoteScript, remoteScript } from "../hosts/remote-script";
 import type { Member } from "../kubernetes/member";
 
 export interface DeclarePeersArgs {
@@ -15,7 +15,7 @@ export interface DeclarePeersArgs {
  */
 export function declarePeers(name: string, args: DeclarePeersArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
   const lines = args.controlPlanes.map(({ node, address }) => pulumi.interpolate`${node.name} ${address}`);
-  return new RemoteScript(
+  return remoteScript(
     name,
     {
       host: args.on.host,

@@ -4,19 +4,21 @@ import type { ClusterConfig, NodeConfig, SshHostConfig } from "../../model/confi
 import { controlPlanes, workers } from "../../model/nodes";
 import { scriptText } from "./script-text";
 import { renderStdin } from "./stages";
-import { operatorCommand } from "./guarded-script";
+import { operatorCommand } from "./operator-command";
+import type { OpenSshAccess } from "./script-target";
 
 export interface HostCleanupArgs {
   node: NodeConfig;
   host: SshHostConfig;
   config: ClusterConfig;
   address: pulumi.Input<string>;
-  /** "ADDRESS:PORT,TYPE,KEY" of the hosts that `otherHosts` names, with their host keys. */
+  /** "ADDRESS:PORT,TYPE,KEY" of the hosts that `otherHosts` names, with their host keys; with OpenSSH's client, ",WAY" in base64 after it. */
   others: pulumi.Input<readonly string[]>;
   /** Public host key: its type and its base64 text. */
   hostKey: pulumi.Input<string>;
   identity: pulumi.Output<string>;
   privateKey: pulumi.Input<string>;
+  openssh?: OpenSshAccess | undefined;
 }
 
 /**
@@ -61,6 +63,7 @@ export class HostCleanup extends local.Command {
         port: host.port,
         hostKey: args.hostKey,
         privateKey: args.privateKey,
+        openssh: args.openssh,
       },
       { verb: "remove", timeoutSeconds: undoSeconds },
       script,

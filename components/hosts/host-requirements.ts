@@ -123,7 +123,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
     {
       id: "privilege",
       test: '[ "$privilege" != none ]',
-      problem: `${node.host.user} is not root and sudo asks for a password. Allow sudo without one, or set host.user: root.`,
+      problem: `${node.host.user} is not root and sudo asks for a password. Allow sudo without one, or set sudoPassword or host.user: root.`,
     },
     {
       id: "os",

@@ -4,7 +4,8 @@ import type { ClusterConfig, NodeConfig } from "../../model/config";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { requirementsScript } from "./host-requirements";
-import { RemoteScript, type ScriptTarget } from "./remote-script";
+import type { OpenSshAccess } from "./script-target";
+import { type RemoteScript, remoteScript, type ScriptTarget } from "./remote-script";
 
 /** A machine that becomes a node, of any kind. */
 export interface Host extends ScriptTarget {
@@ -26,6 +27,10 @@ export interface HostArgs {
   inputs: HostInputs;
   /** "ADDRESS:PORT" of other bare hosts. */
   others?: pulumi.Input<readonly string[]>;
+  /** If OpenSSH's client reaches the host: how, by its host key; undefined before the first contact. */
+  accessTo?: (hostKey: pulumi.Output<string> | undefined) => OpenSshAccess;
+  /** `secretLines` with the keys of the ways to other hosts, too. */
+  othersSecretLines?: pulumi.Output<string> | undefined;
   /** Waited for before anything is changed on a host that was there before. */
   certain: pulumi.Output<pulumi.Resource>;
 }
@@ -40,7 +45,7 @@ export function factsScript(
   { node, config }: HostArgs,
   opts: pulumi.CustomResourceOptions,
 ): RemoteScript {
-  return new RemoteScript(
+  return remoteScript(
     `${name}-facts`,
     {
       host,

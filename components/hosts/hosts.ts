@@ -5,6 +5,7 @@ import { loadEc2 } from "./ec2/load";
 import type { Host } from "./host";
 import { SshHost } from "./ssh-host";
 import { otherHosts } from "./cleanup";
+import { type OpenSshHosts, openSshHosts } from "./openssh-hosts";
 import { unlinked } from "./remote-script";
 import type { StackConfig } from "../../model/stack-config";
 
@@ -19,6 +20,7 @@ export function makeHosts(
   opts: pulumi.ComponentResourceOptions,
 ): (Host & pulumi.Resource)[] {
   const privateKey = secrets.sshPrivateKey;
+  const openssh = openSshHosts(config, secrets);
   const onEc2 = config.nodes.filter(({ host }) => host.kind === "ec2");
   const ec2 = onEc2.length > 0 ? makeEc2(prefix, config, privateKey, opts) : undefined;
   const madeVpc = config.ec2?.given === undefined ? config.ec2?.vpcCidr : undefined;
@@ -34,7 +36,11 @@ export function makeHosts(
       const numbers = otherHosts(node, config).map((other) => config.nodes.indexOf(other));
       // Of no further ones, whose keys may not be known yet.
       const others = pulumi.output(shown.then((all) => pulumi.all(numbers.map((number) => all[number]!))));
-      return new SshHost(prefix + node.name, node.host, { ...args, others }, opts);
+      const access = openssh && {
+        accessTo: (hostKey: pulumi.Output<string> | undefined) => openssh.access(node, inputs[i]!.address, hostKey),
+        othersSecretLines: openssh.secretLines([node, ...otherHosts(node, config)], node),
+      };
+      return new SshHost(prefix + node.name, node.host, { ...args, others, ...access }, opts);
     }
     const subnetId = node.host.subnetId ?? ec2!.network.subnetIds[zones[onEc2.indexOf(node)]!]!;
     return new ec2!.Ec2Host(
@@ -44,7 +50,7 @@ export function makeHosts(
       { ...opts, providers: [ec2!.provider] },
     );
   });
-  tell(hosts.map((host, i) => shownBy(config.nodes[i]!, host)));
+  tell(hosts.map((host, i) => shownBy(config.nodes[i]!, host, openssh)));
   judge(certain(hosts.map((host) => (host instanceof SshHost ? host.hostKey : undefined))));
   return hosts;
 }
@@ -53,12 +59,16 @@ export function makeHosts(
  * "ADDRESS:PORT,TYPE,KEY" of a bare host, with its host key; empty of another one. Without the dependency on that host: a destroy of it
  * alone must not reach others.
  */
-function shownBy({ host }: NodeConfig, made: Host): pulumi.Output<string> {
+function shownBy(node: NodeConfig, made: Host, openssh: OpenSshHosts | undefined): pulumi.Output<string> {
+  const { host } = node;
   if (host.kind !== "ssh" || !(made instanceof SshHost)) return pulumi.output("");
+  const way = openssh?.encodedWay(node, made.address, made.hostKey);
   return unlinked(
     pulumi
-      .all([made.address, made.hostKey])
-      .apply(([address, key]) => [`${address}:${host.port}`, ...key.split(" ").slice(0, 2)].join(",")),
+      .all([made.address, made.hostKey, way])
+      .apply(([address, key, text]) =>
+        [`${address}:${host.port}`, ...key.split(" ").slice(0, 2), ...(text === undefined ? [] : [text])].join(","),
+      ),
   );
 }
 

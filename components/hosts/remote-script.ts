@@ -1,22 +1,13 @@
 import { isIPv4 } from "node:net";
-import { remote, type types } from "@pulumi/command";
+import { local, remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { noteStep } from "./done";
+import { asRoot, operatorCommand, operatorTarget } from "./operator-command";
+import type { ScriptTarget } from "./script-target";
 import { renderStdin, type Stage } from "./stages";
 import { userError } from "../../model/report";
 
-/** What a RemoteScript needs from a host, of any kind. */
-export interface ScriptTarget {
-  /** Node name. */
-  readonly name: string;
-  readonly connection: pulumi.Input<types.input.remote.ConnectionArgs>;
-  /** Changes if the node gets a new machine. */
-  readonly identity: pulumi.Input<string>;
-  /** Login user; any other than root uses `sudo -n`. */
-  readonly user: string;
-  /** The machine, if it is a resource of the stack: everything on it is deleted with it. */
-  readonly deletedWith?: pulumi.Resource;
-}
+export type { ScriptTarget } from "./script-target";
 
 export interface RemoteScriptArgs {
   host: ScriptTarget;
@@ -32,6 +23,8 @@ export interface RemoteScriptArgs {
    * change, including the machine. For work that other stages have already done on a new host. `false` also runs a new one.
    */
   updateOnly?: pulumi.Input<boolean>;
+  /** The error of an empty result, instead of one about its form. */
+  emptyResult?: string;
   /** Whether to run without root's rights if the user cannot get them, for a script that reports that. */
   rootOptional?: boolean;
 }
@@ -43,45 +36,93 @@ export interface RemoteScriptArgs {
  * The command is short, because an error quotes all of it; everything else, including secrets, goes through stdin. The host's cleanup
  * (cleanup.ts) removes what the script leaves, because a delete over SSH would fail on a dead host.
  */
-export class RemoteScript extends remote.Command {
+export type RemoteScript = (remote.Command | local.Command) & {
   /** The script's result: the JSON object that it prints. Secret only if `secretResult` says so. */
+  readonly result: pulumi.Output<Record<string, string>>;
+};
+
+/** A new script on a host, by the provider's own SSH or by OpenSSH's client. */
+export function remoteScript(name: string, args: RemoteScriptArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
+  return args.host.openssh === undefined ? new DirectScript(name, args, opts) : new OpenSshScript(name, args, opts);
+}
+
+/** What both kinds of scripts have. */
+function common(
+  name: string,
+  { host, stage, variables, timeoutSeconds, ...args }: RemoteScriptArgs,
+  opts: pulumi.CustomResourceOptions,
+) {
+  const hasUpdate = args.updateOnly !== undefined;
+  // Replaced ones would not run, or must outlast the machine.
+  const outlasts = hasUpdate || opts.ignoreChanges?.includes("triggers") === true;
+  const stdin = pulumi
+    .output(variables ?? {})
+    .apply((all) => renderStdin({ node: host.name, stage, variables: { ...all }, timeoutSeconds }));
+  const commands = (command: string) => ({
+    create: hasUpdate ? pulumi.output(args.updateOnly).apply((only) => (only ? undefined! : command)) : command,
+    update: hasUpdate ? command : undefined,
+  });
+  return {
+    stdin,
+    commands,
+    inputs: { addPreviousOutputInEnv: false, triggers: outlasts ? undefined : [host.identity] },
+    options: {
+      deletedWith: outlasts ? undefined : host.deletedWith,
+      ...opts,
+      additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
+    },
+    result: (stdout: pulumi.Output<string>) =>
+      stdout.apply((text): Record<string, string> => {
+        if (hasUpdate && !text) return {};
+        if (args.emptyResult !== undefined && !text) throw userError(args.emptyResult);
+        return parseResult(name, text);
+      }),
+  };
+}
+
+class DirectScript extends remote.Command {
   public readonly result: pulumi.Output<Record<string, string>>;
 
   constructor(name: string, args: RemoteScriptArgs, opts: pulumi.CustomResourceOptions) {
-    const hasUpdate = args.updateOnly !== undefined;
-    // Replaced ones would not run, or must outlast the machine.
-    const outlasts = hasUpdate || opts.ignoreChanges?.includes("triggers") === true;
     const bash = `timeout --kill-after=10 ${args.timeoutSeconds} bash -s -- apply`;
-    const command = asRoot(args.host.user, bash, args.rootOptional);
-    const stdin = pulumi.output(args.variables ?? {}).apply((variables) =>
-      renderStdin({
-        node: args.host.name,
-        stage: args.stage,
-        variables: { ...variables },
-        timeoutSeconds: args.timeoutSeconds,
-      }),
-    );
+    const { stdin, commands, inputs, options, result } = common(name, args, opts);
     super(
       name,
       {
         connection: args.host.connection,
-        create: hasUpdate ? pulumi.output(args.updateOnly).apply((only) => (only ? undefined! : command)) : command,
-        update: hasUpdate ? command : undefined,
+        ...commands(asRoot(args.host, bash, args.rootOptional)),
         stdin,
         logging: remote.Logging.None,
-        addPreviousOutputInEnv: false,
-        triggers: outlasts ? undefined : [args.host.identity],
+        ...inputs,
       },
-      {
-        deletedWith: outlasts ? undefined : args.host.deletedWith,
-        ...opts,
-        additionalSecretOutputs: args.secretResult ? ["stdout", "stderr"] : undefined,
-      },
+      options,
     );
     if (opts.ignoreChanges?.includes("stdin") !== true) {
       noteStep(this.stdin, stdin);
     }
-    this.result = this.stdout.apply((text) => (hasUpdate && !text ? {} : parseResult(name, text)));
+    this.result = result(this.stdout);
+  }
+}
+
+/** Runs on the operator's machine, which connects to the host. */
+class OpenSshScript extends local.Command {
+  public readonly result: pulumi.Output<Record<string, string>>;
+
+  constructor(name: string, args: RemoteScriptArgs, opts: pulumi.CustomResourceOptions) {
+    const { timeoutSeconds, rootOptional = false } = args;
+    const { stdin, commands, inputs, options, result } = common(name, args, opts);
+    const { command, inputs: ofOperator } = operatorCommand(
+      "operator/run.sh",
+      operatorTarget(args.host),
+      { verb: "apply", timeoutSeconds, rootOptional },
+      stdin,
+    );
+    super(name, { ...ofOperator, ...commands(command), logging: local.Logging.None, ...inputs }, options);
+    if (opts.ignoreChanges?.includes("stdin") !== true) {
+      noteStep(this.stdin, ofOperator.stdin);
+    }
+    // Only stdin is secret, and the result that is said to be.
+    this.result = result(args.secretResult === true ? this.stdout : pulumi.unsecret(this.stdout));
   }
 }
 
@@ -104,22 +145,42 @@ export function unlinked<T>(value: pulumi.Output<T>): pulumi.Output<T> {
   return new (pulumi.Output as unknown as Constructor)([], promise(true), isKnown, isSecret);
 }
 
-/** A command with root's rights for a login user. `optional`: without them if the user cannot get them. */
-export function asRoot(user: string, command: string, optional = false): string {
-  if (user === "root") return command;
-  return optional ? `if sudo -n true; then exec sudo -n ${command}; else exec ${command}; fi` : `sudo -n ${command}`;
+/**
+ * The JSON object that a script has printed, which begins with `changed` or, of a host's facts, with `machineId`; throws if there is none. The login shell's startup files may have
+ * printed something before it, after it and, from the background, beside it in its line.
+ */
+export function parseResult(name: string, stdout: string): Record<string, string> {
+  const found =
+    jsonObject(stdout) ??
+    stdout
+      .split("\n")
+      .map(resultIn)
+      .findLast((one) => one !== undefined);
+  if (found !== undefined) return found;
+  // Not quoted, because it may contain secrets.
+  throw userError(
+    `${name}: the script's output (${stdout.length} bytes) is not a JSON object. Do the login user's shell startup files print text?`,
+  );
 }
 
-/** The JSON object that a script has printed; throws on anything else. */
-export function parseResult(name: string, stdout: string): Record<string, string> {
+function jsonObject(text: string): Record<string, string> | undefined {
   try {
-    return JSON.parse(stdout) as Record<string, string>;
+    const value = JSON.parse(text) as unknown;
+    return typeof value === "object" && value !== null ? (value as Record<string, string>) : undefined;
   } catch {
-    // Not quoted, because it may contain secrets.
-    throw userError(
-      `${name}: the script's output (${stdout.length} bytes) is not a JSON object. Do the login user's shell startup files print text?`,
-    );
+    return undefined;
   }
+}
+
+/** The result within a line, from where it begins to the last brace with which it is one. */
+function resultIn(line: string): Record<string, string> | undefined {
+  const start = Math.max(line.lastIndexOf('{"changed":'), line.lastIndexOf('{"machineId":'));
+  if (start < 0) return undefined;
+  for (let end = line.lastIndexOf("}"); end > start; end = line.lastIndexOf("}", end - 1)) {
+    const value = jsonObject(line.slice(start, end + 1));
+    if (value !== undefined) return value;
+  }
+  return undefined;
 }
 
 /** An IPv4 address that a host has reported; throws on anything else, because it becomes part of scripts and documents. */

@@ -4,7 +4,9 @@ import type { SshHostConfig } from "../../model/config";
 import { machineName } from "../../model/machine";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
-import { shellQuote } from "./script-text";
+import { agentCommand } from "./operator-command";
+import type { OpenSshAccess } from "./script-target";
+import { scriptText, shellQuote } from "./script-text";
 import { factsScript, type Host, type HostArgs, dialOptions } from "./host";
 import type { RemoteScript } from "./remote-script";
 import { HostCleanup } from "./cleanup";
@@ -20,6 +22,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
   public readonly facts: pulumi.Output<HostFacts>;
   public readonly name: string;
   public readonly user: string;
+  public readonly openssh?: OpenSshAccess;
   public readonly factsScript: RemoteScript;
   public readonly end: HostCleanup;
   /** The key in the config, or the one that the host has shown. */
@@ -31,7 +34,13 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     this.user = host.user;
     const { inputs } = args;
     this.address = inputs.address;
-    this.hostKey = inputs.hostKey ?? this.scanHostKey(name, host.port, inputs, opts?.dependsOn);
+    const { accessTo } = args;
+    this.hostKey =
+      inputs.hostKey ??
+      (accessTo === undefined
+        ? this.scanHostKey(name, host.port, inputs, opts?.dependsOn)
+        : this.scanBehindJumps(name, host, inputs, accessTo(undefined), opts?.dependsOn));
+    if (accessTo !== undefined) this.openssh = accessTo(this.hostKey);
     this.connection = pulumi.output({
       host: inputs.address,
       port: host.port,
@@ -54,6 +63,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         hostKey: this.hostKey,
         identity: this.identity,
         privateKey: args.privateKey,
+        openssh: this.openssh && { ...this.openssh, secretLines: args.othersSecretLines ?? this.openssh.secretLines },
       },
       {
         parent: this,
@@ -63,6 +73,36 @@ export class SshHost extends pulumi.ComponentResource implements Host {
       },
     );
     this.registerOutputs({ identity: this.identity, facts: this.facts });
+  }
+
+  // As scanHostKey, but a changed key or jump host does not ask again: the key stays the one of the first contact.
+  private scanBehindJumps(
+    name: string,
+    { port }: SshHostConfig,
+    { address, identity }: HostInputs,
+    { way, secretLines }: OpenSshAccess,
+    dependsOn: pulumi.ResourceOptions["dependsOn"],
+  ): pulumi.Output<string> {
+    const key = new local.Command(
+      `${name}-host-key`,
+      {
+        interpreter: ["bash", "--norc", "-c"],
+        create: agentCommand(true),
+        update: 'printf "%s\\n" "$PULUMI_COMMAND_STDOUT"',
+        environment: {
+          TAILKUBE_SCRIPT: ["operator/way.sh", "operator/scan.sh"].map(scriptText).join("\n"),
+          TAILKUBE_NODE: this.name,
+          TAILKUBE_HOST: address,
+          TAILKUBE_PORT: `${port}`,
+          TAILKUBE_WAY: way,
+        },
+        stdin: pulumi.interpolate`${secretLines}\n`,
+        logging: local.Logging.None,
+        triggers: [address, `${port}`, identity],
+      },
+      { parent: this, dependsOn },
+    );
+    return pulumi.unsecret(key.stdout);
   }
 
   // This is the first connection to the host, so it waits for a host that is still booting.

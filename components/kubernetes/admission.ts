@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import type { Authorities } from "./authority-values";
-import { RemoteScript } from "../hosts/remote-script";
+import { type RemoteScript, remoteScript } from "../hosts/remote-script";
 import { joinSeconds, type Member, nodeVariables, perMember, workerToken } from "./member";
 
 export interface AdmitWorkersArgs {
@@ -19,7 +19,7 @@ export interface AdmitWorkersArgs {
  * resource would have expired by then.
  */
 export function admitWorkers(name: string, args: AdmitWorkersArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
-  return new RemoteScript(
+  return remoteScript(
     name,
     {
       host: args.by.host,

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { approverScript, scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
-import { RemoteScript } from "../hosts/remote-script";
+import { remoteScript } from "../hosts/remote-script";
 import { checksCommand } from "../hosts/checks-command";
 import { endpointAdvice, initDocument, joinDocument, kubeadmSeconds, type Member, nodeVariables } from "./member";
 import { controlPlaneSecurityVariables } from "./hardening/variables";
@@ -39,7 +39,7 @@ export function joinControlPlane(
 ): JoinedControlPlane {
   const { config, member, authorities } = args;
   const secret = (key: keyof Authorities) => authorities.apply((values) => values[key]);
-  const script = new RemoteScript(
+  const script = remoteScript(
     name,
     {
       host: member.host,

@@ -3,7 +3,7 @@ import { packageVariables } from "../hosts/packages";
 import type { ClusterConfig, Role } from "../../model/config";
 import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
-import { RemoteScript, type ScriptTarget } from "../hosts/remote-script";
+import { remoteScript, type ScriptTarget } from "../hosts/remote-script";
 
 export interface InstallRuntimeArgs {
   host: ScriptTarget;
@@ -28,7 +28,7 @@ export function installRuntime(
   opts: pulumi.CustomResourceOptions,
 ): InstalledRuntime {
   const { config } = args;
-  const script = new RemoteScript(
+  const script = remoteScript(
     name,
     {
       host: args.host,

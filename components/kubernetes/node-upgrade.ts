@@ -3,7 +3,7 @@ import type { ClusterConfig } from "../../model/config";
 import { upgradeConfiguration } from "./kubeadm";
 import { scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
-import { RemoteScript } from "../hosts/remote-script";
+import { remoteScript } from "../hosts/remote-script";
 import { initDocument, type Member, nodeVariables } from "./member";
 import { containerdVariables } from "./node-runtime";
 import { packageVariables } from "../hosts/packages";
@@ -40,7 +40,7 @@ export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.Cu
   const isControlPlane = member.node.role === "control-plane";
   // The pods of the only node have nowhere to go, and CoreDNS would block the drain.
   const drainSeconds = config.nodes.length > 1 ? config.drainSeconds : 0;
-  const upgrade = new RemoteScript(
+  const upgrade = remoteScript(
     name,
     {
       host: member.host,

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { joinKubeconfig } from "../../model/kubeconfig";
 import type { Authorities } from "./authority-values";
-import { RemoteScript } from "../hosts/remote-script";
+import { remoteScript } from "../hosts/remote-script";
 import { endpointAdvice, joinDocument, kubeadmSeconds, type Member, nodeVariables, workerToken } from "./member";
 import { nodeSecurityVariables } from "./hardening/variables";
 
@@ -21,7 +21,7 @@ export interface JoinedWorker {
 /** `kubeadm join` of a worker, through the endpoint, with its own token, which the parallel admission makes valid. */
 export function joinWorker(name: string, args: JoinWorkerArgs, opts: pulumi.CustomResourceOptions): JoinedWorker {
   const { config, member } = args;
-  const script = new RemoteScript(
+  const script = remoteScript(
     name,
     {
       host: member.host,

@@ -35,7 +35,11 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
     const address = host.address.toLowerCase();
     const reached = nodes.findIndex(
       (other) =>
-        other.host.kind === "ssh" && other.host.address.toLowerCase() === address && other.host.port === host.port,
+        other.host.kind === "ssh" &&
+        other.host.address.toLowerCase() === address &&
+        other.host.port === host.port &&
+        // Networks behind different jump hosts may use the same addresses.
+        JSON.stringify(other.host.via) === JSON.stringify(host.via),
     );
     if (reached < i) {
       problems.push({
@@ -44,6 +48,7 @@ export function nodeProblems({ config: { nodes }, values }: Given): Problem[] {
         wrong: `is already the address of nodes[${reached}], with the same port`,
         fix: "Correct one of the two.",
         about: [
+          ...[i, reached].map((position) => `nodes[${position}].host.via`),
           ...[`nodes[${i}].host.port`, `nodes[${reached}].host.address`, `nodes[${reached}].host.port`],
           ...(hasOwnPort(i) === hasOwnPort(reached) ? [] : ["ssh.port"]),
         ],
@@ -105,6 +110,12 @@ export function warnings(config: ClusterConfig): string[] {
   if (count % 2 === 0) {
     found.push(
       `nodes: ${count} control planes tolerate only as many failures as ${count - 1}, because etcd needs a majority. Use an odd number.`,
+    );
+  }
+  const first = controlPlanes(config.nodes)[0]?.host;
+  if (first?.kind === "ssh" && first.via !== undefined && config.operatorEndpoint === "host") {
+    found.push(
+      `operatorEndpoint: host means port ${config.apiServerPort} of ${first.address}, and jump hosts carry only SSH. If your machine cannot reach it, set tailnet or endpoint.`,
     );
   }
   if (minorOf(config.kubernetesVersion) > newestKubernetesMinor) {

@@ -4,7 +4,7 @@ import { isIPv4 } from "../../model/cidr";
 import { isInterfacePattern } from "../../components/hosts/interfaces";
 import { isValues } from "../../model/merge";
 import { ec2HostSchema } from "./ec2";
-import { checkedText, choice, key, list, object, port, text, yesOrNo } from "./fields";
+import { checkedText, choice, file, key, list, object, port, text, yesOrNo } from "./fields";
 
 export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsName =
@@ -25,6 +25,33 @@ const taint = object("an object with key, value and effect", {
 
 const identity = (words: string) => key(z.string({ error: "a text" }).optional(), words, { isInput: true });
 
+// ssh-rsa is the key's type. The provider would offer only its SHA-1 signatures, which OpenSSH rejects since 8.8: OpenSSH's client is used.
+const hostKeyPattern = /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+|ssh-rsa) [A-Za-z0-9+/]+={0,2}( .*)?$/;
+const hostKeyText =
+  "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519, ecdsa or rsa): ssh-ed25519 AAAA…";
+
+const jump = z
+  .strictObject(
+    {
+      address: key(
+        checkedText(isHostAddress, "an IPv4 address or a DNS name"),
+        "Where your machine, or the jump host before it, reaches it by SSH.",
+      ),
+      user: key(userName().optional(), "SSH user; a shell is not needed. Default: ssh.user."),
+      port: key(port().optional(), "SSH port. Default: 22."),
+      hostKey: key(text(hostKeyPattern, hostKeyText), "Its public SSH host key. Required: ssh-keyscan prints it."),
+      privateKeyFile: key(
+        file().optional(),
+        "File on this machine with its own private SSH key, relative to the project. Default: the stack's key.",
+      ),
+    },
+    { error: "an object with address, hostKey and optionally user, port and privateKeyFile" },
+  )
+  .meta({ title: "JumpHostArgs" });
+
+/** Jump hosts, in the order in which connections go through them. */
+export const jumps = () => z.array(jump, { error: "a list of jump hosts, each with address and hostKey" });
+
 const sshHost = z
   .strictObject(
     {
@@ -34,22 +61,26 @@ const sshHost = z
         "Where your machine reaches it by SSH. In a tailnet, this must not be a tailnet address.",
         { isInput: true },
       ),
-      user: key(userName().optional(), "SSH user; root, or a user with sudo and no password. Default: ssh.user."),
+      user: key(userName().optional(), "SSH user; root, or a user with sudo. Default: ssh.user."),
       port: key(port().optional(), "SSH port. Default: ssh.port."),
       hostKey: key(
-        text(
-          // No ssh-rsa: the provider would offer only SHA-1 signatures, which OpenSSH rejects since 8.8.
-          /^(ssh-ed25519|ecdsa-sha2-[a-z0-9]+) [A-Za-z0-9+/]+={0,2}( .*)?$/,
-          "a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…",
-        ).optional(),
+        text(hostKeyPattern, hostKeyText).optional(),
         "Its public SSH host key. By default, the program pins the key of the first connection.",
         { isInput: true },
+      ),
+      via: key(
+        jumps().optional(),
+        "Jump hosts (bastions) on the way to it, in their order; an empty list for none. Default: ssh.via.",
+      ),
+      privateKeyFile: key(
+        file().optional(),
+        "File on this machine with its own private SSH key, relative to the project. Default: the stack's key.",
       ),
       identity: identity(
         "Changing this text declares that the name now stands for a different machine, and replaces the node.",
       ),
     },
-    { error: "an object with address and optionally user, port, hostKey and identity" },
+    { error: "an object with address and optionally user, port, hostKey, via, privateKeyFile and identity" },
   )
   .meta({ title: "SshHostArgs" });
 

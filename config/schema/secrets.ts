@@ -14,6 +14,9 @@ export const secretFiles = {
   tailnetApiKey: ["tailnet", "apiKeyFile"],
   tailnetOauthClientSecret: ["tailnet", "oauthClientSecretFile"],
   sshPrivateKey: ["ssh", "privateKeyFile"],
+  sshKeyPassphrase: ["ssh", "privateKeyPassphraseFile"],
+  sudoPassword: ["ssh", "sudoPasswordFile"],
+  sudoPasswords: ["ssh", "sudoPasswordsFile"],
   registryCredentials: ["mirrors", "registryCredentialsFile"],
 } as const;
 
@@ -60,9 +63,21 @@ export const tailnetSecrets = {
   ),
 };
 
-export const sshPrivateKey = secret(
-  "Private SSH key for all hosts, without a passphrase. A secret; or name its file in ssh.privateKeyFile.",
-);
+export const sshSecrets = {
+  sshPrivateKey: secret(
+    "Private SSH key for all hosts. Required unless ssh.agent is set or all hosts have their own. A secret; or name its file in " +
+      "ssh.privateKeyFile.",
+  ),
+  sshKeyPassphrase: secret(
+    "Passphrase of the private SSH keys. A secret; or name its file in ssh.privateKeyPassphraseFile.",
+  ),
+  sudoPassword: secret(
+    "sudo's password for the hosts' SSH users other than root. A secret; or name its file in ssh.sudoPasswordFile.",
+  ),
+  sudoPasswords: secret(
+    "For hosts with another sudo password, one line each, NODE PASSWORD. A secret; or name its file in ssh.sudoPasswordsFile.",
+  ),
+};
 
 export const registryCredentials = secret(
   "For mirrors.registries, one line per server that requires a password, HOST[:PORT] USER:PASSWORD. A secret; or name its file in " +

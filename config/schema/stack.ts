@@ -8,8 +8,8 @@ import { ec2Schema } from "./ec2";
 import { choice, file, group, hostPath, key, port, text, yesOrNo } from "./fields";
 import { mirrorsSchema } from "./mirrors";
 import { endpointSchema, lanSchema, networkSchema } from "./networks";
-import { dnsLabel, nodesSchema, userName } from "./node";
-import { registryCredentials, sshPrivateKey, tailnetSecrets } from "./secrets";
+import { dnsLabel, jumps, nodesSchema, userName } from "./node";
+import { registryCredentials, sshSecrets, tailnetSecrets } from "./secrets";
 import { securitySchema } from "./security";
 import { ciliumSchema, kubernetesSchema } from "./software";
 import { tailnetSchema } from "./tailnet";
@@ -17,12 +17,36 @@ import { tailnetSchema } from "./tailnet";
 const sshSchema = key(
   group(
     {
-      user: key(
-        userName().default("root"),
-        "SSH user on hosts without their own; root, or a user with sudo and no password.",
-      ),
+      user: key(userName().default("root"), "SSH user on hosts without their own; root, or a user with sudo."),
       port: key(port().default(22), "SSH port of hosts without their own."),
       privateKeyFile: key(file().optional(), "File on this machine with the private SSH key, relative to the project."),
+      privateKeyPassphraseFile: key(
+        file().optional(),
+        "File on this machine with the passphrase of the private SSH keys, relative to the project.",
+      ),
+      sudoPasswordFile: key(
+        file().optional(),
+        "File on this machine with the hosts' sudo password, relative to the project.",
+      ),
+      sudoPasswordsFile: key(
+        file().optional(),
+        "File on this machine with the lines of sudoPasswords, relative to the project.",
+      ),
+      agent: key(
+        yesOrNo().default(false),
+        "Whether your ssh-agent (SSH_AUTH_SOCK) has the keys, instead of sshPrivateKey. Hosts and jump hosts with a privateKeyFile use " +
+          "that.",
+      ),
+      via: key(jumps().optional(), "Jump hosts on the way to hosts without their own, in their order."),
+      configFile: key(
+        file().optional(),
+        "File of OpenSSH's client in which each host.address is looked up, such as ~/.ssh/config. HostName, Port, User, IdentityFile " +
+          "and ProxyJump are used.",
+      ),
+      openssh: key(
+        yesOrNo().default(false),
+        "Whether OpenSSH's client on this machine makes all connections to bare hosts. The program turns it on if another key needs it.",
+      ),
     },
     "{ user: admin }",
   ),
@@ -49,7 +73,7 @@ export const stackSchema = z.object({
   kubernetes: kubernetesSchema,
   cilium: ciliumSchema,
   ssh: sshSchema,
-  sshPrivateKey,
+  ...sshSecrets,
   // Pulumi.yaml's default; it means "not set".
   ec2: key(
     z.preprocess(

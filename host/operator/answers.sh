@@ -1,10 +1,14 @@
 # shellcheck shell=bash
-# On the operator's machine: whether hosts answer, and are those that are meant. Needs no private key.
+# On the operator's machine: whether hosts answer, and are those that are meant. Needs no private key, but for jump hosts.
 
-# shows_key ADDRESS:PORT TYPE KEY: whether the SSH server there has that host key: in another network another machine may have the
-# address. It does not log in. If it fails, SAID says why.
+# shows_key ADDRESS:PORT TYPE KEY [WAY]: whether the SSH server there has that host key: in another network another machine may have the
+# address. It does not log in. WAY: ssh's configuration in base64, for way.sh. If it fails, SAID says why.
 SAID=
 shows_key() {
+    [ -z "${4:-}" ] || {
+        shows_key_by_way "$4"
+        return
+    }
     local name=${1%:*} port=${1##*:} known status=0
     [ "$port" = 22 ] || name="[$name]:$port"
     known=$(mktemp) || {

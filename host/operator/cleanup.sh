@@ -3,7 +3,7 @@
 # both cases: a dead machine must not block a run. Ends with an error where a host that is there was not cleaned, and where this
 # machine cannot tell. After answers.sh and ssh.sh.
 # Given as environment, too: TAILKUBE_OTHER_HOSTS ("ADDRESS:PORT,TYPE,KEY" of other hosts of the cluster and their host keys, separated
-# by blanks). The operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
+# by blanks; with TAILKUBE_WAY, each with ",WAY" in base64). The operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
 # shellcheck disable=SC2154  # where and directory are ssh.sh's, SAID is answers.sh's
 
 # At a terminal the CLI shows what a deletion prints only while it runs, and the state forgets a host that is skipped: so it is
@@ -19,23 +19,38 @@ forget="If the machine does not exist any more, run again with TAILKUBE_FORGET=$
 # another_answers: whether another host of the cluster shows its pinned host key: only then is this machine in the cluster's network. In
 # another one, a router or any other machine may have the hosts' addresses. If none does, WHY says what each has said.
 another_answers() {
-    local host where type key
+    local host where type key way
     WHY=
     for host in ${TAILKUBE_OTHER_HOSTS:-}; do
-        IFS=, read -r where type key <<<"$host"
-        if shows_key "$where" "$type" "$key"; then return; fi
+        IFS=, read -r where type key way <<<"$host"
+        if shows_key "$where" "$type" "$key" "$way"; then return; fi
         WHY+="${WHY:+; }$where: ${SAID##*$'\n'}"
     done
     return 1
 }
 
+# What only a dead machine's silence shows: no TCP connection in time, and the neighbours' or a router's "no route to host". All else
+# says something about this machine, or that the host is up: also a host that is too busy to say who it is. Behind jump hosts the last
+# of them says it, after as long as its kernel waits for the host.
+silent() {
+    local of='connect to host'
+    [ -z "${TAILKUBE_WAY:-}" ] || ! grep -q '^ *ProxyJump' <<<"$TAILKUBE_WAY" || of='open failed: connect failed:'
+    grep -qiE "$of .*(timed out|no route to host|host is down)" "$directory/error"
+}
+
 # Three connections of 10 s: a host that reboots at the moment is not tried again by a later run.
 for attempt in 1 2 3; do
+    # shellcheck disable=SC2034  # guard's
+    if [ "$attempt" = 3 ] && [ -n "${TAILKUBE_WAY:-}" ]; then patience=(-o ConnectTimeout=180); fi
     if guard begin >/dev/null; then break; fi
     error=$(dial_error)
     # The operator has said so: whatever is at that address now is another machine's.
     if [[ " ${TAILKUBE_FORGET:-} " == *" $TAILKUBE_NODE "* ]]; then
         pass_over "not cleaned, because TAILKUBE_FORGET names it: ${error:-no answer at $where}. $left"
+    fi
+    if another_jump; then
+        say "a jump host on the way to $where is another machine than the one whose key is in the config, so nothing was cleaned: $error"
+        exit 1
     fi
     if another_machine; then
         # Where the cluster has no other host, nothing tells a new machine from a wrong network.
@@ -50,9 +65,7 @@ for attempt in 1 2 3; do
         exit 1
     fi
     if [ "$attempt" = 3 ]; then
-        # What only a dead machine's silence shows: no TCP connection in time, and the neighbours' or a router's "no route to host".
-        # All else says something about this machine, or that the host is up: also a host that is too busy to say who it is.
-        if ! grep -qiE 'connect to host .*(timed out|no route to host|host is down)' "$directory/error"; then
+        if ! silent; then
             say "$where cannot be reached, so nothing was cleaned and the stack keeps the host: ${error:-ssh said nothing}. A silent machine would be skipped, but this says nothing about the machine: make the name resolve, this machine's network work or the host's SSH server run, then run again. $forget"
             exit 1
         fi

@@ -6,6 +6,10 @@
 # A machine that boots takes minutes; one that refuses the key may still be setting up its users.
 for attempt in {1..40}; do
     if guard begin >/dev/null; then break; fi
+    if another_jump; then
+        say "a jump host on the way to $where is another machine than the one whose key is in the config: $(dial_error)"
+        exit 1
+    fi
     if another_machine || another_key_type; then
         say "another machine answers at $where than the one whose host key is in the stack: $(dial_error)"
         exit 1

@@ -709,7 +709,9 @@ describe("other stacks", () => {
       expect(connectionOf(script)).to.include(asAdmin ? { user: "admin", port: 2222 } : { user: "root", port: 22 });
       if (script.name === "cp2-facts") {
         const bounded = "timeout --kill-after=10 60 bash -s -- apply";
-        expect(commandOf(script)).to.equal(`if sudo -n true; then exec sudo -n ${bounded}; else exec ${bounded}; fi`);
+        expect(commandOf(script)).to.equal(
+          `sh -c 'if sudo -n true; then exec sudo -n ${bounded}; else exec ${bounded}; fi'`,
+        );
       } else {
         expect(commandOf(script), script.name).to.match(asAdmin ? /^sudo -n timeout / : /^timeout /);
       }

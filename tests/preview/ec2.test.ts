@@ -286,7 +286,7 @@ describe("a stack on EC2", () => {
     it("is worked on by sudo, in bounded time, and says nothing but its result", () => {
       for (const { name, inputs } of scripts(run)) {
         expect(commandOf({ inputs }), name).to.match(
-          /^(if sudo -n true; then exec )?sudo -n timeout --kill-after=10 \d+ bash -s -- apply/,
+          /^(sh -c 'if sudo -n true; then exec )?sudo -n timeout --kill-after=10 \d+ bash -s -- apply/,
         );
         expect(inputs, name).to.include({ logging: "none", addPreviousOutputInEnv: false });
       }

@@ -92,7 +92,8 @@ function answer(
   { facts = {}, config = {}, encryption = {}, addresses = {}, nonces = {}, approved = {} }: RunArgs,
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
-  switch (name.slice(name.lastIndexOf("-") + 1)) {
+  const stage = name.replace(/-openssh$/, "");
+  switch (stage.slice(stage.lastIndexOf("-") + 1)) {
     case "boot":
       return { changed: [], hostKey: ownHostKey };
     case "facts":
@@ -181,7 +182,7 @@ export const isScript = ({ type, inputs }: Pick<Registered, "type" | "inputs">) 
 export const isGuarded = ({ type, inputs }: Pick<Registered, "type" | "inputs">) =>
   type === "command:local:Command" &&
   inputs.create !== undefined &&
-  environmentOf({ inputs }).TAILKUBE_HOST !== undefined;
+  environmentOf({ inputs }).TAILKUBE_COMMAND !== undefined;
 
 const environmentOf = ({ inputs }: Pick<Registered, "inputs">) =>
   (inputs.environment ?? {}) as Record<string, string | undefined>;

@@ -34,6 +34,16 @@ const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n----
 
 export const wrongConfigs: WrongConfig[] = [
   {
+    what: "a jump host without its key",
+    changes: host(0, { via: [{ address: "198.51.100.7" }] }),
+    line: "nodes[0].host.via[0].hostKey: not set. Required: a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519, ecdsa or rsa): ssh-ed25519 AAAA…. Set it in the stack's config.",
+  },
+  {
+    what: "a jump host by its name alone",
+    changes: host(1, { via: ["bastion"] }),
+    line: 'nodes[1].host.via[0]: "bastion" is invalid. Allowed: an object with address, hostKey and optionally user, port and privateKeyFile. Correct it in the stack\'s config.',
+  },
+  {
     what: "no nodes at all",
     changes: { nodes: undefined },
     line: "nodes: not set. Required: a list of nodes, each with name, role and host. Set it in the stack's config.",
@@ -87,7 +97,7 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "an address twice",
     changes: host(3, { address: "192.0.2.11" }),
-    about: ["nodes[0].host.address", "nodes[0].host.port"],
+    about: ["nodes[0].host.address", "nodes[0].host.port", "nodes[0].host.via"],
     line: 'nodes[3].host.address: "192.0.2.11" is already the address of nodes[0], with the same port. Correct one of the two.',
   },
   {
@@ -118,7 +128,7 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "a line of known_hosts",
     changes: host(0, { hostKey: "192.0.2.11 ssh-ed25519 AAAA" }),
-    line: 'nodes[0].host.hostKey: "192.0.2.11 ssh-ed25519 AAAA" is invalid. Allowed: a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519 or ecdsa): ssh-ed25519 AAAA…. Correct it in the stack\'s config.',
+    line: 'nodes[0].host.hostKey: "192.0.2.11 ssh-ed25519 AAAA" is invalid. Allowed: a public host key as in /etc/ssh/ssh_host_ed25519_key.pub (ed25519, ecdsa or rsa): ssh-ed25519 AAAA…. Correct it in the stack\'s config.',
   },
   {
     what: "a mistyped key of a node",
@@ -498,6 +508,22 @@ export const wrongConfigs: WrongConfig[] = [
     what: "a public key for the private one",
     changes: { sshPrivateKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me@example.com" },
     line: "sshPrivateKey: it is a public key. Use the private key, the file without .pub.",
+  },
+  {
+    what: "a key in PuTTY's format for the private one",
+    changes: { sshPrivateKey: "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none" },
+    line: "sshPrivateKey: it is a key in PuTTY's format (.ppk). Convert it: puttygen FILE -O private-openssh -o NEWFILE.",
+  },
+  {
+    what: "a sudo password of several lines",
+    changes: { sudoPassword: "two\nlines" },
+    line: "sudoPassword: it has several lines. Use one line.",
+  },
+  {
+    what: "a sudo password for a node that is not there",
+    changes: { sudoPasswords: "cp9 hunter2" },
+    about: ["nodes[0].name", "nodes[1].name", "nodes[2].name", "nodes[3].name"],
+    line: 'sudoPasswords: it has a line for "cp9", which is not the name of any node. Correct the line, or remove it.',
   },
   {
     what: "an API token for the auth key",

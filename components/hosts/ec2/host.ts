@@ -10,7 +10,7 @@ import type { HostFacts } from "../facts";
 import { derivedHostKey } from "../../../model/ssh-key";
 import type { Ec2Network } from "./network";
 import { factsScript, type Host, type HostArgs, dialOptions } from "../host";
-import { RemoteScript } from "../remote-script";
+import { type RemoteScript, remoteScript } from "../remote-script";
 
 export interface Ec2HostArgs extends HostArgs {
   ec2: Ec2Config;
@@ -62,7 +62,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
         hostKey,
         ...dialOptions,
       });
-    const boot = new RemoteScript(
+    const boot = remoteScript(
       `${name}-first-boot`,
       {
         host: { ...this.target(), connection: connection(pulumi.unsecret(firstKey.publicKey)) },
@@ -73,7 +73,7 @@ export class Ec2Host extends pulumi.ComponentResource implements Host {
       { parent: this, ignoreChanges: ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"] },
     );
     this.connection = connection(boot.result.apply(({ hostKey = "" }) => ed25519(name, hostKey)));
-    new RemoteScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
+    remoteScript(`${name}-host-key`, { host: this, stage: "host-key", timeoutSeconds: 120 }, { parent: this });
     this.factsScript = factsScript(name, this, args, { parent: this });
     this.facts = this.factsScript.result as unknown as pulumi.Output<HostFacts>;
     this.registerOutputs({ identity: this.identity, facts: this.facts });

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../../model/config";
 import type { Authorities } from "../authority-values";
-import { RemoteScript } from "../../hosts/remote-script";
+import { type RemoteScript, remoteScript } from "../../hosts/remote-script";
 import type { Member } from "../member";
 import { controlPlaneSecurityVariables } from "./variables";
 
@@ -24,7 +24,7 @@ export function encryptSecrets(
   opts: pulumi.CustomResourceOptions,
 ): RemoteScript {
   const { config, member, authorities } = args;
-  return new RemoteScript(
+  return remoteScript(
     name,
     {
       host: member.host,

@@ -147,7 +147,7 @@ describe("wrong hosts of kind ec2", () => {
         ...stack,
         nodes: [{ name: "cp1", role: "control-plane", host: { address: "192.0.2.1", instanceTyp: "t3.medium" } }],
       },
-      /^nodes\[0\]\.host\.instanceTyp: there is no such key\. Allowed: kind, address, user, port, hostKey, identity\./,
+      /^nodes\[0\]\.host\.instanceTyp: there is no such key\. Allowed: kind, address, user, port, hostKey, via, privateKeyFile, identity\./,
     ],
     [
       "no object",

@@ -1,0 +1,102 @@
+/** Commands on the operator's machine that run scripts on hosts, by OpenSSH's client. */
+import * as pulumi from "@pulumi/pulumi";
+import { projectFolder } from "../../model/project";
+import { scriptText } from "./script-text";
+import type { OpenSshAccess, ScriptTarget } from "./script-target";
+
+/** What a script on the operator's machine needs to reach a host. */
+export interface OperatorTarget {
+  node: string;
+  user: string;
+  address: pulumi.Input<string>;
+  port: pulumi.Input<number>;
+  /** Public host key: its type and its base64 text. */
+  hostKey: pulumi.Input<string>;
+  privateKey: pulumi.Input<string>;
+  openssh?: OpenSshAccess | undefined;
+}
+
+/** The same of a host. */
+export function operatorTarget(host: ScriptTarget): OperatorTarget {
+  const connection = pulumi.output(host.connection);
+  // The whole connection is secret, but only its private key must be.
+  const open = (part: pulumi.Output<string>) => pulumi.unsecret(part);
+  return {
+    node: host.name,
+    user: host.user,
+    address: open(connection.apply(({ host: address }) => address)),
+    port: pulumi.unsecret(connection.apply(({ port }) => port ?? 22)),
+    hostKey: open(connection.apply(({ hostKey }) => hostKey ?? "")),
+    privateKey: connection.apply(({ privateKey }) => privateKey ?? ""),
+    openssh: host.openssh,
+  };
+}
+
+/** A command with root's rights for a login user. `optional`: without them if the user cannot get them. */
+export function asRoot(
+  { user, openssh }: Pick<OperatorTarget, "user" | "openssh">,
+  command: string,
+  optional = false,
+): string {
+  // way.sh brings the password.
+  if (user === "root" || openssh?.hasSudoPassword === true) return command;
+  // The login shell may be one that has another `if`, such as fish or csh.
+  return optional
+    ? `sh -c 'if sudo -n true; then exec sudo -n ${command}; else exec ${command}; fi'`
+    : `sudo -n ${command}`;
+}
+
+export interface HostCommand {
+  verb: "apply" | "remove";
+  /** Time limit on the host, in seconds. */
+  timeoutSeconds: number;
+  rootOptional?: boolean;
+}
+
+/** A command of the operator's shell, which ssh-agent starts: the agent ends together with it. */
+export function agentCommand(openssh: boolean): string {
+  const start = 'exec ssh-agent bash --norc -c "$TAILKUBE_SCRIPT"';
+  // The operator's own agent, which is another one in each shell.
+  return openssh ? `export TAILKUBE_AGENT="$SSH_AUTH_SOCK"; ${start}` : start;
+}
+
+/**
+ * Inputs of a command that runs `file` on the operator's machine, which runs `script` on a host over OpenSSH. The command itself is
+ * short, because an error quotes all of it; keys, passwords and the host's script go through stdin.
+ */
+export function operatorCommand(
+  file: "operator/stage.sh" | "operator/cleanup.sh" | "operator/run.sh",
+  to: OperatorTarget,
+  { verb, timeoutSeconds, rootOptional }: HostCommand,
+  script: pulumi.Input<string>,
+) {
+  const { openssh } = to;
+  const timeout = `timeout --kill-after=10 ${timeoutSeconds}`;
+  const files = ["operator/answers.sh", "operator/ssh.sh", file];
+  return {
+    command: agentCommand(openssh !== undefined),
+    inputs: {
+      // Without the operator's own startup files, which bash reads if its stdin is a socket.
+      interpreter: ["bash", "--norc", "-c"],
+      environment: {
+        TAILKUBE_SCRIPT: (openssh === undefined ? files : ["operator/way.sh", ...files]).map(scriptText).join("\n"),
+        TAILKUBE_NODE: to.node,
+        TAILKUBE_HOST: to.address,
+        TAILKUBE_PORT: pulumi.interpolate`${to.port}`,
+        TAILKUBE_USER: to.user,
+        TAILKUBE_HOST_KEY: to.hostKey,
+        TAILKUBE_COMMAND: asRoot(to, `${timeout} bash -s -- ${verb}`, rootOptional),
+        TAILKUBE_SHELL: asRoot(to, "bash -s --"),
+        ...(openssh !== undefined && { TAILKUBE_WAY: openssh.way }),
+      },
+      stdin:
+        openssh !== undefined
+          ? pulumi.interpolate`${openssh.secretLines}\n${script}`
+          : // The private key, an empty line, the host's script.
+            pulumi.interpolate`${pulumi.output(to.privateKey).apply((key) => key.trim())}\n\n${script}`,
+      addPreviousOutputInEnv: false,
+      // For tailkube-not-cleaned.log.
+      dir: projectFolder(),
+    },
+  };
+}
