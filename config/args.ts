@@ -24,6 +24,8 @@ export interface ClusterArgs {
   endpoint?: EndpointArgs;
   /** Networks of pods and services. */
   network?: NetworkArgs;
+  /** Services of type LoadBalancer. */
+  loadBalancer?: LoadBalancerArgs;
   /** Kubernetes on the nodes, and how it is upgraded. */
   kubernetes?: KubernetesArgs;
   /** Cilium, the pods' network. */
@@ -189,6 +191,11 @@ export interface NetworkArgs {
   podRouting?: "native" | "vxlan";
   /** UDP port of the tunnel with podRouting vxlan. Default: 8472. */
   tunnelPort?: number;
+}
+
+export interface LoadBalancerArgs {
+  /** IPv4 network of their addresses; the first and the last address stay unused. In a tailnet, a private network that nothing else uses. In a LAN, an unused part of the nodes' own network. Without it, such services get no address. */
+  cidr?: string;
 }
 
 export interface KubernetesArgs {

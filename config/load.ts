@@ -17,6 +17,7 @@ import { nearest, pathOf, type Problem, unknownKey } from "../model/problem";
 import { exposedSecrets } from "./plaintext-secrets";
 import { Findings } from "./findings";
 import { lanSelection, nodeNetworkProblems } from "./rules/lan";
+import { loadBalancerProblems } from "./rules/load-balancer";
 import { mirrorProblems } from "./rules/mirrors";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
 import { overlapProblems } from "./rules/overlapping-networks";
@@ -57,6 +58,7 @@ const rules: readonly Rule[] = [
   mirrorProblems,
   nodeProblems,
   overlapProblems,
+  loadBalancerProblems,
   podCidrProblems,
   serverProblems,
   portProblems,
@@ -193,7 +195,7 @@ function clusterConfig(
   mirrors: MirrorsConfig,
   { ssh, hosts }: ReturnType<typeof sshConfig>,
 ): ClusterConfig {
-  const { endpoint, network, kubernetes, cilium, tailnet } = values;
+  const { endpoint, network, loadBalancer, kubernetes, cilium, tailnet } = values;
   const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
   const nodes = values.nodes.map((node, i): NodeConfig => ({
@@ -214,6 +216,7 @@ function clusterConfig(
     apiServerPort: isLan ? endpoint.apiServerPort : endpoint.port,
     podCidr: network.podCidr,
     serviceCidr: network.serviceCidr,
+    ...(loadBalancer.cidr !== undefined && { loadBalancer: { cidr: loadBalancer.cidr } }),
     podRouting: network.podRouting ?? (isLan ? "vxlan" : "native"),
     tunnelPort: network.tunnelPort,
     kubernetesVersion: kubernetes.version,

@@ -95,6 +95,8 @@ export interface ClusterConfig {
   apiServerPort: number;
   podCidr: string;
   serviceCidr: string;
+  /** The addresses of Services of type LoadBalancer. Absent: the cluster has none. */
+  loadBalancer?: { cidr: string };
   /** `native`: each node's pod network is a route (in a tailnet, one of the tailnet). `vxlan`: a tunnel. */
   podRouting: "native" | "vxlan";
   /** UDP port of the tunnel; used with `podRouting: vxlan` only. */

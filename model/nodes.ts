@@ -10,6 +10,16 @@ export function workers(nodes: readonly NodeConfig[]): NodeConfig[] {
   return nodes.filter((node) => node.role === "worker");
 }
 
+/**
+ * The nodes that take traffic for Services of type LoadBalancer: the workers, or all nodes if there are no workers. Kubernetes itself
+ * excludes control planes (kubeadm labels them node.kubernetes.io/exclude-from-external-load-balancers): the traffic of users stays
+ * away from the hosts of the API and etcd, and pods are more likely on the node where it arrives.
+ */
+export function servingNodes(nodes: readonly NodeConfig[]): NodeConfig[] {
+  const all = workers(nodes);
+  return all.length > 0 ? all : [...nodes];
+}
+
 /** The taint that kubeadm gives control planes by default. */
 export const controlPlaneTaint: Taint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" };
 

@@ -59,5 +59,7 @@ export interface Applied {
   software?: Record<string, string>;
   /** Fingerprint of Cilium's release. */
   release?: string;
+  /** Network of the addresses of LoadBalancer services; absent if they get none. */
+  loadBalancer?: string;
   nodes: AppliedNode[];
 }

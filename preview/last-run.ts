@@ -31,6 +31,7 @@ const applied: z.ZodType<Applied> = z.object({
   settings: z.record(z.string(), z.string()).optional().catch(undefined),
   software: z.record(z.string(), z.string()).optional().catch(undefined),
   release: text,
+  loadBalancer: text,
   nodes: z.array(member).catch([]),
 });
 
@@ -97,6 +98,7 @@ export function appliedBy(
     settings: fixedSettings(config),
     software: nodeSoftware(config),
     release: releaseOf(config),
+    ...(config.loadBalancer !== undefined && { loadBalancer: config.loadBalancer.cidr }),
     nodes: config.nodes.map((node, i) => {
       const { reached, identity, hostKey } = declaredMachine(node);
       const { os, cgroup, containerd } = seen[i]!.facts;
@@ -128,6 +130,7 @@ export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: u
     ...(left?.settings && { settings: byTodaysKeys(left.settings) }),
     ...(left?.software && { software: byTodaysKeys(left.software) }),
     ...(left?.release !== undefined && { release: left.release }),
+    ...(left?.loadBalancer !== undefined && { loadBalancer: left.loadBalancer }),
     members: (running.nodes ?? []).map((name) => ({
       ...byName.get(name),
       name,

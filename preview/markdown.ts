@@ -13,6 +13,7 @@ const colours: readonly (readonly [Change, string, string])[] = [
   ["created", "#b2f2bb", "#2b8a3e"],
   ["joined", "#b2f2bb", "#2b8a3e"],
   ["relabelled", "#a5d8ff", "#1864ab"],
+  ["rerouted", "#a5d8ff", "#1864ab"],
   ["untouched", "#f1f3f5", "#868e96"],
 ];
 

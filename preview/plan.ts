@@ -33,7 +33,7 @@ export interface Step {
 }
 
 export type Change =
-  "created" | "joined" | "replaced" | "drained" | "restarted" | "relabelled" | "removed" | "untouched";
+  "created" | "joined" | "replaced" | "drained" | "restarted" | "relabelled" | "rerouted" | "removed" | "untouched";
 
 export interface NodePlan {
   name: string;
@@ -70,6 +70,8 @@ export function nodePlans(
       ["drained", drained],
       ["restarted", has("upgrade") || has("restart")],
       ["relabelled", has("finalize")],
+      // The step of Cilium's release names no node.
+      ["rerouted", has("network")],
       ["removed", has("removal")],
     ];
     const changes = all.filter(([, is]) => is).map(([change]) => change);

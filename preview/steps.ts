@@ -9,6 +9,7 @@ import { controlPlanes } from "../model/nodes";
 import type { AppliedNode } from "../model/outputs";
 import { byId, orderOf, type OrderedStep, waitsFor } from "../model/order";
 import { labelsOf, type LastRun, releaseOf } from "./last-run";
+import { poolChange, servingChange, servingWords } from "./load-balancer";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
 import { nodePlans, type Plan, type Step } from "./plan";
 
@@ -131,8 +132,10 @@ class Change {
     return ["new", "replaced"].includes(this.machines.get(name)!);
   }
 
-  private workOnJoining({ kind }: OrderedStep, { name, host }: NodeConfig): Work | undefined {
+  private workOnJoining({ kind }: OrderedStep, node: NodeConfig): Work | undefined {
     const { config, isLan, endpoint } = this;
+    const { name, host } = node;
+    const serves = servingWords(config, node);
     const isReplaced = this.machines.get(name) === "replaced";
     const nodes = [name];
     switch (kind) {
@@ -173,15 +176,15 @@ class Change {
           ? {
               kind: "init",
               nodes,
-              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}`,
+              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}${serves}`,
             }
           : {
               kind: "join",
               nodes,
-              does: `joins as a control plane through ${endpoint}${isLan ? "" : ", then also holds the endpoint"}`,
+              does: `joins as a control plane through ${endpoint}${isLan ? "" : ", then also holds the endpoint"}${serves}`,
             };
       case "join":
-        return { kind: "join", nodes, does: `joins as a worker through ${endpoint}` };
+        return { kind: "join", nodes, does: `joins as a worker through ${endpoint}${serves}` };
       default:
         return undefined;
     }
@@ -189,6 +192,10 @@ class Change {
 
   private workOnOther({ kind }: OrderedStep, { name, role }: NodeConfig): Work | undefined {
     const { config, last, keys } = this;
+    if (kind === "network") {
+      const change = servingChange(config, last, name);
+      return change && { kind, nodes: [name], ...change };
+    }
     const software = keys.filter((key) => key !== "kubernetes.certificateRenewal");
     if (kind !== "upgrade" || keys.length === 0 || (software.length === 0 && role === "worker")) return undefined;
     const nodes = [name];
@@ -246,14 +253,23 @@ class Change {
       const before = this.last?.members.find(({ name }) => name === node.name)?.labels;
       return !this.isJoining(node) && before !== undefined && before !== labelsOf(node);
     });
-    if (!isBusy && relabelled.length === 0) return undefined;
+    const pool = poolChange(this.config, this.last);
+    if (!isBusy && relabelled.length === 0 && pool === undefined) return undefined;
+    const evicts = relabelled.some(({ taints }) => taints.some(({ effect }) => effect === "NoExecute"));
+    const disturbs = [
+      ...(evicts ? ["pods that do not tolerate a NoExecute taint"] : []),
+      ...[pool?.disturbs ?? []].flat(),
+    ];
+    const does = [
+      ...(relabelled.length > 0 ? ["get their labels and taints"] : []),
+      ...(pool === undefined ? [] : [pool.does]),
+      "wait until Cilium, the nodes and CoreDNS are ready",
+    ];
     return {
       kind: "finalize",
       nodes: relabelled.map(({ name }) => name),
-      does: `${relabelled.length > 0 ? "get their labels and taints; " : ""}wait until Cilium, the nodes and CoreDNS are ready`,
-      ...(relabelled.some(({ taints }) => taints.some(({ effect }) => effect === "NoExecute")) && {
-        disturbs: "pods that do not tolerate a NoExecute taint",
-      }),
+      does: does.join("; "),
+      ...(disturbs.length > 0 && { disturbs: disturbs.join("; ") }),
     };
   }
 }

@@ -8,6 +8,7 @@ export function counted(nodes: readonly NodePlan[]): string {
     "created",
     "joined",
     "relabelled",
+    "rerouted",
     "restarted",
     "drained",
     "replaced",

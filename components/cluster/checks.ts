@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
+import { balancerCheckVariables } from "../network/cilium/load-balancer";
 import { podMtu, type Underlay } from "../network/cilium/values";
 import { pauseImage } from "../kubernetes/containerd";
 import { controlPlanes } from "../../model/nodes";
@@ -48,6 +49,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
     TK_UNDERLAY_MTU: underlay.apply(({ mtu }) => `${mtu}`),
     TK_TUNNEL_PORT: `${config.tunnelPort}`,
     TK_READY_SECONDS: `${probeSeconds(config)}`,
+    ...balancerCheckVariables(config),
   };
   return remoteScript(
     name,

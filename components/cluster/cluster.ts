@@ -134,7 +134,7 @@ export class Cluster extends pulumi.ComponentResource {
     const release = pulumi.jsonStringify([cilium.release.chart, cilium.release.version, cilium.release.values]);
     const onCoordinator = { config, on: coordinator.member, members, release };
     const finalized = resources.make("finalize", undefined, (id, opts) =>
-      finalize(id, { ...onCoordinator, authorities: authorities.values }, opts),
+      finalize(id, { ...onCoordinator, underlay, authorities: authorities.values }, opts),
     );
     this.finalized = finalized.resource;
     const isDone = doneSince(stepsBefore);

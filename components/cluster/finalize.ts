@@ -3,6 +3,8 @@ import type { ClusterConfig } from "../../model/config";
 import { labelLines, taintLines } from "../../model/nodes";
 import type { Authorities } from "../kubernetes/authority-values";
 import { remoteScript } from "../hosts/remote-script";
+import type { Underlay } from "../network/cilium/values";
+import { balancerVariables } from "../network/cilium/load-balancer";
 import { type Member, nodeVariables } from "../kubernetes/member";
 import { encryptionVariables } from "../kubernetes/hardening/variables";
 
@@ -18,6 +20,7 @@ export interface FinalizeArgs {
   on: Member;
   members: readonly Member[];
   authorities: pulumi.Output<Authorities>;
+  underlay: pulumi.Input<Underlay>;
   /** Chart, version and values of Cilium: if they change, the script waits for readiness again. */
   release: pulumi.Input<string>;
 }
@@ -29,8 +32,9 @@ export interface Finalized {
 }
 
 /**
- * Removes nodes that are no longer declared; sets labels and taints; waits until Cilium, every node and CoreDNS are ready; restarts
- * pods that are older than Cilium; and rewrites Secrets if their encryption has changed.
+ * Removes nodes that are no longer declared; sets labels and taints; waits until Cilium, every node and CoreDNS are ready; makes or
+ * deletes the pool of addresses for LoadBalancer services; restarts pods that are older than Cilium; and rewrites Secrets if their
+ * encryption has changed.
  */
 export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomResourceOptions): Finalized {
   const { config } = args;
@@ -50,6 +54,7 @@ export function finalize(name: string, args: FinalizeArgs, opts: pulumi.CustomRe
         TK_RELEASE: args.release,
         TK_READY_SECONDS: `${readySeconds(config)}`,
         TK_DRAIN_SECONDS: `${config.drainSeconds}`,
+        ...balancerVariables(config, args.underlay),
       },
       // Removed nodes are drained one at a time. If there are more than this limit allows, the next run continues.
       timeoutSeconds: 3 * readySeconds(config) + 540 + 5 * config.drainSeconds,

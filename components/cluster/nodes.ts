@@ -1,7 +1,7 @@
 /** Joins prepared hosts to the cluster, and keeps them as declared. */
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../model/config";
-import { controlPlanes, workers } from "../../model/nodes";
+import { controlPlanes, servingNodes, workers } from "../../model/nodes";
 import type { CertificateOutput } from "../../model/outputs";
 import { admitWorkers } from "../kubernetes/admission";
 import type { Authorities } from "../kubernetes/authority-values";
@@ -75,7 +75,7 @@ export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
   }
 }
 
-/** Approves a node's routes: before that, other nodes do not reach the endpoint or the node's pods over the tailnet. */
+/** Approves a node's routes: before that, nobody reaches the endpoint, the node's pods or LoadBalancer services over the tailnet. */
 function makeRoutes(
   { config, prepared, api }: JoinArgs,
   node: NodeConfig,
@@ -83,13 +83,19 @@ function makeRoutes(
   resources: OrderedResources,
 ): void {
   const endpoint = node.role === "control-plane" ? [`${config.endpoint.address}/32`] : [];
-  const routes = config.podRouting === "native" ? [...endpoint, podCidr] : endpoint;
+  const pods = config.podRouting === "native" ? [podCidr] : [];
+  const routes = [...endpoint, ...pods, ...balancedRoutes(config, node)];
   const { deviceId, approvedRoutes } = prepared(node).device;
   resources.make("routes", node, (name, opts) =>
     api === undefined || config.tailnet.routeApproval !== "devices" || routes.length === 0
       ? undefined
       : approveRoutes(name, { api, deviceId, routes, approvedBefore: approvedRoutes }, opts),
   );
+}
+
+/** The addresses of LoadBalancer services, if this node takes their traffic. */
+function balancedRoutes({ loadBalancer, nodes }: ClusterConfig, node: NodeConfig): string[] {
+  return loadBalancer !== undefined && servingNodes(nodes).includes(node) ? [loadBalancer.cidr] : [];
 }
 
 function keepVersion({ config, authorities, prepared }: JoinArgs, node: NodeConfig, resources: OrderedResources) {

@@ -5,6 +5,7 @@ import { containerdRelease, isOutOfSupport, today } from "../../model/releases";
 import { minorOf } from "../../model/versions";
 import { networkOf, overlap, tailnetRange } from "../../model/cidr";
 import { isOwnInterface } from "../hosts/interfaces";
+import { announcedProblems, announcedWarnings } from "../network/lan/announced";
 import { lanProblems } from "../network/lan/address";
 
 /** A host's addresses with their networks, without those of interfaces that the cluster creates or uses. */
@@ -26,6 +27,10 @@ export function networkProblems(one: NodeFacts, config: ClusterConfig): string[]
       : []),
     { key: "network.podCidr", network: config.podCidr },
     { key: "network.serviceCidr", network: config.serviceCidr },
+    // In a LAN, it is a part of the hosts' own network.
+    ...(config.nodeNetwork === "tailnet" && config.loadBalancer !== undefined
+      ? [{ key: "loadBalancer.cidr", network: config.loadBalancer.cidr }]
+      : []),
   ];
   return hostNetworks(one).flatMap(({ name, address, network }) =>
     ours
@@ -99,7 +104,7 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
             "Set kubernetes.containerdVersion, or upgrade its package.",
         ];
   });
-  return [...shared, ...carriers, ...oldRuntime];
+  return [...shared, ...carriers, ...oldRuntime, ...announcedWarnings(all, config)];
 }
 
 /** All problems that only the hosts' facts show, as one text; undefined if there are none. */
@@ -107,7 +112,7 @@ export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig
   const problems = [
     ...all.flatMap((one) => networkProblems(one, config)),
     ...all.flatMap((one) => carrierProblems(one, config)),
-    ...(config.nodeNetwork === "lan" ? lanProblems(all, config) : []),
+    ...(config.nodeNetwork === "lan" ? [...lanProblems(all, config), ...announcedProblems(all, config)] : []),
   ];
   return problems.length === 0
     ? undefined

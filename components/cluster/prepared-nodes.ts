@@ -53,7 +53,7 @@ export function prepareNodes(
     );
     const device = resources.make("network", node, (id, opts) =>
       isTailnet
-        ? joinTailnet(id, { host, config, tags, authKey: givenKey ?? madeKey!.key }, opts)
+        ? joinTailnet(id, { host, node, config, tags, authKey: givenKey ?? madeKey!.key }, opts)
         : joinLan(id, { node, host, config }, opts),
     );
     resources.make("device", node, (id, opts) => {

@@ -5,7 +5,7 @@ import type { Key, Problem } from "../../model/problem";
 import type { Given } from "./rule";
 
 /** Ranges that the kernel or the protocol reserves. */
-const special = new Map([
+export const special: ReadonlyMap<string, string> = new Map([
   ["0.0.0.0/8", "reserved"],
   ["127.0.0.0/8", "loopback"],
   ["169.254.0.0/16", "link-local"],
@@ -54,11 +54,13 @@ interface KeyedNetwork {
 
 /** The cluster's own networks; its endpoint is one where it is an address. */
 export function ownNetworks({ config, values }: Pick<Given, "config" | "values">): KeyedNetwork[] {
-  const { endpoint, podCidr, serviceCidr } = config;
+  const { endpoint, podCidr, serviceCidr, loadBalancer } = config;
   // A lan has none by default.
   const hasEndpoint =
     isIPv4(endpoint.address) && (config.nodeNetwork === "tailnet" || values.endpoint.address !== undefined);
   return [
+    // The first of two that overlap is the one to change.
+    ...(loadBalancer === undefined ? [] : [{ key: "loadBalancer.cidr", network: loadBalancer.cidr }]),
     ...(hasEndpoint ? [{ key: "endpoint.address", network: `${endpoint.address}/32` }] : []),
     { key: "network.podCidr", network: podCidr },
     { key: "network.serviceCidr", network: serviceCidr },

@@ -1,10 +1,13 @@
-/** The groups `lan`, `endpoint` and `network` of a stack's config. */
+/** The groups `lan`, `endpoint`, `network` and `loadBalancer` of a stack's config. */
 import { z } from "zod";
 import { choice, group, key, network, port, yesOrNo } from "./fields";
 import { interfacePattern, isHostAddress } from "./node";
 
 export const defaultPodCidr = "10.50.0.0/16";
 const defaultServiceCidr = "10.96.0.0/12";
+
+/** An example of loadBalancer.cidr that overlaps no default network. */
+const exampleLoadBalancerCidr = "10.201.0.0/24";
 
 export const lanSchema = key(
   group(
@@ -76,4 +79,20 @@ export const networkSchema = key(
   ),
   "Networks of pods and services.",
   { title: "NetworkArgs", examples: [{ podCidr: "10.51.0.0/16", serviceCidr: "10.97.0.0/16" }] },
+);
+
+export const loadBalancerSchema = key(
+  group(
+    {
+      // LB-IPAM leaves out the first and the last address (host/lib/load-balancer-pool.sh), so a /31 would have none.
+      cidr: key(
+        network(16, 30, exampleLoadBalancerCidr).optional(),
+        "IPv4 network of their addresses; the first and the last address stay unused. In a tailnet, a private network that nothing else " +
+          "uses. In a LAN, an unused part of the nodes' own network. Without it, such services get no address.",
+      ),
+    },
+    `{ cidr: ${exampleLoadBalancerCidr} }`,
+  ),
+  "Services of type LoadBalancer.",
+  { title: "LoadBalancerArgs", examples: [{ cidr: exampleLoadBalancerCidr }] },
 );

@@ -7,7 +7,7 @@ import { isValues } from "../../model/merge";
 import { ec2Schema } from "./ec2";
 import { choice, file, group, hostPath, key, port, text, yesOrNo } from "./fields";
 import { mirrorsSchema } from "./mirrors";
-import { endpointSchema, lanSchema, networkSchema } from "./networks";
+import { endpointSchema, lanSchema, loadBalancerSchema, networkSchema } from "./networks";
 import { dnsLabel, jumps, nodesSchema, userName } from "./node";
 import { registryCredentials, sshSecrets, tailnetSecrets } from "./secrets";
 import { securitySchema } from "./security";
@@ -70,6 +70,7 @@ export const stackSchema = z.object({
   lan: lanSchema,
   endpoint: endpointSchema,
   network: networkSchema,
+  loadBalancer: loadBalancerSchema,
   kubernetes: kubernetesSchema,
   cilium: ciliumSchema,
   ssh: sshSchema,

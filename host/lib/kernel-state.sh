@@ -146,6 +146,14 @@ is_empty() { ! grep -vE '^\s*(table|type .* policy accept;|chain (PREROUTING|INP
 
 nft_delete() { nft "delete $1"; }
 
+# own_table NAME: "table inet NAME" if this host has that table of the program's.
+own_table() {
+    local tables
+    command -v nft >/dev/null || return 0
+    tables=$(nft_tables) || return
+    grep -xF "table inet $1" <<<"$tables" || true
+}
+
 # empty_tables: "table FAMILY NAME" of iptables' that were not there before and have nothing in them.
 empty_tables() {
     local table tables text

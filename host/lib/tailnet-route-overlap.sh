@@ -12,7 +12,9 @@
 #   a route of a device that is known to be offline, or whose login has ended    is fine: most often it is a former machine of this
 #                                                  cluster, and the tailnet prefers a device that is online
 #
-# Given: TK_NODE_NETWORK, TK_ENDPOINT, TK_POD_CIDR, TK_RESTORE.
+# loadBalancer.cidr may be set at any time: the stage finalize asks for it before there is a pool (load-balancer-pool.sh).
+#
+# Given: TK_NODE_NETWORK, TK_ENDPOINT, TK_POD_CIDR, TK_RESTORE; in finalize, TK_LOAD_BALANCER instead of the last two.
 
 # tailnet_status: this host's view of the tailnet, all devices included. No answer until tailscaled has one.
 tailnet_status() {
@@ -25,30 +27,32 @@ tailnet_status() {
     printf '%s\n' "$status"
 }
 
-# overlapping_routes: of a status on stdin, one line in words for each route of another device that overlaps ours. `tailscale`
-# prints a member a line, and no text that others choose can hold a line break; of a device only its name in the tailnet, its
-# addresses and its routes are read.
+# overlapping_routes NODES: of a status on stdin, one line in words for each route of another device that overlaps ours; the nodes of the
+# cluster, which NODES has the addresses of, are none. `tailscale` prints a member a line, and no text that others choose can hold a line
+# break; of a device only its name in the tailnet, its addresses and its routes are read.
 overlapping_routes() {
-    awk -v pods="$TK_POD_CIDR" -v endpoint="$TK_ENDPOINT" '
+    awk -v pods="${TK_POD_CIDR:-}" -v endpoint="$TK_ENDPOINT" -v balancer="${TK_LOAD_BALANCER:-}" -v own=" ${1:-} " '
         # The number of the network of that length that an IPv4 address is in.
         function network(address, bits,    part) {
             split(address, part, ".")
             return int((((part[1] * 256 + part[2]) * 256 + part[3]) * 256 + part[4]) / 2 ^ (32 - bits))
         }
         function text(line) { sub(/^[^:]*: "/, "", line); sub(/",?$/, "", line); return line }
+        # Whether that part of a route lies in a network; none is empty.
+        function lies_in(part, cidr,    of) {
+            split(cidr, of, "/")
+            return cidr != "" && part[2] + 0 >= of[2] + 0 && network(part[1], of[2] + 0) == network(of[1], of[2] + 0)
+        }
         function report(    i, part, why) {
+            if (index(own, " " address " ")) return
             for (i = 1; i <= count; i++) {
                 split(routes[i], part, "/")
                 if (routes[i] == endpoint "/32") why = "the endpoint of this stack"
-                else if (part[2] + 0 >= length_of_pods && network(part[1], length_of_pods) == network_of_pods) why = "in network.podCidr " pods " of this stack"
+                else if (lies_in(part, pods)) why = "in network.podCidr " pods " of this stack"
+                else if (lies_in(part, balancer)) why = "in loadBalancer.cidr " balancer " of this stack"
                 else continue
                 printf "%s (%s) has %s, which is %s\n", name == "" ? "one without a name" : name, address, routes[i], why
             }
-        }
-        BEGIN {
-            split(pods, given, "/")
-            length_of_pods = given[2] + 0
-            network_of_pods = network(given[1], length_of_pods)
         }
         /^  "Peer": \{$/ { inside = 1; next }
         /^  \}/ { inside = 0 }
@@ -71,7 +75,7 @@ check_route_overlap() {
     local found more=''
     [ "$TK_NODE_NETWORK" = tailnet ] && [ -z "$TK_RESTORE" ] || return 0
     ask 30 "which routes other devices of the tailnet have (tailscale status)" tailnet_status
-    found=$(overlapping_routes <<<"$ANSWER" | sort) || fail "cannot read which routes other devices of the tailnet have (tailscale status --json)"
+    found=$(overlapping_routes '' <<<"$ANSWER" | sort) || fail "cannot read which routes other devices of the tailnet have (tailscale status --json)"
     [ -n "$found" ] || return 0
     if [ "$(wc -l <<<"$found")" -gt 3 ]; then more="; and $(($(wc -l <<<"$found") - 3)) more"; fi
     found=$(awk 'NR <= 3' <<<"$found" | paste -sd ';' | sed 's/;/; /g')

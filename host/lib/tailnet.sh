@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/policy-rules lib/network lib/tailnet-login
+# requires: lib/policy-rules lib/network lib/tailnet-login lib/load-balancer-route
 # What keeps a tailnet working on a host: units for routes, policy rules and Cilium; and how all of it is removed.
 # Given: TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of host/installed/*), and what network.sh needs.
 
@@ -86,12 +86,6 @@ install_tailnet_units() {
 
 masquerade_tables() { own_table tailkube_masquerade; }
 filter_tables() { own_table tailkube; }
-own_table() {
-    local tables
-    command -v nft >/dev/null || return 0
-    tables=$(nft_tables) || return
-    grep -xF "table inet $1" <<<"$tables" || true
-}
 
 # network_rules: "FAMILY PREFERENCE: RULE" of each of our policy rules.
 network_rules() {
@@ -109,6 +103,7 @@ remove_tailnet() {
     grep -qsxF /var/lib/tailscale/.tailkube "$TK_STATE/owned.tailnet" && fresh=1
     # First, for it would put back what is withdrawn.
     unit_stop tailkube-routes.service
+    unit_stop tailkube-load-balancer.service
     unit_stop tailkube-address.service
     unit_stop tailkube-cilium.service
     leave_tailnet
@@ -130,6 +125,7 @@ remove_tailnet() {
         until_none 10 "this policy rule of tailkube's cannot be removed (ip rule del)" "which policy rules this host has (ip rule show)" network_rules remove_network_rule
         until_none 10 "nft cannot delete it" "which tables nftables has (nft list tables)" filter_tables nft_delete
     fi
+    if owned "$TK_LIB/load-balancer" tailnet; then remove_load_balancer_filter; fi
     clean_up_network
     rm -rf /run/tailkube-routes.lock /run/tailkube-routes.withdrawn
 }

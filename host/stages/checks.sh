@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/check-values lib/check-addresses lib/check-paths lib/check-report
+# requires: lib/check-values lib/check-addresses lib/check-paths lib/check-report lib/load-balancer-check
 # Stage checks, on the first control plane: is every address where it was declared, and does every path between the nodes work?
 # The command /usr/local/lib/tailkube/checks, on every control plane, is this stage with host/installed/checks.sh behind it.
 # Given (beside node.sh's): what its parts name in their headers. The command sets AS_COMMAND (matrix or json), and as its options say
@@ -47,6 +47,7 @@ apply() {
     check_addresses
     check_paths
     gather
+    check_load_balancer
     case $AS_COMMAND in
     matrix) print_report ;;
     json) print_json ;;

@@ -55,6 +55,8 @@ remove() {
     note_network
     if [ -e "$TK_STATE/owned.control-plane" ] || [ -e "$TK_STATE/owned.join" ]; then
         unit_stop tailkube-endpoint.service
+        # Before Cilium goes: clients reach another node from here on.
+        unit_stop tailkube-load-balancer.service
         unit_stop tailkube-approve.timer
         reset_node
         # The notes of an upgrade that was killed, and the automatic snapshots of etcd; others there are the user's.

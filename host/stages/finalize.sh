@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# requires: lib/removed-nodes lib/labels-and-taints lib/unmanaged-pods lib/coredns lib/reencrypt-secrets
+# requires: lib/removed-nodes lib/labels-and-taints lib/unmanaged-pods lib/coredns lib/load-balancer-pool lib/reencrypt-secrets
 # Stage finalize, on the first control plane, after Cilium's release and all joins: nodes that are no longer declared are drained
-# and taken out, labels and taints are as declared, Cilium and CoreDNS ready, pods that are older than the network restarted once.
+# and taken out, labels and taints are as declared, Cilium and CoreDNS ready, the addresses of LoadBalancer services too, pods that
+# are older than the network restarted once.
 # TK_MARKS and TK_RELEASE are there to run it again when they change.
 
 apply() {
@@ -16,6 +17,7 @@ apply() {
     done
     forget_node_settings
     wait_for_cilium
+    set_balancer_objects
     poll "$TK_READY_SECONDS" nodes_ready || fail "not every node is Ready after $TK_READY_SECONDS s:$NOT_READY; see 'kubectl get nodes'"
     restart_unmanaged_pods
     wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns

@@ -16,6 +16,7 @@ apply() {
     wait_for 60 "the tailnet address does not appear on this host, or its interface is down (ip address show tailscale0). Run 'systemctl restart tailscaled' on it" tailnet_address_is_up
     address=$(tailnet_address)
     install_tailnet_units "$address"
+    set_load_balancer
     ask_status
     name=$(self DNSName)
     if [ -e "$TK_STATE/logged-in" ]; then

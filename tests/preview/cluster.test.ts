@@ -32,6 +32,10 @@ const nodes = minimal.nodes as Nodes;
 const names = nodes.map(({ name }) => name);
 
 const scripts = ({ resources }: Run) => resources.filter(isScript);
+const balancerVariables = [
+  ...["TK_LOAD_BALANCER", "TK_LOAD_BALANCER_ALONE", "TK_LOAD_BALANCER_NODES", "TK_LOAD_BALANCER_DEVICES"],
+  ...["TK_LOAD_BALANCER_SERVING", "TK_HOST_LOAD_BALANCER", "TK_KUBELET_HEALTH", "TK_CILIUM_HEALTH"],
+];
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
@@ -148,7 +152,8 @@ describe("three control planes and a worker", () => {
     });
 
     it("is given every variable that it reads", () => {
-      const optional = ["TK_LOCK_SECONDS"];
+      // Those of load balancers: tests/preview/load-balancer.test.ts.
+      const optional = ["TK_LOCK_SECONDS", ...balancerVariables];
       // What they share with other stages, and do not use of it.
       const unused: Record<string, string[]> = {
         admit: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
@@ -169,7 +174,7 @@ describe("three control planes and a worker", () => {
           ...["TK_POD_CIDR", "TK_MARK"],
         ],
         "start-encryption": ["TK_API_PORT", "TK_ENDPOINT", "TK_ENDPOINT_PORT"],
-        finalize: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
+        finalize: ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_POD_CIDR", "TK_RESTORE"],
         checks: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
       };
       for (const script of scripts(run)) {

@@ -119,7 +119,9 @@ describe("a cluster in a lan", () => {
   });
 
   it("gives each script, which is bash, every variable that it reads", () => {
-    const never = ["TK_LOCK_SECONDS", "TK_ENDPOINT"];
+    // Those of load balancers: tests/preview/load-balancer.test.ts.
+    const balancer = ["", "_ALONE", "_NODES", "_DEVICES", "_SERVING"].map((name) => `TK_LOAD_BALANCER${name}`);
+    const never = ["TK_LOCK_SECONDS", "TK_ENDPOINT", ...balancer, "TK_HOST_LOAD_BALANCER", "TK_RESTORE"];
     // Of functions that other stages call.
     const shared = ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_API_PORT", "TK_ENDPOINT_PORT"];
     const ofTailnet = [
@@ -139,6 +141,8 @@ describe("a cluster in a lan", () => {
       const code = text.slice(text.indexOf("\n# shellcheck shell=bash\n")).replace(/^\s*#.*$/gm, "");
       const read = new Set([...code.matchAll(/\$\{?(TK_[A-Z0-9_]+)/g)].map((match) => match[1]!));
       const unused = script.name.endsWith("-upgrade") ? ofTailnet.map((name) => `TK_${name}`) : [];
+      // Its question about other devices' routes is one of the control planes, too.
+      if (script.name.endsWith("-finalize")) unused.push("TK_POD_CIDR");
       const set = [...text.matchAll(/^(TK_[A-Z0-9_]+)=/gm)].map((match) => match[1]!);
       const given = [...set, ...never, ...shared, ...unused];
       expect(

@@ -29,6 +29,11 @@ const node = (index: number, change: Record<string, unknown>) => ({
 });
 const host = (index: number, change: Record<string, unknown>) =>
   node(index, { host: { ...nodes[index]!.host, ...change } });
+const lan = {
+  nodeNetwork: "lan",
+  endpoint: { address: "k8s.example.com" },
+  tailnetAuthKey: undefined,
+};
 const cilium = (values: Record<string, unknown>) => ({ cilium: { values } });
 const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----";
 
@@ -461,6 +466,106 @@ export const wrongConfigs: WrongConfig[] = [
     what: "direct return in a tunnel",
     changes: { network: { podRouting: "vxlan" }, ...cilium({ loadBalancer: { mode: "dsr" } }) },
     line: 'cilium.values.loadBalancer.mode: "dsr" is invalid. Allowed: snat, with network.podRouting vxlan. Remove it.',
+  },
+  {
+    what: "direct return to a load balancer's clients",
+    changes: { loadBalancer: { cidr: "10.201.0.0/24" }, ...cilium({ loadBalancer: { mode: "hybrid" } }) },
+    about: ["nodeNetwork", "network.podRouting"],
+    line: 'cilium.values.loadBalancer.mode: "hybrid" is invalid. Allowed: snat, with loadBalancer.cidr in a tailnet: it drops answers from a node without the route. Remove it.',
+  },
+  {
+    what: "another source of addresses for load balancers",
+    changes: { loadBalancer: { cidr: "10.201.0.0/24" }, ...cilium({ defaultLBServiceIPAM: "none" }) },
+    line: 'cilium.values.defaultLBServiceIPAM: "none" is invalid. Allowed: lbipam, with loadBalancer.cidr: no other gives services addresses of that network. Remove it.',
+  },
+  {
+    what: "no addresses for load balancers in Cilium",
+    changes: { loadBalancer: { cidr: "10.201.0.0/24" }, ...cilium({ enableLBIPAM: false }) },
+    line: "cilium.values.enableLBIPAM: false is invalid. Allowed: true, with loadBalancer.cidr: without it Cilium gives services no addresses. Remove it.",
+  },
+  {
+    what: "load balancers as text",
+    changes: { loadBalancer: "10.201.0.0/24" },
+    line: "loadBalancer: it is not valid JSON. Allowed: a list or an object, as YAML in the stack's file. Correct it there.",
+  },
+  {
+    what: "a mistyped key of load balancers",
+    changes: { loadBalancer: { cdir: "10.201.0.0/24" } },
+    line: "loadBalancer.cdir: there is no such key. Allowed: cidr. Did you mean cidr?",
+  },
+  {
+    what: "load balancers' addresses with host bits",
+    changes: { loadBalancer: { cidr: "10.201.0.7/24" } },
+    line: 'loadBalancer.cidr: "10.201.0.7/24" is invalid. Allowed: an IPv4 network with a prefix length from /16 to /30 such as 10.201.0.0/24; this one would be 10.201.0.0/24. Correct it in the stack\'s config.',
+  },
+  {
+    what: "too many addresses for load balancers",
+    changes: { loadBalancer: { cidr: "10.200.0.0/13" } },
+    line: 'loadBalancer.cidr: "10.200.0.0/13" is invalid. Allowed: an IPv4 network with a prefix length from /16 to /30 such as 10.201.0.0/24. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a single address for load balancers",
+    changes: { loadBalancer: { cidr: "10.201.0.1/32" } },
+    line: 'loadBalancer.cidr: "10.201.0.1/32" is invalid. Allowed: an IPv4 network with a prefix length from /16 to /30 such as 10.201.0.0/24. Correct it in the stack\'s config.',
+  },
+  {
+    what: "public addresses for load balancers in a tailnet",
+    changes: { loadBalancer: { cidr: "198.51.100.0/24" } },
+    about: ["nodeNetwork"],
+    line: 'loadBalancer.cidr: "198.51.100.0/24" is not in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16. Choose a private network.',
+  },
+  {
+    what: "load balancers among the tailnet's devices",
+    changes: { loadBalancer: { cidr: "100.64.7.0/24" } },
+    line: 'loadBalancer.cidr: "100.64.7.0/24" overlaps the tailnet\'s range 100.64.0.0/10 (Tailscale drops packets from there on other interfaces). Choose another network.',
+  },
+  {
+    what: "load balancers at multicast addresses",
+    changes: { loadBalancer: { cidr: "239.1.0.0/16" } },
+    line: 'loadBalancer.cidr: "239.1.0.0/16" overlaps 224.0.0.0/3 (multicast or reserved). Choose another network.',
+  },
+  {
+    what: "load balancers among the pods",
+    changes: { loadBalancer: { cidr: "10.50.7.0/24" } },
+    about: ["network.podCidr"],
+    line: 'loadBalancer.cidr: "10.50.7.0/24" overlaps network.podCidr 10.50.0.0/16 (each needs its own addresses). Choose another network.',
+  },
+  {
+    what: "load balancers among the services",
+    changes: { loadBalancer: { cidr: "10.97.0.0/24" } },
+    about: ["network.serviceCidr"],
+    line: 'loadBalancer.cidr: "10.97.0.0/24" overlaps network.serviceCidr 10.96.0.0/12 (each needs its own addresses). Choose another network.',
+  },
+  {
+    what: "load balancers at the endpoint",
+    changes: { loadBalancer: { cidr: "10.200.0.0/24" } },
+    about: ["endpoint.address", "nodeNetwork"],
+    line: 'loadBalancer.cidr: "10.200.0.0/24" overlaps endpoint.address 10.200.0.1 (each needs its own addresses). Choose another network.',
+  },
+  {
+    what: "load balancers among the hosts",
+    changes: { ...host(3, { address: "192.168.7.21" }), loadBalancer: { cidr: "192.168.7.0/24" } },
+    line: 'loadBalancer.cidr: "192.168.7.0/24" overlaps nodes[3].host.address 192.168.7.21 (the host would become unreachable). Choose another network.',
+  },
+  {
+    what: "load balancers with an old Cilium",
+    changes: { loadBalancer: { cidr: "10.201.0.0/24" }, cilium: { version: "1.17.17" } },
+    line: 'loadBalancer.cidr: "10.201.0.0/24" requires Cilium 1.18 or newer, and cilium.version is 1.17.17. Set a newer cilium.version, or remove the key.',
+  },
+  {
+    what: "load balancers with all addresses of a lan",
+    changes: { ...lan, loadBalancer: { cidr: "192.168.0.0/16" }, lan: { cidr: "192.168.7.0/24" } },
+    line: 'loadBalancer.cidr: "192.168.0.0/16" contains lan.cidr 192.168.7.0/24, which has the addresses of the nodes. Choose an unused part of that network.',
+  },
+  {
+    what: "load balancers at a node's own address",
+    changes: {
+      ...lan,
+      ...node(0, { nodeIp: "192.168.7.250" }),
+      lan: { cidr: "192.168.7.0/24" },
+      loadBalancer: { cidr: "192.168.7.240/28" },
+    },
+    line: 'loadBalancer.cidr: "192.168.7.240/28" contains nodes[0].nodeIp 192.168.7.250. Choose an unused part of the network.',
   },
   {
     what: "a mistyped key of a profile",

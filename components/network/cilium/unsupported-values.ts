@@ -16,12 +16,15 @@ interface Unsupported {
   about?: string[];
 }
 
+type UnsupportedArgs = Pick<ClusterConfig, "podRouting" | "cilium" | "nodeNetwork" | "loadBalancer">;
+
 const isOn = (value: unknown) => String(value) === "true";
 
 // Sources, of Cilium 1.15.19: daemon/cmd/daemon.go and pkg/egressgateway/manager.go (masquerading), daemon_main.go (routes),
 // kube_proxy_replacement.go (DSR, IPsec), install/kubernetes/cilium/templates/validate.yaml (tunnel) and
 // cilium-configmap.yaml (clouds).
-function unsupported({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | "cilium">): Unsupported[] {
+function unsupported(config: UnsupportedArgs): Unsupported[] {
+  const { podRouting, cilium } = config;
   const noBpfMasquerade =
     "false, because it needs bpf.masquerade, with which pods could not reach anything outside the tailnet";
   const ownCloud = "false, because it brings its own pod addresses and routes";
@@ -57,6 +60,7 @@ function unsupported({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | 
           },
         ]
       : []),
+    ...loadBalancerValues(config),
     ...(podRouting === "vxlan"
       ? [
           {
@@ -67,7 +71,7 @@ function unsupported({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | 
           },
           {
             path: ["loadBalancer", "mode"],
-            is: (v: unknown) => ["dsr", "hybrid"].includes(String(v)),
+            is: isDsr,
             allowed: "snat, with network.podRouting vxlan",
             about: ["network.podRouting", "nodeNetwork"],
           },
@@ -76,11 +80,40 @@ function unsupported({ podRouting, cilium }: Pick<ClusterConfig, "podRouting" | 
   ];
 }
 
+const isDsr = (value: unknown) => ["dsr", "hybrid"].includes(String(value));
+
+function loadBalancerValues({ nodeNetwork, podRouting, loadBalancer }: UnsupportedArgs): Unsupported[] {
+  if (loadBalancer === undefined) return [];
+  const about = ["loadBalancer.cidr"];
+  return [
+    {
+      path: ["defaultLBServiceIPAM"],
+      is: (v) => v !== "lbipam",
+      allowed: "lbipam, with loadBalancer.cidr: no other gives services addresses of that network",
+      about,
+    },
+    {
+      path: ["enableLBIPAM"],
+      is: (v) => !isOn(v),
+      allowed: "true, with loadBalancer.cidr: without it Cilium gives services no addresses",
+      about,
+    },
+    // A client takes answers from the service's address only from the node that has its route.
+    ...(nodeNetwork === "tailnet" && podRouting === "native"
+      ? [
+          {
+            path: ["loadBalancer", "mode"],
+            is: isDsr,
+            allowed: "snat, with loadBalancer.cidr in a tailnet: it drops answers from a node without the route",
+            about: [...about, "nodeNetwork", "network.podRouting"],
+          },
+        ]
+      : []),
+  ];
+}
+
 /** A problem for each value with which Cilium would not start, or pods would have no network. */
-export function unsupportedValues(
-  config: Pick<ClusterConfig, "podRouting" | "cilium">,
-  { values, ...at }: GivenValues,
-): Problem[] {
+export function unsupportedValues(config: UnsupportedArgs, { values, ...at }: GivenValues): Problem[] {
   return unsupported(config).flatMap(({ path, is, allowed, fix = "Remove it.", about }) => {
     const found = lookUp(values, path);
     return found !== undefined && found.path.length === path.length && is(found.value)

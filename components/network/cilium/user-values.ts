@@ -12,6 +12,7 @@ const settings: Readonly<Record<string, readonly string[]>> = {
   k8sServiceHost: ["k8s-api-server", "k8s-api-server-urls"],
   "ipam.mode": ["ipam"],
   "bpf.masquerade": ["enable-bpf-masquerade"],
+  "l2announcements.enabled": ["enable-l2-announcements"],
   routingMode: ["routing-mode", "tunnel"],
   ipv4NativeRoutingCIDR: ["ipv4-native-routing-cidr"],
   autoDirectNodeRoutes: ["auto-direct-node-routes"],

@@ -28,7 +28,10 @@ export function podMtu(
   return config.podRouting === "native" ? underlay.mtu : underlay.mtu - vxlanOverhead;
 }
 
-type PinnedArgs = Pick<ClusterConfig, "nodeNetwork" | "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet">;
+type PinnedArgs = Pick<
+  ClusterConfig,
+  "nodeNetwork" | "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet" | "loadBalancer"
+>;
 
 /** A value that the network depends on, and what a user can change instead, if anything. */
 interface Pin {
@@ -73,6 +76,7 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
     { path: ["ipam", "mode"], value: "kubernetes" },
     // Masquerading in BPF works only on `devices`: on the NIC, packets of pods would keep addresses that get no answers.
     { path: ["bpf", "masquerade"], value: false },
+    ...(announces(config) ? [{ path: ["l2announcements", "enabled"], value: true, about: ["loadBalancer.cidr"] }] : []),
     ...routingPins(config, isLan).map((pin) => ({ ...pin, about: ["network.podRouting", "nodeNetwork"] })),
     // All three read their configuration only at their start: without this, changed values would wait for the next reboot.
     { path: ["rollOutCiliumPods"], value: true },
@@ -80,6 +84,21 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
     { path: ["operator", "rollOutPods"], value: true },
   ];
 }
+
+/** Whether Cilium answers ARP for the addresses of LoadBalancer services. In a tailnet, they are a route instead. */
+const announces = ({ nodeNetwork, loadBalancer }: Pick<ClusterConfig, "nodeNetwork" | "loadBalancer">) =>
+  nodeNetwork === "lan" && loadBalancer !== undefined;
+
+/**
+ * Another node answers ARP for a service 3 to 4.1 s after its node has gone: the lease, and client-go's wait between two attempts, the
+ * retry period and up to 1.2 times as much (JitterFactor). With the chart's 15 s, 5 s and 2 s it would be up to 20 s. Each service costs
+ * its node a write to the API in each retry period, and each other serving node a read. The agents' rate limit is sized for 25 services
+ * on one node (https://docs.cilium.io/en/stable/network/l2-announcements/#sizing-client-rate-limit); the chart's would be reached by 5.
+ */
+const announcementValues: Values = {
+  l2announcements: { leaseDuration: "3s", leaseRenewDeadline: "2s", leaseRetryPeriod: "500ms" },
+  k8sClientRateLimit: { qps: 50, burst: 100 },
+};
 
 function routingPins({ podCidr, podRouting, tunnelPort }: PinnedArgs, isLan: boolean): Pin[] {
   return podRouting === "native"
@@ -113,6 +132,7 @@ export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; unde
     operator: { replicas: Math.min(2, nodeCount) },
     updateStrategy: oneNode,
     envoy: { updateStrategy: oneNode },
+    ...(announces(config) && announcementValues),
   };
   // Images of a bundle are imported from files, without the registry's digests.
   const bundled: Values =

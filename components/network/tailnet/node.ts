@@ -1,5 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig } from "../../../model/config";
+import type { ClusterConfig, NodeConfig } from "../../../model/config";
+import { servingNodes } from "../../../model/nodes";
+import { plainText } from "../../../model/messages";
 import { networkScript, scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
 import { ipv4Result, type ScriptTarget } from "../../hosts/remote-script";
@@ -11,6 +13,7 @@ export interface JoinTailnetArgs {
   authKey: pulumi.Input<string>;
   /** Tags that the device must get from the auth key. */
   tags: readonly string[];
+  node: NodeConfig;
 }
 
 /** What a host in its node network reports. */
@@ -48,6 +51,7 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
         TK_HOST_NETWORK: networkScript(),
         TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
         TK_HOST_CILIUM: scriptText("installed/cilium.sh"),
+        ...loadBalancerVariables(config, args.node),
       },
       timeoutSeconds: 600,
     },
@@ -70,5 +74,20 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
     deviceId: script.result.apply((r) => r.deviceId ?? ""),
     login: script.result.apply((r) => r.login),
     approvedRoutes: script.result.apply((r) => (r.approvedRoutes ?? "").split(" ").filter(Boolean)),
+  };
+}
+
+/** What host/lib/load-balancer-route.sh needs; nothing if the node does not take traffic for LoadBalancer services. */
+function loadBalancerVariables(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+  const serving = servingNodes(config.nodes);
+  if (config.loadBalancer === undefined || !serving.includes(node)) return {};
+  const { hostProfile, cilium } = config;
+  return {
+    TK_LOAD_BALANCER: config.loadBalancer.cidr,
+    TK_LOAD_BALANCER_ALONE: serving.length === 1 ? "yes" : "no",
+    TK_HOST_LOAD_BALANCER: scriptText("installed/load-balancer-watch.sh"),
+    // The ports' defaults are those of KubeletConfiguration and of Cilium's chart.
+    TK_KUBELET_HEALTH: plainText(hostProfile.kubelet.healthzPort ?? 10248),
+    TK_CILIUM_HEALTH: plainText(cilium.values.healthPort ?? hostProfile.ciliumValues.healthPort ?? 9879),
   };
 }

@@ -2,7 +2,7 @@
 import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { isValues, type Values } from "../../../model/merge";
 
-type PolicyArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "tailnet">;
+type PolicyArgs = Pick<ClusterConfig, "endpoint" | "podCidr" | "podRouting" | "loadBalancer" | "tailnet">;
 
 /** Tags of a node's device; every node has the first one. */
 export function deviceTags({ tailnet }: Pick<ClusterConfig, "tailnet">, { role }: Pick<NodeConfig, "role">): string[] {
@@ -11,16 +11,18 @@ export function deviceTags({ tailnet }: Pick<ClusterConfig, "tailnet">, { role }
 }
 
 /** The routes that nodes advertise, each with the tag that may advertise it, for autoApprovers. */
-function routes({ endpoint, podCidr, podRouting, tailnet }: PolicyArgs): [network: string, tag: string][] {
+function routes(config: PolicyArgs): [network: string, tag: string][] {
+  const { endpoint, podCidr, podRouting, loadBalancer, tailnet } = config;
   return [
     [`${endpoint.address}/32`, tailnet.controlPlaneTag ?? tailnet.tag],
     ...(podRouting === "native" ? [[podCidr, tailnet.tag] as [string, string]] : []),
+    ...(loadBalancer === undefined ? [] : [[loadBalancer.cidr, tailnet.tag] as [string, string]]),
   ];
 }
 
 /**
  * The user's policy, unchanged, plus the nodes' tags, the approval of their routes, and grants for traffic between nodes and pods and for
- * administrators to the API. Fields as in https://tailscale.com/kb/1337.
+ * administrators to the API and to LoadBalancer services: for whom else these are, the user's own policy says. Fields as in https://tailscale.com/kb/1337.
  *
  * @param base the user's policy, parsed.
  */
@@ -38,6 +40,9 @@ export function tailnetPolicy(config: PolicyArgs, base: Values): Values {
       dst: [`${config.endpoint.address}/32`],
       ip: [`tcp:${config.endpoint.port}`],
     },
+    ...(config.loadBalancer === undefined
+      ? []
+      : [{ src: [tag, ...pods, "autogroup:admin"], dst: [config.loadBalancer.cidr], ip: ["*"] }]),
   ];
   return {
     ...base,

@@ -454,6 +454,7 @@ describe("stages/cleanup.sh", () => {
     expect(undone("tailnet", "runtime", "peers", "control-plane")).to.deep.equal([
       "guard remove",
       "stop tailkube-endpoint.service",
+      "stop tailkube-load-balancer.service",
       "stop tailkube-approve.timer",
       "reset_node",
       "files of upgrade",

@@ -46,6 +46,11 @@ const plural: Record<string, string> = {
   clusterrole: "ClusterRole",
   role: "Role",
   rolebinding: "RoleBinding",
+  customresourcedefinition: "CustomResourceDefinition",
+  crd: "CustomResourceDefinition",
+  ciliumloadbalancerippool: "CiliumLoadBalancerIPPool",
+  ciliuml2announcementpolicy: "CiliumL2AnnouncementPolicy",
+  ciliuml2announcementpolicies: "CiliumL2AnnouncementPolicy",
 };
 const kindOf = (word: string) => {
   const bare = word.split(".")[0]!.toLowerCase();
@@ -53,7 +58,14 @@ const kindOf = (word: string) => {
   if (kind === undefined) throw new Error(`kubectl: no resource ${word}`);
   return kind;
 };
-const groups: Record<string, string> = { DaemonSet: ".apps", Deployment: ".apps" };
+const groups: Record<string, string> = {
+  DaemonSet: ".apps",
+  Deployment: ".apps",
+  CustomResourceDefinition: ".apiextensions.k8s.io",
+  CiliumLoadBalancerIPPool: ".cilium.io",
+  CiliumL2AnnouncementPolicy: ".cilium.io",
+  Lease: ".coordination.k8s.io",
+};
 const resourceOf = (kind: string) => resourceWord(kind) + (groups[kind] ?? "");
 const resourceWord = (kind: string) => Object.keys(plural).find((word) => plural[word] === kind)!;
 
@@ -510,6 +522,12 @@ export class FakeCluster {
     const [resource, inline] = words[1]!.split("/");
     if (resource!.includes(",")) {
       const each = resource!.split(",").map((one) => this.get({ words: [words[0]!, one], flags, namespace }).stdout);
+      return ok(each.join(""));
+    }
+    if (words.length > 3) {
+      const each = words
+        .slice(2)
+        .map((one) => this.get({ words: [words[0]!, resource!, one], flags, namespace }).stdout);
       return ok(each.join(""));
     }
     const kind = kindOf(resource!);

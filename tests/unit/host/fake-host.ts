@@ -129,7 +129,9 @@ export class FakeHost {
     const files = [
       ...(reads[unit] ?? []),
       ...[...text.matchAll(/\/usr\/local\/(?:lib\/tailkube|s?bin)\/[\w-]+/g)].map(([path]) => path),
-      ...(unit.startsWith("tailkube-") ? ["/etc/tailkube/node.env", "/etc/tailkube/endpoint.env"] : []),
+      ...(unit.startsWith("tailkube-")
+        ? ["/etc/tailkube/node.env", "/etc/tailkube/endpoint.env", "/etc/tailkube/load-balancer.env"]
+        : []),
     ];
     const digest = (of: string) => createHash("sha256").update(of).digest("hex").slice(0, 8);
     this.running[unit] = { unit: digest(text) };
@@ -138,6 +140,7 @@ export class FakeHost {
       if (content !== undefined) this.running[unit][file] = digest(content);
     }
     if (unit === "tailkube-network.service") this.tables["inet tailkube"] = "chain pods {}\n";
+    if (unit === "tailkube-load-balancer.service") this.tables["inet tailkube_load_balancer"] = "chain output {}\n";
   }
   stopped(unit: string): void {
     delete this.running[unit];

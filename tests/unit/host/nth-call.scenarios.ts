@@ -382,12 +382,46 @@ const containerd1 = containerdConfig(1, { pauseImage: "registry.k8s.io/pause:3.1
 const runtimeVariables = { TK_CONTAINERD_V1: containerd1.replace(/\n$/, ""), TK_REGISTRIES: "" };
 const joins3 = { name: "w3", ip: "100.64.0.13", role: "worker" } as const;
 
+/** Of the stage tailnet, on a node that takes traffic for LoadBalancer services. */
+const loadBalancerVariables = {
+  TK_LOAD_BALANCER: "10.201.0.0/24",
+  TK_LOAD_BALANCER_ALONE: "no",
+  TK_HOST_LOAD_BALANCER: scriptText("installed/load-balancer-watch.sh"),
+  TK_KUBELET_HEALTH: "10248",
+  TK_CILIUM_HEALTH: "9879",
+};
+
+/** A cluster with which finalize has nothing to do, and with Cilium's kinds for load balancers. */
+function settled(c: FakeCluster): void {
+  cluster(c);
+  joined(c);
+  note(c, "encryption-key", "key-1");
+  note(c, "secrets-stored", "key-1");
+  c.objects.push({ kind: "PodDisruptionBudget", metadata: { name: "tailkube-coredns", namespace: "kube-system" } });
+  for (const name of ["ciliumloadbalancerippools.cilium.io", "ciliuml2announcementpolicies.cilium.io"])
+    c.objects.push({ kind: "CustomResourceDefinition", metadata: { name } });
+}
+
 export const scenarios: readonly Scenario[] = [
   {
     title: "a host with nothing of Tailscale's logs in",
     stage: "tailnet",
     verb: "apply",
     node: joins3,
+    before: (c) => {
+      bare(c);
+      c.host.without("tailscale", "tailscaled");
+    },
+    mayDiffer: guarded,
+    nextMayDiffer: nextGuarded,
+    undoLeaves: tailscaleStays,
+  },
+  {
+    title: "a node that begins to take traffic for LoadBalancer services",
+    stage: "tailnet",
+    verb: "apply",
+    node: w1,
+    variables: loadBalancerVariables,
     before: (c) => {
       bare(c);
       c.host.without("tailscale", "tailscaled");
@@ -600,6 +634,38 @@ export const scenarios: readonly Scenario[] = [
       note(c, "encryption-key", "key-1");
       note(c, "secrets-stored", "key-1");
       c.objects.push({ kind: "PodDisruptionBudget", metadata: { name: "tailkube-coredns", namespace: "kube-system" } });
+    },
+    putsBack: uncordons,
+  },
+  {
+    title: "LoadBalancer services get addresses",
+    stage: "finalize",
+    verb: "apply",
+    node: cp1,
+    variables: { TK_LOAD_BALANCER: "10.201.0.0/24", TK_LOAD_BALANCER_NODES: "workers" },
+    before: (c) => {
+      settled(c);
+      // A pool of the user's own stays as it is.
+      c.objects.push({ kind: "CiliumLoadBalancerIPPool", metadata: { name: "theirs" }, spec: { blocks: [] } });
+    },
+    putsBack: uncordons,
+  },
+  {
+    title: "LoadBalancer services have no addresses of ours any more, nor does a node announce them",
+    stage: "finalize",
+    verb: "apply",
+    node: cp1,
+    variables: { TK_NODE_NETWORK: "lan" },
+    before: (c) => {
+      settled(c);
+      const labels = { "app.kubernetes.io/managed-by": "tailkube" };
+      for (const kind of ["CiliumLoadBalancerIPPool", "CiliumL2AnnouncementPolicy"]) {
+        c.objects.push({ kind, metadata: { name: "tailkube", labels }, spec: {} });
+        c.objects.push({ kind, metadata: { name: "theirs" }, spec: {} });
+      }
+      for (const name of ["cilium-l2announce-web-shop", "cilium-operator-resource-lock"])
+        c.objects.push({ kind: "Lease", metadata: { name, namespace: "kube-system" } });
+      c.objects.push({ kind: "ConfigMap", metadata: { name: "cilium-config", namespace: "kube-system" }, data: {} });
     },
     putsBack: uncordons,
   },

@@ -278,6 +278,7 @@ describe("stage finalize", () => {
         *"get daemonsets,deployments "*) echo daemonset.apps/cilium ;;
         *"rollout status"*) : ;;
         *"get configmap cilium-config "*) : ;;
+        "get crd "*) : ;;
         *"get pods -l k8s-app=kube-dns "*) printf 'cp1= w1= ' ;;
         "get ciliumendpoints.cilium.io "*) echo 'kube-system coredns-1' ;;
         "get pods -A "*) printf 'kube-system coredns-1 <none> <none> true\\nkube-system etcd-cp1 true <none> true\\n' ;;

@@ -46,6 +46,49 @@ describe("an address in Tailscale's range that is not Tailscale's", () => {
   });
 });
 
+describe("the addresses of load balancers", () => {
+  const lan = (cidr: string) =>
+    configOf({
+      nodeNetwork: "lan",
+      lan: { cidr: "172.31.77.0/24" },
+      endpoint: { address: "172.31.77.11" },
+      tailnetAuthKey: undefined,
+      loadBalancer: { cidr },
+    });
+  const hosts = (config: ReturnType<typeof configOf>, ...more: string[]) =>
+    config.nodes.map((node, i) => ({
+      node,
+      facts: goodFacts({ machineId: `id-${i}`, ...eth1(`172.31.77.${11 + i}/24`, ...(i === 3 ? more : [])) }),
+    }));
+
+  it("share nothing with a network of the hosts in a tailnet", () => {
+    const balanced = configOf({ loadBalancer: { cidr: "10.201.0.0/24" } });
+    expect(networkProblems({ node: w1, facts: goodFacts(eth1("10.201.0.9/16")) }, balanced)).to.deep.equal([
+      "w1: loadBalancer.cidr 10.201.0.0/24 overlaps 10.201.0.9/16 on its interface eth1. Choose another loadBalancer.cidr " +
+        "that no network of the hosts uses.",
+    ]);
+    expect(networkProblems({ node: w1, facts: goodFacts(eth1("10.202.0.9/16")) }, balanced)).to.deep.equal([]);
+  });
+
+  it("are a part of the hosts' network in a lan, without an address of a host", () => {
+    const part = lan("172.31.77.240/28");
+    expect(preflightReport(hosts(part), part)).to.equal(undefined);
+    expect(preflightWarnings(hosts(part), part)).to.deep.equal([]);
+    expect(preflightReport(hosts(part, "172.31.77.241/24"), part)).to.match(
+      /\n {2}- w1: loadBalancer\.cidr 172\.31\.77\.240\/28 contains 172\.31\.77\.241 on its interface eth1\. Choose a part/,
+    );
+  });
+
+  it("outside of the hosts' network in a lan are warned of", () => {
+    const outside = lan("10.201.0.0/24");
+    expect(preflightReport(hosts(outside), outside)).to.equal(undefined);
+    expect(preflightWarnings(hosts(outside), outside)).to.deep.equal([
+      "loadBalancer.cidr: 10.201.0.0/24 is not in 172.31.77.0/24, the network of the nodes. Other devices reach services only with a " +
+        "route to it on that network. Choose an unused part of that network, or add the route to its router.",
+    ]);
+  });
+});
+
 describe("networkProblems", () => {
   const good: [string, Partial<HostFacts>][] = [
     ["a host's usual networks", {}],

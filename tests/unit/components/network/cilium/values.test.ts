@@ -34,6 +34,33 @@ describe("Cilium's values", () => {
     expectGolden("cilium-vxlan-bundle.yaml", sorted(ciliumValues({ config, nodeCount: 4 })));
   });
 
+  it("announce the addresses of load balancers in a lan, and change nothing in a tailnet", () => {
+    const balanced = { loadBalancer: { cidr: "10.201.0.0/24" } };
+    expect(ciliumValues({ config: configOf(balanced), nodeCount: 4 })).to.deep.equal(
+      ciliumValues({ config: configOf(), nodeCount: 4 }),
+    );
+    const lan = {
+      nodeNetwork: "lan",
+      lan: { cidr: "172.31.77.0/24" },
+      endpoint: { address: "172.31.77.11" },
+      tailnetAuthKey: undefined,
+    };
+    const config = configOf({ ...lan, loadBalancer: { cidr: "172.31.77.240/28" } });
+    const of = (one: typeof config) =>
+      ciliumValues({ config: one, nodeCount: 4, underlay: { devices: ["eth1"], mtu: 1500 } });
+    expectGolden("cilium-lan-load-balancer.yaml", sorted(of(config)));
+    const { l2announcements, k8sClientRateLimit, ...others } = of(config);
+    expect(others).to.deep.equal(of(configOf(lan)));
+    expect([l2announcements, k8sClientRateLimit]).to.not.include(undefined);
+    expect(contradictions(config, { l2announcements: { enabled: false } })).to.deep.equal([
+      "cilium.values.l2announcements.enabled: false conflicts with l2announcements.enabled, which the cluster's network depends on. Allowed: true. Remove it.",
+    ]);
+    expect(bypasses(config, { extraConfig: { "enable-l2-announcements": "false" } })).to.have.lengthOf(1);
+    // The user's own times win.
+    const slower = { ...config, cilium: { ...config.cilium, values: { l2announcements: { leaseDuration: "15s" } } } };
+    expect(of(slower).l2announcements).to.deep.include({ enabled: true, leaseDuration: "15s" });
+  });
+
   it("start one operator on one node", () => {
     expect(ciliumValues({ config: configOf(), nodeCount: 1 }).operator).to.deep.include({ replicas: 1 });
   });

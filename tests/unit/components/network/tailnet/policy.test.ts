@@ -27,6 +27,18 @@ describe("a tailnet's policy that the program owns", () => {
     expect(policy.grants).to.deep.equal(tailnetPolicy(configOf(), {}).grants);
   });
 
+  it("lets nodes advertise the addresses of load balancers, and administrators, nodes and pods reach them", () => {
+    const policy = tailnetPolicy(configOf({ loadBalancer: { cidr: "10.201.0.0/24" } }), {});
+    expect(policy.autoApprovers).to.deep.equal({
+      routes: { "10.200.0.1/32": ["tag:k8s"], "10.50.0.0/16": ["tag:k8s"], "10.201.0.0/24": ["tag:k8s"] },
+    });
+    const plain = tailnetPolicy(configOf(), {}).grants as object[];
+    expect(policy.grants).to.deep.equal([
+      ...plain,
+      { src: ["tag:k8s", "10.50.0.0/16", "autogroup:admin"], dst: ["10.201.0.0/24"], ip: ["*"] },
+    ]);
+  });
+
   it("keeps all that the user has in it, and is the same the second time", () => {
     const own = {
       acls: [{ action: "accept", src: ["group:dev"], dst: ["tag:web:443"] }],
