@@ -105,7 +105,7 @@ function wrongs(scenario: Scenario, good: Run, run: Run, fault: Fault): string[]
     // Before it may stand what the command itself has to say.
     const lines = run.stderr.trimEnd().split("\n");
     // A stage uses functions of an earlier one, whose records they write, in its name.
-    const named = new RegExp(`^tailkube: ${scenario.node.name}: (${scenario.stage}|runtime|tailnet): .{20,}`);
+    const named = new RegExp(`^tailkube: ${scenario.node.name}: (${scenario.stage}|runtime|tailnet|lan): .{20,}`);
     if (!named.test(lines[lines.length - 1]!) || lines.filter((line) => line.startsWith("tailkube: ")).length !== 1) {
       found.push(`fails without a line that says what could not be done: ${JSON.stringify(run.stderr)}`);
     }
