@@ -958,6 +958,11 @@ export const scenarios: readonly Scenario[] = [
       c.links = ["lo", "eth0", "cilium_host", "lxc0a1b2c3d4e5f"];
       c.rules[0] = "100 from all lookup local";
     },
+    otherWay: {
+      fault: /^kubeadm reset /,
+      changes: /^ctr -n k8s\.io (tasks (kill|rm)|containers (info|rm)) /,
+      why: "what kubeadm's reset would have ended is ended container by container",
+    },
     mayDiffer: guarded,
   },
   {
