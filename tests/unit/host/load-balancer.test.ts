@@ -525,12 +525,12 @@ describe("check_load_balancer", () => {
     write(`${root}/status`, `${JSON.stringify({ Self: self }, undefined, 2)}\n`);
     const fakes = `
       SECONDS=0; sleep() { SECONDS=$((SECONDS + 10)); }
-      namespace=tailkube-checks PATHS=0 FAILURES=()
+      NAMESPACE=tailkube-checks PATHS=0 FAILURES=()
       failed() { FAILURES+=("$*"); }
       timeout() { shift; "$@"; }
       tailscale() { command cat "$ROOT/status"; }
       ip() { [ "$*" != "-4 route show table 52 ${cidr}" ] || printf %s '${found.route ?? ""}'; }
-      kubectl_checks() { kubectl_admin -n "$namespace" "$@"; }
+      kubectl_checks() { kubectl_admin -n "$NAMESPACE" "$@"; }
       kubectl_admin() {
         case "$*" in
         *"get pods -l probe "*) printf '%s\\n' ${probes.join(" ")} ;;
