@@ -199,16 +199,16 @@ describe("OpenSSH's client on the operator's machine", function () {
       expect(up.stderr).to.match(
         /cannot be reached, so nothing was cleaned .*open failed: connect failed: Connection refused/,
       );
-      // Another machine there: it is left alone only if another host is itself.
+      // Another machine there: it was not changed only if another host is itself.
       const another = { ...host, hostKey: lab.keyPair().public };
       const [right, wrong] = [
         await run("cleanup", another, { via, others: entry(other.hostKey) }),
         await run("cleanup", another, { via, others: entry(lab.keyPair().public) }),
       ];
       expect(right.status).to.equal(0);
-      expect(right.stderr).to.match(/another machine answers at .* it is left alone/);
+      expect(right.stderr).to.match(/another machine answers at .* it was not changed/);
       expect(wrong.status).to.equal(1);
-      expect(wrong.stderr).to.match(/no other host of the cluster shows its own host key/);
+      expect(wrong.stderr).to.match(/no other host of the cluster shows its pinned host key/);
     });
   });
 
