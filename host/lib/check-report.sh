@@ -144,8 +144,14 @@ matrix() {
             if (index(cell[$3, $4], letter[$2]) == 0) cell[$3, $4] = cell[$3, $4] letter[$2]
             bad_row[$3]; bad_column[$4]; failures++
         }
+        # Probes run side by side, so their failures come in any order.
+        function ordered(letters, i, of, sorted) {
+            of = split("p s d m", order, " ")
+            for (i = 1; i <= of; i++) if (index(letters, order[i])) sorted = sorted order[i]
+            return sorted
+        }
         function text(from, to) {
-            if (cell[from, to] != "") return cell[from, to]
+            if (cell[from, to] != "") return ordered(cell[from, to])
             if (!((from, to) in planned)) return ""
             return (from in ended) && (to in runs) ? "." : "?"
         }

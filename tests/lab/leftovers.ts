@@ -44,6 +44,8 @@ export function takePackagesBack(host: lab.HostName, { packages: before }: HostS
 export const allowed: readonly RegExp[] = [
   /^\/var\/log\//,
   /^\/var\/cache\//,
+  // dpkg-db-backup.timer writes it at midnight.
+  /^\/var\/backups\//,
   // What package managers, systemd and NetworkManager note down for themselves.
   /^\/var\/lib\/(apt|dpkg|systemd|dbus|NetworkManager)\//,
   /^\/var\/tmp\/systemd-private-/,
