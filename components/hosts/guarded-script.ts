@@ -4,7 +4,8 @@ import { scriptText } from "./script-text";
 import { noteStep } from "./done";
 import { operatorCommand, operatorTarget } from "./operator-command";
 import { renderStdin, type Stage } from "./stages";
-import { parseResult, type ScriptTarget } from "./remote-script";
+import { parseResult } from "./remote-script";
+import type { ScriptTarget } from "./script-target";
 
 export interface GuardedScriptArgs {
   host: ScriptTarget;

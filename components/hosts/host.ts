@@ -4,8 +4,8 @@ import type { ClusterConfig, NodeConfig } from "../../model/config";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { requirementsScript } from "./host-requirements";
-import type { OpenSshAccess } from "./script-target";
-import { type RemoteScript, remoteScript, type ScriptTarget } from "./remote-script";
+import type { OpenSshAccess, ScriptTarget } from "./script-target";
+import { type RemoteScript, remoteScript } from "./remote-script";
 
 /** A machine that becomes a node, of any kind. */
 export interface Host extends ScriptTarget {

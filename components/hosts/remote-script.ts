@@ -7,8 +7,6 @@ import type { ScriptTarget } from "./script-target";
 import { renderStdin, type Stage } from "./stages";
 import { userError } from "../../model/report";
 
-export type { ScriptTarget } from "./script-target";
-
 export interface RemoteScriptArgs {
   host: ScriptTarget;
   stage: Stage;
@@ -146,8 +144,8 @@ export function unlinked<T>(value: pulumi.Output<T>): pulumi.Output<T> {
 }
 
 /**
- * The JSON object that a script has printed, which begins with `changed` or, of a host's facts, with `machineId`; throws if there is none. The login shell's startup files may have
- * printed something before it, after it and, from the background, beside it in its line.
+ * The JSON object that a script has printed, which begins with `changed` or, for a host's facts, with `machineId`; throws if there is
+ * none. The login shell's startup files may have printed something before it, after it and, from the background, beside it in its line.
  */
 export function parseResult(name: string, stdout: string): Record<string, string> {
   const found =

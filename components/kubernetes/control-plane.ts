@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { approverScript, scriptText } from "../hosts/script-text";
+import { approverScript, endpointWatchScript, scriptText } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
 import { remoteScript } from "../hosts/remote-script";
 import { checksCommand } from "../hosts/checks-command";
@@ -51,7 +51,7 @@ export function joinControlPlane(
         TK_FOUNDER: secret("founder"),
         TK_POD_CIDR: config.podCidr,
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
-        TK_HOST_ENDPOINT: scriptText("installed/endpoint-watch.sh"),
+        TK_HOST_ENDPOINT: endpointWatchScript(),
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
         TK_HOST_CHECKS: checksCommand(member.node.name),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",

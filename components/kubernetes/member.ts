@@ -4,7 +4,7 @@ import { joinToken } from "./bootstrap-token";
 import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "./kubeadm";
 import type { Authorities } from "./authority-values";
 import type { Host } from "../hosts/host";
-import type { ScriptTarget } from "../hosts/remote-script";
+import type { ScriptTarget } from "../hosts/script-target";
 
 /** A node that can join the cluster: its host is in the node network and has its runtime. */
 export interface Member {

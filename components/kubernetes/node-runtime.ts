@@ -3,7 +3,8 @@ import { packageVariables } from "../hosts/packages";
 import type { ClusterConfig, Role } from "../../model/config";
 import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
-import { remoteScript, type ScriptTarget } from "../hosts/remote-script";
+import { remoteScript } from "../hosts/remote-script";
+import type { ScriptTarget } from "../hosts/script-target";
 
 export interface InstallRuntimeArgs {
   host: ScriptTarget;

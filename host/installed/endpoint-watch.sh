@@ -7,20 +7,18 @@
 #   endpoint watch    follow the API server until the service is stopped, then withdraw
 #   endpoint up       put the address on the loopback and advertise it
 #   endpoint down     take both back
+# On the host lib/route-watch.sh stands before it, as one file.
+# shellcheck disable=SC2034,SC2154  # that reads watched, withdrawn and last, and sets state
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=/dev/null
 . /etc/tailkube/endpoint.env
 
+watched=endpoint
 # Seconds from one look to the next.
 interval=0.5
 # Looks in a row that must fail before the endpoint goes: a single slow answer is no failure.
 patience=2
-# Looks in a row that must succeed before it comes back; doubled for each withdrawal of the last $memory seconds, so that
-# an API server that comes and goes does not drag the endpoint along.
-calm_least=3
-calm_most=60
-memory=300
 # Addresses of all API servers that the cluster has named since the boot, one a line; asked for every $renewal seconds. One that
 # is down at the moment is not in the cluster's list, but may be the one to take over later.
 servers=/run/tailkube/api-servers
@@ -112,45 +110,13 @@ renew_servers() {
     mv -f "$servers.new" "$servers"
 }
 
-# Looks that must succeed before the endpoint comes back.
-calm() {
-    local at recent=0 looks=$calm_least
-    for at in "${withdrawn[@]}"; do
-        if [ $((SECONDS - at)) -lt "$memory" ]; then recent=$((recent + 1)); fi
-    done
-    while [ "$recent" -gt 1 ] && [ "$looks" -lt "$calm_most" ]; do
-        looks=$((looks * 2)) recent=$((recent - 1))
-    done
-    echo $((looks < calm_most ? looks : calm_most))
-}
-
-# enter up|down WHY: the state is the new one only when all of it was done; else the next look tries again.
-enter() {
-    local said="$1: $2"
-    if "$1"; then
-        if [ "$state" = up ] && [ "$1" = down ]; then withdrawn+=("$SECONDS"); fi
-        state=$1
-    else
-        said="$said; but it could not be done, trying on"
-    fi
-    # Once, not with each look.
-    if [ "$said" != "$last" ]; then echo "endpoint $said"; fi
-    last=$said
-}
-
 # stop: the service's end. Two signals must not make two of it.
 stop() {
     trap '' TERM INT
-    echo "endpoint down: stopped"
+    echo "$watched down: stopped"
     # One that is slow still answers.
     if [ "$state" = up ] && { [ "$bad" = 0 ] || [ "$found" = slow ]; }; then leave; else down; fi
     exit
-}
-
-# keep WHY: said once.
-keep() {
-    if [ "$1" != "$last" ]; then echo "endpoint kept: $1"; fi
-    last=$1
 }
 
 watch() {
@@ -181,7 +147,7 @@ watch() {
                 if better_elsewhere; then
                     enter down "the API server is $here"
                 else
-                    keep "the API server is $here, but no other is known to answer"
+                    say "kept: the API server is $here, but no other is known to answer"
                 fi
             fi
             if [ "$state" = up ] && ! present; then

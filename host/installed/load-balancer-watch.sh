@@ -6,11 +6,14 @@
 #   load-balancer watch    follow kubelet and Cilium until the service is stopped, then withdraw
 #   load-balancer up       advertise the addresses
 #   load-balancer down     withdraw them
+# On the host lib/route-watch.sh stands before it, as one file.
+# shellcheck disable=SC2034,SC2154  # that reads watched, withdrawn and last, and sets state
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=/dev/null
 . /etc/tailkube/load-balancer.env
 
+watched="load balancer"
 # Seconds from one look to the next.
 interval=0.5
 # Seconds for which it must be ill before the route goes, and looks in a row at the least: one slow answer is no illness. Without
@@ -20,10 +23,6 @@ grace_detached=0
 grace_kubelet=3
 grace_else=30
 patience=2
-# Looks in a row that must succeed before it comes back; doubled for each withdrawal of the last $memory seconds.
-calm_least=3
-calm_most=60
-memory=300
 # Seconds in which another node must have the route after a withdrawal, and for how long this one serves on where none has.
 takeover=5
 alone_for=600
@@ -59,7 +58,7 @@ started() {
     echo "${stat[19]}"
 }
 
-# attached: whether Cilium's agent is younger than tailscale0, which tailscaled makes anew whenever it starts: Cilium's programs are on
+# attached: whether Cilium's agent is younger than tailscale0, which tailscaled makes again whenever it starts: Cilium's programs are on
 # the interfaces that its agent found. Asked once for each tailscale0.
 attached() {
     local index agent tailscaled
@@ -90,56 +89,26 @@ look() {
         ill="Cilium's agent is not healthy"
 }
 
-# Looks that must succeed before the route comes back.
-calm() {
-    local at recent=0 looks=$calm_least
-    for at in "${withdrawn[@]}"; do
-        if [ $((SECONDS - at)) -lt "$memory" ]; then recent=$((recent + 1)); fi
-    done
-    while [ "$recent" -gt 1 ] && [ "$looks" -lt "$calm_most" ]; do
-        looks=$((looks * 2)) recent=$((recent - 1))
-    done
-    echo $((looks < calm_most ? looks : calm_most))
-}
-
-# enter up|down WHY: the state is the new one only when it was done; else the next look tries again.
-enter() {
-    local said="$1: $2"
-    if "$1"; then
-        if [ "$state" = up ] && [ "$1" = down ]; then withdrawn+=("$SECONDS"); fi
-        state=$1 since=$SECONDS
-    else
-        said="$said; but it could not be done, trying on"
-    fi
-    say "$said"
-}
-
-# say WHAT: once, not with each look.
-say() {
-    if [ "$1" != "$last" ]; then echo "load balancer $1"; fi
-    last=$1
-}
-
 # elsewhere: whether another node has the route, as Tailscale's table says.
 elsewhere() { ip -4 route show table 52 "$TAILKUBE_LOAD_BALANCER" 2>/dev/null | grep -q .; }
 
 # stop: the service's end. Two signals must not make two of it.
 stop() {
     trap '' TERM INT
-    echo "load balancer down: stopped"
+    echo "$watched down: stopped"
     # The next start finds what this one could not withdraw.
     down || true
     remove_filter
     exit
 }
 
-# The only node that takes this traffic has nobody to leave it to, however ill it is.
+# The only node that takes this traffic keeps it, however ill it is: no other node could take over.
 may_leave() { [ "$TAILKUBE_LOAD_BALANCER_ALONE" != yes ] && [ $((SECONDS - alone_since)) -ge "$alone_for" ]; }
 
 watch() {
     local looks=0
     good=0 bad=0 ill_since=$SECONDS
-    state=unknown withdrawn=() last='' attached_to='' since=$SECONDS alone_since=-$alone_for
+    state=unknown withdrawn=() last='' attached_to='' alone_since=-$alone_for
     trap stop TERM INT
     while true; do
         # What fails now is tried again.
@@ -158,7 +127,7 @@ watch() {
         down)
             if [ "$good" -ge "$(calm)" ]; then
                 enter up "kubelet and Cilium have been healthy for $good looks"
-            elif [ "${#withdrawn[@]}" -gt 0 ] && [ $((SECONDS - since)) -ge "$takeover" ] && ! elsewhere; then
+            elif [ "${#withdrawn[@]}" -gt 0 ] && [ $((SECONDS - withdrawn[-1])) -ge "$takeover" ] && ! elsewhere; then
                 # Cilium's programs may serve on, and here is better than nowhere.
                 alone_since=$SECONDS
                 enter up "no other node has taken the route"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/api lib/check-paths lib/waiting
 # Whether a Service of type LoadBalancer gets an address and answers there, as part of the stage checks. Within the cluster Cilium
-# answers on the asking node itself, so the way from outside is looked at apart: the route, or the node that answers ARP.
+# answers on the asking node itself, so the way from outside is checked separately: the route, or the node that answers ARP.
 # Given (beside the stage's): TK_LOAD_BALANCER (network of the addresses; absent: nothing is checked), TK_LOAD_BALANCER_SERVING (names
 # of the nodes that take traffic).
 
@@ -18,8 +18,6 @@ EOF
 }
 apply_balancer_service() { balancer_service_manifest | kubectl_admin apply -f -; }
 
-# balancer_probes: the names of the probes that run, one a line.
-balancer_probes() { kubectl_checks get pods -l probe --field-selector status.phase=Running -o 'jsonpath={range .items[*]}{.metadata.labels.probe}{"\n"}{end}'; }
 balancer_address() { kubectl_checks get service "$BALANCER" -o 'jsonpath={.status.loadBalancer.ingress[0].ip}'; }
 has_balancer_address() { balancer_address | grep -q .; }
 pool_state() { kubectl_admin get ciliumloadbalancerippools.cilium.io tailkube -o 'jsonpath={range .status.conditions[?(@.status=="True")]}{.type}: {.message}; {end}'; }
@@ -52,10 +50,10 @@ check_balancer_way() {
 check_load_balancer() {
     local probe probes
     [ -n "${TK_LOAD_BALANCER:-}" ] || return 0
-    ask 60 "which probes run, to the API" balancer_probes
-    probes=$(sort <<<"$ANSWER")
     # What does not run has been reported.
-    [ -n "$probes" ] || return 0
+    [ -n "$RUNNING" ] || return 0
+    # shellcheck disable=SC2086  # words
+    probes=$(printf '%s\n' $RUNNING | sort)
     BALANCER=load-balancer
     while grep -qxF "$BALANCER" <<<"$probes"; do BALANCER+=-x; done
     # On a node that takes the traffic, if there is such a probe.

@@ -5,7 +5,8 @@ import type { JoinedNetwork } from "../tailnet/node";
 import type { HostFacts } from "../../hosts/facts";
 import { scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
-import { ipv4Result, type ScriptTarget } from "../../hosts/remote-script";
+import { ipv4Result } from "../../hosts/remote-script";
+import type { ScriptTarget } from "../../hosts/script-target";
 
 export interface JoinLanArgs {
   node: NodeConfig;

@@ -2,9 +2,10 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { servingNodes } from "../../../model/nodes";
 import { plainText } from "../../../model/messages";
-import { networkScript, scriptText } from "../../hosts/script-text";
+import { balancerWatchScript, networkScript, scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
-import { ipv4Result, type ScriptTarget } from "../../hosts/remote-script";
+import { ipv4Result } from "../../hosts/remote-script";
+import type { ScriptTarget } from "../../hosts/script-target";
 import { packageVariables } from "../../hosts/packages";
 
 export interface JoinTailnetArgs {
@@ -85,7 +86,7 @@ function loadBalancerVariables(config: ClusterConfig, node: NodeConfig): Record<
   return {
     TK_LOAD_BALANCER: config.loadBalancer.cidr,
     TK_LOAD_BALANCER_ALONE: serving.length === 1 ? "yes" : "no",
-    TK_HOST_LOAD_BALANCER: scriptText("installed/load-balancer-watch.sh"),
+    TK_HOST_LOAD_BALANCER: balancerWatchScript(),
     // The ports' defaults are those of KubeletConfiguration and of Cilium's chart.
     TK_KUBELET_HEALTH: plainText(hostProfile.kubelet.healthzPort ?? 10248),
     TK_CILIUM_HEALTH: plainText(cilium.values.healthPort ?? hostProfile.ciliumValues.healthPort ?? 9879),

@@ -1,13 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
-import { scriptText } from "../../../components/hosts/script-text";
+import { endpointWatchScript, scriptText } from "../../../components/hosts/script-text";
 import { bash, bashOk, type Finished, removeTemporaryFolders, temporaryFolder, write } from "./bash";
 
 afterEach(removeTemporaryFolders);
 
-/** A script of host/installed/ that works below `root`, with the commands in `root`/bin before all others. */
+/** A script of host/installed/, as it is on a host, that works below `root`, with the commands in `root`/bin before all others. */
 function relocated(script: string, root: string): string {
-  const text = scriptText(`installed/${script}`)
+  const text = script
     .replace(/^export PATH=(.*)$/m, `export PATH=${root}/bin:$1`)
     .replace(/(^|[\s="'.])\/(etc|usr\/local\/lib|var\/lib|run)\/tailkube/gm, `$1${root}/$2/tailkube`);
   expect(text).to.not.match(/[\s="'.]\/(etc|usr\/local\/lib|var\/lib|run)\/tailkube/);
@@ -52,7 +52,7 @@ esac
     );
     const advertise = (routes: string[]) => writeFileSync(`${root}/advertised`, routes.map((r) => `${r}\n`).join(""));
     advertise(users);
-    const text = relocated("routes.sh", root);
+    const text = relocated(scriptText("installed/routes.sh"), root);
     return {
       root,
       advertise,
@@ -303,7 +303,7 @@ describe("installed/endpoint-watch.sh", () => {
       esac\n`,
       0o755,
     );
-    const text = relocated("endpoint-watch.sh", root);
+    const text = relocated(endpointWatchScript(), root);
     return { root, text, run: (...args: string[]) => bash(text, ...args), log: () => lines(`${root}/log`) };
   }
 
@@ -598,7 +598,7 @@ describe("installed/wait-address.sh", () => {
     write(`${root}/etc/tailkube/node.env`, "TAILKUBE_ADDRESS=100.64.0.1\n");
     // The third question is the first that is answered with an address.
     fake(root, "ip", `[ "$(wc -l <log)" -lt 3 ] || echo '5: tailscale0 inet 100.64.0.1/32'`);
-    const text = `export PATH=${root}/bin:$PATH\nsleep() { :; }\n${relocated("wait-address.sh", root)}`;
+    const text = `export PATH=${root}/bin:$PATH\nsleep() { :; }\n${relocated(scriptText("installed/wait-address.sh"), root)}`;
     bashOk(text);
     expect(lines(`${root}/log`)).to.deep.equal(Array(3).fill("ip -o -4 address show to 100.64.0.1/32"));
   });
@@ -616,7 +616,7 @@ describe("installed/cilium.sh", () => {
     write(`${root}/proc/self/comm`, "bash\n");
     write(`${root}/usr/local/lib/tailkube/wait-address`, `#!/bin/bash\necho waited >>${root}/done`, 0o755);
     fake(root, "systemctl", `echo ${tailscaled}`);
-    const text = relocated("cilium.sh", root).replaceAll("/proc/", `${root}/proc/`);
+    const text = relocated(scriptText("installed/cilium.sh"), root).replaceAll("/proc/", `${root}/proc/`);
     const kill = `kill() { echo "$1" >>${root}/done; [ "$1" != 40 ]; }`;
     return { ...bash(`${kill}\n${text}`), done: lines(`${root}/done`) };
   }

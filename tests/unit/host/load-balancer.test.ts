@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { parse } from "yaml";
-import { scriptText } from "../../../components/hosts/script-text";
+import { balancerWatchScript, scriptText } from "../../../components/hosts/script-text";
 import {
   assignments,
   bash,
@@ -72,7 +72,7 @@ describe("installed/load-balancer-watch.sh", () => {
     write(`${root}/proc/100/stat`, stat("cilium-agent", 5000));
     write(`${root}/proc/200/stat`, stat("tail scaled", 4000));
     write(`${root}/tailscale0/ifindex`, "7\n");
-    write(`${root}/anew`, stat("tail scaled", 6000));
+    write(`${root}/restarted`, stat("tail scaled", 6000));
     write(`${root}/looks`, `${looks.map((one) => one || "well").join("\n")}\n`);
     write(
       `${root}/meanwhile`,
@@ -106,7 +106,7 @@ describe("installed/load-balancer-watch.sh", () => {
         echo . >>${root}/log
         [ "$turn" -lt "\${#scene[@]}" ] || kill -TERM $$
       }\n`;
-    const text = scriptText("installed/load-balancer-watch.sh")
+    const text = balancerWatchScript()
       .replace(/^export PATH=(.*)$/m, `export PATH=${root}/bin:$1`)
       .replaceAll("/sys/class/net/", `${root}/`)
       .replaceAll('"/proc/', `"${root}/proc/`)
@@ -181,7 +181,7 @@ describe("installed/load-balancer-watch.sh", () => {
   it("leaves a node at once whose tailscale0 is newer than Cilium's agent", () => {
     const { course, said } = watched(times(9), {
       meanwhile: {
-        2: "echo 8 >tailscale0/ifindex; command cp anew proc/200/stat",
+        2: "echo 8 >tailscale0/ifindex; command cp restarted proc/200/stat",
         // The agent starts again.
         5: "sed 's/5000/7000/' proc/100/stat >new && mv new proc/100/stat",
       },
@@ -241,7 +241,7 @@ describe("installed/load-balancer-watch.sh", () => {
   });
 
   it("refuses anything else", () => {
-    const text = scriptText("installed/load-balancer-watch.sh").replace(". /etc/tailkube/load-balancer.env", ":");
+    const text = balancerWatchScript().replace(". /etc/tailkube/load-balancer.env", ":");
     const { status, stderr } = bash(text, "start");
     expect({ status, stderr }).to.deep.equal({ status: 2, stderr: "usage: load-balancer watch|up|down\n" });
   });
@@ -525,7 +525,7 @@ describe("check_load_balancer", () => {
     write(`${root}/status`, `${JSON.stringify({ Self: self }, undefined, 2)}\n`);
     const fakes = `
       SECONDS=0; sleep() { SECONDS=$((SECONDS + 10)); }
-      NAMESPACE=tailkube-checks PATHS=0 FAILURES=()
+      NAMESPACE=tailkube-checks PATHS=0 FAILURES=() RUNNING="${probes.join(" ")}"
       failed() { FAILURES+=("$*"); }
       timeout() { shift; "$@"; }
       tailscale() { command cat "$ROOT/status"; }
@@ -533,7 +533,6 @@ describe("check_load_balancer", () => {
       kubectl_checks() { kubectl_admin -n "$NAMESPACE" "$@"; }
       kubectl_admin() {
         case "$*" in
-        *"get pods -l probe "*) printf '%s\\n' ${probes.join(" ")} ;;
         "apply -f -") command cat >"$ROOT/applied" ;;
         *"get service "*) printf %s '${address}' ;;
         *"get ciliumloadbalancerippools.cilium.io tailkube "*) printf 'cilium.io/PoolConflict: taken; ' ;;
@@ -582,7 +581,7 @@ describe("check_load_balancer", () => {
     expect(check({ probes, answer: "w49", route: "x" }).paths).to.equal(12);
   });
 
-  it("says what is wrong: no address, no answer, no route, nobody who announces", () => {
+  it("says what is wrong: no address, no answer, no route, no node that announces", () => {
     const [pool] = check({ address: "" }).failures;
     expect(pool).to.match(
       /^load balancer: a Service got no address of 10\.201\.0\.0\/24 within 30 s: cilium\.io\/PoolConflict: taken; +see/,

@@ -2,7 +2,12 @@
 import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
 import { checksCommand } from "../../../components/hosts/checks-command";
-import { networkScript, scriptText } from "../../../components/hosts/script-text";
+import {
+  balancerWatchScript,
+  endpointWatchScript,
+  networkScript,
+  scriptText,
+} from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
 import { FakeCluster, merge } from "./fake-cluster";
 import { stub, untouchedPrefs } from "./fake-host";
@@ -82,7 +87,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_FOUNDER: mark("cp1"),
   TK_RESTORE: "",
   TK_TOKENS: "w1=aaaaa1.0123456789abcdef w2=aaaaa2.0123456789abcdef",
-  TK_HOST_ENDPOINT: scriptText("installed/endpoint-watch.sh"),
+  TK_HOST_ENDPOINT: endpointWatchScript(),
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),
   TK_HOST_CHECKS: checksCommand("cp1"),
   TK_HOST_ROUTES: scriptText("installed/routes.sh"),
@@ -386,7 +391,7 @@ const joins3 = { name: "w3", ip: "100.64.0.13", role: "worker" } as const;
 const loadBalancerVariables = {
   TK_LOAD_BALANCER: "10.201.0.0/24",
   TK_LOAD_BALANCER_ALONE: "no",
-  TK_HOST_LOAD_BALANCER: scriptText("installed/load-balancer-watch.sh"),
+  TK_HOST_LOAD_BALANCER: balancerWatchScript(),
   TK_KUBELET_HEALTH: "10248",
   TK_CILIUM_HEALTH: "9879",
 };
