@@ -4,7 +4,7 @@ import type { ClusterConfig } from "../../model/config";
 import { scriptText } from "../hosts/script-text";
 import type { Host } from "../hosts/host";
 import { agentCommand } from "../hosts/operator-command";
-import type { OpenSshHosts } from "../hosts/openssh-hosts";
+import { type OpenSshHosts, shownHost } from "../hosts/openssh-hosts";
 
 /**
  * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host shows its pinned host key, so the state
@@ -21,22 +21,11 @@ export class ClusterOnline extends local.Command {
     opts: pulumi.CustomResourceOptions,
   ) {
     const bare = nodes.filter(({ host }) => host.kind === "ssh");
-    const hosts = nodes.flatMap((one, i) => {
-      const { name: node, host } = one;
-      if (host.kind !== "ssh") return [];
+    const hosts = nodes.flatMap((node, i) => {
+      if (node.host.kind !== "ssh") return [];
       // The whole connection is secret, but only its private key must be.
       const hostKey = pulumi.unsecret(made[i]!.connection.apply(({ hostKey: key }) => pulumi.output(key ?? "")));
-      return [
-        pulumi
-          .all([made[i]!.address, hostKey, openssh?.encodedWay(one, made[i]!.address, hostKey)])
-          .apply(([address, key, way]) =>
-            [
-              `${node}=${address}:${host.port}`,
-              ...key.split(" ").slice(0, 2),
-              ...(way === undefined ? [] : [way]),
-            ].join(","),
-          ),
-      ];
+      return [pulumi.interpolate`${node.name}=${shownHost(node, made[i]!.address, hostKey, openssh)}`];
     });
     const list = pulumi.all(hosts).apply((all) => all.join(" "));
     const files = ["operator/answers.sh", "operator/online.sh"];

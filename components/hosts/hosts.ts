@@ -5,7 +5,7 @@ import { loadEc2 } from "./ec2/load";
 import type { Host } from "./host";
 import { SshHost } from "./ssh-host";
 import { otherHosts } from "./cleanup";
-import { type OpenSshHosts, openSshHosts } from "./openssh-hosts";
+import { type OpenSshHosts, openSshHosts, shownHost } from "./openssh-hosts";
 import { unlinked } from "./remote-script";
 import type { StackConfig } from "../../model/stack-config";
 
@@ -60,16 +60,8 @@ export function makeHosts(
  * alone must not reach others.
  */
 function shownBy(node: NodeConfig, made: Host, openssh: OpenSshHosts | undefined): pulumi.Output<string> {
-  const { host } = node;
-  if (host.kind !== "ssh" || !(made instanceof SshHost)) return pulumi.output("");
-  const way = openssh?.encodedWay(node, made.address, made.hostKey);
-  return unlinked(
-    pulumi
-      .all([made.address, made.hostKey, way])
-      .apply(([address, key, text]) =>
-        [`${address}:${host.port}`, ...key.split(" ").slice(0, 2), ...(text === undefined ? [] : [text])].join(","),
-      ),
-  );
+  if (node.host.kind !== "ssh" || !(made instanceof SshHost)) return pulumi.output("");
+  return unlinked(shownHost(node, made.address, made.hostKey, openssh));
 }
 
 function makeEc2(

@@ -13,6 +13,21 @@ export interface OpenSshHosts {
   secretLines(nodes: readonly NodeConfig[], logIn?: NodeConfig): pulumi.Output<string>;
 }
 
+/** "ADDRESS:PORT,TYPE,KEY" of a bare host, with its host key, for host/operator/answers.sh; with OpenSSH's client, ",WAY" in base64 after it. */
+export function shownHost(
+  node: NodeConfig,
+  address: pulumi.Output<string>,
+  hostKey: pulumi.Output<string>,
+  openssh: OpenSshHosts | undefined,
+): pulumi.Output<string> {
+  const { port } = node.host as SshHostConfig;
+  return pulumi
+    .all([address, hostKey, openssh?.encodedWay(node, address, hostKey)])
+    .apply(([to, key, way]) =>
+      [`${to}:${port}`, ...key.split(" ").slice(0, 2), ...(way === undefined ? [] : [way])].join(","),
+    );
+}
+
 /** Undefined if the provider's own SSH reaches them. */
 export function openSshHosts(
   config: Pick<ClusterConfig, "ssh">,

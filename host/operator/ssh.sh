@@ -93,6 +93,40 @@ refuse_sudo() {
     exit 1
 }
 
+# reach COMMAND...: until the command gets through to the host. A machine that boots takes minutes; one that refuses the key may still
+# be setting up its users.
+reach() {
+    local attempt tries=${TAILKUBE_TRIES:-40}
+    for ((attempt = 1; ; attempt++)); do
+        if "$@" >/dev/null; then return; fi
+        if another_jump; then
+            say "a jump host on the way to $where is another machine than the one whose key is in the config: $(dial_error)"
+            exit 1
+        fi
+        if another_machine || another_key_type; then
+            say "another machine answers at $where than the one whose host key is in the stack: $(dial_error)"
+            exit 1
+        fi
+        if [ "$attempt" -ge "$tries" ]; then
+            say "$where cannot be logged in to as $TAILKUBE_USER: $(dial_error)"
+            exit 1
+        fi
+        sleep 3
+    done
+}
+
+# finish STATUS: prints the result of the host's script, or ends with its error.
+finish() {
+    if [ "$1" = 0 ]; then
+        cat "$directory/result"
+        return
+    fi
+    cat "$directory/script-error" >&2
+    # What the stage itself has not explained.
+    [ -s "$directory/script-error" ] || say "the stage ended with exit status $1 and said nothing"
+    exit 1
+}
+
 # run_guarded: the host's script, with connections from outside while it runs and one after it. Returns the script's exit
 # status; its output is in $directory/result and $directory/script-error. Ends with an error where the host was cut off.
 run_guarded() {

@@ -44,7 +44,7 @@ add_key() {
 }
 
 # with_passphrase COMMAND...: ssh-add, which gets the passphrase once from SSH_ASKPASS, and that from a pipe: it is in no file, argument or
-# environment. The askpass program is bash, which reads $BASH_ENV first: a script of ours could not be run from a /tmp without exec.
+# environment. The askpass program is bash, which reads $BASH_ENV first: the program's own script could not be run from a /tmp that is mounted noexec.
 with_passphrase() {
     local writer status=0
     [ -n "$passphrase" ] || {
