@@ -75,7 +75,7 @@ export function makeWorkers(args: JoinArgs, resources: OrderedResources): void {
   }
 }
 
-/** Approves a node's routes: before that, nobody reaches the endpoint, the node's pods or LoadBalancer services over the tailnet. */
+/** Approves a node's routes: until then, the endpoint, the node's pods and LoadBalancer services cannot be reached over the tailnet. */
 function makeRoutes(
   { config, prepared, api }: JoinArgs,
   node: NodeConfig,

@@ -71,19 +71,24 @@ export interface StageScript {
  */
 const lockSeconds = (timeoutSeconds: number) => Math.min(600, Math.floor(timeoutSeconds / 2));
 
-/**
- * The text for `bash -s -- apply|remove`. Only definitions come before its last line, so that a text that arrives cut short
- * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+.
- */
-export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScript): string {
-  const lock = { TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${lockSeconds(timeoutSeconds)}` };
+/** The lines that give a stage its variables. Throws on a name that is not TK_[A-Z0-9_]+. */
+function assignmentsOf({ node, stage, variables }: Omit<StageScript, "timeoutSeconds">, lockWait: number): string[] {
+  const lock = { TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${lockWait}` };
   const all = { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables };
-  const assignments = Object.entries(all).map(([name, value]) => {
+  return Object.entries(all).map(([name, value]) => {
     if (!/^TK_[A-Z0-9_]+$/.test(name)) {
       throw new Error(`${stage}: ${JSON.stringify(name)} is not a valid name of a script's variable`);
     }
     return `${name}=${shellQuote(value)}`;
   });
+}
+
+/**
+ * The text for `bash -s -- apply|remove`. Only definitions come before its last line, so that a text that arrives cut short
+ * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+.
+ */
+export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScript): string {
+  const assignments = assignmentsOf({ node, stage, variables }, lockSeconds(timeoutSeconds));
   return [...assignments, ...stageFiles(stage).map(scriptText), 'main "$1" </dev/null', ""].join("\n");
 }
 
@@ -92,8 +97,6 @@ export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScr
  * readable by everyone, so the variables must not contain secrets.
  */
 export function stageCommand(stage: Stage, node: string, variables: Readonly<Record<string, string>>): string {
-  const all = { TK_NODE: node, TK_STAGE: stage, TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: "60", ...variables };
-  const assignments = Object.entries(all).map(([name, value]) => `${name}=${shellQuote(value)}`);
   const [shebang, ...lines] = installedScript(`${stage}.sh`, stageFiles(stage)).split("\n");
-  return [shebang, ...assignments, ...lines].join("\n");
+  return [shebang, ...assignmentsOf({ node, stage, variables }, 60), ...lines].join("\n");
 }

@@ -17,7 +17,7 @@ ring() {
 }
 
 # pairs SEED ALL NAME...: a line "FROM TO" for each pair; all pairs if ALL is not empty. Sampled, each node of the ring probes those
-# that follow it: PEERS_EACH shifts of one cycle, by which all nodes hang together.
+# that follow it: PEERS_EACH shifts of one cycle, which connects all nodes.
 pairs() {
     local seed=$1 all=$2
     shift 2
@@ -29,7 +29,7 @@ pairs() {
         }'
 }
 
-# slice INDEX WORD...: PEERS_EACH of the words, from that one on and round; all of them, if they are no more. For pods of CoreDNS: with
+# slice INDEX WORD...: PEERS_EACH of the words, from that one on and round; all of them, if there are at most as many. For pods of CoreDNS: with
 # as many of them as nodes, each would otherwise be asked by each node.
 slice() {
     local i at index=$1

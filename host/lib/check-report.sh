@@ -5,7 +5,7 @@
 
 # How many lines the error of a stage shows; the command shows all.
 LINES_IN_ERROR=12
-# Above this many nodes the matrix shows only rows and columns with failures, and no more of them than fit a screen.
+# Above this many nodes the matrix shows only rows and columns with failures, at most as many as fit a screen.
 MATRIX_UP_TO=12
 MATRIX_ROWS=40
 MATRIX_COLUMNS=24
@@ -135,23 +135,19 @@ matrix() {
         BEGIN {
             letter["pod"] = letter["tunnel"] = "p"; letter["service"] = "s"
             letter["dns"] = letter["coredns"] = "d"; letter["mtu"] = letter["larger"] = letter["ping"] = "m"
+            letters = split("p s d m", order, " ")
         }
         $1 == "node" { name[++n] = $2; planned[$2, $2] }
         $1 == "runs" { runs[$2] }
         $1 == "ended" { ended[$2] }
         $1 == "pair" { planned[$2, $3] }
         $1 == "failed" && ($2 in letter) {
-            if (index(cell[$3, $4], letter[$2]) == 0) cell[$3, $4] = cell[$3, $4] letter[$2]
+            bad[$3, $4, letter[$2]]
             bad_row[$3]; bad_column[$4]; failures++
         }
-        # Probes run side by side, so their failures come in any order.
-        function ordered(letters, i, of, sorted) {
-            of = split("p s d m", order, " ")
-            for (i = 1; i <= of; i++) if (index(letters, order[i])) sorted = sorted order[i]
-            return sorted
-        }
-        function text(from, to) {
-            if (cell[from, to] != "") return ordered(cell[from, to])
+        function text(from, to, i, said) {
+            for (i = 1; i <= letters; i++) if ((from, to, order[i]) in bad) said = said order[i]
+            if (said != "") return said
             if (!((from, to) in planned)) return ""
             return (from in ended) && (to in runs) ? "." : "?"
         }

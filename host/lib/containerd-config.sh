@@ -10,7 +10,7 @@ containerd_version() {
 }
 # ask_containerd_version: this host's, to ANSWER.
 ask_containerd_version() { ask 30 "which version containerd has (containerd --version)" containerd_version containerd; }
-# ask_containerd_major: 1 or 2, to CONTAINERD_MAJOR, by which the configuration's form goes.
+# ask_containerd_major: 1 or 2, to CONTAINERD_MAJOR, which decides the configuration's form.
 ask_containerd_major() {
     ask_containerd_version
     CONTAINERD_MAJOR=${ANSWER%%.*}

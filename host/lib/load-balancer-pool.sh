@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/api lib/waiting lib/tailnet-route-overlap
 # The addresses that Cilium gives to Services of type LoadBalancer, and in a lan the nodes that answer ARP for them. On a control plane,
-# when Cilium is ready. The objects are called tailkube and carry a label of ours; any other of these kinds is the user's.
+# when Cilium is ready. The objects are called tailkube and carry the program's label; any other object of these kinds is the user's.
 # Given: TK_NODE_NETWORK, TK_LOAD_BALANCER (network of the addresses; absent: none), and with it TK_LOAD_BALANCER_NODES (all, or workers),
 # in a lan TK_LOAD_BALANCER_DEVICES (regular expressions for their interfaces, a JSON array).
 
@@ -58,7 +58,7 @@ check_balancer_overlap() {
     nodes=$ANSWER
     ask 30 "which routes other devices of the tailnet have (tailscale status)" tailnet_status
     found=$(overlapping_routes "$nodes" <<<"$ANSWER") || fail "cannot read which routes other devices of the tailnet have (tailscale status --json)"
-    found=$(grep -F "in loadBalancer.cidr " <<<"$found" | sort | awk 'NR <= 3' | paste -sd ';' | sed 's/;/; /g') || true
+    found=$(grep -F "in loadBalancer.cidr " <<<"$found" | sort | first_three) || true
     [ -z "$found" ] ||
         fail "another device of the tailnet has a route to the addresses of LoadBalancer services: $found. No service was given any. Choose another tailkube:loadBalancer.cidr, or take the route from that device, and run again"
 }

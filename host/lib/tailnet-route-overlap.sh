@@ -27,6 +27,9 @@ tailnet_status() {
     printf '%s\n' "$status"
 }
 
+# first_three: of the lines on stdin, in one.
+first_three() { awk 'NR <= 3' | paste -sd ';' | sed 's/;/; /g'; }
+
 # overlapping_routes NODES: of a status on stdin, one line in words for each route of another device that overlaps ours; the nodes of the
 # cluster, which NODES has the addresses of, are none. `tailscale` prints a member a line, and no text that others choose can hold a line
 # break; of a device only its name in the tailnet, its addresses and its routes are read.
@@ -78,6 +81,6 @@ check_route_overlap() {
     found=$(overlapping_routes '' <<<"$ANSWER" | sort) || fail "cannot read which routes other devices of the tailnet have (tailscale status --json)"
     [ -n "$found" ] || return 0
     if [ "$(wc -l <<<"$found")" -gt 3 ]; then more="; and $(($(wc -l <<<"$found") - 3)) more"; fi
-    found=$(awk 'NR <= 3' <<<"$found" | paste -sd ';' | sed 's/;/; /g')
+    found=$(first_three <<<"$found")
     fail "another device of the tailnet has a route to this cluster's networks: $found$more. Nothing was founded or advertised. Each cluster in a tailnet needs an endpoint.address and a network.podCidr that no other device advertises: change tailkube:endpoint.address or tailkube:network.podCidr, or take the route from that device, and run again"
 }

@@ -1,4 +1,4 @@
-/** The whole program with and without LoadBalancer services: what each stage hears of them, and that nobody else does. */
+/** The whole program with and without LoadBalancer services: which stages get their variables, and that no other does. */
 import { expect } from "chai";
 import { scriptText } from "../../components/hosts/script-text";
 import { minimal } from "../unit/config/fixtures";
@@ -7,7 +7,7 @@ import { custom, find, isScript, type Registered, type Run, runProgram, variable
 const cidr = "10.201.0.0/24";
 const names = (minimal.nodes as { name: string }[]).map(({ name }) => name);
 const variables = (run: Run, name: string) => variablesOf(find(run, name).inputs.stdin as string);
-/** What a script hears of load balancers. */
+/** A script's variables for load balancers. */
 const heard = (run: Run, name: string) =>
   Object.fromEntries(
     Object.entries(variables(run, name)).filter(
@@ -18,7 +18,7 @@ const scripts = ({ resources }: Run) => resources.filter(isScript);
 const text = ({ inputs }: Registered) => JSON.stringify(inputs);
 
 describe("a cluster with LoadBalancer services", () => {
-  it("hears of them where they are served, made and checked, and nowhere else; without them nobody does", async () => {
+  it("gives their variables to the stages that serve, make and check them, and to no other; without them to none", async () => {
     const [plain, run] = [await runProgram({}), await runProgram({ config: { loadBalancer: { cidr } } })];
     expect([...plain.errors, ...run.errors]).to.deep.equal([]);
     expect(custom(run).map(({ name }) => name)).to.deep.equal(custom(plain).map(({ name }) => name));

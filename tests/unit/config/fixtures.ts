@@ -1,6 +1,7 @@
 import { loadConfig, type LoadedConfig } from "../../../config/load";
 import { type ConfigSource } from "../../../config/source";
 import type { ClusterConfig } from "../../../model/config";
+import { ConfigError } from "../../../model/messages";
 import { catalogueDate } from "../../../model/releases";
 import type { HostFacts } from "../../../components/hosts/facts";
 
@@ -51,6 +52,17 @@ export function load(
     return content;
   };
   return loadConfig(sourceOf({ ...minimal, ...changes }, plain), readFile, today);
+}
+
+/** What is wrong with the minimal config with changes; nothing if it loads. */
+export function problemsOf(changes: Record<string, unknown>, files: Record<string, string> = {}): readonly string[] {
+  try {
+    load(changes, files);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
 }
 
 export function configOf(changes: Record<string, unknown> = {}, files: Record<string, string> = {}): ClusterConfig {

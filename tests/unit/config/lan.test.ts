@@ -1,6 +1,5 @@
 import { expect } from "chai";
-import { ConfigError } from "../../../model/messages";
-import { configOf, load, minimal } from "./fixtures";
+import { configOf, load, minimal, problemsOf } from "./fixtures";
 
 const lan = {
   nodeNetwork: "lan",
@@ -11,16 +10,6 @@ const lan = {
 type Nodes = Record<string, unknown>[];
 const withNode = (changes: object, of = 3) =>
   (minimal.nodes as Nodes).map((node, i) => (i === of ? { ...node, ...changes } : node));
-
-function problemsOf(changes: Record<string, unknown>): readonly string[] {
-  try {
-    load(changes);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  return [];
-}
 
 describe("the config of a lan", () => {
   it("needs no secret of a tailnet, and tunnels pods unless it is told otherwise", () => {

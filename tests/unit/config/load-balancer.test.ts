@@ -1,21 +1,10 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { overlap } from "../../../model/cidr";
-import { ConfigError } from "../../../model/messages";
 import { servingNodes } from "../../../model/nodes";
-import { configOf, load, minimal } from "./fixtures";
+import { configOf, minimal, problemsOf } from "./fixtures";
 
 const cidr = "10.201.0.0/24";
-
-function problemsOf(changes: Record<string, unknown>): readonly string[] {
-  try {
-    load(changes);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  return [];
-}
 
 const lan = {
   nodeNetwork: "lan",

@@ -207,7 +207,7 @@ describe("which nodes probe which", () => {
     expect(pairs("a", namesOf(20), "1").length).to.equal(20 * 19);
   });
 
-  it("ask no more pods of CoreDNS each than that, and leave none of them out", () => {
+  it("ask at most that many pods of CoreDNS each, and leave none of them out", () => {
     const slice = (index: number, servers: string[]) =>
       bashOk(`${scriptText("lib/check-pairs.sh")}\nslice ${index} ${servers.join(" ")}`)
         .trim()
@@ -267,7 +267,7 @@ describe("the checks of a whole cluster", function () {
     expect(lines.length).to.equal(4);
   });
 
-  it("three of them at once cost no more time than one", () => {
+  it("three of them at once cost as little time as one", () => {
     const { stderr, root } = stage(13, { dead: ["n3", "n9", "n11"] });
     for (const [name, spent] of Object.entries(secondsOfProbes(root))) expect(spent, name).to.be.at.most(125);
     for (const name of ["n3", "n9", "n11"]) {
@@ -287,7 +287,7 @@ describe("the checks of a whole cluster", function () {
     expect(readFileSync(`${root}/manifest`, "utf8")).to.not.include("nodeName: n3");
   });
 
-  it("the error shows no more than is readable, and how many are left out", () => {
+  it("the error shows as much as is readable, and how many are left out", () => {
     // A ring of single failures: no two of them share a source or a target.
     const small = upTo(40).map((i) => `n${i}>n${(i % 40) + 1}`);
     const findings = small.map((pair) => `failed mtu ${pair.replace(">", " ")} a packet is lost`).join("\n");

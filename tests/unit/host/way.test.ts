@@ -235,7 +235,7 @@ describe("OpenSSH's client on the operator's machine", function () {
     for (const [hostKey, jumps] of [
       [other, via],
       [host.hostKey, [jump(first, { hostKey: other })]],
-      // A jump host that lets nobody in says nothing about the host behind it.
+      // A jump host that refuses every login says nothing about the host behind it.
       [host.hostKey, [jump(first, { user: "tailkube-probe" })]],
     ] as const) {
       const { status, stderr } = online(hostKey, jumps);

@@ -63,7 +63,7 @@ describe("the plan for LoadBalancer services", () => {
     expect(linesOf({ ...lan, ...balanced }, { ...lan, ...balanced })).to.deep.equal([]);
   });
 
-  it("of the first worker: it takes the traffic, and the control planes no more", () => {
+  it("of the first worker: it takes the traffic, and the control planes no longer do", () => {
     const lines = linesOf(balanced, { ...balanced, ...planes });
     expect(lines).to.include(
       "w1: joins as a worker through 10.200.0.1:6443, and advertises 10.201.0.0/24 for LoadBalancer services",
