@@ -7,7 +7,7 @@ import { agentCommand } from "../hosts/operator-command";
 import { type OpenSshHosts, shownHost } from "../hosts/openssh-hosts";
 
 /**
- * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host shows its pinned host key, so the state
+ * Does nothing until the stack is destroyed. Then it is deleted first, and fails if no bare host presents its pinned host key, so the state
  * keeps everything that it depends on, including the cluster's authorities. If the operator's machine is offline, this must not look
  * like a cluster whose machines no longer exist.
  */

@@ -22,7 +22,7 @@ export interface HostCleanupArgs {
 }
 
 /**
- * Other bare hosts. If one of them shows its pinned host key, a silent host is down; if none does, the operator's machine may be offline, or
+ * Other bare hosts. If one of them presents its pinned host key, a silent host is down; if none does, the operator's machine may be offline, or
  * in another network. Three control planes are enough, and a worker, for all control planes may be new machines at once; further nodes
  * change nothing here.
  */

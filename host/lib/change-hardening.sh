@@ -25,7 +25,7 @@ harden_static_pod() {
     fi
     if ! poll 240 came_back "$pod" "$before"; then
         put_manifest "$former" "$pod"
-        fail "$pod does not become ready with the new arguments, so it has the previous ones again; /var/log/pods on this host says why"
+        fail "$pod does not become ready with the new arguments, so the previous ones were restored; /var/log/pods on this host says why"
     fi
     rm -f "$former"
     changed "$pod has the wanted arguments"

@@ -69,7 +69,7 @@ decide_init() {
         if [ "$SECONDS" -ge "$end" ]; then break; fi
         sleep 1
     done
-    [ -z "$UNCLEAR" ] || fail "it is not certain that no control plane of this cluster runs, so none was created: ${UNCLEAR%; } (asked for $INIT_SECONDS s). Every declared control plane must accept or refuse connections from this host. Look at its firewall, its network and the tailnet's policy, and run again"
+    [ -z "$UNCLEAR" ] || fail "a control plane of this cluster may still be running, so no new cluster was created: ${UNCLEAR%; } (asked for $INIT_SECONDS s). Every declared control plane must accept or refuse connections from this host. Look at its firewall, its network and the tailnet's policy, and run again"
     # shellcheck disable=SC2034  # control-plane.sh reads it
     INITS=1
 }

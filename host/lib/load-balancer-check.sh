@@ -43,7 +43,7 @@ check_balancer_way() {
     if [ "$TK_NODE_NETWORK" = lan ]; then
         poll 30 balancer_holder || failed "load balancer: no node announces $BALANCER_ADDRESS in the lan: see 'kubectl get ciliuml2announcementpolicies tailkube -o yaml' and 'kubectl -n kube-system get leases'"
     else
-        poll 60 balancer_is_routed || failed "load balancer: no node's route to $TK_LOAD_BALANCER is in force in the tailnet. Is it approved (docs/operate/load-balancer.md)? 'journalctl -u tailkube-load-balancer' on ${TK_LOAD_BALANCER_SERVING// / and } says whether it is advertised"
+        poll 60 balancer_is_routed || failed "load balancer: no node's route to $TK_LOAD_BALANCER is active in the tailnet. Is it approved (docs/operate/load-balancer.md)? 'journalctl -u tailkube-load-balancer' on ${TK_LOAD_BALANCER_SERVING// / and } says whether it is advertised"
     fi
 }
 

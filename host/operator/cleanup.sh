@@ -16,7 +16,7 @@ pass_over() {
 left="If the machine comes back it still has tailscaled, containerd, the kubelet and /etc/kubernetes: reinstall it (docs/operate/nodes.md, Unreachable machines)."
 forget="If the machine does not exist any more, run again with TAILKUBE_FORGET=$TAILKUBE_NODE in the environment."
 
-# another_answers: whether another host of the cluster shows its pinned host key: only then is this machine in the cluster's network. In
+# another_answers: whether another host of the cluster presents its pinned host key: only then is this machine in the cluster's network. In
 # another one, a router or any other machine may have the hosts' addresses. If none does, WHY says what each has said.
 another_answers() {
     local host where type key way
@@ -49,16 +49,16 @@ for attempt in 1 2 3; do
         pass_over "not cleaned, because TAILKUBE_FORGET names it: ${error:-no answer at $where}. $left"
     fi
     if another_jump; then
-        say "a jump host on the way to $where is another machine than the one whose key is in the config, so nothing was cleaned: $error"
+        say "a jump host on the way to $where does not have the host key that is in the config, so nothing was cleaned: $error"
         exit 1
     fi
     if another_machine; then
         # Where the cluster has no other host, nothing tells a new machine from a wrong network.
         if [ -n "${TAILKUBE_OTHER_HOSTS:-}" ] && ! another_answers; then
-            say "another machine answers at $where than the one that was set up, and no other host of the cluster shows its pinned host key ($WHY), so this machine may be in another network; nothing was cleaned and the stack keeps the host. Connect this machine to the cluster's network, then run again. $forget"
+            say "a different machine answers at $where than the one that tailkube set up, and no other host of the cluster presents its pinned host key ($WHY), so this machine may be in another network; nothing was cleaned and the stack keeps the host. Connect this machine to the cluster's network, then run again. $forget"
             exit 1
         fi
-        pass_over "another machine answers at $where than the one that was set up; it was not changed. If the old one still exists, reinstall it."
+        pass_over "a different machine answers at $where than the one that tailkube set up; it was not changed. If the old one still exists, reinstall it."
     fi
     if grep -q 'Permission denied' "$directory/error"; then
         say "$TAILKUBE_USER cannot log in at $where, so nothing was cleaned: $error"
@@ -70,7 +70,7 @@ for attempt in 1 2 3; do
             exit 1
         fi
         if ! another_answers; then
-            say "no answer at $where, and no other host of the cluster shows its pinned host key (${WHY:-there is no other}), so this machine may be offline or in another network; nothing was cleaned and the stack keeps the host: $error. Check this machine's network, then run again. $forget"
+            say "no answer at $where, and no other host of the cluster presents its pinned host key (${WHY:-there is no other}), so this machine may be offline or in another network; nothing was cleaned and the stack keeps the host: $error. Check this machine's network, then run again. $forget"
             exit 1
         fi
         pass_over "no answer at $where, so nothing was cleaned there: $error. Other hosts of the cluster do answer. $left"

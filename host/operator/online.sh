@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# On the operator's machine, first of all when a stack is destroyed: fails where no host of the cluster shows its pinned host key. Then
+# On the operator's machine, first of all when a stack is destroyed: fails where no host of the cluster presents its pinned host key. Then
 # this machine is offline, resolves no names or is in a network where other machines have the hosts' addresses, and a destroy
 # would forget the cluster's authorities and clean nothing. After answers.sh.
 # Given as environment: TAILKUBE_HOSTS ("NAME=ADDRESS:PORT,TYPE,KEY" of the hosts and their host keys, separated by blanks). With way.sh

@@ -31,5 +31,5 @@ for ((attempt = 1; attempt <= tries; attempt++)); do
     fi
     [ "$attempt" = "$tries" ] || sleep 3
 done
-say "no SSH server shows a host key at $where: $(all_said "$directory/error"). Is the host up, and are host.address, host.port and host.via correct? For a name of ssh's own configuration, set ssh.configFile."
+say "no SSH server presents a host key at $where: $(all_said "$directory/error"). Is the host up, and are host.address, host.port and host.via correct? For a name of ssh's own configuration, set ssh.configFile."
 exit 1

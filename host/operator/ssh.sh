@@ -100,11 +100,11 @@ reach() {
     for ((attempt = 1; ; attempt++)); do
         if "$@" >/dev/null; then return; fi
         if another_jump; then
-            say "a jump host on the way to $where is another machine than the one whose key is in the config: $(dial_error)"
+            say "a jump host on the way to $where does not have the host key that is in the config: $(dial_error)"
             exit 1
         fi
         if another_machine || another_key_type; then
-            say "another machine answers at $where than the one whose host key is in the stack: $(dial_error)"
+            say "a different machine answers at $where than the one whose host key is in the stack: $(dial_error)"
             exit 1
         fi
         if [ "$attempt" -ge "$tries" ]; then
@@ -152,7 +152,7 @@ run_guarded() {
         sleep 2
     done
     if [ "$answer" = restored ]; then
-        say "this step cut the host off from $where, so the host has put its network back as it was before; it answers again. 'journalctl -u tailkube-guard' on the host says what was put back. Find out what took the network away, then run again."
+        say "this step cut the host off from $where, so the host restored its network settings; it answers again. 'journalctl -u tailkube-guard' on the host says what was put back. Find out what took the network away, then run again."
         exit 1
     fi
     return "$status"

@@ -147,7 +147,7 @@ describe("operator/cleanup.sh", () => {
       const run = cleanUp(silent(offline), { environment: { TAILKUBE_OTHER_HOSTS: others } });
       expect(run.status).to.equal(1);
       expect(run.stderr).to.match(
-        /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and no other host of the cluster shows its pinned host key/,
+        /^tailkube: w1: no answer at 192\.0\.2\.21 port 2222, and no other host of the cluster presents its pinned host key/,
       );
       expect(run.stderr).to.include("TAILKUBE_FORGET=w1");
       expect(run.read("tailkube-not-cleaned.log")).to.equal("");
@@ -212,7 +212,7 @@ describe("operator/cleanup.sh", () => {
     const run = cleanUp(stranger("Host key verification failed."));
     expect(run.status).to.equal(1);
     expect(run.stderr).to.match(
-      /^tailkube: w1: another machine answers at .* no other host of the cluster shows its pinned host key .* TAILKUBE_FORGET=w1/,
+      /^tailkube: w1: a different machine answers at .* no other host of the cluster presents its pinned host key .* TAILKUBE_FORGET=w1/,
     );
     expect(run.read("tailkube-not-cleaned.log")).to.equal("");
     // Nothing else can be asked.
@@ -224,8 +224,8 @@ describe("operator/cleanup.sh", () => {
     const run = cleanUp(stranger(itself));
     expect(run.status).to.equal(0);
     expect(run.calls()).to.have.lengthOf(2);
-    expect(run.stderr).to.match(/^tailkube: w1: another machine answers at 192\.0\.2\.21 port 2222/);
-    expect(run.read("tailkube-not-cleaned.log")).to.include(" w1: another machine answers at 192.0.2.21 port 2222");
+    expect(run.stderr).to.match(/^tailkube: w1: a different machine answers at 192\.0\.2\.21 port 2222/);
+    expect(run.read("tailkube-not-cleaned.log")).to.include(" w1: a different machine answers at 192.0.2.21 port 2222");
   });
 
   it("fails, and takes the host for no other machine, where this machine's disk is full", () => {
@@ -259,7 +259,7 @@ describe("operator/cleanup.sh", () => {
     const back = cleanUp(well.replace("echo kept", "echo restored"));
     expect(back.status).to.equal(1);
     expect(back.stderr).to.match(
-      /^tailkube: w1: this step cut the host off from 192\.0\.2\.21 port 2222, so the host has put/,
+      /^tailkube: w1: this step cut the host off from 192\.0\.2\.21 port 2222, so the host restored/,
     );
     const away = cleanUp(
       well.replace("echo kept", "echo 'ssh: connect to host 192.0.2.21 port 2222: Connection timed out' >&2; exit 255"),
@@ -391,7 +391,7 @@ describe("operator/stage.sh", () => {
     const run = operator("stage", "echo 'Host key verification failed.' >&2; exit 255");
     expect(run.status).to.equal(1);
     expect(run.calls()).to.have.lengthOf(1);
-    expect(run.stderr).to.match(/^tailkube: w1: another machine answers at 192\.0\.2\.21 port 2222/);
+    expect(run.stderr).to.match(/^tailkube: w1: a different machine answers at 192\.0\.2\.21 port 2222/);
   });
 
   it("fails with the stage's own words, and confirms a host that can still be reached", () => {

@@ -254,7 +254,7 @@ describe("harden_node", () => {
     const { status, stderr } = bash(node(root, "poll() { false; }\nharden_static_pod apiserver"));
     expect(status).to.equal(1);
     expect(stderr).to.match(
-      /kube-apiserver does not become ready with the new arguments, so it has the previous ones again/,
+      /kube-apiserver does not become ready with the new arguments, so the previous ones were restored/,
     );
     const manifest = `${root}/etc/kubernetes/manifests/kube-apiserver.yaml`;
     expect(readFileSync(manifest, "utf8")).to.equal("former\n");

@@ -592,7 +592,7 @@ describe("check_load_balancer", () => {
       /^load balancer from cp1: no answer of the pod on w1 at 10\.201\.0\.1; 'cilium-dbg service list'/,
     );
     expect(check().failures[0]).to.match(
-      /^load balancer: no node's route to 10\.201\.0\.0\/24 is in force in the tailnet/,
+      /^load balancer: no node's route to 10\.201\.0\.0\/24 is active in the tailnet/,
     );
     const lan = { TK_NODE_NETWORK: "lan" };
     expect(check({}, lan).failures[0]).to.match(/^load balancer: no node announces 10\.201\.0\.1 in the lan/);

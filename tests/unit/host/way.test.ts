@@ -137,7 +137,7 @@ describe("OpenSSH's client on the operator's machine", function () {
       const [first, second, host] = [await server(), await server(), await server()];
       const other = lab.keyPair().public;
       const refused =
-        /a jump host on the way to 127\.0\.0\.1 port \d+ is another machine than the one whose key is in the config: .*tailkube-via-/;
+        /a jump host on the way to 127\.0\.0\.1 port \d+ does not have the host key that is in the config: .*tailkube-via-/;
       for (const via of [
         [jump(first, { hostKey: other }), jump(second)],
         [jump(first), jump(second, { hostKey: other })],
@@ -154,7 +154,7 @@ describe("OpenSSH's client on the operator's machine", function () {
       const { status, stderr } = await run("run", host, { via: [jump(first), jump(second)], hostKey: other });
       expect(status).to.equal(1);
       expect(stderr).to.match(
-        /another machine answers at 127\.0\.0\.1 port \d+ than the one whose host key is in the stack/,
+        /a different machine answers at 127\.0\.0\.1 port \d+ than the one whose host key is in the stack/,
       );
       expect(host.log()).to.not.include("Accepted publickey");
     });
@@ -172,7 +172,7 @@ describe("OpenSSH's client on the operator's machine", function () {
       const [first, host] = [await server({ lines: ["AllowTcpForwarding no"] }), await server()];
       const { status, stderr } = await run("scan", host, { via: [jump(first)], hostKey: undefined });
       expect(status).to.equal(1);
-      expect(stderr).to.match(/no SSH server shows a host key at .*administratively prohibited/);
+      expect(stderr).to.match(/no SSH server presents a host key at .*administratively prohibited/);
     });
 
     it("are the way of the guard's connections, the clean-up and the question whether another host answers", async () => {
@@ -206,9 +206,9 @@ describe("OpenSSH's client on the operator's machine", function () {
         await run("cleanup", another, { via, others: entry(lab.keyPair().public) }),
       ];
       expect(right.status).to.equal(0);
-      expect(right.stderr).to.match(/another machine answers at .* it was not changed/);
+      expect(right.stderr).to.match(/a different machine answers at .* it was not changed/);
       expect(wrong.status).to.equal(1);
-      expect(wrong.stderr).to.match(/no other host of the cluster shows its pinned host key/);
+      expect(wrong.stderr).to.match(/no other host of the cluster presents its pinned host key/);
     });
   });
 
@@ -266,7 +266,7 @@ describe("OpenSSH's client on the operator's machine", function () {
       const wrong = { via: [jump(first, { hostKey: lab.keyPair().public })], hostKey: undefined };
       const { status, stderr } = await run("scan", host, wrong);
       expect(status).to.equal(1);
-      expect(stderr).to.match(/no SSH server shows a host key at 127\.0\.0\.1 port \d+: .*tailkube-via-1/);
+      expect(stderr).to.match(/no SSH server presents a host key at 127\.0\.0\.1 port \d+: .*tailkube-via-1/);
     });
   });
 
