@@ -9,31 +9,20 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
+import bundling from "./bundle.cjs";
 
+const { options, optional, peers } = bundling;
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = resolve(process.argv[2] ?? join(root, "dist"));
 const project = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-/** One that the program loads must be the one that the library loads. */
-const peers = ["@pulumi/pulumi"];
-/** Loaded where a cluster uses them. */
-const optional = ["@pulumi/aws", "@pulumi/tailscale"];
-
 /** Writes library.js. Returns the folders of the packages that are in it. */
 function bundle() {
   const { metafile } = buildSync({
+    ...options,
     absWorkingDir: root,
     entryPoints: ["library.ts"],
     outdir: target,
-    bundle: true,
-    format: "cjs",
-    platform: "node",
-    target: `node${/\d+/.exec(project.engines.node)[0]}`,
-    // The last two are ssh2's, which has other means where they are not there.
-    external: [...[...peers, ...optional].flatMap((name) => [name, `${name}/*`]), "cpu-features", "*.node"],
-    // The scripts lie as they do from their reader's own folder (components/hosts/script-text.ts).
-    define: { __dirname: "readersFolder" },
-    banner: { js: '"use strict";\nconst readersFolder = require("node:path").join(__dirname, "components/hosts");' },
     metafile: true,
     logLevel: "warning",
   });

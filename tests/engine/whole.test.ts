@@ -58,19 +58,23 @@ describe("the whole program by the engine", function () {
 
   it("shows an error of its own with the line of its source", async () => {
     const broken = join(temporaryFolder(), "broken.cjs");
-    const module = JSON.stringify(join(root, "node_modules/ipaddr.js"));
     writeFileSync(
       broken,
-      `require(${module}).IPv4.isValidCIDRFourPartDecimal = () => { throw new Error("broken"); };\n`,
+      `const crypto = require("node:crypto");
+       const { createHash } = crypto;
+       crypto.createHash = (...given) => {
+         if (new Error().stack.includes("fingerprint")) throw new Error("broken");
+         return createHash(...given);
+       };`,
     );
-    const stack = await tailkube({ nodes, network: { podCidr: "10.51.0.0/16" } });
+    const stack = await tailkube({ nodes });
     const { code, output } = await stack.run(["preview"], { NODE_OPTIONS: `--require ${broken}` });
     expect(code).to.not.equal(0);
-    const lines = readFileSync(join(root, "model/cidr.ts"), "utf8").split("\n");
-    const line = lines.findIndex((text) => text.includes("isValidCIDRFourPartDecimal(")) + 1;
+    const lines = readFileSync(join(root, "model/machine.ts"), "utf8").split("\n");
+    const line = lines.findIndex((text) => text.includes('createHash("sha256")')) + 1;
     expect(output)
       .to.contain("Error: broken")
-      .and.to.match(new RegExp(`model/cidr\\.ts:${line}:\\d+`));
+      .and.to.match(new RegExp(`model/machine\\.ts:${line}:\\d+`));
   });
 
   it("is what the policy pack looks at: an unpinned host is refused", async () => {
