@@ -23,7 +23,10 @@ cordoned_for_removal() {
     [ "$ANSWER" = removal ]
 }
 
-# uncordon_node NAME: as it was before cordon_node; also a node that is declared again after its removal failed.
+# The names alone: a node may write anything into its own annotations.
+nodes_cordoned_for_removal() { kubectl_cluster get nodes -o 'jsonpath={.items[?(@.metadata.annotations.tailkube\.dev/cordoned=="removal")].metadata.name}'; }
+
+# uncordon_node NAME: as it was before cordon_node.
 uncordon_node() {
     cordoned_for_removal "$1" || return 0
     retry 60 "$1 is cordoned and cannot be uncordoned; 'kubectl uncordon $1' does it" kubectl_cluster patch node "$1" --type merge -p '{"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}'

@@ -15,19 +15,38 @@ identity() {
     esac
 }
 
-# ask_items NODE KIND: what the node has now; sets ITEMS, with a blank before and behind each. No key or value has a character of
-# JSON's, or a colon.
-ask_items() {
-    if [ "$2" = labels ]; then
-        ask 60 "which labels node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={.metadata.labels}'
-        ITEMS=${ANSWER//[\{\}\"]/}
+# items_of KIND TEXT: sets ITEMS, with a blank before and behind each. No key or value has a character of JSON's, or a colon.
+items_of() {
+    if [ "$1" = labels ]; then
+        ITEMS=${2//[\{\}\"]/}
         ITEMS=${ITEMS//,/ }
         ITEMS=" ${ITEMS//:/=} "
     else
-        ask 60 "which taints node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={range .spec.taints[*]}{.key}={.value}:{.effect} {end}'
-        ITEMS=" ${ANSWER//=:/:} "
+        ITEMS=" ${2//=:/:} "
     fi
 }
+
+readonly TAINTS_PATH='{range .spec.taints[*]}{.key}={.value}:{.effect} {end}'
+
+# ask_nodes: what all nodes have now, in one question: sets NODES_HAVE, a line "NAME.labels JSON" and a line "NAME.taints ITEM…" each.
+ask_nodes() {
+    ask 60 "which labels and taints the nodes have, to the API" \
+        kubectl_admin get nodes -o "jsonpath={range .items[*]}{.metadata.name}.labels {.metadata.labels}{\"\\n\"}{.metadata.name}.taints $TAINTS_PATH{\"\\n\"}{end}"
+    NODES_HAVE=$ANSWER
+}
+
+# ask_items NODE KIND: sets ITEMS to what the node has now.
+ask_items() {
+    if [ "$2" = labels ]; then
+        ask 60 "which labels node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={.metadata.labels}'
+    else
+        ask 60 "which taints node $1 has, to the API" kubectl_admin get node "$1" -o "jsonpath=$TAINTS_PATH"
+    fi
+    items_of "$2" "$ANSWER"
+}
+
+# line_of LINES KEY: what is behind that key, the first word of one of the lines; fails if there is none.
+line_of() { awk -v key="$2" '$1 == key {print substr($0, length(key) + 2); found = 1} END {exit !found}' <<<"$1"; }
 
 # has_item NODE KIND KEY: whether the node has it now. A taint's KEY is KEY:EFFECT.
 has_item() {
@@ -64,11 +83,11 @@ note_items() {
         patch_note tailkube-node-settings "{\"data\":{\"$1.$2\":$value}}"
 }
 
-# set_declared NODE KIND ITEMS: what the record has and ITEMS have no longer is taken back, and nothing else is. Of SETTINGS.
+# set_declared NODE KIND ITEMS: what the record has and ITEMS have no longer is taken back, and nothing else is. Of SETTINGS and NODES_HAVE.
 set_declared() {
-    local node=$1 kind=$2 wanted=${3//=:/:} before noted item keep=' ' former=() missing=() ITEMS
-    before=$(awk -v key="$node.$kind" '$1 == key {print substr($0, length(key) + 2)}' <<<"$SETTINGS")
-    ask_items "$node" "$kind"
+    local node=$1 kind=$2 wanted=${3//=:/:} before has noted item keep=' ' former=() missing=() ITEMS
+    before=$(line_of "$SETTINGS" "$node.$kind") || before=
+    if has=$(line_of "$NODES_HAVE" "$node.$kind"); then items_of "$kind" "$has"; else ask_items "$node" "$kind"; fi
     for item in $wanted; do
         keep+="$(identity "$kind" "$item") "
         [[ $ITEMS == *" $item "* ]] || missing+=("$item")

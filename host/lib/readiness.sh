@@ -6,11 +6,10 @@
 rolled_out() { kubectl_admin -n kube-system rollout status "$1" --timeout=5s; }
 # Each declared node by its name: another one that is Ready does not stand in for it. NOT_READY names those that are not.
 nodes_ready() {
-    local node
+    local node ready
+    ready=" $(kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}') " || ready=
     NOT_READY=
-    for node in $TK_NODES; do
-        [ "$(kubectl_admin get node "$node" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ] || NOT_READY+=" $node"
-    done
+    for node in $TK_NODES; do [[ $ready == *" $node=True "* ]] || NOT_READY+=" $node"; done
     [ -z "$NOT_READY" ]
 }
 

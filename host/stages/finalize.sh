@@ -9,9 +9,14 @@ apply() {
     local node
     find_removed_nodes
     for node in $ANSWER; do remove_node "$node"; done
+    ask 60 "which nodes a removal has cordoned, to the API" nodes_cordoned_for_removal
+    for node in $ANSWER; do
+        # Declared again after its removal failed.
+        [[ " $TK_NODES " != *" $node "* ]] || uncordon_node "$node"
+    done
     ask_node_settings
+    ask_nodes
     for node in $TK_NODES; do
-        uncordon_node "$node"
         set_declared "$node" labels "$(words_of "$node" "$TK_LABELS")"
         set_declared "$node" taints "$(words_of "$node" "$TK_TAINTS")"
     done

@@ -132,20 +132,23 @@ describe("set_declared", () => {
                 grep -qs " $key-$" "$ROOT/log" || printf '%s ' "$item"
             done
         }
-        as_json() { sed -E 's/ $//; s/([^ =]+)=([^ ]*)/"\\1":"\\2"/g; s/ /,/g; s/.*/{&}/'; }
+        labels() { has | sed -E 's/ $//; s/([^ =]+)=([^ ]*)/"\\1":"\\2"/g; s/ /,/g; s/.*/{&}/'; }
+        taints() { has | sed -E 's/(^| )([^ =:]+):/\\1\\2=:/g'; }
         kubectl() {
             while [[ $1 == --* || $1 == -n ]]; do case $1 in --kubeconfig | -n) shift 2 ;; *) shift ;; esac; done
             case "$*" in
             *annotations*) printf '%s' "$WRITTEN" ;;
             "get configmap tailkube-node-settings "*) [ -z "$RECORDED" ] || printf 'w1.%s %s\\n' ${kind} "$RECORDED" ;;
-            "get node w1 -o "*.metadata.labels*) has | as_json ;;
-            "get node w1 -o "*.spec.taints*) has | sed -E 's/(^| )([^ =:]+):/\\1\\2=:/g' ;;
+            "get nodes -o "*) printf 'other.labels {}\\nw1.labels ' && labels && printf '\\nw1.taints ' && taints && echo ;;
+            "get node w1 -o "*.metadata.labels*) labels ;;
+            "get node w1 -o "*.spec.taints*) taints ;;
             "create configmap "*) return 1 ;;
             "patch configmap tailkube-node-settings --type merge -p "*) log "note \${*: -1}" ;;
             *) log "$*" ;;
             esac
         }
         ask_node_settings
+        ask_nodes
         set_declared w1 ${kind} "$WANTED"
         result`,
       ),
@@ -267,13 +270,14 @@ describe("stage finalize", () => {
     find_removed_nodes() { ANSWER=; }
     cluster_note() { ANSWER=\${NOTE-key-1}; }
     write_cluster_note() { log "note $1 $2"; }
-    kubectl_cluster() { case "$*" in "get node "*dev/cordoned*) : ;; *"create configmap "*) return 1 ;; *) log "$*" ;; esac; }
+    kubectl_cluster() { case "$*" in "get nodes "*dev/cordoned*) : ;; *"create configmap "*) return 1 ;; *) log "$*" ;; esac; }
     kubectl_admin() {
         case "$*" in
         ${answers}
         *"create configmap tailkube-node-settings") return 1 ;;
         *"get configmap tailkube-node-settings "*) printf '%s\\n' "\${SETTINGS_RECORDED:-}" ;;
-        "get node "*Ready*) printf True ;;
+        "get nodes "*Ready*) printf 'cp1=True w1=True ' ;;
+        "get nodes "*.labels*) printf 'cp1.labels {}\\ncp1.taints \\nw1.labels {}\\nw1.taints \\n' ;;
         "get node "*) : ;;
         *"get daemonsets,deployments "*) echo daemonset.apps/cilium ;;
         *"rollout status"*) : ;;
@@ -434,7 +438,7 @@ describe("stage finalize", () => {
         /^tailkube: node1: finalize: Cilium is not ready after 0 s: cilium-x is CrashLoopBackOff \(0\/1 ready, 7 restarts\); see/,
       ],
       [
-        `"get node w1 "*Ready*) printf Unknown ;;`,
+        `"get nodes "*Ready*) printf 'cp1=True w1=Unknown ' ;;`,
         /^tailkube: node1: finalize: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
       ],
       [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: finalize: CoreDNS is not ready/],
