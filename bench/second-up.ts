@@ -85,7 +85,7 @@ export async function secondUpFigures(options: StackOptions): Promise<Figure[]> 
     noisy,
   });
   return [
-    figure("an up without changes to an empty program's", "empty program", 2),
-    figure("an up without changes to one of a program that loads Pulumi's SDK alone", "SDK alone"),
+    figure("an up without changes to an empty program's", "empty program"),
+    figure("an up without changes to one of a program that loads Pulumi's SDK alone", "SDK alone", 1.6),
   ];
 }
