@@ -6,7 +6,8 @@ import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { agentCommand } from "./operator-command";
 import type { OpenSshAccess } from "./script-target";
-import { scriptText, shellQuote } from "./script-text";
+import { wayText } from "./openssh";
+import { scriptText } from "./script-text";
 import { factsScript, type Host, type HostArgs, dialOptions } from "./host";
 import type { RemoteScript } from "./remote-script";
 import { HostCleanup } from "./cleanup";
@@ -35,11 +36,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     const { inputs } = args;
     this.address = inputs.address;
     const { accessTo } = args;
-    this.hostKey =
-      inputs.hostKey ??
-      (accessTo === undefined
-        ? this.scanHostKey(name, host.port, inputs, opts?.dependsOn)
-        : this.scanBehindJumps(name, host, inputs, accessTo(undefined), opts?.dependsOn));
+    this.hostKey = inputs.hostKey ?? this.scanHostKey(name, host, inputs, accessTo?.(undefined), opts?.dependsOn);
     if (accessTo !== undefined) this.openssh = accessTo(this.hostKey);
     this.connection = pulumi.output({
       host: inputs.address,
@@ -75,64 +72,37 @@ export class SshHost extends pulumi.ComponentResource implements Host {
     this.registerOutputs({ identity: this.identity, facts: this.facts });
   }
 
-  // As scanHostKey, but a changed key or jump host does not ask again: the key stays the one of the first contact.
-  private scanBehindJumps(
+  // This is the first connection to the host, so it waits for a host that is still booting. A changed key or jump host does not ask again:
+  // the key stays the one of the first contact.
+  private scanHostKey(
     name: string,
-    { port }: SshHostConfig,
+    host: SshHostConfig,
     { address, identity }: HostInputs,
-    { way, secretLines }: OpenSshAccess,
+    openssh: OpenSshAccess | undefined,
     dependsOn: pulumi.ResourceOptions["dependsOn"],
   ): pulumi.Output<string> {
+    const way = openssh?.way ?? address.apply((to) => wayText({ host, address: to, agent: false }));
     const key = new local.Command(
       `${name}-host-key`,
       {
         interpreter: ["bash", "--norc", "-c"],
-        create: agentCommand(true),
+        create: agentCommand(openssh !== undefined),
         update: 'printf "%s\\n" "$PULUMI_COMMAND_STDOUT"',
         environment: {
           TAILKUBE_SCRIPT: ["operator/way.sh", "operator/scan.sh"].map(scriptText).join("\n"),
           TAILKUBE_NODE: this.name,
           TAILKUBE_HOST: address,
-          TAILKUBE_PORT: `${port}`,
+          TAILKUBE_PORT: `${host.port}`,
           TAILKUBE_WAY: way,
+          // The provider's own SSH does not verify the signatures of today's RSA keys.
+          ...(openssh === undefined && { TAILKUBE_WITHOUT_RSA: "1" }),
         },
-        stdin: pulumi.interpolate`${secretLines}\n`,
-        logging: local.Logging.None,
-        triggers: [address, `${port}`, identity],
+        stdin: openssh === undefined ? "\n" : pulumi.interpolate`${openssh.secretLines}\n`,
+        logging: local.Logging.Stderr,
+        triggers: [address, `${host.port}`, identity],
       },
       { parent: this, dependsOn },
     );
     return pulumi.unsecret(key.stdout);
-  }
-
-  // This is the first connection to the host, so it waits for a host that is still booting.
-  private scanHostKey(
-    name: string,
-    port: number,
-    { address, identity }: HostInputs,
-    dependsOn: pulumi.ResourceOptions["dependsOn"],
-  ): pulumi.Output<string> {
-    const scan = (host: string) => `ssh-keyscan -T 5 -p ${port} -t ed25519,ecdsa ${shellQuote(host)} 2>/dev/null`;
-    const key = new local.Command(
-      `${name}-host-key`,
-      {
-        // Pins one key: ed25519, which sorts after ecdsa, if the host has both.
-        create: address.apply((host) =>
-          [
-            "for i in $(seq 60); do",
-            `key=$(${scan(host)} | awk '$2 ~ /^(ssh-ed25519|ecdsa-)/ {print $2, $3}' | sort -r | head -n 1)`,
-            '[ -z "$key" ] || { echo "$key"; exit 0; }',
-            "sleep 3",
-            "done",
-            `echo ${shellQuote(`tailkube: ${this.name}: no SSH server answers at ${host} port ${port}. Is the host up, and are host.address and host.port correct?`)} >&2; exit 1`,
-          ].join("\n"),
-        ),
-        logging: local.Logging.None,
-        addPreviousOutputInEnv: false,
-        triggers: [address, `${port}`, identity],
-      },
-      { parent: this, dependsOn },
-    );
-    return key.stdout;
   }
 }

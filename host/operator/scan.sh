@@ -15,11 +15,17 @@ read_secrets
 write_way "$TAILKUBE_WAY" way
 
 # In the order of what is preferred. ssh verifies that the server has the private half.
-types=ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256
+types=ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521
+[ -n "${TAILKUBE_WITHOUT_RSA:-}" ] || types+=,rsa-sha2-512,rsa-sha2-256
+options=(-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile="$directory/shown" -o HashKnownHosts=no -o HostKeyAlgorithms="$types"
+    -o PubkeyAuthentication=no -o PreferredAuthentications=none
+    # Without it, ssh does not say which keys the server offers.
+    -o LogLevel=INFO)
+# Behind jump hosts, it is one limit for all of them.
+[[ $TAILKUBE_WAY == *ProxyJump* ]] || options+=(-o ConnectTimeout=5)
 tries=${TAILKUBE_TRIES:-60}
 for ((attempt = 1; attempt <= tries; attempt++)); do
-    ssh -F "$directory/way" -l tailkube-probe -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile="$directory/shown" -o HashKnownHosts=no \
-        -o HostKeyAlgorithms="$types" -o PubkeyAuthentication=no -o PreferredAuthentications=none tailkube-host true </dev/null >"$directory/error" 2>&1
+    ssh -F "$directory/way" -l tailkube-probe "${options[@]}" tailkube-host true </dev/null >"$directory/error" 2>&1
     if [ -s "$directory/shown" ]; then
         awk 'NR == 1 {print $2, $3}' "$directory/shown"
         exit 0
@@ -29,7 +35,12 @@ for ((attempt = 1; attempt <= tries; attempt++)); do
         { [ "$attempt" -ge 3 ] && grep -qi 'could not resolve hostname' "$directory/error"; }; then
         break
     fi
-    [ "$attempt" = "$tries" ] || sleep 3
+    ((attempt % 10)) || say "waits for an SSH server at $where, since $SECONDS s: $(all_said "$directory/error")"
+    [ "$attempt" = "$tries" ] || sleep "${TAILKUBE_PAUSE:-3}"
 done
-say "no SSH server presents a host key at $where: $(all_said "$directory/error"). Is the host up, and are host.address, host.port and host.via correct? For a name of ssh's own configuration, set ssh.configFile."
+cure="Is the host up, and are host.address, host.port and host.via correct? For a name of ssh's own configuration, set ssh.configFile."
+if [ -n "${TAILKUBE_WITHOUT_RSA:-}" ] && grep -q 'no matching host key type.*rsa' "$directory/error"; then
+    cure="For a host with only an RSA key, set host.hostKey to that key, or ssh.openssh: true."
+fi
+say "no SSH server presents a host key at $where: $(all_said "$directory/error"). $cure"
 exit 1

@@ -726,8 +726,8 @@ describe("other stacks", () => {
       TAILKUBE_PORT: "2222",
       TAILKUBE_COMMAND: "sudo -n timeout --kill-after=10 300 bash -s -- remove",
     });
-    const scan = find(run, "cp2-host-key").inputs.create as string;
-    expect(scan).to.match(/ssh-keyscan -T 5 -p 2222 -t ed25519,ecdsa '192\.0\.2\.12' /);
+    const { TAILKUBE_WAY: way } = find(run, "cp2-host-key").inputs.environment as Record<string, string>;
+    expect(way).to.match(/HostName 192\.0\.2\.12\n +Port 2222\n/);
   });
 
   it("a key of the tailnet's API: each node's device is deleted with it, by its ID, before another comes in its place", async () => {

@@ -93,7 +93,8 @@ describe("a cluster whose machines the program makes", () => {
     const run = await runProgram({ program: program(), preview: true });
     expect(run.errors).to.deep.equal([]);
     const scan = custom(run).find(({ name }) => name.endsWith("cp1-host-key"))!;
-    expect(scan.inputs).to.deep.include({ create: unknown, triggers: [unknown, "22", unknown] });
+    expect(scan.inputs).to.deep.include({ triggers: [unknown, "22", unknown] });
+    expect(scan.inputs.environment).to.include({ TAILKUBE_HOST: unknown, TAILKUBE_WAY: unknown });
     expect(JSON.stringify(run.resources)).to.not.contain("known-later").and.to.not.contain("known later");
   });
 

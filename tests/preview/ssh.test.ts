@@ -84,6 +84,11 @@ describe("a cluster whose hosts are behind a jump host", () => {
     const plain = await runProgram();
     for (const { name, inputs } of custom(plain)) {
       const environment = (inputs.environment ?? {}) as Record<string, string>;
+      // The first contact is OpenSSH's in any case, and logs in nowhere.
+      if (name.endsWith("-host-key")) {
+        expect(inputs.stdin, name).to.equal("\n");
+        continue;
+      }
       expect(environment.TAILKUBE_WAY, name).to.equal(undefined);
       expect(JSON.stringify(environment), name).to.not.include("with_passphrase");
     }

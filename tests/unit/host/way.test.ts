@@ -270,6 +270,65 @@ describe("OpenSSH's client on the operator's machine", function () {
     });
   });
 
+  describe("the first contact of the provider's own SSH", () => {
+    const plain = { hostKey: undefined, environment: { TAILKUBE_WITHOUT_RSA: "1" } };
+
+    it("pins ed25519 before ecdsa, and neither of them needs a key of the user's", async () => {
+      for (const hostKeys of [["ed25519", "ecdsa"], ["ecdsa"]] as const) {
+        const host = await server({ hostKeys: [...hostKeys] });
+        expect((await ok("scan", host, plain)).stdout).to.equal(`${host.hostKey}\n`);
+        expect(host.log()).to.not.include("Accepted");
+      }
+    });
+
+    it("says at once what a host with only an RSA key needs", async () => {
+      const { status, stderr } = await run("scan", await server({ hostKeys: ["rsa"] }), {
+        ...plain,
+        environment: { ...plain.environment, TAILKUBE_TRIES: "60" },
+      });
+      expect(status).to.equal(1);
+      expect(stderr).to.match(
+        /^tailkube: w1: no SSH server presents a host key at 127\.0\.0\.1 port \d+: .*no matching host key type found.* For a host with only an RSA key, set host\.hostKey to that key, or ssh\.openssh: true\.\n$/,
+      );
+    });
+
+    it("says what it waits for, and why it gave up", async () => {
+      const nothing = { ...(await server()), port: 1 };
+      const { status, stderr } = await run("scan", nothing, {
+        ...plain,
+        environment: { ...plain.environment, TAILKUBE_TRIES: "11", TAILKUBE_PAUSE: "0" },
+      });
+      expect(status).to.equal(1);
+      expect(stderr).to.match(
+        /^tailkube: w1: waits for an SSH server at 127\.0\.0\.1 port \d+, since \d+ s: .*Connection refused\ntailkube: w1: no SSH server presents a host key at .*Connection refused\. Is the host up, .*\n$/,
+      );
+    });
+
+    it("gives a name that does not resolve up after three tries", async () => {
+      const host = await server();
+      const address = "no-such-host.invalid";
+      const { status, stderr } = await run("scan", host, {
+        ...plain,
+        environment: {
+          ...plain.environment,
+          TAILKUBE_HOST: address,
+          TAILKUBE_WAY: wayText({
+            host: { kind: "ssh", address, port: host.port, user: lab.user },
+            address,
+            agent: false,
+          }),
+          TAILKUBE_TRIES: "60",
+          TAILKUBE_PAUSE: "0",
+        },
+      });
+      expect(status).to.equal(1);
+      expect(stderr).to.match(
+        /no SSH server presents a host key at no-such-host\.invalid port \d+: .*[Cc]ould not resolve/,
+      );
+      expect(stderr).to.match(/For a name of ssh's own configuration, set ssh\.configFile\.\n$/);
+    });
+  });
+
   describe("keys", () => {
     it("are those of the operator's agent", async () => {
       const host = await server();
