@@ -55,7 +55,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
     name,
     {
       host: on.host,
-      stage: "checks",
+      stage: "check-cluster",
       variables: {
         ...nodeVariables(config, on),
         ...values,

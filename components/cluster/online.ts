@@ -43,7 +43,7 @@ export class ClusterOnline extends local.Command {
         ...(openssh === undefined
           ? { environment: { TAILKUBE_SCRIPT: files.map(scriptText).join("\n"), TAILKUBE_HOSTS: list } }
           : {
-              environment: { TAILKUBE_SCRIPT: ["operator/way.sh", ...files].map(scriptText).join("\n") },
+              environment: { TAILKUBE_SCRIPT: ["operator/ssh-config.sh", ...files].map(scriptText).join("\n") },
               stdin: pulumi.interpolate`${openssh.secretLines(bare)}\n${list}\n`,
             }),
         logging: local.Logging.Stderr,

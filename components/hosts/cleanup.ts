@@ -55,7 +55,7 @@ export class HostCleanup extends local.Command {
       timeoutSeconds: undoSeconds,
     });
     const { command, inputs } = operatorCommand(
-      "operator/cleanup.sh",
+      "operator/run-cleanup.sh",
       {
         node: node.name,
         user: host.user,

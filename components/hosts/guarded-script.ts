@@ -37,7 +37,7 @@ export class GuardedScript extends local.Command {
       }),
     );
     const { command, inputs } = operatorCommand(
-      "operator/stage.sh",
+      "operator/run-guarded-stage.sh",
       operatorTarget(host),
       { verb: "apply", timeoutSeconds },
       script,

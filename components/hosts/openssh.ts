@@ -1,6 +1,6 @@
 /**
  * How OpenSSH's own client reaches bare hosts: through jump hosts, with keys of several files, a passphrase, the operator's ssh-agent, or
- * a password of sudo. Pure; host/operator/way.sh uses what it returns.
+ * a password of sudo. Pure; host/operator/ssh-config.sh uses what it returns.
  */
 import type { ClusterConfig, JumpHost, SshHostConfig } from "../../model/config";
 import { fingerprint } from "../../model/machine";
@@ -45,7 +45,7 @@ function identity(keyFile: string | undefined, agent: boolean): string[] {
     : [`IdentityFile "@DIRECTORY@/key-${keyId(keyFile)}.pub"`, "IdentitiesOnly yes"];
 }
 
-/** ssh's configuration for a host, which it calls tailkube-host. way.sh replaces @DIRECTORY@, @NAME@ and @AGENT@. */
+/** ssh's configuration for a host, which it calls tailkube-host. ssh-config.sh replaces @DIRECTORY@, @NAME@ and @AGENT@. */
 export function wayText({ host, address, hostKey, agent }: Way): string {
   const via = host.via ?? [];
   const last = { ...host, address, ...(hostKey !== undefined && { hostKey }) };
@@ -88,7 +88,7 @@ const common = [
   ].map((line) => `    ${line}`),
 ];
 
-/** The lines that way.sh reads from stdin before an empty one: the keys of all hops of the ways, once each. */
+/** The lines that ssh-config.sh reads from stdin before an empty one: the keys of all hops of the ways, once each. */
 export function secretLines(
   ways: readonly (Pick<Way, "agent"> & { host: Pick<SshHostConfig, "via" | "keyFile"> })[],
   secrets: SshSecrets,

@@ -38,7 +38,7 @@ export function asRoot(
   command: string,
   optional = false,
 ): string {
-  // way.sh brings the password.
+  // ssh-config.sh brings the password.
   if (user === "root" || openssh?.hasSudoPassword === true) return command;
   // The login shell may be one that has another `if`, such as fish or csh.
   return optional
@@ -65,7 +65,7 @@ export function agentCommand(openssh: boolean): string {
  * short, because an error quotes all of it; keys, passwords and the host's script go through stdin.
  */
 export function operatorCommand(
-  file: "operator/stage.sh" | "operator/cleanup.sh" | "operator/run.sh",
+  file: "operator/run-guarded-stage.sh" | "operator/run-cleanup.sh" | "operator/run-stage.sh",
   to: OperatorTarget,
   { verb, timeoutSeconds, rootOptional }: HostCommand,
   script: pulumi.Input<string>,
@@ -79,7 +79,9 @@ export function operatorCommand(
       // Without the operator's own startup files, which bash reads if its stdin is a socket.
       interpreter: ["bash", "--norc", "-c"],
       environment: {
-        TAILKUBE_SCRIPT: (openssh === undefined ? files : ["operator/way.sh", ...files]).map(scriptText).join("\n"),
+        TAILKUBE_SCRIPT: (openssh === undefined ? files : ["operator/ssh-config.sh", ...files])
+          .map(scriptText)
+          .join("\n"),
         TAILKUBE_NODE: to.node,
         TAILKUBE_HOST: to.address,
         TAILKUBE_PORT: pulumi.interpolate`${to.port}`,

@@ -110,7 +110,7 @@ class OpenSshScript extends local.Command {
     const { timeoutSeconds, rootOptional = false } = args;
     const { stdin, commands, inputs, options, result } = common(name, args, opts);
     const { command, inputs: ofOperator } = operatorCommand(
-      "operator/run.sh",
+      "operator/run-stage.sh",
       operatorTarget(args.host),
       { verb: "apply", timeoutSeconds, rootOptional },
       stdin,

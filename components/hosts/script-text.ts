@@ -21,16 +21,17 @@ export function installedScript(file: string, shared: readonly string[]): string
 }
 
 /** What keeps policy rules, filter and kernel settings for pods over the tailnet. */
-export const networkScript = () => installedScript("network.sh", ["lib/policy-rules.sh"]);
+export const networkScript = () => installedScript("network.sh", ["lib/network/policy-rules.sh"]);
 
 /** The watch of the API endpoint. */
-export const endpointWatchScript = () => installedScript("endpoint-watch.sh", ["lib/route-watch.sh"]);
+export const endpointWatchScript = () => installedScript("endpoint-watch.sh", ["lib/network/route-watch.sh"]);
 
 /** The watch of the route to LoadBalancer services. */
-export const balancerWatchScript = () => installedScript("load-balancer-watch.sh", ["lib/route-watch.sh"]);
+export const balancerWatchScript = () => installedScript("load-balancer-watch.sh", ["lib/network/route-watch.sh"]);
 
 /** The approver of kubelets' serving certificates. */
-export const approverScript = () => installedScript("approve-kubelet-serving-csrs.sh", ["lib/approve-kubelet-csrs.sh"]);
+export const approverScript = () =>
+  installedScript("approve-kubelet-serving-csrs.sh", ["lib/security/approve-kubelet-csrs.sh"]);
 
 /** The text as one quoted word of a POSIX shell. */
 export function shellQuote(text: string): string {

@@ -89,7 +89,7 @@ export class SshHost extends pulumi.ComponentResource implements Host {
         create: agentCommand(openssh !== undefined),
         update: 'printf "%s\\n" "$PULUMI_COMMAND_STDOUT"',
         environment: {
-          TAILKUBE_SCRIPT: ["operator/way.sh", "operator/scan.sh"].map(scriptText).join("\n"),
+          TAILKUBE_SCRIPT: ["operator/ssh-config.sh", "operator/scan.sh"].map(scriptText).join("\n"),
           TAILKUBE_NODE: this.name,
           TAILKUBE_HOST: address,
           TAILKUBE_PORT: `${host.port}`,

@@ -18,7 +18,7 @@ export const stages = [
   "start-encryption",
   "upgrade",
   "finalize",
-  "checks",
+  "check-cluster",
   "cleanup",
 ] as const;
 
@@ -93,10 +93,15 @@ export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScr
 }
 
 /**
- * A stage as a command that stays on a host: `host/installed/NAME.sh`, whose last line calls main, behind the stage's files. It is
+ * A stage as a command that stays on a host: a file of host/installed, whose last line calls main, behind the stage's files. It is
  * readable by everyone, so the variables must not contain secrets.
  */
-export function stageCommand(stage: Stage, node: string, variables: Readonly<Record<string, string>>): string {
-  const [shebang, ...lines] = installedScript(`${stage}.sh`, stageFiles(stage)).split("\n");
+export function stageCommand(
+  file: string,
+  stage: Stage,
+  node: string,
+  variables: Readonly<Record<string, string>>,
+): string {
+  const [shebang, ...lines] = installedScript(file, stageFiles(stage)).split("\n");
   return [shebang, ...assignmentsOf({ node, stage, variables }, 60), ...lines].join("\n");
 }

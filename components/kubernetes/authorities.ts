@@ -85,7 +85,7 @@ function formerAuthorities(name: string, opts: pulumi.CustomResourceOptions): pu
   return former.stdout.apply((text: string | undefined) => text ?? "");
 }
 
-/** What run.sh prints instead of connecting to the host, if there are any. */
+/** What run-stage.sh prints instead of connecting to the host, if there are any. */
 function withFormer(lines: pulumi.Output<string>, former: pulumi.Output<string>): pulumi.Output<string> {
   return pulumi.all([lines, former]).apply(([text, values]) => (values === "" ? text : `known ${base64(values)}\n`));
 }

@@ -47,7 +47,7 @@ export function perMember(
     .apply((values) => values.map((text, i) => `${members[i]!.node.name}=${text}`).join(" "));
 }
 
-/** The variables of host/lib/node.sh. */
+/** The variables of host/lib/node/kubeadm.sh. */
 export function nodeVariables(config: ClusterConfig, member: Member): Record<string, pulumi.Input<string>> {
   return {
     TK_NODE_NETWORK: config.nodeNetwork,

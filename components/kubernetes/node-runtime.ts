@@ -53,7 +53,7 @@ export function installRuntime(
   };
 }
 
-/** The input of host/lib/registries.sh; secret if there are credentials. */
+/** The input of host/lib/software/registries.sh; secret if there are credentials. */
 function registryLinesOf(
   { mirrors }: ClusterConfig,
   credentials: pulumi.Output<string> | undefined,

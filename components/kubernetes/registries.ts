@@ -38,8 +38,8 @@ export function hostsToml({ name, endpoints, ca }: RegistryMirror, credentials: 
 }
 
 /**
- * The input of host/lib/registries.sh, one line per registry: its position in the config, its name, its endpoints (separated by commas),
- * and in base64 its CAs, each endpoint's `USER:PASSWORD` (separated by commas) and its hosts.toml; `-` for nothing.
+ * The input of host/lib/software/registries.sh, one line per registry: its position in the config, its name, its endpoints (separated
+ * by commas), and in base64 its CAs, each endpoint's `USER:PASSWORD` (separated by commas) and its hosts.toml; `-` for nothing.
  */
 export function registryLines({ registries }: MirrorsConfig, credentials: ReadonlyMap<string, string>): string {
   return registries

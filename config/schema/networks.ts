@@ -84,7 +84,7 @@ export const networkSchema = key(
 export const loadBalancerSchema = key(
   group(
     {
-      // LB-IPAM leaves out the first and the last address (host/lib/load-balancer-pool.sh), so a /31 would have none.
+      // LB-IPAM leaves out the first and the last address (host/lib/network/load-balancer-pool.sh), so a /31 would have none.
       cidr: key(
         network(16, 30, exampleLoadBalancerCidr).optional(),
         "IPv4 network of their addresses; the first and the last address stay unused. In a tailnet, a private network that nothing else " +

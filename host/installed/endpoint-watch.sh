@@ -7,7 +7,7 @@
 #   endpoint watch    follow the API server until the service is stopped, then withdraw
 #   endpoint up       put the address on the loopback and advertise it
 #   endpoint down     take both back
-# On the host lib/route-watch.sh stands before it, as one file.
+# On the host lib/network/route-watch.sh stands before it, as one file.
 # shellcheck disable=SC2034,SC2154  # that reads watched, withdrawn and last, and sets state
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

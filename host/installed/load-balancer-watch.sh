@@ -6,7 +6,7 @@
 #   load-balancer watch    follow kubelet and Cilium until the service is stopped, then withdraw
 #   load-balancer up       advertise the addresses
 #   load-balancer down     withdraw them
-# On the host lib/route-watch.sh stands before it, as one file.
+# On the host lib/network/route-watch.sh stands before it, as one file.
 # shellcheck disable=SC2034,SC2154  # that reads watched, withdrawn and last, and sets state
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -4,7 +4,7 @@
 #   network up      add what is missing
 #   network watch   as `up`, and then hold it: tailscaled and the network managers change some of it while they run
 #   network down    remove all of it
-# On the host lib/policy-rules.sh stands before it, as one file.
+# On the host lib/network/policy-rules.sh stands before it, as one file.
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=/dev/null

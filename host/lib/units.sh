@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # requires: lib/waiting
-# systemd's units: whether they run, starting and stopping them, and restarts after their files changed (lib/files.sh).
+# systemd's units: whether they run, starting and stopping them, and restarts after their files changed (records/files.sh).
 
 # reload_units: makes systemd read its units again if this program has changed one since.
 reload_units() {

@@ -2,7 +2,7 @@
 # On the operator's machine: whether hosts answer, and are those that are meant. Needs no private key, but for jump hosts.
 
 # shows_key ADDRESS:PORT TYPE KEY [WAY]: whether the SSH server there has that host key: in another network another machine may have the
-# address. It does not log in. WAY: ssh's configuration in base64, for way.sh. If it fails, SAID says why.
+# address. It does not log in. WAY: ssh's configuration in base64, for ssh-config.sh. If it fails, SAID says why.
 SAID=
 shows_key() {
     [ -z "${4:-}" ] || {

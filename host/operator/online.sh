@@ -2,8 +2,8 @@
 # On the operator's machine, first of all when a stack is destroyed: fails where no host of the cluster presents its pinned host key. Then
 # this machine is offline, resolves no names or is in a network where other machines have the hosts' addresses, and a destroy
 # would forget the cluster's authorities and clean nothing. After answers.sh.
-# Given as environment: TAILKUBE_HOSTS ("NAME=ADDRESS:PORT,TYPE,KEY" of the hosts and their host keys, separated by blanks). With way.sh
-# they come by stdin after what that reads, each with ",WAY" in base64: a variable of a hundred ways would be too long. The
+# Given as environment: TAILKUBE_HOSTS ("NAME=ADDRESS:PORT,TYPE,KEY" of the hosts and their host keys, separated by blanks). With
+# ssh-config.sh they come by stdin after what that reads, each with ",WAY" in base64: a variable of a hundred ways would be too long. The
 # operator may set TAILKUBE_FORGET to the names of nodes whose machines no longer exist.
 # shellcheck disable=SC2154  # SAID is answers.sh's
 say() { printf 'tailkube: %s\n' "$*" >&2; }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # On the operator's machine: prints the host key of a host at the first contact, by way of its jump hosts, whose keys are pinned. It does
-# not log in to the host. After way.sh; the way has no key of the host.
+# not log in to the host. After ssh-config.sh; the way has no key of the host.
 # Given as environment: TAILKUBE_NODE, TAILKUBE_HOST, TAILKUBE_PORT.
 set -uo pipefail
 

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # On the operator's machine: reaches a host by OpenSSH. What it runs there that may cut the host off runs under the host's guard
-# (host/installed/guard.sh). Before stage.sh or cleanup.sh, as a child of an ssh-agent of its own, which ends with its parent: also
-# after a SIGKILL no agent keeps the key.
+# (host/installed/guard.sh). Before run-stage.sh, run-guarded-stage.sh or run-cleanup.sh, as a child of an ssh-agent of its own, which ends
+# with its parent: also after a SIGKILL no agent keeps the key.
 # Given as environment: TAILKUBE_NODE, TAILKUBE_HOST, TAILKUBE_PORT, TAILKUBE_USER, TAILKUBE_HOST_KEY, TAILKUBE_COMMAND (what runs
 # the host's script), TAILKUBE_SHELL (what runs a short script of ours there: `bash -s --`, by sudo or not).
-# On stdin: the private key (with TAILKUBE_WAY, what way.sh reads instead), an empty line, the script for the host.
+# On stdin: the private key (with TAILKUBE_WAY, what ssh-config.sh reads instead), an empty line, the script for the host.
 set -uo pipefail
 
 say() { printf 'tailkube: %s: %s\n' "$TAILKUBE_NODE" "$*" >&2; }
@@ -54,7 +54,7 @@ on_host() {
     # shellcheck disable=SC2029  # the command is known here
     [ -n "$sudo_password" ] || exec ssh "${options[@]}" "$target" "$1"
     exec 4<&0
-    # shellcheck disable=SC2154  # as_root is way.sh's
+    # shellcheck disable=SC2154  # as_root is ssh-config.sh's
     exec ssh "${options[@]}" "$target" 'bash -s' < <(printf '%s\nas_root %s; exit\n%s\n' "$as_root" "$1" "$sudo_password" && cat <&4)
 }
 

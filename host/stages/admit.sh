@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Waiting while other stages work on this host is the point of this one.
 # lock: folder
-# requires: lib/members lib/cluster-notes lib/approve-kubelet-csrs lib/node-paths
+# requires: lib/cluster/members lib/cluster/notes lib/security/approve-kubelet-csrs lib/node/node-paths
 # Stage admit, on a control plane that has joined: lets the named workers in, waits until each reports that it has joined, and
 # closes the door again whatever happened. Each worker has a bootstrap token of its own, whose value both sides know
 # beforehand. It is valid only while this script waits for that worker, and gets a certificate for that worker alone: the
@@ -12,7 +12,7 @@
 # runs with its new token, and has the word. If it is a member, it notes the token on its Node. If it is none, it says so in the ConfigMap
 # tailkube-member-ID, which is there for that, and only then its Node is removed.
 #
-# Given (beside node.sh's): TK_JOINERS ("name=ID" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
+# Given (beside kubeadm.sh's): TK_JOINERS ("name=ID" words), TK_JOINER_ADDRESSES ("name=ip" words), TK_TOKENS ("name=id.secret"
 # words; secret), TK_JOIN_SECONDS.
 
 # What tokens are found by that earlier runs have left.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/tailnet lib/lan lib/remove-runtime lib/reset
+# requires: lib/network/tailnet-units lib/network/lan-units lib/software/remove-runtime lib/node/reset
 # Takes everything of ours off a host, all stages at once and newest first, from whole ones as from those that failed or
 # were killed: what a stage has written down is what is undone.
 # Given: TK_BUNDLE, TK_ROLE, TK_HOST_GUARD.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/members lib/endpoint lib/certificates lib/node-hardening lib/api-server-files lib/approve-kubelet-csrs-timer lib/init-or-join lib/tailnet-route-overlap lib/etcd-members lib/reset
+# requires: lib/cluster/members lib/control-plane/endpoint lib/control-plane/certificates lib/security/node-hardening lib/security/api-server-files lib/security/approve-kubelet-csrs-timer lib/control-plane/init-or-join lib/network/tailnet-route-overlap lib/control-plane/etcd-members lib/node/reset
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it inits the cluster or joins the one that is there.
 #
@@ -19,7 +19,7 @@
 #     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
-# Given (beside those of node.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd.sh, node-hardening.sh,
+# Given (beside those of kubeadm.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd-data.sh, node-hardening.sh,
 # api-server-files.sh and approve-kubelet-csrs-timer.sh): TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT,
 # TK_ENDPOINT_ADVICE, TK_HOST_CHECKS (text of /usr/local/lib/tailkube/checks), TK_RESTORE (a snapshot of etcd on this host, or
 # empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/removed-nodes
+# requires: lib/cluster/removed-nodes
 # Stage dead-members, on the first control plane, before further ones join: takes out what is dead and no longer declared, so
 # that etcd is whole for the join. A removal whose Node is gone already comes to its end here, too.
 

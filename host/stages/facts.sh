@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # lock: none
-# requires: lib/foreign-cluster lib/packages
+# requires: lib/node/foreign-cluster lib/software/packages
 # Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
 # does not meet them fails with all of its problems at once.
 # Given: TK_BUNDLE (absolute path or empty), TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).

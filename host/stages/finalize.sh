@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/removed-nodes lib/labels-and-taints lib/unmanaged-pods lib/coredns lib/load-balancer-pool lib/reencrypt-secrets
+# requires: lib/cluster/removed-nodes lib/cluster/labels-and-taints lib/cluster/unmanaged-pods lib/cluster/coredns lib/network/load-balancer-pool lib/security/reencrypt-secrets
 # Stage finalize, on the first control plane, after Cilium's release and all joins: nodes that are no longer declared are drained
 # and taken out, labels and taints are as declared, Cilium and CoreDNS ready, the addresses of LoadBalancer services too, pods that
 # are older than the network restarted once.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/sshd lib/waiting
+# requires: lib/node/ssh-host-keys lib/waiting
 # Stage first-boot, on a new machine in a cloud: waits until it has been set up, gives it a host key of its own, and tells it.
 # Every later connection is pinned to that one; the key that this connection is pinned to goes in the stage host-key.
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/sshd lib/waiting
+# requires: lib/node/ssh-host-keys lib/waiting
 # Stage host-key, on a new machine in a cloud: leaves only the host key that the machine has made for itself. The one that it
 # was made with is known to whoever can read its user data.
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# requires: lib/node-hardening lib/reset
+# requires: lib/security/node-hardening lib/node/reset
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
-# Given (beside node.sh's and node-hardening.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
+# Given (beside kubeadm.sh's and node-hardening.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
 # TK_MARK, TK_ENDPOINT_ADVICE, TK_BEAT_SECONDS (how often the admission hears of a join; 0: never).
 
 # Named in TK_KUBEADM_DOCUMENT.

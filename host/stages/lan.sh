@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/lan
+# requires: lib/network/lan-units
 # Stage lan, in the place of the stage tailnet.
 
 apply() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/registries lib/bundle-images lib/claim-host lib/containerd lib/kernel-settings lib/kubernetes-binaries
+# requires: lib/software/registries lib/software/bundle-images lib/node/claim-host lib/software/containerd lib/node/kernel-settings lib/software/kubernetes-binaries
 # Stage runtime: gives a host its container runtime, kubelet and kubeadm. A node that has joined keeps what it has.
 
 # A random text that this host keeps until it is undone: the worker's bootstrap token is derived from it, among others, so that

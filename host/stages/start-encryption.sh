@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api-server-files
+# requires: lib/security/api-server-files
 # Stage start-encryption, on each control plane of a cluster that is older than the encryption of its Secrets, when all of them
 # can read encrypted ones: from here on it writes as wanted. The API server reloads the file by itself.
 

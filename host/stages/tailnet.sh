@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/tailnet lib/tailscale
+# requires: lib/network/tailnet-units lib/software/tailscale
 # Stage tailnet: a device of the tailnet, with the units that other stages lean on.
 
 apply() {

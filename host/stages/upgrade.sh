@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/upgrade-parts lib/drain-for-upgrade lib/change-hardening lib/version-skew
+# requires: lib/upgrade/steps lib/upgrade/drain lib/security/change-hardening lib/upgrade/version-skew
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
 # workers; and how it is hardened.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).

@@ -39,12 +39,13 @@ const balancerVariables = [
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
-const ofCoordinator = ["make-authorities", "peers", "dead-members", "admit", "finalize", "checks"];
+const ofCoordinator = ["make-authorities", "peers", "dead-members", "admit", "finalize", "check-cluster"];
 /** Names of resources whose stage has another one. */
 const nameOf: Record<string, string> = {
   "make-authorities": "authorities",
   "start-encryption": "encryption",
   admit: "admission",
+  "check-cluster": "checks",
 };
 /** What a script is told that its stage is called. */
 const stageOf = (script: Registered) => variablesOf(stdinOf(script)).TK_STAGE!;
@@ -175,7 +176,7 @@ describe("three control planes and a worker", () => {
         ],
         "start-encryption": ["TK_API_PORT", "TK_ENDPOINT", "TK_ENDPOINT_PORT"],
         finalize: ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_POD_CIDR", "TK_RESTORE"],
-        checks: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
+        "check-cluster": ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
       };
       for (const script of scripts(run)) {
         const text = stdinOf(script);

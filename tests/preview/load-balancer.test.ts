@@ -43,9 +43,9 @@ describe("a cluster with LoadBalancer services", () => {
     // Only in a lan.
     const elsewhere = ["TK_LOAD_BALANCER_DEVICES"];
     for (const [name, file] of [
-      ["w1-tailnet", "lib/load-balancer-route.sh"],
-      ["cluster-finalize", "lib/load-balancer-pool.sh"],
-      ["cluster-checks", "lib/load-balancer-check.sh"],
+      ["w1-tailnet", "lib/network/load-balancer-route.sh"],
+      ["cluster-finalize", "lib/network/load-balancer-pool.sh"],
+      ["cluster-checks", "lib/checks/load-balancer.sh"],
     ] as const) {
       const read = [
         ...scriptText(file)

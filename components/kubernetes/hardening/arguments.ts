@@ -15,7 +15,7 @@ export interface HostPathMount {
   pathType: "Directory" | "DirectoryOrCreate";
 }
 
-/** Where the files are on a control plane; host/lib/api-server-files.sh uses the same path. `kubeadm reset` removes it. */
+/** Where the files are on a control plane; host/lib/security/api-server-files.sh uses the same path. `kubeadm reset` removes it. */
 export const securityFolder = "/etc/kubernetes/tailkube";
 /** The audit log's folder. */
 export const auditFolder = "/var/log/kubernetes/audit";

@@ -12,8 +12,8 @@ import {
 import type { Authorities } from "../authority-values";
 
 /**
- * The variables of host/lib/node-hardening.sh: a name for a role's hardening, without secrets. If it changes, the hosts apply their
- * hardening again.
+ * The variables of host/lib/security/node-hardening.sh: a name for a role's hardening, without secrets. If it changes, the hosts apply
+ * their hardening again.
  */
 export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record<string, string> {
   const wanted = [
@@ -48,7 +48,7 @@ export function encryptionVariables(
   };
 }
 
-/** The variables of host/lib/node-hardening.sh and host/lib/api-server-files.sh on a worker, which has no API server. */
+/** The variables of host/lib/security/node-hardening.sh and api-server-files.sh on a worker, which has no API server. */
 export function workerSecurityVariables(config: ClusterConfig): Record<string, string> {
   const none = ["ENCRYPTION_KEY", "ENCRYPTION", "ENCRYPTION_READ", "AUTHENTICATION", "ADMISSION", "AUDIT_POLICY"];
   return {
@@ -57,7 +57,7 @@ export function workerSecurityVariables(config: ClusterConfig): Record<string, s
   };
 }
 
-/** The variables of host/lib/node-hardening.sh and host/lib/api-server-files.sh on a control plane. */
+/** The variables of host/lib/security/node-hardening.sh and api-server-files.sh on a control plane. */
 export function controlPlaneSecurityVariables(
   config: ClusterConfig,
   authorities: pulumi.Output<Authorities>,

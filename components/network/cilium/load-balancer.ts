@@ -6,7 +6,7 @@ import type { Underlay } from "./values";
 
 type BalancerArgs = Pick<ClusterConfig, "loadBalancer" | "nodes" | "nodeNetwork">;
 
-/** Variables of host/lib/load-balancer-pool.sh. */
+/** Variables of host/lib/network/load-balancer-pool.sh. */
 export function balancerVariables(
   { loadBalancer, nodes, nodeNetwork }: BalancerArgs,
   underlay: pulumi.Input<Underlay>,
@@ -23,7 +23,7 @@ export function balancerVariables(
   };
 }
 
-/** Variables of host/lib/load-balancer-check.sh. */
+/** Variables of host/lib/checks/load-balancer.sh. */
 export function balancerCheckVariables({ loadBalancer, nodes }: BalancerArgs): Record<string, string> {
   if (loadBalancer === undefined) return {};
   return {

@@ -78,7 +78,7 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
   };
 }
 
-/** What host/lib/load-balancer-route.sh needs; nothing if the node does not take traffic for LoadBalancer services. */
+/** What host/lib/network/load-balancer-route.sh needs; nothing if the node does not take traffic for LoadBalancer services. */
 function loadBalancerVariables(config: ClusterConfig, node: NodeConfig): Record<string, string> {
   const serving = servingNodes(config.nodes);
   if (config.loadBalancer === undefined || !serving.includes(node)) return {};

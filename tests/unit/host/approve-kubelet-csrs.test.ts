@@ -327,7 +327,8 @@ describe("installed/approve-kubelet-serving-csrs.sh", function () {
 });
 
 describe("the approver's unit", () => {
-  const unit = () => bash(`${scriptText("lib/approve-kubelet-csrs-timer.sh")}\napprover_unit; approver_timer`).stdout;
+  const unit = () =>
+    bash(`${scriptText("lib/security/approve-kubelet-csrs-timer.sh")}\napprover_unit; approver_timer`).stdout;
 
   it("fails for all to see when the API does not answer, and is started again each minute whatever became of it", () => {
     expect(unit()).to.not.match(/SuccessExitStatus|StandardError|StandardOutput|^ExecStart=-/m);
@@ -360,7 +361,7 @@ describe("requests for a node's identity", function () {
         assignments({ ROOT: root }),
         `export LC_ALL=C FAKE_KUBECTL=${root} PATH=${kubectl}:/usr/bin:/bin`,
         'kubectl_admin() { kubectl "$@"; }',
-        scriptText("lib/approve-kubelet-csrs.sh"),
+        scriptText("lib/security/approve-kubelet-csrs.sh"),
         'hex_text w1; declared=$HEX; hex_text abcdef; declared="d|$declared|$HEX"',
         `serve_requests client "$declared" "$(waiting_requests ${clientSigner})"`,
         'echo "${#REFUSED[@]}"; printf "%s\\n" "${APPROVED[@]}"',

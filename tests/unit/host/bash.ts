@@ -100,8 +100,8 @@ export const logOf = (root: string): string[] =>
 /** lib/base.sh and what most other files require, in their order. */
 const libraryFiles: readonly string[] = [
   ...new Set(
-    ["base", "files", "folders", "package-repositories", "foreign-cluster"].flatMap((name) =>
-      withRequired(`lib/${name}.sh`),
+    ["base", "records/files", "records/folders", "software/package-repositories", "node/foreign-cluster"].flatMap(
+      (name) => withRequired(`lib/${name}.sh`),
     ),
   ),
 ];

@@ -22,7 +22,7 @@ afterEach(removeTemporaryFolders);
  * the command line as `$*`. What the guard is told comes as "bash -s -- VERB".
  */
 function operator(
-  file: "cleanup" | "stage",
+  file: "run-cleanup" | "run-guarded-stage",
   host: string,
   more: { key?: string; environment?: Record<string, string>; mktemp?: string } = {},
 ) {
@@ -58,7 +58,7 @@ ${host}
       TAILKUBE_PORT: "2222",
       TAILKUBE_USER: "admin",
       TAILKUBE_HOST_KEY: hostKey,
-      TAILKUBE_COMMAND: `sudo -n timeout 300 bash -s -- ${file === "cleanup" ? "remove" : "apply"}`,
+      TAILKUBE_COMMAND: `sudo -n timeout 300 bash -s -- ${file === "run-cleanup" ? "remove" : "apply"}`,
       TAILKUBE_SHELL: "sudo -n bash -s --",
       TAILKUBE_OTHER_HOSTS: ["11", "12"].map((n) => `192.0.2.${n}:22,ssh-ed25519,AAAAkey${n}`).join(" "),
       TAILKUBE_LAST: "2",
@@ -82,8 +82,8 @@ const silent = (others: string, what = "Connection timed out") => `case "$*" in
 const itself = "tailkube@192.0.2.11: Permission denied (publickey).";
 const offline = "ssh: connect to host 192.0.2.11 port 22: Connection timed out";
 
-describe("operator/cleanup.sh", () => {
-  const cleanUp = (host: string, more?: Parameters<typeof operator>[2]) => operator("cleanup", host, more);
+describe("operator/run-cleanup.sh", () => {
+  const cleanUp = (host: string, more?: Parameters<typeof operator>[2]) => operator("run-cleanup", host, more);
 
   it("runs the host's script there, by the key in an agent and the pinned host key, and says nothing", () => {
     const run = cleanUp(well);
@@ -232,7 +232,7 @@ describe("operator/cleanup.sh", () => {
     const full = 'd=$(/usr/bin/mktemp -d) && mkdir "$d/known_hosts" && echo "$d"';
     const unknown = `for word; do case $word in UserKnownHostsFile=*) [ -f "\${word#*=}" ] || { echo "No ED25519 host key is known for 192.0.2.21. Host key verification failed." >&2; exit 255; } ;; esac; done; ${well}`;
     for (const mktemp of [full, 'echo "mktemp: No space left on device" >&2; exit 1']) {
-      for (const file of ["cleanup", "stage"] as const) {
+      for (const file of ["run-cleanup", "run-guarded-stage"] as const) {
         const run = operator(file, unknown, { mktemp });
         expect(run.status).to.equal(1);
         expect(run.stderr).to.match(/tailkube: w1: .*cannot write temporary files/);
@@ -348,11 +348,11 @@ case "$*" in ${cases.join("\n")} esac; exit 255\n`,
   });
 });
 
-describe("operator/stage.sh", () => {
+describe("operator/run-guarded-stage.sh", () => {
   const answers = well.replace("*) cat", `apply) cat >"$ROOT/script"; echo '{"changed":[]}' ;; *) cat`);
 
   it("prints the result when the host has been reached again from outside", () => {
-    const run = operator("stage", answers);
+    const run = operator("run-guarded-stage", answers);
     expect({ status: run.status, stdout: run.stdout, stderr: run.stderr }).to.deep.equal({
       status: 0,
       stdout: '{"changed":[]}\n',
@@ -364,7 +364,7 @@ describe("operator/stage.sh", () => {
 
   it("connects again and again while the stage runs", () => {
     const run = operator(
-      "stage",
+      "run-guarded-stage",
       answers.replace('{"changed":[]}', "{}").replace("apply) ", "apply) /bin/sleep 3.5; "),
       {
         environment: { TAILKUBE_BEAT: "1" },
@@ -376,9 +376,9 @@ describe("operator/stage.sh", () => {
 
   it("waits for a machine that boots", () => {
     const boots = `[ "$(wc -l <"$ROOT/calls")" -gt 5 ] || { echo 'Connection refused' >&2; exit 255; }; ${answers}`;
-    expect(operator("stage", boots).status).to.equal(0);
+    expect(operator("run-guarded-stage", boots).status).to.equal(0);
     const never = operator(
-      "stage",
+      "run-guarded-stage",
       "echo 'ssh: connect to host 192.0.2.21 port 2222: Connection refused' >&2; exit 255",
     );
     expect(never.status).to.equal(1);
@@ -388,14 +388,17 @@ describe("operator/stage.sh", () => {
   });
 
   it("gives no script to another machine", () => {
-    const run = operator("stage", "echo 'Host key verification failed.' >&2; exit 255");
+    const run = operator("run-guarded-stage", "echo 'Host key verification failed.' >&2; exit 255");
     expect(run.status).to.equal(1);
     expect(run.calls()).to.have.lengthOf(1);
     expect(run.stderr).to.match(/^tailkube: w1: a different machine answers at 192\.0\.2\.21 port 2222/);
   });
 
   it("fails with the stage's own words, and confirms a host that can still be reached", () => {
-    const run = operator("stage", answers.replace("apply) ", "apply) echo 'tailkube: w1: tailnet: no' >&2; exit 1;"));
+    const run = operator(
+      "run-guarded-stage",
+      answers.replace("apply) ", "apply) echo 'tailkube: w1: tailnet: no' >&2; exit 1;"),
+    );
     expect({ status: run.status, stdout: run.stdout, stderr: run.stderr }).to.deep.equal({
       status: 1,
       stdout: "",
@@ -405,7 +408,7 @@ describe("operator/stage.sh", () => {
   });
 
   it("fails where the stage has cut the host off, though its own script ended well", () => {
-    const run = operator("stage", answers.replace("echo kept", "echo restored"));
+    const run = operator("run-guarded-stage", answers.replace("echo kept", "echo restored"));
     expect(run.status).to.equal(1);
     expect(run.stdout).to.equal("");
     expect(run.stderr).to.match(/^tailkube: w1: this step cut the host off/);
@@ -417,7 +420,7 @@ describe("operator/stage.sh", () => {
       .replace("begin | alive) echo counting", "begin) echo counting ;; alive) echo restored")
       .replace("echo kept", "echo restored");
     const start = Date.now();
-    const run = operator("stage", hangs, { environment: { TAILKUBE_BEAT: "1" } });
+    const run = operator("run-guarded-stage", hangs, { environment: { TAILKUBE_BEAT: "1" } });
     expect(run.status).to.equal(1);
     expect(run.stderr).to.match(/^tailkube: w1: this step cut the host off/);
     expect(Date.now() - start).to.be.below(15_000);

@@ -29,7 +29,7 @@ function machine(): string {
 
 /** Runs a stage on it; `more` is bash that changes what the machine answers. */
 function run(root: string, stage: string, more = ""): Finished {
-  const script = ["lib/sshd.sh", `stages/${stage}.sh`].map((file) =>
+  const script = ["lib/node/ssh-host-keys.sh", `stages/${stage}.sh`].map((file) =>
     scriptText(file).replaceAll("/etc/ssh", `${root}/etc/ssh`),
   );
   return bash(

@@ -560,7 +560,7 @@ describe("founding", () => {
     /** With what curl says, and its exit status. */
     const at = (status: number, said: string) => {
       const root = temporaryFolder();
-      const text = `${scriptText("lib/init-or-join.sh")}
+      const text = `${scriptText("lib/control-plane/init-or-join.sh")}
         curl() { echo "* connect to 100.64.0.3 port 6443 failed: ${said}" >&2; return ${status}; }
         api_at 100.64.0.3 6443`;
       return bash(withLibrary(root, `${assignments({ ...given })}\n${text}`)).stdout.trim();
@@ -581,7 +581,7 @@ describe("founding", () => {
     });
 
     it("knows the real refusal of a closed port", () => {
-      const text = `${scriptText("lib/init-or-join.sh")}\napi_at 127.0.0.1 1`;
+      const text = `${scriptText("lib/control-plane/init-or-join.sh")}\napi_at 127.0.0.1 1`;
       expect(bash(withLibrary(temporaryFolder(), `${assignments(given)}\n${text}`)).stdout).to.equal("refused\n");
     });
   });

@@ -37,7 +37,7 @@ const names = {
   TK_POD_ROUTING: "native",
 };
 
-/** drain-for-upgrade.sh on a node of a cluster that lives in files; `stderr` holds the message of a failure. */
+/** upgrade/drain.sh on a node of a cluster that lives in files; `stderr` holds the message of a failure. */
 function node(cluster: Cluster, text: string) {
   const root = temporaryFolder();
   write(`${root}/pods`, cluster.pods.map((line) => `${line}\n`).join(""));
@@ -47,7 +47,7 @@ function node(cluster: Cluster, text: string) {
     root,
     [
       assignments({ ROOT: root, ...names, TK_DRAIN_SECONDS: cluster.seconds ?? "30" }),
-      ...partsOf("lib/drain-for-upgrade.sh").map(scriptText),
+      ...partsOf("lib/upgrade/drain.sh").map(scriptText),
       'mkdir -p "$TK_RUN"',
       'log() { echo "$*" >>"$ROOT/log"; }',
       "sleep() { SECONDS=$((SECONDS + 1)); }",
@@ -265,7 +265,7 @@ describe("answer_message", () => {
     };
     for (const [answer, message] of Object.entries(answers)) {
       write(`${root}/run/tailkube/answer`, answer);
-      const text = partsOf("lib/drain-for-upgrade.sh").map(scriptText).join("\n");
+      const text = partsOf("lib/upgrade/drain.sh").map(scriptText).join("\n");
       expect(bashOk(withLibrary(root, `${assignments(names)}\n${text}\nanswer_message`)).trimEnd()).to.equal(message);
     }
   });

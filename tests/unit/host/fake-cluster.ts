@@ -596,7 +596,7 @@ export class FakeCluster {
         .map(([name, address]) => `${name}=${address} `)
         .join("");
     }
-    // What labels.sh has recorded of nodes.
+    // What labels-and-taints.sh has recorded of nodes.
     if (template.includes("$items")) {
       const data = (query(root, ".data")[0] ?? {}) as Record<string, string>;
       return Object.entries(data)

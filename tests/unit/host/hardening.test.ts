@@ -34,7 +34,7 @@ const given = {
   TK_ADMISSION: "",
   TK_AUDIT_POLICY: "kind: Policy",
 };
-const files = partsOf("lib/change-hardening.sh", "lib/reset.sh");
+const files = partsOf("lib/security/change-hardening.sh", "lib/node/reset.sh");
 
 /** Scripts with the host's folders moved below `root`, and a cluster whose tools take notes; then some more bash. */
 function node(root: string, text: string, more: Record<string, string> = {}, known = ""): string {

@@ -278,7 +278,7 @@ describe("set_load_balancer", () => {
       unit_start() { log "start $1"; : >"$ROOT/table"; }
       unit_stop() { log "stop $1"; }`;
     const run = (variables: Record<string, string>, text = "set_load_balancer") => {
-      const parts = partsOf("lib/tailnet.sh").map(scriptText).join("\n");
+      const parts = partsOf("lib/network/tailnet-units.sh").map(scriptText).join("\n");
       const script = `${assignments({ ROOT: root, ...variables })}\n${parts}\n${fakes}\n`;
       return bash(
         withLibrary(
@@ -398,7 +398,7 @@ describe("set_balancer_objects", () => {
         *) echo "$*" >>"$ROOT/log" ;;
         esac
       }`;
-    const parts = partsOf("lib/load-balancer-pool.sh").map(scriptText).join("\n");
+    const parts = partsOf("lib/network/load-balancer-pool.sh").map(scriptText).join("\n");
     const done = bash(
       withLibrary(
         root,
@@ -541,13 +541,13 @@ describe("check_load_balancer", () => {
         *) return 1 ;;
         esac
       }`;
-    const parts = partsOf("lib/load-balancer-check.sh").map(scriptText).join("\n");
+    const parts = partsOf("lib/checks/load-balancer.sh").map(scriptText).join("\n");
     const given = { ROOT: root, TK_NODE_NETWORK: "tailnet", TK_LOAD_BALANCER: cidr, TK_LOAD_BALANCER_SERVING: "w1" };
     const text = bashOk(
       withLibrary(
         root,
         `${assignments({ ...given, ...variables })}\n${parts}\n${fakes}\nmkdir -p "$TK_RUN"\ncheck_load_balancer\nprintf '%s\\n' "$PATHS" "\${FAILURES[@]}"`,
-        "checks",
+        "check-cluster",
       ),
     );
     const [paths, ...failures] = text.trimEnd().split("\n");

@@ -256,7 +256,7 @@ describe("with the real ip", () => {
     const kernels = ["0: from all lookup local proto kernel", "32766: from all lookup main proto kernel"];
     const rules = (family: string) => `ip -d ${family} rule show | grep -v ' lookup default'`;
     const reset = (root: string, text: string) =>
-      withLibrary(root, [scriptText("lib/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "cleanup");
+      withLibrary(root, [scriptText("lib/node/reset-cilium.sh"), 'mkdir -p "$TK_RUN"', text].join("\n"), "cleanup");
 
     for (const family of ["-4", "-6"]) {
       it(`come back as the kernel's (${family})`, () => {
@@ -313,7 +313,7 @@ describe("with the real ip", () => {
       const root = temporaryFolder();
       const network = [
         assignments({ TK_POD_CIDR: "10.50.0.0/16" }),
-        ...partsOf("lib/network.sh").map(scriptText),
+        ...partsOf("lib/network/tailnet-and-lan.sh").map(scriptText),
         "nft() { :; }",
       ].join("\n");
       const after = linesIn(
@@ -344,7 +344,7 @@ describe("with the real ip", () => {
       forget_tables; nft list tables; base_chains`;
     const network = [
       assignments({ TK_POD_CIDR: "10.50.0.0/16" }),
-      ...partsOf("lib/network.sh").map(scriptText),
+      ...partsOf("lib/network/tailnet-and-lan.sh").map(scriptText),
       text,
     ].join("\n");
     expect(linesIn(withLibrary(root, network)).map((line) => line.replace(/^table /, ""))).to.have.members([
@@ -633,13 +633,13 @@ case ${command} in tailscale) cat ${root}/prefs ;; sysctl) echo 1 ;; *) exec ${c
   });
 });
 
-describe("lib/network.sh", () => {
+describe("lib/network/tailnet-and-lan.sh", () => {
   afterEach(removeTemporaryFolders);
   /** The file's functions on a host on which `answers`, arms of a `case` on a command line, are what the commands say. */
   const host = (root: string, answers: string, text: string) =>
     withLibrary(
       root,
-      `${partsOf("lib/network.sh").map(scriptText).join("\n")}
+      `${partsOf("lib/network/tailnet-and-lan.sh").map(scriptText).join("\n")}
       mkdir -p "$TK_RUN"
       sleep() { SECONDS=$((SECONDS + 15)); }
       interface_filters() { :; }

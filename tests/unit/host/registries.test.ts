@@ -29,7 +29,7 @@ function run(
     withLibrary(
       root,
       [
-        scriptText("lib/registries.sh").replaceAll("/etc/containerd", `${root}/etc/containerd`),
+        scriptText("lib/software/registries.sh").replaceAll("/etc/containerd", `${root}/etc/containerd`),
         assignments({
           ROOT: root,
           TK_STATE: `${root}/var/lib/tailkube`,

@@ -25,11 +25,11 @@ function mountinfo(points: readonly string[]): string {
 }
 
 /**
- * reset.sh with the host's folders moved below `root`. The fakes: `umount` takes a point out of the list of mounts, unless a
+ * node/reset.sh with the host's folders moved below `root`. The fakes: `umount` takes a point out of the list of mounts, unless a
  * file `stuck` is there; containerd holds no containers.
  */
 function host(root: string, text: string, role = "control-plane"): string {
-  const scripts = [libraryText(), ...partsOf("lib/reset.sh").map(scriptText)]
+  const scripts = [libraryText(), ...partsOf("lib/node/reset.sh").map(scriptText)]
     .join("\n")
     .replace(/\/(etc\/kubernetes|etc\/cni|var\/lib\/(?:kubelet|etcd|cni)|var\/log)\b/g, `${root}/$1`);
   return withLibrary(
@@ -280,7 +280,7 @@ describe("reset_node", () => {
       Snapshotter: "overlayfs",
     };
     write(`${root}/agent`, JSON.stringify(info, null, 4));
-    const text = (mount: string) => `${scriptText("lib/reset-cilium.sh")}
+    const text = (mount: string) => `${scriptText("lib/node/reset-cilium.sh")}
       CILIUM_IMAGE=$TK_STATE/cilium-image
       command() { [ "$*" != "-v ipset" ] && builtin command "$@"; }
       rmdir() { log "rmdir $*"; builtin command rmdir "$@"; }
@@ -323,7 +323,9 @@ describe("reset_node", () => {
   it("takes Cilium's plugin away, and a loopback plugin only if it was not there before", () => {
     const left = (remember: boolean, ...before: string[]) => {
       const root = temporaryFolder();
-      const text = (then: string) => `${scriptText("lib/reset-cilium.sh").replaceAll("/opt/cni", `${root}/opt/cni`)}
+      const text = (
+        then: string,
+      ) => `${scriptText("lib/node/reset-cilium.sh").replaceAll("/opt/cni", `${root}/opt/cni`)}
         pkill() { :; }; tc() { :; }; dpkg() { return 1; }; ip() { :; }
         for name in rm rmdir; do eval "$name() { case \"\\$*\" in *$ROOT/*) command $name \"\\$@\" ;; esac; }"; done
         for name in iptables ip6tables; do eval "$name-nft-save() { :; }"; done

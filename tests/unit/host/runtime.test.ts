@@ -31,7 +31,7 @@ const dumpOf = (major: 1 | 2) => readFileSync(join(__dirname, `../../golden/cont
  * `# theirs` is the one above; of a dump it is the same again.
  */
 function host(root: string, text: string, { major = 2, bundle = "", version = "" } = {}): string {
-  const scripts = [libraryText(), ...partsOf("runtime", "lib/remove-runtime.sh").map(scriptText)]
+  const scripts = [libraryText(), ...partsOf("runtime", "lib/software/remove-runtime.sh").map(scriptText)]
     .join("\n")
     .replace(
       /\/(etc\/(?:kubernetes|cni|containerd|systemd|modules-load\.d|sysctl\.d|apt)|var\/lib\/(?:kubelet|etcd|cni|containerd|rancher|k0s)|var\/snap|lib\/modules|var\/log|run\/containerd|opt\/(?:containerd|cni)|usr\/libexec|usr\/local\/bin(?=\/))/g,

@@ -66,7 +66,7 @@ describe("wait_for_cilium", () => {
     const run = bash(
       withLibrary(
         root,
-        `${scriptText("lib/readiness.sh")}
+        `${scriptText("lib/cluster/readiness.sh")}
         TK_READY_SECONDS=0
         mkdir -p "$TK_RUN"
         sleep() { :; }
@@ -1695,7 +1695,7 @@ describe("stage make-authorities", () => {
   });
 });
 
-describe("stage checks", () => {
+describe("stage check-cluster", () => {
   const given = {
     TK_NODES: "cp1=100.64.0.1 w1=100.64.0.4",
     TK_CONTROL_PLANES: "cp1",
@@ -1736,7 +1736,7 @@ describe("stage checks", () => {
     bashOk(
       stage(
         temporaryFolder(),
-        "checks",
+        "check-cluster",
         given,
         `${kubectl(answers)}\ncheck_addresses\nprintf '%s\\n' "\${FAILURES[@]}"`,
       ),
@@ -1784,7 +1784,7 @@ describe("stage checks", () => {
     bashOk(
       stage(
         temporaryFolder(),
-        "checks",
+        "check-cluster",
         { ...given, TK_NODE_NETWORK: network, TK_POD_ROUTING: routing, TK_UNDERLAY_MTU: "1500" },
         `advice ${kind} w1 w2`,
       ),
@@ -1813,7 +1813,12 @@ describe("stage checks", () => {
       expect(failures(once(pattern, answer)), pattern).to.deep.equal([]);
     }
     const never = bash(
-      stage(temporaryFolder(), "checks", given, `${kubectl('"get nodes -o jsonpath"*) false ;;')}\ncheck_addresses`),
+      stage(
+        temporaryFolder(),
+        "check-cluster",
+        given,
+        `${kubectl('"get nodes -o jsonpath"*) false ;;')}\ncheck_addresses`,
+      ),
     );
     expect(never.stderr).to.include("no answer after 60 s to the question which state the nodes have, to the API");
   });
@@ -1826,7 +1831,7 @@ describe("stage checks", () => {
         probe_states() { ${states}; }
         node_states() { ${ready}; }
         if wait_for_probes cp1 w1; then echo "started after $STARTED"; else echo "gave up after $SECONDS"; fi`;
-      return bashOk(stage(temporaryFolder(), "checks", { ...given, TK_READY_SECONDS: seconds }, text)).trim();
+      return bashOk(stage(temporaryFolder(), "check-cluster", { ...given, TK_READY_SECONDS: seconds }, text)).trim();
     };
     const line = (name: string, state: string) => `echo "${name} ${state}"`;
     const running = "Running true <none> True,True";
@@ -1874,7 +1879,7 @@ describe("stage checks", () => {
         check_paths
         gather
         printf '%s\n' "\${FAILURES[@]}"`;
-      return bashOk(stage(root, "checks", given, text))
+      return bashOk(stage(root, "check-cluster", given, text))
         .split("\n")
         .filter((line) => line !== "")
         .map((line) => line.replace(/ does not answer;.*/, ""));
@@ -1895,7 +1900,7 @@ describe("stage checks", () => {
     const text = bashOk(
       stage(
         temporaryFolder(),
-        "checks",
+        "check-cluster",
         given,
         `${kubectl()}\nNAMESPACE=$(checks_namespace)\nlearn_nodes\nprobe_manifest cp1 w1`,
       ),

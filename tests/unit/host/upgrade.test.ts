@@ -89,7 +89,7 @@ esac`,
       0o755,
     );
     const text = 'poll() { shift; "$@" >/dev/null 2>&1; }\nrestart_cilium; result';
-    const run = bash(stage(root, partsOf("lib/upgrade-parts.sh"), { TK_NODE: "w1" }, text));
+    const run = bash(stage(root, partsOf("lib/upgrade/steps.sh"), { TK_NODE: "w1" }, text));
     return { log: logOf(root), ...run };
   }
 
@@ -113,8 +113,8 @@ esac`,
   });
 });
 
-describe("lib/versions.sh", () => {
-  const files = partsOf("lib/versions.sh", "lib/version-skew.sh");
+describe("lib/upgrade/versions.sh", () => {
+  const files = partsOf("lib/upgrade/versions.sh", "lib/upgrade/version-skew.sh");
   /** Whether the host has what is wanted, where these calls get no answer, once or ever. */
   function wanted(question: string, text: string, times: "once" | "always", more: Record<string, string> = {}) {
     const root = temporaryFolder();
@@ -264,8 +264,8 @@ esac
   });
 });
 
-describe("lib/etcd.sh", () => {
-  const files = partsOf("lib/etcd.sh");
+describe("lib/control-plane/etcd-data.sh", () => {
+  const files = partsOf("lib/control-plane/etcd-data.sh");
 
   it("keeps the newest three of the automatic snapshots, and all others", () => {
     const root = temporaryFolder();
@@ -473,7 +473,7 @@ describe("lib/etcd.sh", () => {
   });
 });
 
-describe("lib/upgrade-parts.sh", () => {
+describe("lib/upgrade/steps.sh", () => {
   it("pulls a control plane's images by the cluster's document, for its image repository and without kube-proxy's", () => {
     const root = temporaryFolder();
     const document = "kind: ClusterConfiguration\nimageRepository: images.example.com/k8s\n";
@@ -490,8 +490,8 @@ describe("lib/upgrade-parts.sh", () => {
   });
 });
 
-describe("lib/certificates.sh", () => {
-  const files = partsOf("lib/certificates.sh");
+describe("lib/control-plane/certificates.sh", () => {
+  const files = partsOf("lib/control-plane/certificates.sh");
   const kubeadm = (leaf: string, renew = ":") => `
     timeout() { shift; "$@"; }
     kubeadm() {
@@ -865,7 +865,7 @@ describe("stage upgrade", () => {
       }
       etcd_health() { printf 'https://%s:2379 %s\\n' n1 ${own} n2 ${cp2} n3 ${cp3}; }`;
     /** Bash after which the check is the program's own. */
-    const real = "unset -f whole_etcd\n" + scriptText("lib/upgrade-parts.sh").match(/^whole_etcd\(\) \{[^]*?^\}/m)![0];
+    const real = "unset -f whole_etcd\n" + scriptText("lib/upgrade/steps.sh").match(/^whole_etcd\(\) \{[^]*?^\}/m)![0];
 
     it("again after the drain, and gives the node back if a member was lost meanwhile", () => {
       const text = `${real}\n${etcd(true)}\ndrain() { log drain; ${etcd(true, false).trim()}\n}`;

@@ -1,10 +1,16 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { scriptText, shellQuote } from "../../../../components/hosts/script-text";
 import { renderStdin, stageFiles, stages, withRequired } from "../../../../components/hosts/stages";
 import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "../../host/bash";
+
+/** Every script below host/, such as `lib/base.sh`. */
+const hostFiles = () =>
+  (readdirSync(join(__dirname, "../../../../host"), { recursive: true }) as string[]).filter((file) =>
+    file.endsWith(".sh"),
+  );
 
 /** Any text that a shell's variable can hold: everything but NUL. */
 const shellText = () => fc.string({ unit: "binary", maxLength: 40 }).map((text) => text.replaceAll("\0", ""));
@@ -111,9 +117,7 @@ describe("renderStdin", () => {
 
   /** The files of host/lib and host/stages that define what each file uses of them, with what it uses. */
   function usedFiles(): Map<string, Map<string, string[]>> {
-    const files = ["lib", "stages"].flatMap((folder) =>
-      readdirSync(join(__dirname, "../../../../host", folder)).map((file) => `${folder}/${file}`),
-    );
+    const files = hostFiles().filter((file) => /^(lib|stages)\//.test(file));
     const codeOf = (file: string) => scriptText(file).replace(/^\s*#.*$/gm, "");
     const owners = new Map<string, string[]>();
     for (const file of files) {
@@ -155,7 +159,7 @@ describe("renderStdin", () => {
   it("has nothing that no file of it uses", () => {
     const files = usedFiles();
     // The cleanup calls it by the name of the stage whose traces it removes.
-    const called = ["lib/remove-runtime.sh"];
+    const called = ["lib/software/remove-runtime.sh"];
     for (const stage of stages) {
       const own = stageFiles(stage);
       const used = new Set(own.flatMap((file) => [...files.get(file)!.keys()]));
@@ -207,5 +211,11 @@ describe("scriptText", () => {
   it("is the file without its last line break", () => {
     const file = readFileSync(join(__dirname, "../../../../host/lib/base.sh"), "utf8");
     expect(`${scriptText("lib/base.sh")}\n`).to.equal(file);
+  });
+
+  it("has one file of each name, because comments name files without their folders", () => {
+    const names = hostFiles().map((file) => basename(file));
+    expect(names.length).to.be.greaterThan(50);
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).to.deep.equal([]);
   });
 });
