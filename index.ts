@@ -22,3 +22,5 @@ export const authorities = cluster.authorities;
 export const versions = cluster.versions;
 /** What else the last complete run left; the next preview compares the config with it. */
 export const applied = cluster.applied;
+/** What the command `tailkube` needs: addresses, host keys, private keys and kubeconfigs. */
+export const access = cluster.access;

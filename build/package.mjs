@@ -1,10 +1,10 @@
 /**
- * Makes the package `tailkube`: the library as one file of JavaScript with what it uses of other packages in it, its types, the hosts'
- * scripts, and a manifest. Beside the SDK, a project then needs no other package for a cluster on bare hosts.
+ * Makes the package `tailkube`: the library and the command, each as one file of JavaScript with what it uses of other packages in it, the
+ * library's types, the hosts' scripts, and a manifest. Beside the SDK, a project then needs no other package for a cluster on bare hosts.
  *   node build/package.mjs [FOLDER]   default: dist/, which is emptied before
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,19 +16,25 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = resolve(process.argv[2] ?? join(root, "dist"));
 const project = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-/** Writes library.js. Returns the folders of the packages that are in it. */
+/** Writes library.js, and command.js made small. Returns the folders of the packages that are in them. */
 function bundle() {
-  const { metafile } = buildSync({
+  const inputs = [
+    build({ entryPoints: { library: "library.ts" } }),
+    build({ entryPoints: { command: "command/bin.ts" }, minify: true }),
+  ].flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  const folders = inputs.map((file) => /^(.*node_modules\/(@[^/]+\/)?[^/]+)\//.exec(file)?.[1]);
+  return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
+}
+
+const build = (more) =>
+  buildSync({
     ...options,
     absWorkingDir: root,
-    entryPoints: ["library.ts"],
     outdir: target,
     metafile: true,
     logLevel: "warning",
+    ...more,
   });
-  const folders = Object.keys(metafile.inputs).map((file) => /^(.*node_modules\/(@[^/]+\/)?[^/]+)\//.exec(file)?.[1]);
-  return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
-}
 
 /** The licenses of those packages, as they ask for. */
 function licenses(folders) {
@@ -68,6 +74,7 @@ function types() {
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 writeFileSync(join(target, "THIRD-PARTY-LICENSES"), licenses(bundle()).join(`\n${"-".repeat(80)}\n\n`));
+chmodSync(join(target, "command.js"), 0o755);
 types();
 for (const name of ["host", "README.md", "CHANGELOG.md", "LICENSE"]) {
   cpSync(join(root, name), join(target, name), { recursive: true });
@@ -83,6 +90,7 @@ const manifest = {
   keywords: ["pulumi", "kubernetes", "kubeadm", "tailscale", "cilium"],
   engines,
   main: "library.js",
+  bin: { tailkube: "command.js" },
   types: "library.d.ts",
   exports: { ".": { types: "./library.d.ts", default: "./library.js" }, "./package.json": "./package.json" },
   peerDependencies: Object.fromEntries([...peers, ...optional].map((one) => [one, `^${dependencies[one]}`])),

@@ -32,6 +32,40 @@ export interface AuthorityOutput {
   expires: string;
 }
 
+/** How the command `tailkube` reaches a node's host. */
+export interface NodeAccess {
+  name: string;
+  role: string;
+  /** Node IP. */
+  address: string;
+  /** Where the operator's machine reaches the host, and as which user. */
+  host: string;
+  port: number;
+  user: string;
+  /** Public host key, its type and its base64 text. */
+  hostKey: string;
+  /** ssh's configuration, if OpenSSH's client needs more than these (components/hosts/openssh.ts). */
+  way?: string;
+  hasSudoPassword: boolean;
+  /** Its place in `logins`. */
+  login: number;
+}
+
+/** All that the command `tailkube` needs of a cluster. Secret as a whole. */
+export interface AccessOutput {
+  clusterName: string;
+  nodeNetwork: "tailnet" | "lan";
+  endpoint: { address: string; port: number };
+  apiServerPort: number;
+  /** Without the `v`. */
+  kubernetesVersion: string;
+  kubeconfig: string;
+  directKubeconfig: string;
+  nodes: NodeAccess[];
+  /** What the stdin of the operator's scripts begins with: private keys, passphrases and sudo's passwords, each text once. */
+  logins: string[];
+}
+
 /** What a node was made of, in the output `applied`. */
 export interface AppliedNode {
   name: string;

@@ -10,7 +10,15 @@ import { operatorServer, withServer } from "../../model/kubeconfig";
 import { lanUnderlay } from "../network/lan/address";
 import { controlPlanes } from "../../model/nodes";
 import { orderOf } from "../../model/order";
-import type { Applied, AuthorityOutput, CertificateOutput, NodeOutput, VersionsOutput } from "../../model/outputs";
+import type {
+  AccessOutput,
+  Applied,
+  AuthorityOutput,
+  CertificateOutput,
+  NodeOutput,
+  VersionsOutput,
+} from "../../model/outputs";
+import { accessOutput } from "./access";
 import { preflightReport, preflightWarnings } from "./preflight";
 import { Cilium } from "../network/cilium/release";
 import { checkCluster } from "./checks";
@@ -39,6 +47,9 @@ export class Cluster extends pulumi.ComponentResource {
   public readonly certificates: pulumi.Output<CertificateOutput[]>;
   /** When the cluster's certificate authorities expire. */
   public readonly authorities: pulumi.Output<AuthorityOutput[]>;
+
+  /** What the command `tailkube` needs to reach the cluster and its hosts, private keys included. Secret. */
+  public readonly access: pulumi.Output<AccessOutput>;
 
   /** The versions after a complete run; the next preview compares the config with them. */
   public readonly versions: pulumi.Output<VersionsOutput>;
@@ -171,6 +182,8 @@ export class Cluster extends pulumi.ComponentResource {
     this.nodes = ifDone(isDone, nodes, last, "nodes");
     this.versions = ifDone(isDone, versions, last, "versions");
     this.applied = ifDone(isDone, appliedOutput(known, hosts, finalized.done), last, "applied");
+    const { directKubeconfig } = this;
+    this.access = accessOutput({ config, members, kubeconfig, directKubeconfig });
     last.keep({ nodes: this.nodes, versions: this.versions, applied: this.applied });
     this.registerOutputs();
   }

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
 import { scriptText } from "../hosts/script-text";
 import type { Host } from "../hosts/host";
-import { agentCommand } from "../hosts/operator-command";
+import { agentCommand } from "../hosts/operator-script";
 import { type OpenSshHosts, shownHost } from "../hosts/openssh-hosts";
 
 /**

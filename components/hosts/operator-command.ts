@@ -1,7 +1,7 @@
 /** Commands on the operator's machine that run scripts on hosts, by OpenSSH's client. */
 import * as pulumi from "@pulumi/pulumi";
 import { projectFolder } from "../../model/project";
-import { scriptText } from "./script-text";
+import { agentCommand, asRoot, loginText, operatorScript } from "./operator-script";
 import type { OpenSshAccess, ScriptTarget } from "./script-target";
 
 /** What a script on the operator's machine needs to reach a host. */
@@ -32,32 +32,11 @@ export function operatorTarget(host: ScriptTarget): OperatorTarget {
   };
 }
 
-/** A command with root's rights for a login user. `optional`: without them if the user cannot get them. */
-export function asRoot(
-  { user, openssh }: Pick<OperatorTarget, "user" | "openssh">,
-  command: string,
-  optional = false,
-): string {
-  // ssh-config.sh brings the password.
-  if (user === "root" || openssh?.hasSudoPassword === true) return command;
-  // The login shell may be one that has another `if`, such as fish or csh.
-  return optional
-    ? `sh -c 'if sudo -n true; then exec sudo -n ${command}; else exec ${command}; fi'`
-    : `sudo -n ${command}`;
-}
-
 export interface HostCommand {
   verb: "apply" | "remove";
   /** Time limit on the host, in seconds. */
   timeoutSeconds: number;
   rootOptional?: boolean;
-}
-
-/** A command of the operator's shell, which ssh-agent starts: the agent ends together with it. */
-export function agentCommand(openssh: boolean): string {
-  const start = 'exec ssh-agent bash --norc -c "$TAILKUBE_SCRIPT"';
-  // The operator's own agent, which is another one in each shell.
-  return openssh ? `export TAILKUBE_AGENT="$SSH_AUTH_SOCK"; ${start}` : start;
 }
 
 /**
@@ -72,16 +51,17 @@ export function operatorCommand(
 ) {
   const { openssh } = to;
   const timeout = `timeout --kill-after=10 ${timeoutSeconds}`;
-  const files = ["operator/answers.sh", "operator/ssh.sh", file];
+  const login =
+    openssh !== undefined
+      ? pulumi.output(openssh.secretLines).apply((secretLines) => loginText({ secretLines }))
+      : pulumi.output(to.privateKey).apply((privateKey) => loginText({ privateKey }));
   return {
     command: agentCommand(openssh !== undefined),
     inputs: {
       // Without the operator's own startup files, which bash reads if its stdin is a socket.
       interpreter: ["bash", "--norc", "-c"],
       environment: {
-        TAILKUBE_SCRIPT: (openssh === undefined ? files : ["operator/ssh-config.sh", ...files])
-          .map(scriptText)
-          .join("\n"),
+        TAILKUBE_SCRIPT: operatorScript(file, openssh !== undefined),
         TAILKUBE_NODE: to.node,
         TAILKUBE_HOST: to.address,
         TAILKUBE_PORT: pulumi.interpolate`${to.port}`,
@@ -91,11 +71,7 @@ export function operatorCommand(
         TAILKUBE_SHELL: asRoot(to, "bash -s --"),
         ...(openssh !== undefined && { TAILKUBE_WAY: openssh.way }),
       },
-      stdin:
-        openssh !== undefined
-          ? pulumi.interpolate`${openssh.secretLines}\n${script}`
-          : // The private key, an empty line, the host's script.
-            pulumi.interpolate`${pulumi.output(to.privateKey).apply((key) => key.trim())}\n\n${script}`,
+      stdin: pulumi.interpolate`${login}${script}`,
       addPreviousOutputInEnv: false,
       // For tailkube-not-cleaned.log.
       dir: projectFolder(),

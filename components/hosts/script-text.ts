@@ -2,12 +2,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+/** The folder of package.json, in the repository as in the package. */
+export const packageFolder = join(__dirname, "../..");
+
 /** A cache: each file is part of several stages, and each stage is sent to several hosts. */
 const texts = new Map<string, string>();
 
 /** The text of a file below host/, such as `lib/base.sh` or `installed/routes.sh`, without its last line break. */
 export function scriptText(file: string): string {
-  const text = texts.get(file) ?? readFileSync(join(__dirname, "../../host", file), "utf8").replace(/\n$/, "");
+  const text = texts.get(file) ?? readFileSync(join(packageFolder, "host", file), "utf8").replace(/\n$/, "");
   texts.set(file, text);
   return text;
 }

@@ -4,7 +4,7 @@ import type { SshHostConfig } from "../../model/config";
 import { machineName } from "../../model/machine";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
-import { agentCommand } from "./operator-command";
+import { agentCommand } from "./operator-script";
 import type { OpenSshAccess } from "./script-target";
 import { wayText } from "./openssh";
 import { scriptText } from "./script-text";

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/netip"
 	"time"
@@ -69,6 +70,20 @@ func (n *network) adminHandler() http.Handler {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		enc.Encode(n.devices())
+	})
+	// The body is a time (RFC 3339), or empty: never.
+	mux.HandleFunc("PUT /devices/{name}/expiry", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+		var expires time.Time
+		if err == nil && len(body) > 0 {
+			expires, err = time.Parse(time.RFC3339, string(body))
+		}
+		if err == nil {
+			err = n.setExpiry(r.PathValue("name"), expires)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
 	})
 	return mux
 }

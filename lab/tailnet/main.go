@@ -33,7 +33,7 @@ func main() {
 	controlPlaneTag := flag.String("control-plane-tag", "tag:k8s-control-plane", "tag of the devices that join by the control planes' key")
 	approve := flag.String("approve", "", "prefixes within which advertised routes are approved, comma separated; PREFIX=TAG: of devices with that tag")
 	statePath := flag.String("state", "state.json", "file that keeps the devices")
-	adminSocket := flag.String("admin", "admin.sock", "Unix socket of the admin endpoint (GET /devices)")
+	adminSocket := flag.String("admin", "admin.sock", "Unix socket of the admin endpoint (GET /devices, PUT /devices/NAME/expiry)")
 	flag.Parse()
 
 	ip, err := netip.ParseAddr(*addr)

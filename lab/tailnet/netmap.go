@@ -109,6 +109,8 @@ func (n *network) nodeLocked(d *device) *tailcfg.Node {
 		Tags:              d.Tags,
 		Online:            &online,
 		MachineAuthorized: true,
+		KeyExpiry:         d.Expires,
+		Expired:           d.expired(),
 	}
 	if !online && !d.LastSeen.IsZero() {
 		node.LastSeen = &d.LastSeen

@@ -41,7 +41,8 @@ type device struct {
 	Version   tailcfg.CapabilityVersion
 	Hostinfo  *tailcfg.Hostinfo
 	Endpoints []netip.AddrPort
-	LoggedOut bool // it has no node key any more, and is nobody's peer
+	LoggedOut bool      // it has no node key any more, and is nobody's peer
+	Expires   time.Time `json:",omitzero"` // end of its node key; zero: never, as of devices with tags
 
 	// Approved has the routes that the device advertises and the policy approves, each with the position at which it was
 	// first advertised (see router.since).
@@ -52,8 +53,11 @@ type device struct {
 }
 
 func (d *device) online() bool {
-	return !d.LoggedOut && (d.polls > 0 || time.Now().Before(d.onlineUntil))
+	return !d.LoggedOut && !d.expired() && (d.polls > 0 || time.Now().Before(d.onlineUntil))
 }
+
+// expired says that the node key has ended: the client stays on its map poll, to learn of a renewal, and does nothing else.
+func (d *device) expired() bool { return !d.Expires.IsZero() && d.Expires.Before(time.Now()) }
 
 // baseName is the name that the device would have if it were the only one with its host name.
 func (d *device) baseName() string {
@@ -258,6 +262,20 @@ func (n *network) expire(d *device) {
 	}
 	log.Printf("%s: offline", d.Name)
 	n.settleLocked()
+}
+
+// setExpiry ends a device's node key at that time, or never if it is zero.
+func (n *network) setExpiry(name string, expires time.Time) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d := n.find(func(d *device) bool { return d.Name == name })
+	if d == nil {
+		return fmt.Errorf("no device of this tailnet has the name %q", name)
+	}
+	d.Expires = expires
+	log.Printf("%s: its node key expires %v", d.Name, expires)
+	n.settleLocked()
+	return nil
 }
 
 // settle brings routes, store and waiting clients in line with the devices.

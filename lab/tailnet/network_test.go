@@ -202,6 +202,43 @@ func TestPeersLearnOfLogout(t *testing.T) {
 	}
 }
 
+func TestExpiry(t *testing.T) {
+	n := testNetwork(t, filepath.Join(t.TempDir(), "state.json"))
+	a, b := newClient("cp1"), newClient("cp2")
+	a.login(n, goodKey)
+	b.login(n, goodKey)
+	a.advertise(t, n, "10.200.0.1/32")
+	b.advertise(t, n, "10.200.0.1/32")
+	defer a.poll(t, n)()
+	defer b.poll(t, n)()
+	if err := n.setExpiry("cp1", time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	var view mapView
+	res, _, err := n.nextMap(b.machine, b.node, &view)
+	if err != nil || !res.Peers[0].Expired || *res.Peers[0].Online {
+		t.Fatalf("the peer's map: %+v, %v", res, err)
+	}
+	// Its own map goes on: that is how it learns of a renewal.
+	own, _, err := n.nextMap(a.machine, a.node, new(mapView))
+	if err != nil || !own.Node.Expired || own.Node.KeyExpiry.IsZero() {
+		t.Fatalf("its own map: %+v, %v", own, err)
+	}
+	if got := n.devices()[1].PrimaryRoutes; len(got) != 1 {
+		t.Errorf("cp2 carries %v, want the endpoint", got)
+	}
+	if err := n.setExpiry("cp1", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	res, _, err = n.nextMap(b.machine, b.node, &view)
+	if err != nil || res.PeersChanged[0].Expired || !*res.PeersChanged[0].Online {
+		t.Fatalf("the peer's map after the renewal: %+v, %v", res, err)
+	}
+	if err := n.setExpiry("cp9", time.Time{}); err == nil {
+		t.Error("a device that does not exist has got an expiry")
+	}
+}
+
 func TestPrimaryMoves(t *testing.T) {
 	const vip = "10.200.0.1/32"
 	path := filepath.Join(t.TempDir(), "state.json")

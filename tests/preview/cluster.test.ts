@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { AccessOutput } from "../../model/outputs";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
 import { joinKubeconfig } from "../../model/kubeconfig";
@@ -460,7 +461,7 @@ describe("three control planes and a worker", () => {
     const server = (kubeconfig: unknown) =>
       (parse(kubeconfig as string) as { clusters: { cluster: { server: string } }[] }).clusters[0]!.cluster.server;
     expect(run.outputs).to.have.all.keys(
-      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "authorities", "versions", "applied"],
+      ...["kubeconfig", "directKubeconfig", "nodes", "certificates", "authorities", "versions", "applied", "access"],
     );
     expect(run.outputs.versions).to.deep.equal({ kubernetes: "1.37.2", cilium: "1.20.2" });
     // What else the fakes call certificates are none.
@@ -476,6 +477,33 @@ describe("three control planes and a worker", () => {
         host: host.address,
         deviceId: `n${i}CNTRL`,
       })),
+    );
+  });
+
+  it("have what the command tailkube needs in one secret output, with each key once", () => {
+    const access = run.outputs.access as AccessOutput;
+    expect(run.secretOutputs).to.include("access");
+    const { nodes: reached, logins, kubeconfig, directKubeconfig, ...rest } = access;
+    expect(rest).to.deep.equal({
+      clusterName: "tailkube",
+      nodeNetwork: "tailnet",
+      endpoint: { address: "10.200.0.1", port: 6443 },
+      apiServerPort: 6443,
+      kubernetesVersion: "1.37.2",
+    });
+    expect({ kubeconfig, directKubeconfig }).to.deep.equal({
+      kubeconfig: run.outputs.kubeconfig,
+      directKubeconfig: run.outputs.directKubeconfig,
+    });
+    expect(logins).to.have.lengthOf(1);
+    expect(logins[0]).to.match(/^-----BEGIN [A-Z ]+-----\n[^]+-----\n\n$/);
+    expect(reached).to.deep.equal(
+      nodes.map(({ name, role, host }, i) => {
+        const { connection } = find(run, `${name}-facts`).inputs as { connection: { user: string; hostKey: string } };
+        const { user, hostKey: pinned } = connection;
+        const at = { host: host.address, port: 22, user, hostKey: pinned };
+        return { name, role, address: nodeAddress(i), ...at, hasSudoPassword: false, login: 0 };
+      }),
     );
   });
 

@@ -1,6 +1,6 @@
 /** The package as npm makes it, in a project of a user's that has nothing but what its manifest asks for. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { utils } from "ssh2";
@@ -11,6 +11,7 @@ import { authKey, privateKey } from "../unit/config/fixtures";
 const root = join(__dirname, "../..");
 
 interface Manifest {
+  version: string;
   dependencies?: Record<string, string>;
   peerDependencies: Record<string, string>;
   peerDependenciesMeta: Record<string, { optional: boolean }>;
@@ -85,6 +86,41 @@ describe("the package", function () {
     expect(error)
       .to.contain("A host of kind ec2 needs the package @pulumi/aws")
       .and.to.contain("npm install @pulumi/aws");
+  });
+
+  it("has the command tailkube, which needs no package at all, and asks the stack of the project", () => {
+    const alone = temporaryFolder();
+    const installed = join(project, "node_modules/tailkube");
+    const { bin } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { bin: { tailkube: string } };
+    cpSync(installed, join(alone, "node_modules/tailkube"), { recursive: true });
+    mkdirSync(join(alone, "node_modules/.bin"));
+    symlinkSync(join("../tailkube", bin.tailkube), join(alone, "node_modules/.bin/tailkube"));
+    const run = (...args: string[]) =>
+      spawnSync("npx", ["--offline", "tailkube", ...args], {
+        cwd: alone,
+        encoding: "utf8",
+        env: { ...process.env, HOME: alone, PATH: `${alone}/bin:${process.env.PATH}` },
+      });
+    expect(run("--version").stdout).to.equal(`${manifest.version}\n`);
+    expect(run("--help").stdout).to.include("tailkube COMMAND");
+    const node = { name: "w1", role: "worker", address: "100.64.0.1", host: "127.0.0.1", port: 1, user: "root" };
+    const access = {
+      clusterName: "home",
+      nodeNetwork: "lan",
+      endpoint: { address: "127.0.0.1", port: 1 },
+      apiServerPort: 1,
+      kubernetesVersion: "1.37.2",
+      kubeconfig: "clusters: []",
+      directKubeconfig: "clusters: []",
+      nodes: [{ ...node, hostKey: "ssh-ed25519 AAAA", hasSudoPassword: false, login: 0 }],
+      logins: [`${privateKey}\n\n`],
+    };
+    mkdirSync(join(alone, "bin"));
+    writeFileSync(join(alone, "outputs"), JSON.stringify({ access }));
+    writeFileSync(join(alone, "bin/pulumi"), `#!/bin/sh\ncat ${alone}/outputs\n`, { mode: 0o755 });
+    const { status, stdout, stderr } = run("status");
+    expect(stdout, stderr).to.match(/^w1 +worker +no answer +no answer/m);
+    expect(status).to.equal(3);
   });
 
   it("needs the SDK alone, and is small: less than 3 MB", () => {

@@ -91,7 +91,7 @@ for (const [name, args] of Object.entries(stacks)) {
     });
 
     it("and its outputs: kubeconfigs are secret, and nothing else is", () => {
-      expect(run.secretOutputs).to.have.members(["kubeconfig", "directKubeconfig"]);
+      expect(run.secretOutputs).to.have.members(["kubeconfig", "directKubeconfig", "access"]);
       expect(Object.keys(run.outputs)).to.include.members(["nodes", "certificates", "versions"]);
     });
 

@@ -1,6 +1,7 @@
 /** A cluster whose hosts OpenSSH's client reaches: what the program asks the engine for. */
 import { expect } from "chai";
 import { base64 } from "../../components/hosts/openssh";
+import type { AccessOutput } from "../../model/outputs";
 import { authKey, minimal, privateKey } from "../unit/config/fixtures";
 import { caCertificate, commandOf, custom, find, hostKey, isScript, type Run, runProgram } from "./program";
 
@@ -70,6 +71,18 @@ describe("a cluster whose hosts are behind a jump host", () => {
       expect(String(stdin).includes(`sudo ${encoded}\n`), name).to.equal(isOfW1 && stdin !== undefined);
     }
     expect(commandOf(find(run, "w1-facts"))).to.equal("timeout --kill-after=10 60 bash -s -- apply");
+  });
+
+  it("gives the command tailkube the same way, and each login once", () => {
+    const { nodes: reached, logins } = run.outputs.access as AccessOutput;
+    for (const { name, way, hasSudoPassword, login } of reached) {
+      const { inputs } = find(run, `${name}-facts`);
+      expect(way, name).to.equal((inputs.environment as Record<string, string>).TAILKUBE_WAY);
+      expect(String(inputs.stdin).startsWith(logins[login]!), name).to.equal(true);
+      expect(hasSudoPassword, name).to.equal(name === "w1");
+    }
+    expect(logins.length).to.be.below(reached.length);
+    expect(run.secretOutputs).to.include("access");
   });
 
   it("has no output that is secret without need", () => {

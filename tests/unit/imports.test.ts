@@ -6,7 +6,7 @@ const root = join(__dirname, "../..");
 
 /** The program's files, and what each imports of them. That imports go down only is ESLint's to check. */
 function imports(): Map<string, string[]> {
-  const folders = ["components", "config", "model", "preview"];
+  const folders = ["command", "components", "config", "model", "preview"];
   const files = folders.flatMap((folder) =>
     (readdirSync(join(root, folder), { recursive: true }) as string[])
       .filter((file) => file.endsWith(".ts"))

@@ -17,7 +17,7 @@ const rows = page
   );
 
 /** Everything that can speak to a user; a text that is written in several lines is made one. */
-const sources = ["host", "config", "preview", "model", "components"].flatMap((folder) =>
+const sources = ["host", "command", "config", "preview", "model", "components"].flatMap((folder) =>
   (readdirSync(join(root, folder), { recursive: true }) as string[])
     .filter((file) => /\.(sh|ts)$/.test(file))
     .map((file) => readFileSync(join(root, folder, file), "utf8").replace(/["`]\s*\+\s*["`]/g, "")),

@@ -17,7 +17,7 @@ const pages = filesOf("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.
 /** Sources whose strings users may see. */
 const programs = filesOf(
   ...["index.ts", "library.ts"],
-  ...["components", "config", "docs", "model", "policy", "preview"].map((folder) => `${folder}/*.ts`),
+  ...["command", "components", "config", "docs", "model", "policy", "preview"].map((folder) => `${folder}/*.ts`),
 );
 
 /** What to avoid, and what to write instead. */

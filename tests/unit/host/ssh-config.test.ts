@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { base64, secretLines, type SshSecrets, wayText } from "../../../components/hosts/openssh";
-import { agentCommand, asRoot } from "../../../components/hosts/operator-command";
+import { agentCommand, asRoot } from "../../../components/hosts/operator-script";
 import { parseResult } from "../../../components/hosts/remote-script";
 import { scriptText } from "../../../components/hosts/script-text";
 import type { JumpHost, SshHostConfig } from "../../../model/config";
