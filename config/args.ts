@@ -26,7 +26,7 @@ export interface ClusterArgs {
   network?: NetworkArgs;
   /** Services of type LoadBalancer. */
   loadBalancer?: LoadBalancerArgs;
-  /** Kubernetes on the nodes, and how it is upgraded. */
+  /** Kubernetes on the nodes, how it is upgraded, and its own settings (docs/operate/settings.md). */
   kubernetes?: KubernetesArgs;
   /** Cilium, the pods' network. */
   cilium?: CiliumArgs;
@@ -65,10 +65,12 @@ export interface NodeArgs {
   role: "control-plane" | "worker";
   /** The machine. */
   host: SshHostArgs | Ec2HostArgs;
-  /** Labels of the Kubernetes node; labels of kubernetes.io and k8s.io only if a kubelet may set them. */
+  /** Labels of the Kubernetes node. Of kubernetes.io and k8s.io, only those that a kubelet may set, and roles such as node-role.kubernetes.io/storage. */
   labels?: Record<string, unknown>;
   /** Taints of the Kubernetes node; an empty list for none. By default, control planes have kubeadm's if there is a worker. */
   taints?: Array<TaintArgs>;
+  /** Fields of KubeletConfiguration for this node alone, merged over kubernetes.kubelet. */
+  kubelet?: Record<string, unknown>;
   /** With nodeNetwork lan, the node IP itself, instead of lan.cidr and lan.interface. */
   nodeIp?: string;
   /** With nodeNetwork lan, the interface with the node IP, instead of lan.cidr and lan.interface. */
@@ -211,6 +213,63 @@ export interface KubernetesArgs {
   drainSeconds?: number;
   /** Absolute path of an etcd snapshot on the first control plane. If no control plane of the cluster is left, the program restores the cluster from it. */
   restoreSnapshot?: string;
+  /** Settings of the API servers (kube-apiserver). */
+  apiServer?: ComponentArgs;
+  /** Settings of the controller managers (kube-controller-manager). */
+  controllerManager?: ComponentArgs;
+  /** Settings of the schedulers (kube-scheduler). */
+  scheduler?: ComponentArgs;
+  /** Settings of etcd. */
+  etcd?: {
+    /** Arguments of etcd. A name may be there several times. Default: []. */
+    extraArgs?: Array<ArgumentArgs>;
+  };
+  /** Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for all nodes. */
+  kubelet?: Record<string, unknown>;
+  /** Feature gates of the API servers, controller managers, schedulers and kubelets. */
+  featureGates?: Record<string, unknown>;
+  /** OpenID Connect issuers whose tokens API servers accept. Default: []. */
+  oidc?: Array<OidcArgs>;
+}
+
+export interface ComponentArgs {
+  /** Arguments of the API servers (kube-apiserver). A name may be there several times. Default: []. */
+  extraArgs?: Array<ArgumentArgs>;
+  /** Files that it can read, in /etc/kubernetes/tailkube/api-server on each control plane. An argument or another file must name them. Default: []. */
+  extraFiles?: Array<ExtraFileArgs>;
+}
+
+export interface ArgumentArgs {
+  /** Name of the argument, without its dashes. */
+  name: string;
+  /** Its value. Anyone on a control plane can read it in the list of processes: put secrets into extraFiles. */
+  value: string;
+}
+
+export interface ExtraFileArgs {
+  /** Name of the file in the component's folder. */
+  name: string;
+  /** Its content. May be a secret. */
+  content: Input<string>;
+}
+
+export interface OidcArgs {
+  /** URL of the issuer, exactly as in the claim iss of its tokens. */
+  issuerUrl: string;
+  /** The client IDs for which tokens are accepted (claim aud). */
+  audiences: Array<string>;
+  /** CA certificates of the issuer, PEM. Default: those in the API server's image. */
+  ca?: string;
+  /** The claim with the user's name. Default: sub. */
+  usernameClaim?: string;
+  /** Precedes each user's name. Default: oidc:. */
+  usernamePrefix?: string;
+  /** The claim with the user's groups. Default: none. */
+  groupsClaim?: string;
+  /** Precedes the name of each group. Default: oidc:. */
+  groupsPrefix?: string;
+  /** Claims that a token must have, with their values. */
+  requiredClaims?: Record<string, unknown>;
 }
 
 export interface CiliumArgs {

@@ -17,6 +17,8 @@ import { nearest, pathOf, type Problem, unknownKey } from "../model/problem";
 import { exposedSecrets } from "./plaintext-secrets";
 import { Findings } from "./findings";
 import { lanSelection, nodeNetworkProblems } from "./rules/lan";
+import { extraFileContents, kubernetesSettings } from "./kubernetes-settings";
+import { kubernetesSettingsProblems } from "./rules/kubernetes-settings";
 import { loadBalancerProblems } from "./rules/load-balancer";
 import { mirrorProblems } from "./rules/mirrors";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
@@ -65,6 +67,7 @@ const rules: readonly Rule[] = [
   versionProblems,
   chartProblems,
   ciliumProblems,
+  kubernetesSettingsProblems,
 ];
 
 /**
@@ -89,7 +92,11 @@ export function loadConfig(
   );
   const ofFiles: Problem[] = [];
   const reached = reachedHosts(values, readFile, operator, ofFiles);
-  const secrets = readSecrets(values, readFile, ofFiles, reached);
+  const extraFiles = extraFileContents(values);
+  const secrets = {
+    ...readSecrets(values, readFile, ofFiles, reached),
+    ...(Object.keys(extraFiles).length > 0 && { extraFiles }),
+  };
   const policy = readPolicy(values, readFile, ofFiles);
   const mirrors = readMirrors(values.mirrors, readFile, ofFiles);
   findings.addWrong(ofFiles);
@@ -205,9 +212,11 @@ function clusterConfig(
     // The schema rejects labels that are not text.
     labels: node.labels as Record<string, string>,
     taints: node.taints ?? defaultTaints(node.role, hasWorkers),
+    ...(Object.keys(node.kubelet).length > 0 && { kubelet: node.kubelet }),
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
   const ec2 = ec2Config(values.ec2, values.lan.cidr);
+  const settings = kubernetesSettings(values);
   return {
     clusterName: values.clusterName,
     nodes,
@@ -226,6 +235,7 @@ function clusterConfig(
     maxUnavailableWorkers: kubernetes.maxUnavailableWorkers,
     drainSeconds: kubernetes.drainSeconds,
     ...(kubernetes.restoreSnapshot !== undefined && { restoreSnapshot: kubernetes.restoreSnapshot }),
+    ...(settings !== undefined && { settings }),
     cilium: {
       version: cilium.version,
       ...(cilium.chart !== undefined && { chart: cilium.chart }),

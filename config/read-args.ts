@@ -55,6 +55,12 @@ export function readArgs(name: string, args: ClusterArgs): StackConfig {
   if (first.secrets.sshKeyFiles !== undefined) {
     secrets.push(["sshKeyFiles", pulumi.secret(loaded.apply(({ secrets: now }) => now.sshKeyFiles))] as never);
   }
+  if (first.secrets.extraFiles !== undefined) {
+    const contents = later.filter(({ path }) => path.includes("extraFiles")).map(({ output }) => output);
+    // Unknown while one of them is.
+    const all = pulumi.all([loaded, pulumi.all(contents)]).apply(([{ secrets: now }]) => now.extraFiles);
+    secrets.push(["extraFiles", pulumi.secret(all)] as never);
+  }
   return {
     prefix: `${name}-`,
     config: first.config,

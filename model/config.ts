@@ -57,11 +57,55 @@ export interface NodeConfig {
   labels: Record<string, string>;
   /** With kubeadm's defaults (`defaultTaints` in model/nodes.ts). */
   taints: Taint[];
+  /** Fields of KubeletConfiguration for this node alone, merged over the cluster's. Absent: none. */
+  kubelet?: Record<string, unknown>;
   /** Set if and only if nodeNetwork is lan. */
   lan?: LanSelection & {
     /** Whether the interface may leave checksums to its NIC. */
     checksumOffload: boolean;
   };
+}
+
+/** An argument of a process, without its dashes. */
+export interface ExtraArgument {
+  name: string;
+  value: string;
+}
+
+/** A component of the control plane. */
+export interface ComponentSettings {
+  /** As in kubeadm's v1beta4: a name may be there several times. */
+  extraArgs: ExtraArgument[];
+  /** Names of files that it can read. `Secrets.extraFiles` has their content. */
+  extraFiles: string[];
+}
+
+/** Whose tokens API servers accept: OpenID Connect. */
+export interface OidcIssuer {
+  issuerUrl: string;
+  audiences: string[];
+  /** CA certificates of the issuer, PEM. Absent: the image's own CAs. */
+  ca?: string;
+  usernameClaim: string;
+  usernamePrefix: string;
+  /** Absent: its users are in no groups. */
+  groupsClaim?: string;
+  groupsPrefix: string;
+  /** Claims and the values that they must have. */
+  requiredClaims: Record<string, string>;
+}
+
+/** Kubernetes' own settings. */
+export interface KubernetesSettings {
+  apiServer: ComponentSettings;
+  controllerManager: ComponentSettings;
+  scheduler: ComponentSettings;
+  etcd: ComponentSettings;
+  /** Fields of KubeletConfiguration for all nodes. */
+  kubelet: Record<string, unknown>;
+  /** Of the API server, the controller manager, the scheduler and the kubelets. */
+  featureGates: Record<string, boolean>;
+  oidc: OidcIssuer[];
 }
 
 /** Settings for unusual hosts. `emptyHostProfile` changes nothing. */
@@ -115,6 +159,8 @@ export interface ClusterConfig {
   drainSeconds: number;
   /** Absolute path, on the first control plane, of the etcd snapshot that restores a cluster without any control plane. */
   restoreSnapshot?: string;
+  /** Absent: none are set. */
+  settings?: KubernetesSettings;
   cilium: {
     version: string;
     /** Path of a chart on the operator's machine, instead of https://helm.cilium.io. */
@@ -185,6 +231,8 @@ export interface Secrets {
   tailnetOauthClientSecret?: string;
   /** `HOST[:PORT] USER:PASSWORD` of registries' mirrors, one per line. */
   registryCredentials?: string;
+  /** Content of the control plane's extra files, by their path below `securityFolder`, such as api-server/webhook.yaml. */
+  extraFiles?: Record<string, string>;
 }
 
 export const emptyHostProfile: HostProfile = {

@@ -46,3 +46,36 @@ export function taintLines(nodes: readonly NodeConfig[]): string {
     )
     .join("\n");
 }
+
+// k8s.io/kubelet/pkg/apis/well_known_labels.go. A kubelet started with any other kubernetes.io label exits.
+const kubeletLabels = new Set([
+  "kubernetes.io/hostname",
+  "kubernetes.io/os",
+  "kubernetes.io/arch",
+  "beta.kubernetes.io/os",
+  "beta.kubernetes.io/arch",
+  "beta.kubernetes.io/instance-type",
+  "node.kubernetes.io/instance-type",
+  "topology.kubernetes.io/zone",
+  "topology.kubernetes.io/region",
+  "failure-domain.beta.kubernetes.io/zone",
+  "failure-domain.beta.kubernetes.io/region",
+]);
+
+const prefixOf = (key: string) => (key.includes("/") ? key.slice(0, key.indexOf("/")) : "");
+
+/** Whether a kubelet may set a label on its own node. */
+export function mayKubeletSet(key: string): boolean {
+  const prefix = prefixOf(key);
+  const below = (domain: string) => prefix === domain || prefix.endsWith(`.${domain}`);
+  if (!below("kubernetes.io") && !below("k8s.io")) return true;
+  return kubeletLabels.has(key) || below("node.kubernetes.io") || below("kubelet.kubernetes.io");
+}
+
+/** Whether only an administrator may set a label: roles, and what no node may claim for itself. kubeadm sets control planes' role. */
+export function isAdministrators(key: string): boolean {
+  return (
+    key !== controlPlaneTaint.key &&
+    ["node-role.kubernetes.io", "node-restriction.kubernetes.io"].includes(prefixOf(key))
+  );
+}

@@ -80,6 +80,8 @@ export interface AppliedNode {
   machine?: string;
   /** Fingerprint of labels and taints. */
   labels?: string;
+  /** Fingerprint of its own fields of KubeletConfiguration; absent if it has none. */
+  kubelet?: string;
   os?: string;
   cgroup?: number;
   containerd?: string;
@@ -95,5 +97,7 @@ export interface Applied {
   release?: string;
   /** Network of the addresses of LoadBalancer services; absent if they get none. */
   loadBalancer?: string;
+  /** Fingerprints of Kubernetes' own settings, by config key and without the content of files; absent if there are none. */
+  kubernetesSettings?: Record<string, string>;
   nodes: AppliedNode[];
 }

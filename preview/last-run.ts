@@ -22,6 +22,7 @@ const member: z.ZodType<AppliedNode> = z.object({
   isPinned: z.boolean().optional().catch(undefined),
   machine: text,
   labels: text,
+  kubelet: text,
   os: text,
   cgroup: z.number().optional().catch(undefined),
   containerd: text,
@@ -32,6 +33,7 @@ const applied: z.ZodType<Applied> = z.object({
   software: z.record(z.string(), z.string()).optional().catch(undefined),
   release: text,
   loadBalancer: text,
+  kubernetesSettings: z.record(z.string(), z.string()).optional().catch(undefined),
   nodes: z.array(member).catch([]),
 });
 
@@ -71,6 +73,21 @@ export function nodeSoftware(config: ClusterConfig): Record<string, string> {
   };
 }
 
+/** Fingerprints of Kubernetes' own settings that are set, by config key. The content of files may be secret and is not among them. */
+export function settingsOf({ settings }: Pick<ClusterConfig, "settings">): Record<string, string> {
+  const isSet = (value: unknown) => Object.values(value as object).flat().length > 0;
+  return Object.fromEntries(
+    Object.entries(settings ?? {})
+      .filter(([, value]) => isSet(value))
+      .map(([key, value]) => [`kubernetes.${key}`, fingerprint([value])]),
+  );
+}
+
+/** Of a node's own fields of KubeletConfiguration; undefined if it has none. */
+export function kubeletOf({ kubelet }: Pick<NodeConfig, "kubelet">): string | undefined {
+  return kubelet === undefined ? undefined : fingerprint([kubelet]);
+}
+
 export function labelsOf({ labels, taints }: Pick<NodeConfig, "labels" | "taints">): string {
   const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
   return fingerprint([JSON.stringify(sorted), JSON.stringify(taints.map((t) => [t.key, t.value ?? "", t.effect]))]);
@@ -94,11 +111,13 @@ export function appliedBy(
   config: ClusterConfig,
   seen: readonly { machine: string; facts: Pick<HostFacts, "os" | "cgroup" | "containerd"> }[],
 ): Applied {
+  const kubernetesSettings = settingsOf(config);
   return {
     settings: fixedSettings(config),
     software: nodeSoftware(config),
     release: releaseOf(config),
     ...(config.loadBalancer !== undefined && { loadBalancer: config.loadBalancer.cidr }),
+    ...(Object.keys(kubernetesSettings).length > 0 && { kubernetesSettings }),
     nodes: config.nodes.map((node, i) => {
       const { reached, identity, hostKey } = declaredMachine(node);
       const { os, cgroup, containerd } = seen[i]!.facts;
@@ -110,6 +129,7 @@ export function appliedBy(
         isPinned: hostKey !== undefined,
         machine: seen[i]!.machine,
         labels: labelsOf(node),
+        ...(node.kubelet !== undefined && { kubelet: kubeletOf(node)! }),
         os,
         cgroup,
         containerd,
@@ -131,6 +151,7 @@ export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: u
     ...(left?.software && { software: byTodaysKeys(left.software) }),
     ...(left?.release !== undefined && { release: left.release }),
     ...(left?.loadBalancer !== undefined && { loadBalancer: left.loadBalancer }),
+    ...(left?.kubernetesSettings && { kubernetesSettings: left.kubernetesSettings }),
     members: (running.nodes ?? []).map((name) => ({
       ...byName.get(name),
       name,

@@ -2,6 +2,7 @@
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { listed } from "../model/messages";
 import { problemLine } from "../model/problem";
+import { allSettingsKeys, settingsProblems } from "./kubernetes-settings";
 import { fixedSettings, type LastRun, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
@@ -78,6 +79,7 @@ export function memberProblems(config: ClusterConfig, last: LastRun | undefined)
     ...restoreProblems(config, last),
     ...quorumProblems(config, last),
     ...whileUpgradedProblems(config, last),
+    ...settingsProblems(config, last),
   ];
 }
 
@@ -197,7 +199,7 @@ function quorumProblems(config: ClusterConfig, last: LastRun): string[] {
  * (version-changes.ts rejects new nodes during an upgrade of Kubernetes.)
  */
 function whileUpgradedProblems(config: ClusterConfig, last: LastRun): string[] {
-  const keys = upgradeKeys(config, last);
+  const keys = [...upgradeKeys(config, last), ...allSettingsKeys(config, last)];
   const isKubernetes = keys[0] === "kubernetes.version";
   const [only, ...others] = survivors(config.nodes, last);
   const restartsOnly =

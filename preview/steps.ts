@@ -11,6 +11,7 @@ import { byId, orderOf, type OrderedStep, waitsFor } from "../model/order";
 import { labelsOf, type LastRun, releaseOf } from "./last-run";
 import { poolChange, servingChange, servingWords } from "./load-balancer";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
+import { settingsChange, settingsKeys } from "./kubernetes-settings";
 import { nodePlans, type Plan, type Step } from "./plan";
 
 /** What one step of the order does. Steps of several hosts with the same batch become one step of the plan. */
@@ -190,16 +191,25 @@ class Change {
     }
   }
 
-  private workOnOther({ kind }: OrderedStep, { name, role }: NodeConfig): Work | undefined {
+  private workOnOther({ kind }: OrderedStep, node: NodeConfig): Work | undefined {
     const { config, last, keys } = this;
+    const { name, role } = node;
     if (kind === "network") {
       const change = servingChange(config, last, name);
       return change && { kind, nodes: [name], ...change };
     }
-    const software = keys.filter((key) => key !== "kubernetes.certificateRenewal");
-    if (kind !== "upgrade" || keys.length === 0 || (software.length === 0 && role === "worker")) return undefined;
+    const renews = role === "control-plane" && keys.includes("kubernetes.certificateRenewal");
+    const settings = settingsKeys(config, last, node);
+    const ofSoftware = keys.filter((key) => key !== "kubernetes.certificateRenewal");
+    if (kind !== "upgrade" || (ofSoftware.length === 0 && !renews && settings.length === 0)) return undefined;
     const nodes = [name];
-    if (software.length === 0) {
+    if (ofSoftware.length === 0 && settings.length > 0) {
+      const change = settingsChange(settings, node);
+      const more = renews ? "; renews its certificates and restarts its static pods" : "";
+      return { kind: "restart", nodes, ...change, does: `${change.does}${more}` };
+    }
+    const software = [...ofSoftware, ...settings];
+    if (ofSoftware.length === 0) {
       return {
         kind: "restart",
         nodes,

@@ -127,7 +127,13 @@ export class Cluster extends pulumi.ComponentResource {
     resources.make("peers", undefined, (id, opts) =>
       declarePeers(id, { on: coordinator.member, controlPlanes: planes }, opts),
     );
-    const joinArgs = { config, authorities: authorities.values, prepared: of, api };
+    const joinArgs = {
+      config,
+      authorities: authorities.values,
+      prepared: of,
+      api,
+      extraFiles: secrets.extraFiles,
+    };
     const { kubeconfig, certificates } = makeControlPlanes(joinArgs, resources);
     makeWorkers(joinArgs, resources);
     this.certificates = certificates;

@@ -8,6 +8,7 @@ import type { Authorities } from "../kubernetes/authority-values";
 import { joinControlPlane } from "../kubernetes/control-plane";
 import { encryptSecrets } from "../kubernetes/hardening/secrets-encryption";
 import { upgradeNode } from "../kubernetes/node-upgrade";
+import type { ExtraFiles } from "../kubernetes/settings/variables";
 import { joinWorker } from "../kubernetes/worker";
 import type { TailnetApi } from "../network/tailnet/api";
 import { approveRoutes } from "../network/tailnet/routes";
@@ -19,19 +20,21 @@ export interface JoinArgs {
   config: ClusterConfig;
   authorities: pulumi.Output<Authorities>;
   prepared: (node: NodeConfig) => PreparedNode;
+  /** Of the control plane. */
+  extraFiles?: ExtraFiles;
   /** Approves routes if the config says so. */
   api?: TailnetApi | undefined;
 }
 
 /** The control planes, in the order of the config. Returns the first one's kubeconfig, and when each one's certificates expire. */
 export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
-  const { config, authorities } = args;
+  const { config, authorities, extraFiles } = args;
   const nodes = controlPlanes(config.nodes);
   const made = nodes.map((node, i) => {
     const { member } = args.prepared(node);
     const restoreSnapshot = i === 0 ? config.restoreSnapshot : undefined;
     const joined = resources.make("control-plane", node, (name, opts) =>
-      joinControlPlane(name, { config, member, authorities, restoreSnapshot }, opts),
+      joinControlPlane(name, { config, member, authorities, extraFiles, restoreSnapshot }, opts),
     );
     makeRoutes(args, node, joined, resources);
     const changed = keepVersion(args, node, resources);
@@ -98,8 +101,9 @@ function balancedRoutes({ loadBalancer, nodes }: ClusterConfig, node: NodeConfig
   return loadBalancer !== undefined && servingNodes(nodes).includes(node) ? [loadBalancer.cidr] : [];
 }
 
-function keepVersion({ config, authorities, prepared }: JoinArgs, node: NodeConfig, resources: OrderedResources) {
-  const { member, runtime } = prepared(node);
-  const args = { config, member, installed: runtime.kubernetesVersion, authorities };
+function keepVersion(all: JoinArgs, node: NodeConfig, resources: OrderedResources) {
+  const { config, authorities, extraFiles } = all;
+  const { member, runtime } = all.prepared(node);
+  const args = { config, member, installed: runtime.kubernetesVersion, authorities, extraFiles };
   return resources.make("upgrade", node, (name, opts) => upgradeNode(name, args, opts));
 }

@@ -6,11 +6,13 @@ import { remoteScript } from "../hosts/remote-script";
 import { checksCommand } from "../hosts/checks-command";
 import { endpointAdvice, initDocument, joinDocument, kubeadmSeconds, type Member, nodeVariables } from "./member";
 import { controlPlaneSecurityVariables } from "./hardening/variables";
+import { componentSettingsVariables, type ExtraFiles, kubeletSettingsVariables } from "./settings/variables";
 
 export interface JoinControlPlaneArgs {
   config: ClusterConfig;
   member: Member;
   authorities: pulumi.Output<Authorities>;
+  extraFiles?: ExtraFiles;
   /** Absolute path of an etcd snapshot on this host, which restores a cluster without any control plane. */
   restoreSnapshot?: string | undefined;
 }
@@ -55,7 +57,9 @@ export function joinControlPlane(
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
         TK_HOST_CHECKS: checksCommand(member.node.name),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
-        ...controlPlaneSecurityVariables(config, authorities),
+        ...controlPlaneSecurityVariables(config, member.node, authorities),
+        ...kubeletSettingsVariables(config, member.node),
+        ...componentSettingsVariables(config, member.node, args.extraFiles),
         TK_RESTORE: args.restoreSnapshot ?? "",
         TK_INIT_DOCUMENT: initDocument(config, member),
         TK_JOIN_DOCUMENT: joinDocument(config, member),

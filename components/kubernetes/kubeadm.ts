@@ -2,8 +2,10 @@
  * kubeadm's documents (kubeadm.k8s.io/v1beta4) as YAML. The same arguments always give the same text.
  */
 import { Document, parse, visit } from "yaml";
-import type { HostProfile, MirrorsConfig, Role, SecurityConfig, Taint } from "../../model/config";
+import type { HostProfile, KubernetesSettings, MirrorsConfig, Role, SecurityConfig, Taint } from "../../model/config";
 import { merge } from "../../model/merge";
+import { mayKubeletSet } from "../../model/nodes";
+import { givenArguments, securityFolder } from "./settings/components";
 import {
   apiServerHardening,
   controllerManagerHardening,
@@ -21,7 +23,12 @@ export interface NodeDocumentArgs {
   role: Role;
   /** This host's resolv.conf for pods, which may differ from the one in the cluster's KubeletConfiguration. */
   resolvConf?: string;
+  /** Whether the node has a patch of KubeletConfiguration in `patchesFolder`. */
+  hasPatches?: boolean;
 }
+
+/** kubeadm's patches on a host; host/lib/settings/kubelet-settings.sh uses the same path. */
+export const patchesFolder = `${securityFolder}/patches`;
 
 export interface ClusterDocumentArgs {
   /** Without the `v`. */
@@ -40,6 +47,8 @@ export interface ClusterDocumentArgs {
   mirrors?: Pick<MirrorsConfig, "imageRepository">;
   /** Absent: no hardening. Its files must already be on the control plane (components/kubernetes/hardening/files.ts). */
   security?: SecurityConfig | undefined;
+  /** Their files must be there, too. Used with `security` only. */
+  settings?: KubernetesSettings;
 }
 
 /** How a joining host finds the cluster and authenticates. */
@@ -86,13 +95,18 @@ function initDocument(a: ClusterDocumentArgs & { node: NodeDocumentArgs }): obje
     ],
     localAPIEndpoint: localEndpoint(a),
     nodeRegistration: nodeRegistration(a.node, a.profile),
+    ...patches(a.node),
     // Cilium replaces kube-proxy.
     skipPhases: ["addon/kube-proxy"],
   };
 }
 
+const hardeningOf = ({ security, settings }: ClusterDocumentArgs) =>
+  security && { security, ...(settings !== undefined && { settings }) };
+
 function clusterDocument(a: ClusterDocumentArgs): object {
-  const hardening = a.security && { security: a.security };
+  const hardening = hardeningOf(a);
+  const etcdArguments = givenArguments("etcd", a.settings);
   return {
     apiVersion,
     kind: "ClusterConfiguration",
@@ -111,20 +125,45 @@ function clusterDocument(a: ClusterDocumentArgs): object {
     }),
     // No SANs: they would be in every member's certificates. kubeadm adds each member's own name and advertise address
     // (GetEtcdServerAltNames, GetEtcdPeerAltNames).
-    etcd: { local: { dataDir: "/var/lib/etcd" } },
+    etcd: {
+      local: { dataDir: "/var/lib/etcd", ...(etcdArguments.length > 0 && { extraArgs: etcdArguments }) },
+    },
     // The cluster stores this, unlike skipPhases: without it, `kubeadm upgrade` would install kube-proxy.
     proxy: { disabled: true },
   };
 }
 
 function kubeletDocument(a: ClusterDocumentArgs): object {
-  const hardening = a.security && { security: a.security };
+  const hardening = hardeningOf(a);
   const own = { cgroupDriver: "systemd", resolvConf: a.resolvConf, ...(hardening && kubeletHardening(hardening)) };
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
     ...merge(own, a.profile.kubelet),
   };
+}
+
+/** The file in `patchesFolder` with a node's own fields of KubeletConfiguration. */
+export function kubeletPatch(fields: Record<string, unknown>): string {
+  return yamlDocument(fields).trimEnd();
+}
+
+/**
+ * The input of `kubeadm config validate`, which rejects unknown fields, unlike the kubelet: what a node's KubeletConfiguration becomes
+ * with its own fields. kubeadm needs a ClusterConfiguration beside it.
+ */
+export function kubeletCheck(
+  a: Pick<ClusterDocumentArgs, "kubernetesVersion" | "profile">,
+  fields: Record<string, unknown>,
+): string {
+  return documents([
+    { apiVersion, kind: "ClusterConfiguration", kubernetesVersion: `v${a.kubernetesVersion}` },
+    {
+      apiVersion: "kubelet.config.k8s.io/v1beta1",
+      kind: "KubeletConfiguration",
+      ...merge(a.profile.kubelet, fields),
+    },
+  ]);
 }
 
 /**
@@ -147,6 +186,7 @@ export function joinConfiguration(a: JoinDocumentArgs): string {
               },
             },
       nodeRegistration: nodeRegistration(a.node, a.profile),
+      ...patches(a.node),
       ...(a.node.role === "control-plane" && { controlPlane: { localAPIEndpoint: localEndpoint(a) } }),
     },
   ]);
@@ -156,8 +196,11 @@ export function joinConfiguration(a: JoinDocumentArgs): string {
  * The input of `kubeadm upgrade apply` and `kubeadm upgrade node`. They get everything else from the cluster's ClusterConfiguration, where
  * kube-proxy is disabled, and its KubeletConfiguration; a node's own flags do not change.
  */
-export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVersion" | "profile">): string {
+export function upgradeConfiguration(
+  a: Pick<ClusterDocumentArgs, "kubernetesVersion" | "profile"> & Pick<NodeDocumentArgs, "hasPatches">,
+): string {
   const preflight = {
+    ...patches(a),
     ...(a.profile.ignorePreflightErrors.length > 0 && { ignorePreflightErrors: a.profile.ignorePreflightErrors }),
     ...(a.profile.imagePullPolicy !== undefined && { imagePullPolicy: a.profile.imagePullPolicy }),
   };
@@ -176,6 +219,9 @@ export function upgradeConfiguration(a: Pick<ClusterDocumentArgs, "kubernetesVer
   ]);
 }
 
+const patches = ({ hasPatches }: Pick<NodeDocumentArgs, "hasPatches">) =>
+  hasPatches === true && { patches: { directory: patchesFolder } };
+
 // Without a load balancer, the endpoint is an address of the control plane itself, so its API server uses the endpoint's port.
 function localEndpoint(a: Pick<JoinDocumentArgs, "endpoint" | "apiServerPort" | "node">): object {
   return { advertiseAddress: a.node.nodeIp, bindPort: a.apiServerPort ?? a.endpoint.port };
@@ -183,6 +229,8 @@ function localEndpoint(a: Pick<JoinDocumentArgs, "endpoint" | "apiServerPort" | 
 
 function nodeRegistration(node: NodeDocumentArgs, profile: HostProfile): object {
   const labels = Object.entries(node.labels)
+    // The stage finalize sets the others.
+    .filter(([key]) => mayKubeletSet(key))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${value}`);
   return {

@@ -3,6 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { joinToken } from "./bootstrap-token";
 import { initConfiguration, joinConfiguration, type NodeDocumentArgs } from "./kubeadm";
 import type { Authorities } from "./authority-values";
+import { kubeletSettings } from "./settings/components";
 import type { Host } from "../hosts/host";
 import type { ScriptTarget } from "../hosts/script-target";
 
@@ -85,7 +86,7 @@ export function initDocument(
       certSANs: [host],
       profile: config.hostProfile,
       resolvConf,
-      node: { ...nodeDocument(member, nodeIp, resolvConf), ...node },
+      node: { ...nodeDocument(config, member, nodeIp, resolvConf), ...node },
     }),
   );
 }
@@ -96,14 +97,15 @@ export function joinDocument(config: ClusterConfig, member: Member): pulumi.Outp
     joinConfiguration({
       endpoint: config.endpoint,
       apiServerPort: config.apiServerPort,
-      node: nodeDocument(member, nodeIp, resolvConf),
+      node: nodeDocument(config, member, nodeIp, resolvConf),
       discovery: { kubeConfigPath: discoveryKubeconfig },
       profile: config.hostProfile,
     }),
   );
 }
 
-function nodeDocument(member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {
+function nodeDocument(config: ClusterConfig, member: Member, nodeIp: string, resolvConf: string): NodeDocumentArgs {
   const { name, labels, taints, role } = member.node;
-  return { name, nodeIp, labels, taints, role, resolvConf };
+  const hasPatches = kubeletSettings(config, member.node) !== undefined;
+  return { name, nodeIp, labels, taints, role, resolvConf, hasPatches };
 }

@@ -8,6 +8,8 @@ import { initDocument, type Member, nodeVariables } from "./member";
 import { containerdVariables } from "./node-runtime";
 import { packageVariables } from "../hosts/packages";
 import { controlPlaneSecurityVariables, workerSecurityVariables } from "./hardening/variables";
+import { kubeletSettings } from "./settings/components";
+import { componentSettingsVariables, type ExtraFiles, kubeletSettingsVariables } from "./settings/variables";
 
 export interface UpgradeNodeArgs {
   config: ClusterConfig;
@@ -15,6 +17,7 @@ export interface UpgradeNodeArgs {
   /** The Kubernetes version on the host after the runtime stage, with its `v`. */
   installed: pulumi.Output<string>;
   authorities: pulumi.Output<Authorities>;
+  extraFiles?: ExtraFiles;
 }
 
 /** Time limit of kubeadm, in seconds: it waits five minutes for each static pod, and restores all of them if one fails. */
@@ -31,7 +34,8 @@ export interface NodeUpgrade {
 }
 
 /**
- * Upgrades a node that has joined: versions of Kubernetes, containerd and Tailscale, certificates of control planes, and hardening.
+ * Upgrades a node that has joined: versions of Kubernetes, containerd and Tailscale, certificates of control planes, hardening, and
+ * Kubernetes' own settings.
  * Nothing runs for a new node, which has all of this from its runtime. A change drains the node, upgrades it, waits until it is healthy
  * and uncordons it. `dependsOn` has control planes upgraded one at a time, and then `maxUnavailableWorkers` workers.
  */
@@ -53,12 +57,20 @@ export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.Cu
         TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
         TK_BUNDLE: config.bundle ?? "",
         TK_IMAGE_PULL_POLICY: config.hostProfile.imagePullPolicy ?? "IfNotPresent",
-        TK_KUBEADM_DOCUMENT: upgradeConfiguration({ ...config, profile: config.hostProfile }),
+        TK_KUBEADM_DOCUMENT: upgradeConfiguration({
+          ...config,
+          profile: config.hostProfile,
+          hasPatches: kubeletSettings(config, member.node) !== undefined,
+        }),
         TK_KUBEADM_SECONDS: `${kubeadmUpgradeSeconds}`,
         TK_DRAIN_SECONDS: `${drainSeconds}`,
         // Workers have no such certificates, and must not run this stage when it changes.
         TK_CERTIFICATE_RENEWAL: isControlPlane ? config.certificateRenewal : "",
-        ...(isControlPlane ? controlPlaneSecurityVariables(config, args.authorities) : workerSecurityVariables(config)),
+        ...(isControlPlane
+          ? controlPlaneSecurityVariables(config, member.node, args.authorities)
+          : workerSecurityVariables(config, member.node)),
+        ...kubeletSettingsVariables(config, member.node),
+        ...componentSettingsVariables(config, member.node, args.extraFiles),
         // Labels and taints have no effect after the join, and a change of them must not run the stage.
         TK_CLUSTER_DOCUMENT: isControlPlane ? initDocument(config, member, { labels: {}, taints: [] }) : "",
         TK_HOST_ETCD: isControlPlane ? scriptText("installed/etcd.sh") : "",

@@ -5,6 +5,7 @@ import type { Authorities } from "./authority-values";
 import { remoteScript } from "../hosts/remote-script";
 import { endpointAdvice, joinDocument, kubeadmSeconds, type Member, nodeVariables, workerToken } from "./member";
 import { nodeSecurityVariables } from "./hardening/variables";
+import { kubeletSettingsVariables } from "./settings/variables";
 
 export interface JoinWorkerArgs {
   config: ClusterConfig;
@@ -28,7 +29,8 @@ export function joinWorker(name: string, args: JoinWorkerArgs, opts: pulumi.Cust
       stage: "join",
       variables: {
         ...nodeVariables(config, member),
-        ...nodeSecurityVariables(config, "worker"),
+        ...nodeSecurityVariables(config, member.node),
+        ...kubeletSettingsVariables(config, member.node),
         TK_ENDPOINT_ADVICE: endpointAdvice(config),
         TK_MARK: member.membershipId,
         // host/stages/admit.sh waits for twelve beats.

@@ -3,8 +3,10 @@ import { z } from "zod";
 import { isIPv4 } from "../../model/cidr";
 import { isInterfacePattern } from "../../components/hosts/interfaces";
 import { isValues } from "../../model/merge";
+import { isAdministrators, mayKubeletSet } from "../../model/nodes";
 import { ec2HostSchema } from "./ec2";
 import { checkedText, choice, file, key, list, object, port, text, yesOrNo } from "./fields";
+import { kubeletFields } from "./kubernetes-settings";
 
 export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsName =
@@ -100,7 +102,7 @@ const labels = z
       const path = [key];
       if (!labelKey.test(key)) {
         ctx.addIssue({ code: "custom", path, message: "a label key such as example.com/rack" });
-      } else if (!mayKubeletSet(key)) {
+      } else if (!mayKubeletSet(key) && !isAdministrators(key)) {
         ctx.addIssue({ code: "custom", path, message: reservedLabel });
       } else if (typeof value !== "string" || !labelValue.test(value)) {
         ctx.addIssue({
@@ -113,30 +115,8 @@ const labels = z
   });
 
 const reservedLabel =
-  "a label that a kubelet may set on its own node: outside kubernetes.io and k8s.io, or below node.kubernetes.io";
-
-// k8s.io/kubelet/pkg/apis/well_known_labels.go. A kubelet started with any other kubernetes.io label exits.
-const kubeletLabels = new Set([
-  "kubernetes.io/hostname",
-  "kubernetes.io/os",
-  "kubernetes.io/arch",
-  "beta.kubernetes.io/os",
-  "beta.kubernetes.io/arch",
-  "beta.kubernetes.io/instance-type",
-  "node.kubernetes.io/instance-type",
-  "topology.kubernetes.io/zone",
-  "topology.kubernetes.io/region",
-  "failure-domain.beta.kubernetes.io/zone",
-  "failure-domain.beta.kubernetes.io/region",
-]);
-
-function mayKubeletSet(key: string): boolean {
-  const slash = key.indexOf("/");
-  const prefix = slash < 0 ? "" : key.slice(0, slash);
-  const below = (domain: string) => prefix === domain || prefix.endsWith(`.${domain}`);
-  if (!below("kubernetes.io") && !below("k8s.io")) return true;
-  return kubeletLabels.has(key) || below("node.kubernetes.io") || below("kubelet.kubernetes.io");
-}
+  "a label outside kubernetes.io and k8s.io, or below node.kubernetes.io, node-role.kubernetes.io (except control-plane) or " +
+  "node-restriction.kubernetes.io";
 
 const nodeSchema = object("an object with name, role and host", {
   name: key(
@@ -147,12 +127,14 @@ const nodeSchema = object("an object with name, role and host", {
   host: key(host, "The machine."),
   labels: key(
     labels.default({}),
-    "Labels of the Kubernetes node; labels of kubernetes.io and k8s.io only if a kubelet may set them.",
+    "Labels of the Kubernetes node. Of kubernetes.io and k8s.io, only those that a kubelet may set, and roles such as " +
+      "node-role.kubernetes.io/storage.",
   ),
   taints: key(
     list("a list of taints", taint).optional(),
     "Taints of the Kubernetes node; an empty list for none. By default, control planes have kubeadm's if there is a worker.",
   ),
+  kubelet: key(kubeletFields(), "Fields of KubeletConfiguration for this node alone, merged over kubernetes.kubelet."),
   nodeIp: key(
     checkedText(isIPv4, "an IPv4 address that the host has, such as 192.168.1.11").optional(),
     "With nodeNetwork lan, the node IP itself, instead of lan.cidr and lan.interface.",

@@ -1,5 +1,6 @@
 /** The groups `kubernetes` and `cilium` of a stack's config. */
 import { defaultVersions, oldestKubernetesMinor } from "../../model/releases";
+import { kubernetesSettings } from "./kubernetes-settings";
 import { anyText, freeForm, group, hostPath, key, release, text, version, wholeNumber } from "./fields";
 
 /** Oldest Cilium minor (of 1.x) whose chart has the values that components/network/cilium/values.ts sets. */
@@ -34,13 +35,23 @@ export const kubernetesSchema = key(
         "Absolute path of an etcd snapshot on the first control plane. If no control plane of the cluster is left, the program restores " +
           "the cluster from it.",
       ),
+      ...kubernetesSettings,
     },
     `{ version: ${defaultVersions.kubernetes} }`,
   ),
-  "Kubernetes on the nodes, and how it is upgraded.",
+  "Kubernetes on the nodes, how it is upgraded, and its own settings (docs/operate/settings.md).",
   {
     title: "KubernetesArgs",
-    examples: [{ version: defaultVersions.kubernetes, drainSeconds: 600, certificateRenewal: "2026-11-28" }],
+    examples: [
+      { version: defaultVersions.kubernetes, drainSeconds: 600, certificateRenewal: "2026-11-28" },
+      {
+        apiServer: { extraArgs: [{ name: "event-ttl", value: "2h" }] },
+        etcd: { extraArgs: [{ name: "quota-backend-bytes", value: "4294967296" }] },
+        kubelet: { systemReserved: { memory: "512Mi" }, shutdownGracePeriod: "30s" },
+        featureGates: { ImageVolume: true },
+        oidc: [{ issuerUrl: "https://login.example.com", audiences: ["kubernetes"], groupsClaim: "groups" }],
+      },
+    ],
   },
 );
 

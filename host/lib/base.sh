@@ -36,6 +36,10 @@ lock_host() {
 # The command as it is written: what its variables hold may be secret. A `fail` in a substitution has said it already.
 unexpected() {
     [ "$BASH_SUBSHELL" = 0 ] && [ ! -e "$TK_RUN/failed.$$" ] || return 0
+    if [ -n "$TK_FAILURE" ]; then
+        printf 'a step failed unexpectedly, its command is: %s' "$(head -n 1 <<<"$1")" >"$TK_FAILURE"
+        return 0
+    fi
     printf 'tailkube: %s: %s: a step failed unexpectedly, its command is: %s\n' "$TK_NODE" "$TK_STAGE" "$(head -n 1 <<<"$1")" >&2
 }
 

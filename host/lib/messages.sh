@@ -3,10 +3,15 @@
 
 TK_CHANGED=()
 
-# fail MESSAGE: the one line that the operator sees, on stderr, which Pulumi quotes.
 # shellcheck disable=SC2153  # TK_STAGE is given
+fail_line() { printf 'tailkube: %s: %s: %s\n' "$TK_NODE" "$TK_STAGE" "$*" >&2; }
+
+# A file for the message of `fail`, from where on something has to be put back before the operator hears of it.
+TK_FAILURE=
+
+# fail MESSAGE: the one line that the operator sees, on stderr, which Pulumi quotes.
 fail() {
-    printf 'tailkube: %s: %s: %s\n' "$TK_NODE" "$TK_STAGE" "$*" >&2
+    if [ -n "$TK_FAILURE" ]; then printf '%s' "$*" >"$TK_FAILURE"; else fail_line "$*"; fi
     # For `unexpected`; $$ is the stage's shell in its subshells, too.
     : 2>/dev/null >"$TK_RUN/failed.$$" || true
     exit 1

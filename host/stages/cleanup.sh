@@ -59,8 +59,8 @@ remove() {
         unit_stop tailkube-load-balancer.service
         unit_stop tailkube-approve.timer
         reset_node
-        # The notes of an upgrade that was killed, and the automatic snapshots of etcd; others there are the user's.
-        rm -rf "$TK_STATE/upgrading"
+        # The notes and copies of an upgrade that was killed, and the automatic snapshots of etcd; others there are the user's.
+        rm -rf "$TK_STATE/upgrading" "$TK_STATE/former" "$TK_STATE/former.new"
         rm -f "$TK_STATE"/snapshots/auto-*
         for stage in upgrade control-plane join; do TK_STAGE=$stage clean_up_files; done
     fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/cluster/members lib/control-plane/endpoint lib/control-plane/certificates lib/security/node-hardening lib/security/api-server-files lib/security/approve-kubelet-csrs-timer lib/control-plane/init-or-join lib/network/tailnet-route-overlap lib/control-plane/etcd-members lib/node/reset
+# requires: lib/cluster/members lib/control-plane/endpoint lib/control-plane/certificates lib/security/node-hardening lib/security/api-server-files lib/security/approve-kubelet-csrs-timer lib/control-plane/init-or-join lib/settings/component-settings lib/settings/kubelet-settings lib/network/tailnet-route-overlap lib/control-plane/etcd-members lib/node/reset
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it inits the cluster or joins the one that is there.
 #
@@ -20,7 +20,7 @@
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
 # Given (beside those of kubeadm.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd-data.sh, node-hardening.sh,
-# api-server-files.sh and approve-kubelet-csrs-timer.sh): TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT,
+# api-server-files.sh, component-settings.sh, kubelet-settings.sh and approve-kubelet-csrs-timer.sh): TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT,
 # TK_ENDPOINT_ADVICE, TK_HOST_CHECKS (text of /usr/local/lib/tailkube/checks), TK_RESTORE (a snapshot of etcd on this host, or
 # empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
 # TK_FRONT_PROXY_CA_KEY, TK_SA_PUB, TK_SA_KEY.
@@ -100,6 +100,11 @@ delete_tokens() {
     done
 }
 
+install_settings() {
+    install_extra_files
+    install_kubelet_patch
+}
+
 found_cluster() {
     local options=()
     claim_etcd_data
@@ -110,6 +115,7 @@ found_cluster() {
     fi
     # It is alone, so no other control plane has to learn to read what it encrypts.
     install_api_server_files "$TK_ENCRYPTION"
+    install_settings
     # kubeadm talks to the API through the endpoint.
     install_endpoint
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-token-print --skip-certificate-key-print "${options[@]}"
@@ -171,6 +177,7 @@ join_cluster() {
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes $ANSWER, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
     forget_former_self
     install_safe_api_server_files
+    install_settings
     claim_etcd_data
     # Before etcd can have it: a join that is killed and then undeclared is taken out by this record (removed-nodes.sh).
     declare_nodes "$TK_NODE=$TK_NODE_IP"
@@ -215,6 +222,7 @@ take_up_init() {
         return
     fi
     install_api_server_files "$TK_ENCRYPTION"
+    install_settings
     install_endpoint
     # Each of kubeadm's phases takes what is there; only the checks before them want an empty host.
     TK_KUBEADM_DOCUMENT=$TK_INIT_DOCUMENT run_kubeadm init --skip-phases=preflight,addon/kube-proxy --skip-token-print --skip-certificate-key-print
@@ -301,6 +309,7 @@ become_control_plane() {
     # All checks come before the first claim: what is not this program's is refused by every run alike.
     check_kubernetes_folder
     check_etcd_data
+    check_kubelet_settings
     own "$SENTINEL"
     install_pki
     decide_init
@@ -328,6 +337,7 @@ apply() {
         declare_nodes "$TK_NODE=$TK_NODE_IP"
         advertise_pod_cidr
         obtain_serving_certificate
+        remember_etcd_arguments
         remember_hardening
         note_membership "$TK_MARK"
         write_sentinel "$TK_MARK"

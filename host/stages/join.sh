@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# requires: lib/security/node-hardening lib/node/reset
+# requires: lib/security/node-hardening lib/settings/kubelet-settings lib/node/reset
 # Stage join: a worker joins through the endpoint. Its credentials are valid only while the admission stage on a control
 # plane waits for it, so it waits for them before kubeadm starts.
-# Given (beside kubeadm.sh's and node-hardening.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
+# Given (beside kubeadm.sh's, node-hardening.sh's and kubelet-settings.sh's): TK_KUBEADM_DOCUMENT, TK_DISCOVERY (kubeconfig, secret), TK_KUBEADM_SECONDS,
 # TK_MARK, TK_ENDPOINT_ADVICE, TK_BEAT_SECONDS (how often the admission hears of a join; 0: never).
 
 # Named in TK_KUBEADM_DOCUMENT.
@@ -73,6 +73,7 @@ reset_failed_attempt() {
 }
 
 join_as_worker() {
+    check_kubelet_settings
     reset_failed_attempt
     own "$SENTINEL"
     wait_for 180 "the cluster does not accept this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
@@ -80,6 +81,7 @@ join_as_worker() {
     wait_for 180 "the cluster still has the Node $TK_NODE of an earlier join of this host. The admission on the first control plane removes it: its error says why it did not" is_forgotten
     # It holds nothing open that another process waits for: neither the connection's output nor the host's lock.
     if [ "$TK_BEAT_SECONDS" != 0 ]; then keep_saying "$$" </dev/null >/dev/null 2>&1 9>&- & fi
+    install_kubelet_patch
     run_kubeadm join
     # Before anybody hears that this host is in.
     node_to_disk

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/upgrade/steps lib/upgrade/drain lib/security/change-hardening lib/upgrade/version-skew
 # Stage upgrade: a node of the cluster to the wanted versions, one node at a time: control planes in their order, then
-# workers; and how it is hardened.
+# workers; and how it is hardened, and Kubernetes' own settings.
 # Given (beside theirs): TK_KUBEADM_DOCUMENT (UpgradeConfiguration), TK_CERTIFICATE_RENEWAL (any text; a changed one renews).
 #
 # A run that is killed leaves its notes behind, and the next one goes through all steps again: each looks first.
@@ -63,7 +63,7 @@ apply() {
     rm -f "$TK_RUN/kubeadm.yaml"
     mend_manifests
     # However the stage ends. It does no harm before its time: the unit itself looks at the API server.
-    trap 'if gives_endpoint; then systemctl start --no-block tailkube-endpoint.service; fi' EXIT
+    trap 'end_settings_change; if gives_endpoint; then systemctl start --no-block tailkube-endpoint.service; fi' EXIT
     if ! has_wanted_renewal && certificates_expired; then
         # There is no API to ask anything, and none before most of the control planes have been here.
         if ! { has_wanted_binaries && has_wanted_containerd && has_wanted_tailscale; }; then
@@ -82,10 +82,10 @@ apply() {
     if [ -z "$RESUMED" ] && has_wanted_kubernetes && has_wanted_containerd && has_wanted_tailscale; then
         # A run may have been killed between its end and this.
         uncordon
-        if ! has_wanted_renewal || ! has_wanted_hardening; then
+        if ! has_wanted_renewal || ! has_wanted_settings; then
             require_etcd "nothing was changed"
             hand_over_endpoint
-            if ! has_wanted_hardening; then harden_node; fi
+            if ! has_wanted_settings; then harden_node; fi
             if ! has_wanted_renewal; then
                 require_etcd "the certificates were not renewed"
                 renew_certificates
@@ -111,7 +111,10 @@ apply() {
     upgrade_tailscale
     upgrade_containerd
     # What the cluster's document asks of the new API server has to be there before it starts.
-    if on_control_plane; then install_safe_api_server_files; fi
+    if on_control_plane; then
+        install_safe_api_server_files
+        install_extra_files
+    fi
     if noted apply || ! has_wanted_kubernetes; then
         require_etcd "kubeadm was not run, and the node stays cordoned for the next run"
         upgrade_kubernetes "$cluster"
@@ -122,7 +125,7 @@ apply() {
     # kubeadm has written its own idea of the kubelet's server.
     follow_endpoint
     wait_until_healthy
-    if ! has_wanted_hardening; then
+    if ! has_wanted_settings; then
         harden_node
         follow_endpoint
     fi

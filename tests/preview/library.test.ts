@@ -123,6 +123,31 @@ describe("a cluster whose machines the program makes", () => {
     expect(await run(`pulumi.output("192.0.2.7")`)).to.deep.equal([]);
   });
 
+  it("takes a file's content that is known late, or a secret, and gives it to the control planes alone", async () => {
+    const args = (content: string) =>
+      `new Cluster("home", { ...secrets, nodes: [{ name: "cp1", role: "control-plane", host: { address: "192.0.2.7" } }],
+        kubernetes: { apiServer: {
+          extraArgs: [{ name: "tracing-config-file", value: "/etc/kubernetes/tailkube/api-server/a.yaml" }],
+          extraFiles: [{ name: "a.yaml", content: ${content} }],
+        } } });`;
+    const late = programOf(`const vm = new Vm("vm1");`, args("vm.address"));
+    const preview = await runProgram({ program: late, preview: true });
+    expect(messages(preview)).to.deep.equal([]);
+    expect(find(preview, "home-cp1-control-plane").inputs.stdin).to.equal(unknown);
+    for (const [program, content] of [
+      [late, "203.0.113.1"],
+      [programOf(args(`pulumi.secret("hunter2")`)), "hunter2"],
+    ] as const) {
+      const run = await runProgram({ program, made });
+      expect(messages(run)).to.deep.equal([]);
+      const { stdin } = find(run, "home-cp1-control-plane").inputs;
+      expect(variablesOf(stdin as string).TK_EXTRA_FILES).to.equal(
+        `api-server/a.yaml ${Buffer.from(content).toString("base64")}`,
+      );
+      expect(find(run, "home-cp1-control-plane").secretInputs).to.include("stdin");
+    }
+  });
+
   it("is checked again when they are known, before a host is asked for anything", async () => {
     const same = (type: string) => (type === "test:index:Vm" ? { address: "203.0.113.9", key: "no key" } : undefined);
     const run = await runProgram({ program: program(), made: same });

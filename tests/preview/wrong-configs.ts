@@ -147,8 +147,33 @@ export const wrongConfigs: WrongConfig[] = [
   },
   {
     what: "a label that a kubelet may not set",
-    changes: node(3, { labels: { "node-role.kubernetes.io/worker": "" } }),
-    line: 'nodes[3].labels["node-role.kubernetes.io/worker"]: "" is invalid. Allowed: a label that a kubelet may set on its own node: outside kubernetes.io and k8s.io, or below node.kubernetes.io. Correct it in the stack\'s config.',
+    changes: node(3, { labels: { "node-role.kubernetes.io/control-plane": "" } }),
+    line: 'nodes[3].labels["node-role.kubernetes.io/control-plane"]: "" is invalid. Allowed: a label outside kubernetes.io and k8s.io, or below node.kubernetes.io, node-role.kubernetes.io (except control-plane) or node-restriction.kubernetes.io. Correct it in the stack\'s config.',
+  },
+  {
+    what: "an argument of the API server that is each node's own",
+    changes: { kubernetes: { apiServer: { extraArgs: [{ name: "advertise-address", value: "192.0.2.9" }] } } },
+    line: 'kubernetes.apiServer.extraArgs[0]: "--advertise-address=192.0.2.9" conflicts with what the cluster depends on: each API server advertises its node IP. Remove it.',
+  },
+  {
+    what: "a field of the kubelet that containerd needs otherwise",
+    changes: { kubernetes: { kubelet: { cgroupDriver: "cgroupfs" } } },
+    line: 'kubernetes.kubelet.cgroupDriver: "cgroupfs" conflicts with what the cluster depends on: it must be systemd, as in containerd. Remove it.',
+  },
+  {
+    what: "a file that no component reads",
+    changes: { kubernetes: { scheduler: { extraFiles: [{ name: "a.yaml", content: "hunter2" }] } } },
+    line: 'kubernetes.scheduler.extraFiles[0].name: "a.yaml" has no effect, because neither an argument of kubernetes.scheduler.extraArgs nor another of its files names it. Name it as /etc/kubernetes/tailkube/scheduler/a.yaml, or remove it.',
+  },
+  {
+    what: "an issuer that anyone on the way could be",
+    changes: { kubernetes: { oidc: [{ issuerUrl: "http://login.example.com", audiences: ["kubernetes"] }] } },
+    line: 'kubernetes.oidc[0].issuerUrl: "http://login.example.com" is invalid. Allowed: an https URL such as https://login.example.com/realms/main. Correct it in the stack\'s config.',
+  },
+  {
+    what: "a feature gate that is no name of one",
+    changes: { kubernetes: { featureGates: { "some-gate": true } } },
+    line: "kubernetes.featureGates.some-gate: true is invalid. Allowed: the name of a feature gate such as ImageVolume. Correct it in the stack's config.",
   },
   {
     what: "a label that is a boolean",

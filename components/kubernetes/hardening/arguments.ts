@@ -1,10 +1,9 @@
 /** Hardening of a plain kubeadm cluster: arguments, volumes and fields for kubeadm's documents. */
+import type { ExtraArgument as Argument } from "../../../model/config";
+import { componentOf, securityFolder, withGiven } from "../settings/components";
 import { admissionConfiguration, authenticationConfiguration, type Hardening } from "./files";
 
-export interface Argument {
-  name: string;
-  value: string;
-}
+export { securityFolder };
 
 /** A volume of kubeadm's documents: HostPathMount of v1beta4. */
 export interface HostPathMount {
@@ -15,8 +14,6 @@ export interface HostPathMount {
   pathType: "Directory" | "DirectoryOrCreate";
 }
 
-/** Where the files are on a control plane; host/lib/security/api-server-files.sh uses the same path. `kubeadm reset` removes it. */
-export const securityFolder = "/etc/kubernetes/tailkube";
 /** The audit log's folder. */
 export const auditFolder = "/var/log/kubernetes/audit";
 
@@ -35,6 +32,11 @@ const tlsCipherSuites = [
 
 /** The `apiServer` part of ClusterConfiguration. */
 export function apiServerHardening(a: Hardening): { extraArgs: Argument[]; extraVolumes: HostPathMount[] } {
+  const { extraArgs, extraVolumes } = ownApiServer(a);
+  return { extraArgs: withGiven("apiServer", extraArgs, a.settings), extraVolumes };
+}
+
+function ownApiServer(a: Hardening): { extraArgs: Argument[]; extraVolumes: HostPathMount[] } {
   const { security } = a;
   const file = (name: string) => `${securityFolder}/${name}`;
   const plugins = [
@@ -73,19 +75,39 @@ export function apiServerHardening(a: Hardening): { extraArgs: Argument[]; extra
 }
 
 /** The `controllerManager` part of ClusterConfiguration. */
-export function controllerManagerHardening({ security }: Hardening): { extraArgs: Argument[] } {
-  return {
-    extraArgs: argumentsOf({
-      profiling: security.profiling ? undefined : "false",
-      // Terminated pods without an owner. The default of 12500 is too much for etcd on a small control plane.
-      "terminated-pod-gc-threshold": "1000",
-    }),
-  };
+export function controllerManagerHardening({ security, settings }: Hardening): WithFiles {
+  const own = argumentsOf({
+    profiling: security.profiling ? undefined : "false",
+    // Terminated pods without an owner. The default of 12500 is too much for etcd on a small control plane.
+    "terminated-pod-gc-threshold": "1000",
+  });
+  return withFiles("controllerManager", own, settings);
 }
 
 /** The `scheduler` part of ClusterConfiguration. */
-export function schedulerHardening({ security }: Hardening): { extraArgs: Argument[] } {
-  return { extraArgs: argumentsOf({ profiling: security.profiling ? undefined : "false" }) };
+export function schedulerHardening({ security, settings }: Hardening): WithFiles {
+  return withFiles("scheduler", argumentsOf({ profiling: security.profiling ? undefined : "false" }), settings);
+}
+
+interface WithFiles {
+  extraArgs: Argument[];
+  extraVolumes?: HostPathMount[];
+}
+
+/** A component that has only its own folder of files. API servers have all of them. */
+function withFiles(
+  key: "controllerManager" | "scheduler",
+  own: readonly Argument[],
+  settings: Hardening["settings"],
+): WithFiles {
+  const folder = `${securityFolder}/${componentOf(key).folder}`;
+  return {
+    extraArgs: withGiven(key, own, settings),
+    ...(settings !== undefined &&
+      settings[key].extraFiles.length > 0 && {
+        extraVolumes: [{ name: "tailkube", ...samePath(folder), readOnly: true, pathType: "Directory" }],
+      }),
+  };
 }
 
 /** Fields of KubeletConfiguration. */

@@ -2,8 +2,9 @@
 import { createHash, hkdfSync } from "node:crypto";
 import { stringify } from "yaml";
 import type { ClusterConfig } from "../../../model/config";
+import { jwtAuthenticators } from "../settings/oidc";
 
-export type Hardening = Pick<ClusterConfig, "security">;
+export type Hardening = Pick<ClusterConfig, "security" | "settings">;
 
 /** Paths that need no credentials, for kubeadm's probes of the API server and the endpoint watch. */
 const healthPaths = ["/livez", "/readyz", "/healthz"];
@@ -90,14 +91,19 @@ export function auditPolicy(): string {
 }
 
 /**
- * AuthenticationConfiguration that allows anonymous requests only on the health paths; undefined if all are allowed.
+ * AuthenticationConfiguration that allows anonymous requests only on the health paths, and accepts the tokens of the OIDC issuers;
+ * undefined if it would say neither.
  */
-export function authenticationConfiguration(a: Hardening): string | undefined {
-  if (a.security.anonymousRequests === "all") return undefined;
+export function authenticationConfiguration({ security, settings }: Hardening): string | undefined {
+  const jwt = jwtAuthenticators(settings?.oidc ?? []);
+  if (security.anonymousRequests === "all" && jwt.length === 0) return undefined;
   return yaml({
     apiVersion: "apiserver.config.k8s.io/v1beta1",
     kind: "AuthenticationConfiguration",
-    anonymous: { enabled: true, conditions: healthPaths.map((path) => ({ path })) },
+    ...(security.anonymousRequests !== "all" && {
+      anonymous: { enabled: true, conditions: healthPaths.map((path) => ({ path })) },
+    }),
+    ...(jwt.length > 0 && { jwt }),
   });
 }
 

@@ -29,7 +29,7 @@ export function encryptSecrets(
     {
       host: member.host,
       stage: "start-encryption",
-      variables: controlPlaneSecurityVariables(config, authorities),
+      variables: controlPlaneSecurityVariables(config, member.node, authorities),
       updateOnly: args.state.apply((state) => state !== "reading"),
       timeoutSeconds: 300,
     },

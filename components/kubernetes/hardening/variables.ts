@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterConfig, Role } from "../../../model/config";
+import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { fingerprint } from "../../../model/machine";
 import { apiServerHardening, controllerManagerHardening, kubeletHardening, schedulerHardening } from "./arguments";
 import {
@@ -10,12 +10,19 @@ import {
   encryptionKey,
 } from "./files";
 import type { Authorities } from "../authority-values";
+import { givenArguments, kubeletSettings } from "../settings/components";
 
 /**
- * The variables of host/lib/security/node-hardening.sh: a name for a role's hardening, without secrets. If it changes, the hosts apply
- * their hardening again.
+ * The variables of host/lib/security/node-hardening.sh: a name for a node's hardening and settings, without secrets. If it changes, the host
+ * applies them again.
  */
-export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record<string, string> {
+export function nodeSecurityVariables(
+  config: ClusterConfig,
+  node: Pick<NodeConfig, "role" | "kubelet">,
+): Record<string, string> {
+  const { role } = node;
+  const kubelet = kubeletSettings(config, node);
+  const etcd = role === "control-plane" ? givenArguments("etcd", config.settings) : [];
   const wanted = [
     kubeletHardening(config),
     ...(role === "control-plane"
@@ -29,6 +36,8 @@ export function nodeSecurityVariables(config: ClusterConfig, role: Role): Record
           config.security.secretsEncryption,
         ]
       : []),
+    // Only if there are any, so that they change nothing for others.
+    ...(kubelet !== undefined || etcd.length > 0 ? [{ kubelet, etcd }] : []),
   ];
   return { TK_SECURITY: fingerprint(wanted) };
 }
@@ -49,10 +58,10 @@ export function encryptionVariables(
 }
 
 /** The variables of host/lib/security/node-hardening.sh and api-server-files.sh on a worker, which has no API server. */
-export function workerSecurityVariables(config: ClusterConfig): Record<string, string> {
+export function workerSecurityVariables(config: ClusterConfig, node: NodeConfig): Record<string, string> {
   const none = ["ENCRYPTION_KEY", "ENCRYPTION", "ENCRYPTION_READ", "AUTHENTICATION", "ADMISSION", "AUDIT_POLICY"];
   return {
-    ...nodeSecurityVariables(config, "worker"),
+    ...nodeSecurityVariables(config, node),
     ...Object.fromEntries(none.map((name) => [`TK_${name}`, ""])),
   };
 }
@@ -60,12 +69,13 @@ export function workerSecurityVariables(config: ClusterConfig): Record<string, s
 /** The variables of host/lib/security/node-hardening.sh and api-server-files.sh on a control plane. */
 export function controlPlaneSecurityVariables(
   config: ClusterConfig,
+  node: NodeConfig,
   authorities: pulumi.Output<Authorities>,
 ): Record<string, pulumi.Input<string>> {
   const encryption = (encrypts: boolean) =>
     authorities.apply(({ seed }) => encryptionConfiguration(encryptionKey(seed), encrypts));
   return {
-    ...nodeSecurityVariables(config, "control-plane"),
+    ...nodeSecurityVariables(config, node),
     TK_ENCRYPTION_KEY: keyName(authorities),
     TK_ENCRYPTION: encryption(config.security.secretsEncryption),
     TK_ENCRYPTION_READ: encryption(false),

@@ -213,7 +213,7 @@ describe("loadConfig refuses", () => {
     {
       what: "a mistyped key of a node",
       changes: withNode(0, { taint: [] }),
-      line: "nodes[0].taint: there is no such key. Allowed: name, role, host, labels, taints, nodeIp, nodeInterface, checksumOffload. Did you mean taints?",
+      line: "nodes[0].taint: there is no such key. Allowed: name, role, host, labels, taints, kubelet, nodeIp, nodeInterface, checksumOffload. Did you mean taints?",
     },
     {
       what: "a mistyped key of a host",
@@ -222,8 +222,8 @@ describe("loadConfig refuses", () => {
     },
     {
       what: "a label that a kubelet may not set",
-      changes: withNode(3, { labels: { "node-role.kubernetes.io/worker": "" } }),
-      line: /^nodes\[3\]\.labels\["node-role\.kubernetes\.io\/worker"\]: "" is invalid\. Allowed: a label that a kubelet/,
+      changes: withNode(3, { labels: { "node-role.kubernetes.io/control-plane": "" } }),
+      line: /^nodes\[3\]\.labels\["node-role\.kubernetes\.io\/control-plane"\]: "" is invalid\. Allowed: a label outside kubernetes\.io/,
     },
     {
       what: "a label that is no text",

@@ -52,6 +52,11 @@ export function assignments(variables: Readonly<Record<string, string>>): string
     .join("\n");
 }
 
+/** The variables of Kubernetes' own settings, of a node without any. */
+export const noSettings: Readonly<Record<string, string>> = Object.fromEntries(
+  ["KUBELET_PATCH", "KUBELET_CHECK", "ARGUMENTS", "ETCD_ARGUMENTS", "EXTRA_FILES"].map((name) => [`TK_${name}`, ""]),
+);
+
 /** A new empty folder, gone after the running test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "tailkube-test-"));

@@ -935,6 +935,8 @@ export class FakeCluster {
         code === 0 && args.includes("-sv") ? `* connect to ${url.hostname} failed: Connection refused\n` : "";
       return { status: code === 0 ? 7 : 0, stdout: shown + format, stderr: said };
     };
+    // The kubelet's own health.
+    if (url.port === "10248") return this.units["kubelet.service"]?.active ? answer(200, "ok") : answer(0, "");
     if (url.port === "" || url.hostname.includes("k8s.io")) return answer(200, "key\n");
     if (!this.readyAt(url.hostname)) {
       const why = args.some((word) => /^-[a-zA-Z]*v/.test(word))
@@ -1091,7 +1093,11 @@ export class FakeCluster {
     if (text.startsWith("config images list")) return ok("registry.k8s.io/etcd:3.6.8-0\n");
     if (text.startsWith("config images pull")) return ok();
     if (text.startsWith("kubeconfig user")) return ok("kind: Config\n");
-    if (text.startsWith("init phase upload-config")) return ok();
+    if (text.startsWith("init phase upload-config") || text.startsWith("config validate")) return ok();
+    if (text.startsWith("init phase etcd")) {
+      this.put("/etc/kubernetes/manifests/etcd.yaml", this.manifest("etcd", this.clusterVersion, "secured: true\n"));
+      return ok();
+    }
     if (text.startsWith("init phase control-plane")) {
       const component = `kube-${args[3]}`;
       this.put(

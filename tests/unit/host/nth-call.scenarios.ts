@@ -9,6 +9,7 @@ import {
   scriptText,
 } from "../../../components/hosts/script-text";
 import type { Stage } from "../../../components/hosts/stages";
+import { noSettings } from "./bash";
 import { FakeCluster, merge } from "./fake-cluster";
 import { stub, untouchedPrefs } from "./fake-host";
 
@@ -72,6 +73,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_IMAGE_PULL_POLICY: "IfNotPresent",
   TK_CERTIFICATE_RENEWAL: "",
   TK_SECURITY: "secured",
+  ...noSettings,
   TK_CLUSTER_DOCUMENT: "kind: ClusterConfiguration",
   TK_KUBEADM_DOCUMENT: "kind: JoinConfiguration",
   TK_INIT_DOCUMENT: "kind: InitConfiguration",
@@ -204,6 +206,12 @@ const uncordons: [RegExp, string][] = [
   [/^kubectl .*\buncordon /, "a drain that failed leaves the node as it was"],
   [/^curl .*-X PATCH .*"unschedulable":null/, "a drain that failed leaves the node as it was"],
   [/^kubectl .* patch node .*"unschedulable":null/, "a drain that failed leaves the node as it was"],
+];
+
+/** What a changed setting has restarted. */
+const formerSettings: [RegExp, string][] = [
+  [/^systemctl restart kubelet\.service$/, "the kubelet has its former configuration again"],
+  [/^ctr -n k8s\.io tasks kill --signal SIGTERM kube-apiserver-/, "the API server has its former files again"],
 ];
 
 /** A resumed upgrade looks at containerd in any case, and its stage makes what others would make. */
@@ -920,7 +928,48 @@ export const scenarios: readonly Scenario[] = [
       joined(c);
       note(c, "encryption-key", "key-1");
     },
-    putsBack: [...uncordons, returnsTheEndpoint],
+    putsBack: [...uncordons, returnsTheEndpoint, ...formerSettings],
+    nextMayDiffer: [resumed],
+  },
+  {
+    title: "a control plane gets settings of Kubernetes",
+    stage: "upgrade",
+    verb: "apply",
+    node: cp1,
+    variables: {
+      TK_SECURITY: "set",
+      TK_KUBEADM_DOCUMENT: "kind: UpgradeConfiguration",
+      TK_KUBELET_PATCH: "maxPods: 50",
+      TK_KUBELET_CHECK: "kind: KubeletConfiguration\nmaxPods: 50",
+      TK_ARGUMENTS: "etcd --quota-backend-bytes=1\nkube-apiserver --event-ttl=2h",
+      TK_ETCD_ARGUMENTS: "--quota-backend-bytes=1",
+      TK_EXTRA_FILES: `api-server/new.yaml ${Buffer.from("new").toString("base64")}`,
+    },
+    before: (c) => {
+      cluster(c);
+      joined(c);
+      note(c, "encryption-key", "key-1");
+      c.put("/etc/kubernetes/tailkube/api-server/old.yaml", "old\n");
+    },
+    putsBack: [...uncordons, returnsTheEndpoint, ...formerSettings],
+    nextMayDiffer: [resumed],
+  },
+  {
+    title: "a worker gets settings of its kubelet",
+    stage: "upgrade",
+    verb: "apply",
+    node: w1,
+    variables: {
+      TK_SECURITY: "set",
+      TK_KUBEADM_DOCUMENT: "kind: UpgradeConfiguration",
+      TK_KUBELET_PATCH: "maxPods: 50",
+      TK_KUBELET_CHECK: "kind: KubeletConfiguration\nmaxPods: 50",
+    },
+    before: (c) => {
+      cluster(c);
+      joined(c);
+    },
+    putsBack: [...uncordons, ...formerSettings],
     nextMayDiffer: [resumed],
   },
   {

@@ -9,6 +9,7 @@ import {
   bash,
   bashOk,
   logOf,
+  noSettings,
   partsOf,
   removeTemporaryFolders,
   temporaryFolder,
@@ -1207,6 +1208,7 @@ describe("stages control-plane and join", () => {
     TK_BEAT_SECONDS: "0",
     TK_MARK: "mark1",
     TK_SECURITY: "secured",
+    ...noSettings,
     TK_DISCOVERY: "kind: Config\ntoken: abcdef.0123456789abcdef",
   };
   const pem = (name: string) => `-----BEGIN ${name}-----\nbase64\n-----END ${name}-----`;

@@ -1,0 +1,52 @@
+/** Kubernetes' own settings of a stack's config, as the program uses them. Pure. */
+import { type ComponentKey, components, extraFileKey } from "../components/kubernetes/settings/components";
+import type { ComponentSettings, ExtraArgument, KubernetesSettings, OidcIssuer } from "../model/config";
+import type { StackValues } from "./schema/stack";
+
+interface WrittenComponent {
+  extraArgs: ExtraArgument[];
+  extraFiles?: { name: string; content: string }[];
+}
+
+/** What the config says of a component. */
+export const writtenComponent = (values: Pick<StackValues, "kubernetes">, key: ComponentKey): WrittenComponent =>
+  values.kubernetes[key];
+
+/** The settings without the content of files; undefined if there are none. */
+export function kubernetesSettings(values: Pick<StackValues, "kubernetes">): KubernetesSettings | undefined {
+  const { kubelet, featureGates, oidc } = values.kubernetes;
+  const component = (key: ComponentKey): ComponentSettings => {
+    const { extraArgs, extraFiles = [] } = writtenComponent(values, key);
+    return { extraArgs, extraFiles: extraFiles.map(({ name }) => name) };
+  };
+  const settings: KubernetesSettings = {
+    apiServer: component("apiServer"),
+    controllerManager: component("controllerManager"),
+    scheduler: component("scheduler"),
+    etcd: component("etcd"),
+    kubelet,
+    // The schema accepts only true and false, and only texts.
+    featureGates: featureGates as Record<string, boolean>,
+    oidc: oidc.map(({ ca, groupsClaim, ...one }) => ({
+      ...one,
+      requiredClaims: one.requiredClaims as Record<string, string>,
+      ...(ca !== undefined && { ca }),
+      ...(groupsClaim !== undefined && { groupsClaim }),
+    })) satisfies OidcIssuer[],
+  };
+  const isSet =
+    components.some(({ key }) => settings[key].extraArgs.length + settings[key].extraFiles.length > 0) ||
+    Object.keys(kubelet).length > 0 ||
+    Object.keys(featureGates).length > 0 ||
+    oidc.length > 0;
+  return isSet ? settings : undefined;
+}
+
+/** The content of all extra files, by `extraFileKey`. It may be secret. */
+export function extraFileContents(values: Pick<StackValues, "kubernetes">): Record<string, string> {
+  return Object.fromEntries(
+    components.flatMap(({ key }) =>
+      (writtenComponent(values, key).extraFiles ?? []).map(({ name, content }) => [extraFileKey(key, name), content]),
+    ),
+  );
+}

@@ -1,0 +1,154 @@
+/** Rules for Kubernetes' own settings: none may contradict what the cluster depends on, and none may be without effect. */
+import { X509Certificate } from "node:crypto";
+import {
+  type ComponentKey,
+  componentOf,
+  components,
+  extraFileKey,
+  extraFilePath,
+  securityFolder,
+} from "../../components/kubernetes/settings/components";
+import { pinnedArgument } from "../../components/kubernetes/settings/pinned-arguments";
+import { pinnedKubeletFields } from "../../components/kubernetes/settings/pinned-kubelet-fields";
+import type { Values } from "../../model/merge";
+import type { Path, Problem } from "../../model/problem";
+import { laterContent } from "../schema/stand-ins";
+import { writtenComponent } from "../kubernetes-settings";
+import type { Given } from "./rule";
+
+export function kubernetesSettingsProblems(given: Given): Problem[] {
+  return [
+    ...components.flatMap(({ key }) => [...argumentProblems(given, key), ...fileProblems(given, key)]),
+    ...gateProblems(given),
+    ...kubeletProblems(given),
+    ...oidcProblems(given),
+  ];
+}
+
+/** The config keys that the pins depend on. */
+const about = ["security", "nodeNetwork"];
+
+function argumentProblems({ config, values }: Given, key: ComponentKey): Problem[] {
+  return writtenComponent(values, key).extraArgs.flatMap((argument, i): Problem[] => {
+    const at = { path: ["kubernetes", key, "extraArgs", i], got: `--${argument.name}=${argument.value}` };
+    const pin = pinnedArgument(key, argument, config);
+    if (pin !== undefined) {
+      return [{ ...at, wrong: `conflicts with what the cluster depends on: ${pin.why}`, fix: pin.fix, about }];
+    }
+    return missingFiles(config.settings?.[key].extraFiles ?? [], key, argument.value).map((path) => ({
+      ...at,
+      wrong: `names ${path}, which the program does not write`,
+      allowed: `${securityFolder}/${componentOf(key).folder}/ and the name of one of kubernetes.${key}.extraFiles`,
+      fix: "Add the file there, or correct the path.",
+    }));
+  });
+}
+
+/** Paths in a text that are in a component's folder, but of none of its files. */
+function missingFiles(names: readonly string[], key: ComponentKey, text: string): string[] {
+  const found = text.match(new RegExp(`${securityFolder}/[A-Za-z0-9._/-]*`, "g")) ?? [];
+  const known = new Set(names.map((name) => extraFilePath(key, name)));
+  return found.filter((path) => !known.has(path));
+}
+
+function fileProblems({ config, values, secrets }: Given, key: ComponentKey): Problem[] {
+  const { extraArgs, extraFiles = [] } = writtenComponent(values, key);
+  const names = config.settings?.[key].extraFiles ?? [];
+  return extraFiles.flatMap(({ name }, i): Problem[] => {
+    const path = ["kubernetes", key, "extraFiles", i, "name"];
+    const same = names.indexOf(name);
+    if (same < i) {
+      const wrong = `is already the name of kubernetes.${key}.extraFiles[${same}]`;
+      return [{ path, got: name, wrong, fix: "Rename one of the two." }];
+    }
+    const file = extraFilePath(key, name);
+    const others = names.filter((one) => one !== name).map((one) => secrets.extraFiles?.[extraFileKey(key, one)] ?? "");
+    if (
+      [...extraArgs.map(({ value }) => value), ...others].some((text) => text === laterContent || text.includes(file))
+    )
+      return [];
+    const wrong = `has no effect, because neither an argument of kubernetes.${key}.extraArgs nor another of its files names it`;
+    const fix = `Name it as ${file}, or remove it.`;
+    return [{ path, got: name, wrong, fix, about: [["kubernetes", key, "extraArgs"]] }];
+  });
+}
+
+/** One gate has one value in each process. */
+function gateProblems({ config: { settings }, values }: Given): Problem[] {
+  if (settings === undefined) return [];
+  return components.flatMap(({ key }) =>
+    writtenComponent(values, key).extraArgs.flatMap(({ name, value }, i): Problem[] => {
+      if (name !== "feature-gates" || key === "etcd") return [];
+      const twice = value
+        .split(",")
+        .map((one) => one.split("="))
+        .find(([gate = "", is]) => gate in settings.featureGates && String(settings.featureGates[gate]) !== is);
+      if (twice === undefined) return [];
+      return [
+        {
+          path: ["kubernetes", key, "extraArgs", i],
+          got: `--${name}=${value}`,
+          wrong: `conflicts with kubernetes.featureGates.${twice[0]}`,
+          fix: "Remove one of the two.",
+          about: ["kubernetes.featureGates"],
+        },
+      ];
+    }),
+  );
+}
+
+function kubeletProblems({ config, values }: Given): Problem[] {
+  const all: { fields: Values; path: Path }[] = [
+    { fields: values.kubernetes.kubelet, path: ["kubernetes", "kubelet"] },
+    ...config.nodes.map(({ kubelet = {} }, i) => ({ fields: kubelet, path: ["nodes", i, "kubelet"] })),
+  ];
+  return all.flatMap(({ fields, path }) =>
+    pinnedKubeletFields(fields).map((one) => ({
+      path: [...path, ...one.path],
+      got: one.got,
+      wrong: `conflicts with what the cluster depends on: ${one.pin.why}`,
+      fix: one.pin.fix,
+    })),
+  );
+}
+
+function oidcProblems({ values }: Given): Problem[] {
+  const issuers = values.kubernetes.oidc;
+  return issuers.flatMap(({ issuerUrl, ca }, i): Problem[] => {
+    const same = issuers.findIndex((one) => one.issuerUrl === issuerUrl);
+    return [
+      ...(same < i
+        ? [
+            {
+              path: ["kubernetes", "oidc", i, "issuerUrl"],
+              got: issuerUrl,
+              wrong: `is already the issuer of kubernetes.oidc[${same}], and the API server accepts each only once`,
+              fix: "Put all audiences into one of the two.",
+            },
+          ]
+        : []),
+      ...(ca !== undefined && !areCertificates(ca)
+        ? [
+            {
+              path: ["kubernetes", "oidc", i, "ca"],
+              wrong: "it is not PEM with certificates alone",
+              allowed: "CA certificates, PEM",
+              fix: "Correct it in the stack's config.",
+            },
+          ]
+        : []),
+    ];
+  });
+}
+
+function areCertificates(text: string): boolean {
+  const pattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+  const found = text.match(pattern) ?? [];
+  if (found.length === 0 || text.replace(pattern, "").trim() !== "") return false;
+  try {
+    for (const one of found) new X509Certificate(one);
+    return true;
+  } catch {
+    return false;
+  }
+}
