@@ -26,12 +26,12 @@ items_of() {
     fi
 }
 
-readonly TAINTS_PATH='{range .spec.taints[*]}{.key}={.value}:{.effect} {end}'
+taints_path() { printf '%s' '{range .spec.taints[*]}{.key}={.value}:{.effect} {end}'; }
 
 # ask_nodes: what all nodes have now, in one question: sets NODES_HAVE, a line "NAME.labels JSON" and a line "NAME.taints ITEM…" each.
 ask_nodes() {
     ask 60 "which labels and taints the nodes have, to the API" \
-        kubectl_admin get nodes -o "jsonpath={range .items[*]}{.metadata.name}.labels {.metadata.labels}{\"\\n\"}{.metadata.name}.taints $TAINTS_PATH{\"\\n\"}{end}"
+        kubectl_admin get nodes -o "jsonpath={range .items[*]}{.metadata.name}.labels {.metadata.labels}{\"\\n\"}{.metadata.name}.taints $(taints_path){\"\\n\"}{end}"
     NODES_HAVE=$ANSWER
 }
 
@@ -40,7 +40,7 @@ ask_items() {
     if [ "$2" = labels ]; then
         ask 60 "which labels node $1 has, to the API" kubectl_admin get node "$1" -o 'jsonpath={.metadata.labels}'
     else
-        ask 60 "which taints node $1 has, to the API" kubectl_admin get node "$1" -o "jsonpath=$TAINTS_PATH"
+        ask 60 "which taints node $1 has, to the API" kubectl_admin get node "$1" -o "jsonpath=$(taints_path)"
     fi
     items_of "$2" "$ANSWER"
 }

@@ -537,7 +537,7 @@ describe("founding", () => {
       for (const more of [{}, restoring]) {
         const { status, stdout, stderr } = run({ "100.64.0.3": answer }, more, areNew);
         expect(status, stdout).to.equal(1);
-        expect(stderr).to.include(`so none was created: ${text} (asked for 60 s)`);
+        expect(stderr).to.include(`so no new cluster was created: ${text} (asked for 60 s)`);
       }
     }
   });

@@ -1,9 +1,19 @@
 /** What Pulumi starts, in a copy of the project: which program it runs, and when it makes it. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { removeTemporaryFolders, temporaryFolder } from "../host/bash";
 
 const root = join(__dirname, "../../..");
 const folders = ["build", "components", "config", "host", "model", "preview", "program"];
@@ -14,7 +24,7 @@ describe("program/index.js", function () {
   let kept: string;
 
   before(() => {
-    project = temporaryFolder();
+    project = mkdtempSync(join(tmpdir(), "tailkube-program-"));
     kept = join(project, "node_modules/.cache/tailkube/program.js");
     for (const name of [...folders, "index.ts", "package-lock.json", "package.json"]) {
       cpSync(join(root, name), join(project, name), { recursive: true });
@@ -24,7 +34,7 @@ describe("program/index.js", function () {
       symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
     }
   });
-  after(removeTemporaryFolders);
+  after(() => rmSync(project, { recursive: true }));
 
   /** Without a config, the program ends with what it misses. Its own listener takes errors that are not caught. */
   const start = `try { require("./program/index.js"); } catch (error) { console.error(error.stack ?? error.message); }`;
