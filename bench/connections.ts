@@ -56,8 +56,10 @@ export function countConnections(resources: readonly Registered[], nodes: readon
 }
 
 /** The host of a stage that runs by OpenSSH from the operator's machine. */
-function guardedHost({ type, inputs }: Registered): unknown {
-  if (type !== "command:local:Command" || inputs.create === undefined) return undefined;
+function guardedHost({ type, name, inputs }: Registered): unknown {
+  // The first contact is one connection, which logs in nowhere.
+  const isScan = name.endsWith("-host-key");
+  if (type !== "command:local:Command" || isScan || inputs.create === undefined) return undefined;
   return (inputs.environment as Record<string, unknown> | undefined)?.TAILKUBE_HOST;
 }
 
