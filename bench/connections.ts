@@ -56,11 +56,11 @@ export function countConnections(resources: readonly Registered[], nodes: readon
 }
 
 /** The host of a stage that runs by OpenSSH from the operator's machine. */
-function guardedHost({ type, name, inputs }: Registered): unknown {
-  // The first contact is one connection, which logs in nowhere.
-  const isScan = name.endsWith("-host-key");
-  if (type !== "command:local:Command" || isScan || inputs.create === undefined) return undefined;
-  return (inputs.environment as Record<string, unknown> | undefined)?.TAILKUBE_HOST;
+function guardedHost({ type, inputs }: Registered): unknown {
+  if (type !== "command:local:Command" || inputs.create === undefined) return undefined;
+  const { TAILKUBE_HOST, TAILKUBE_COMMAND } = (inputs.environment ?? {}) as Record<string, unknown>;
+  // The first contact runs nothing on the host.
+  return TAILKUBE_COMMAND === undefined ? undefined : TAILKUBE_HOST;
 }
 
 function hostOf(resource: Registered): unknown {

@@ -1,4 +1,5 @@
 /** What a bench finds out: each figure is worked out from times that were taken in the same run, so it stands for itself. */
+import { table as columns } from "../command/table";
 
 export interface Figure {
   part: string;
@@ -40,14 +41,7 @@ export function table(figures: readonly Figure[]): string {
     verdict(figure),
     medians(figure),
   ]);
-  const all = [["part", "figure", "value", "goal", "", "medians"], ...rows];
-  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  const lines = all.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join("  ")
-      .trimEnd(),
-  );
+  const lines = columns([["part", "figure", "value", "goal", "", "medians"], ...rows]);
   const notes = figures.flatMap(({ name, note }) => (note === undefined ? [] : [`${name}: ${note}`]));
   return [...lines, ...(notes.length > 0 ? ["", ...notes] : [])].join("\n");
 }

@@ -1,9 +1,10 @@
 /** `tailkube checks`. */
 import { shellQuote } from "../components/hosts/script-text";
+import { controlPlanes } from "../model/nodes";
 import { exitCodes, Failure } from "./failure";
 import { progress } from "./parallel";
 import { onHost, type Ran, rootCommand, whyNoAnswer } from "./reach";
-import { type ClusterAccess, controlPlanesOf, type Node } from "./stack";
+import type { ClusterAccess, Node } from "./stack";
 
 /** A wait of two minutes for a node that died a moment ago, beside the probes themselves. */
 const seconds = 900;
@@ -14,7 +15,7 @@ export async function onFirstControlPlane(
   run: (node: Node) => Promise<Ran>,
 ): Promise<{ node: Node; ran: Ran }> {
   const reasons: string[] = [];
-  for (const node of controlPlanesOf(cluster)) {
+  for (const node of controlPlanes(cluster.nodes)) {
     const ran = await run(node);
     if (!isUnanswered(ran)) return { node, ran };
     reasons.push(`${node.name}: ${whyNoAnswer(ran)}`);

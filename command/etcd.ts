@@ -1,16 +1,18 @@
 /** `tailkube etcd`. */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { controlPlanes } from "../model/nodes";
 import { isKnown } from "./answers";
 import { onFirstControlPlane } from "./checks";
 import { exitCodes, Failure } from "./failure";
 import { snapshotScript } from "./host-script";
 import { onAll, progress } from "./parallel";
 import { onHost, rootCommand } from "./reach";
-import { type ClusterAccess, controlPlanesOf } from "./stack";
+import type { ClusterAccess } from "./stack";
 import { hostFacts } from "./status/facts";
 import { askHost } from "./status/gather";
 import { table } from "./table";
+import { minute, stamp } from "./times";
 
 /** For a database of 8 GB, etcd's largest, on a connection of 50 Mbit/s. */
 const seconds = 1800;
@@ -54,8 +56,7 @@ export class SnapshotReader {
 
 /** A new snapshot in a file of this machine, for its owner alone. */
 export async function etcdSnapshot(cluster: ClusterAccess, given: string | undefined): Promise<number> {
-  const stamp = new Date().toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
-  const file = given ?? `${cluster.clusterName}-etcd-${stamp}.db`;
+  const file = given ?? `${cluster.clusterName}-etcd-${stamp(new Date())}.db`;
   if (existsSync(file)) throw new Failure(`${file} is there already. Name another file`, exitCodes.usage);
   const part = `${file}.part`;
   const bytes = await download(cluster, part);
@@ -110,8 +111,7 @@ export const restoreHelp = (file: string): string =>
 
 /** The snapshots on the hosts. */
 export async function etcdList(cluster: ClusterAccess, { json }: { json: boolean }): Promise<number> {
-  const planes = controlPlanesOf(cluster);
-  const all = await onAll(planes, async (node) => {
+  const all = await onAll(controlPlanes(cluster.nodes), async (node) => {
     const answers = await askHost("status", cluster, node);
     if (!isKnown(answers)) return { node: node.name, snapshots: answers };
     const { controlPlane } = hostFacts(answers.value, { isControlPlane: true, isTailnet: false });
@@ -133,7 +133,7 @@ export async function etcdList(cluster: ClusterAccess, { json }: { json: boolean
             node,
             `/var/lib/tailkube/snapshots/${file}`,
             `${(bytes / 1e6).toFixed(1)} MB`,
-            made.toISOString().slice(0, 16).replace("T", " "),
+            minute(made),
           ]),
     );
     const lines =

@@ -1,16 +1,13 @@
 /** The texts that run on hosts, by `bash -s` on stdin. Before the last line there are only definitions. */
-import { scriptText, shellQuote } from "../components/hosts/script-text";
-import { withRequired } from "../components/hosts/stages";
+import { scriptText } from "../components/hosts/script-text";
+import { assignments, withRequired } from "../components/hosts/stages";
 import type { ClusterAccess, Node } from "./stack";
-
-const assigned = (variables: Readonly<Record<string, string>>) =>
-  Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}`);
 
 /** Questions to a host: `status` or `support`. */
 export function questionsScript(file: "status" | "support", cluster: ClusterAccess, node: Node): string {
   const { nodeNetwork, endpoint, apiServerPort } = cluster;
   return [
-    ...assigned({
+    ...assignments(file, {
       TK_ROLE: node.role,
       TK_NODE_IP: node.address,
       TK_API_PORT: `${apiServerPort}`,
@@ -28,7 +25,7 @@ export function questionsScript(file: "status" | "support", cluster: ClusterAcce
 /** A new snapshot of etcd on stdout. */
 export function snapshotScript(node: Node): string {
   return [
-    ...assigned({ TK_NODE: node.name, TK_STAGE: "etcd-snapshot", TK_LOCK: "folder" }),
+    ...assignments("snapshot", { TK_NODE: node.name, TK_STAGE: "etcd-snapshot", TK_LOCK: "folder" }),
     ...withRequired("command/snapshot.sh").map(scriptText),
     "main apply </dev/null",
     "",

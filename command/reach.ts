@@ -1,6 +1,6 @@
 /** Commands on the cluster's hosts, over SSH as the program connects: pinned host keys, jump hosts, keys only in a short-lived agent. */
 import { spawn, type StdioOptions } from "node:child_process";
-import { agentCommand, asRoot, operatorScript } from "../components/hosts/operator-script";
+import { agentCommand, asRoot, operatorEnvironment } from "../components/hosts/operator-script";
 import type { Node } from "./stack";
 
 export interface HostCommand {
@@ -29,15 +29,16 @@ function environmentOf(node: Node, command: string): NodeJS.ProcessEnv {
   const passed = ["PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TERM", "SSH_AUTH_SOCK", "TZ"];
   return {
     ...Object.fromEntries(passed.map((name) => [name, process.env[name]])),
-    TAILKUBE_SCRIPT: operatorScript("operator/connect.sh", node.way !== undefined),
-    TAILKUBE_NODE: node.name,
-    TAILKUBE_HOST: node.host,
-    TAILKUBE_PORT: `${node.port}`,
-    TAILKUBE_USER: node.user,
-    TAILKUBE_HOST_KEY: node.hostKey,
-    TAILKUBE_COMMAND: command,
-    TAILKUBE_SHELL: "bash -s --",
-    ...(node.way !== undefined && { TAILKUBE_WAY: node.way }),
+    ...operatorEnvironment("operator/connect.sh", {
+      node: node.name,
+      address: node.host,
+      port: `${node.port}`,
+      user: node.user,
+      hostKey: node.hostKey,
+      way: node.way,
+      command,
+      shell: "bash -s --",
+    }),
   };
 }
 
@@ -114,7 +115,7 @@ export function session(node: Node, command: string): Promise<number> {
   const child = start(
     node,
     command,
-    ["pipe", "inherit", "inherit", "ignore", "ignore", "inherit"].map((how, i) => (i === 5 ? 0 : how)) as StdioOptions,
+    ["pipe", "inherit", "inherit", "ignore", "ignore", 0],
     { TAILKUBE_SESSION: "1", TAILKUBE_TERMINAL: process.stdin.isTTY && process.stdout.isTTY ? "1" : "" },
     false,
   );

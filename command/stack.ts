@@ -75,9 +75,6 @@ export function nodeNamed({ nodes }: Pick<ClusterAccess, "nodes">, name: string)
   throw new Failure(`unknown node ${name}. Allowed: ${names}`, exitCodes.usage);
 }
 
-export const controlPlanesOf = ({ nodes }: Pick<ClusterAccess, "nodes">) =>
-  nodes.filter(({ role }) => role === "control-plane");
-
 /** What the Pulumi CLI prints. It may ask for the passphrase at the terminal. */
 function pulumi(args: readonly string[], { stack, cwd }: StackOptions): Promise<string> {
   const all = [...args, ...(stack === undefined ? [] : ["--stack", stack])];

@@ -1,5 +1,5 @@
 /** Kubernetes' own settings of a stack's config, as the program uses them. Pure. */
-import { type ComponentKey, components, extraFileKey } from "../components/kubernetes/settings/components";
+import { type ComponentKey, components, extraFileKey, givenKeys } from "../components/kubernetes/settings/components";
 import type { ComponentSettings, ExtraArgument, KubernetesSettings, OidcIssuer } from "../model/config";
 import type { StackValues } from "./schema/stack";
 
@@ -34,12 +34,7 @@ export function kubernetesSettings(values: Pick<StackValues, "kubernetes">): Kub
       ...(groupsClaim !== undefined && { groupsClaim }),
     })) satisfies OidcIssuer[],
   };
-  const isSet =
-    components.some(({ key }) => settings[key].extraArgs.length + settings[key].extraFiles.length > 0) ||
-    Object.keys(kubelet).length > 0 ||
-    Object.keys(featureGates).length > 0 ||
-    oidc.length > 0;
-  return isSet ? settings : undefined;
+  return givenKeys(settings).length > 0 ? settings : undefined;
 }
 
 /** The content of all extra files, by `extraFileKey`. It may be secret. */

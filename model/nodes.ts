@@ -1,7 +1,7 @@
 import type { NodeConfig, Role, Taint } from "./config";
 
 /** The control planes in the order in which they join; the first runs `kubeadm init` in a new cluster. */
-export function controlPlanes(nodes: readonly NodeConfig[]): NodeConfig[] {
+export function controlPlanes<T extends { role: string }>(nodes: readonly T[]): T[] {
   return nodes.filter((node) => node.role === "control-plane");
 }
 

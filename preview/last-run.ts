@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { byTodaysKeys } from "../model/renamed-keys";
+import { givenKeys } from "../components/kubernetes/settings/components";
 import { ciliumValues } from "../components/network/cilium/values";
 import type { SeenHost } from "../components/kubernetes/version-warnings";
 import { declaredMachine, fingerprint } from "../model/machine";
@@ -75,12 +76,8 @@ export function nodeSoftware(config: ClusterConfig): Record<string, string> {
 
 /** Fingerprints of Kubernetes' own settings that are set, by config key. The content of files may be secret and is not among them. */
 export function settingsOf({ settings }: Pick<ClusterConfig, "settings">): Record<string, string> {
-  const isSet = (value: unknown) => Object.values(value as object).flat().length > 0;
-  return Object.fromEntries(
-    Object.entries(settings ?? {})
-      .filter(([, value]) => isSet(value))
-      .map(([key, value]) => [`kubernetes.${key}`, fingerprint([value])]),
-  );
+  if (settings === undefined) return {};
+  return Object.fromEntries(givenKeys(settings).map((key) => [`kubernetes.${key}`, fingerprint([settings[key]])]));
 }
 
 /** Of a node's own fields of KubeletConfiguration; undefined if it has none. */

@@ -198,10 +198,11 @@ class Change {
       const change = servingChange(config, last, name);
       return change && { kind, nodes: [name], ...change };
     }
+    if (kind !== "upgrade") return undefined;
     const renews = role === "control-plane" && keys.includes("kubernetes.certificateRenewal");
     const settings = settingsKeys(config, last, node);
     const ofSoftware = keys.filter((key) => key !== "kubernetes.certificateRenewal");
-    if (kind !== "upgrade" || (ofSoftware.length === 0 && !renews && settings.length === 0)) return undefined;
+    if (ofSoftware.length === 0 && !renews && settings.length === 0) return undefined;
     const nodes = [name];
     if (ofSoftware.length === 0 && settings.length > 0) {
       const change = settingsChange(settings, node);

@@ -9,7 +9,7 @@ import {
   endpointState,
   etcd,
   type NodeState,
-  reachedNodes,
+  reached,
   readiness,
   workloads,
 } from "./state";
@@ -48,7 +48,7 @@ function nodeJson(state: ClusterState, node: NodeState) {
   const { own, peer } = deviceOf(state, node);
   const device = own?.self ?? peer;
   const facts = valueOf(node.facts);
-  const reached = reachedNodes(state).find(({ name }) => name === node.name);
+  const answered = reached(node);
   return {
     name: node.name,
     role: node.role,
@@ -73,10 +73,10 @@ function nodeJson(state: ClusterState, node: NodeState) {
       known(facts?.certificates)
         ?.filter(({ isAuthority }) => !isAuthority)
         .map(({ file, expires }) => ({ file, expires: expires.toISOString() })) ?? null,
-    ...(reached?.known.controlPlane !== undefined && {
-      apiServer: apiServer(reached),
+    ...(answered?.known.controlPlane !== undefined && {
+      apiServer: apiServer(answered),
       snapshots:
-        known(reached.known.controlPlane.snapshots)?.map(({ file, made, bytes }) => ({
+        known(answered.known.controlPlane.snapshots)?.map(({ file, made, bytes }) => ({
           file,
           made: made.toISOString(),
           bytes,

@@ -1,4 +1,5 @@
 /** A cluster as its hosts and its API have described it, and what follows from that. Pure. */
+import { controlPlanes } from "../../model/nodes";
 import { type Asked, isKnown, valueOf } from "../answers";
 import type { ApiNode, HostFacts, Member, MemberStatus, Tailnet, Workload } from "./facts";
 
@@ -34,11 +35,12 @@ export interface ClusterState {
 /** A node that answered. */
 export type Reached = NodeState & { known: HostFacts };
 
-export const reachedNodes = ({ nodes }: Pick<ClusterState, "nodes">): Reached[] =>
-  nodes.flatMap((node) => (isKnown(node.facts) ? [{ ...node, known: node.facts.value }] : []));
+/** Undefined if it gave no answer. */
+export const reached = (node: NodeState): Reached | undefined =>
+  isKnown(node.facts) ? { ...node, known: node.facts.value } : undefined;
 
-export const controlPlanes = <T extends { role: string }>(nodes: readonly T[]): T[] =>
-  nodes.filter(({ role }) => role === "control-plane");
+export const reachedNodes = ({ nodes }: Pick<ClusterState, "nodes">): Reached[] =>
+  nodes.flatMap((node) => reached(node) ?? []);
 
 /** The first value of several that all describe the same thing; otherwise the reason of the first. */
 export function firstKnown<T>(all: readonly Asked<T>[]): Asked<T> {
@@ -125,10 +127,10 @@ export interface EndpointState {
 export function endpointState(state: ClusterState): EndpointState {
   const { address } = state.endpoint;
   const route = `${address}/32`;
-  const reached = reachedNodes(state);
-  const named = (test: (facts: HostFacts) => boolean, of = reached) =>
+  const all = reachedNodes(state);
+  const named = (test: (facts: HostFacts) => boolean, of = all) =>
     of.filter(({ known }) => test(known)).map(({ name }) => name);
-  const planes = controlPlanes(reached);
+  const planes = controlPlanes(all);
   const answers = (facts: HostFacts) => valueOf(facts.endpoint) === "ok";
   const primary = primaryOf(state, route);
   return {

@@ -1,19 +1,20 @@
 /** The status as text: what is wrong first, then tables. */
+import { controlPlanes } from "../../model/nodes";
 import { type Asked, isKnown, valueOf } from "../answers";
 import { table } from "../table";
-import { authorities, certificateName } from "./problems/certificates";
+import { day, minute } from "../times";
+import { authorities, certificateName, certificatesOf, firstToExpire } from "./problems/certificates";
 import { apiServer } from "./problems/endpoint";
 import { percent } from "./problems/hosts";
-import { day, expiry, type Problem } from "./problems/problem";
+import { expiry, type Problem } from "./problems/problem";
 import {
   type ClusterState,
-  controlPlanes,
   deviceOf,
   endpointState,
   etcd,
   type NodeState,
   type Reached,
-  reachedNodes,
+  reached,
   readiness,
   workloads,
 } from "./state";
@@ -115,19 +116,19 @@ function planeTable(state: ClusterState): string[] {
 }
 
 function planeRow(state: ClusterState, node: NodeState): string[] {
-  const reached = reachedNodes(state).find(({ name }) => name === node.name);
+  const answered = reached(node);
   const members = valueOf(etcd(state));
   const member = members?.find((one) => one.node === node.name);
   const leader = member?.isLeader === true ? ", leader" : "";
   const learner = member?.isLearner === true ? ", learner" : "";
   return [
     node.name,
-    reached === undefined ? noAnswer : apiServer(reached).isReady ? "ready" : "not ready",
+    answered === undefined ? noAnswer : apiServer(answered).isReady ? "ready" : "not ready",
     members === undefined ? noAnswer : member === undefined ? "not a member" : `${member.health}${leader}${learner}`,
     member?.status === undefined ? none : `${Math.round(member.status.bytes / 1e6)} MB`,
     endpointCell(state, node),
-    reached === undefined ? noAnswer : firstCertificate(state, reached),
-    reached === undefined ? noAnswer : lastSnapshot(reached),
+    answered === undefined ? noAnswer : firstCertificate(state, answered),
+    answered === undefined ? noAnswer : lastSnapshot(answered),
   ];
 }
 
@@ -144,9 +145,8 @@ function endpointCell(state: ClusterState, { name, facts }: NodeState): string {
 }
 
 function firstCertificate(state: ClusterState, { known }: Reached): string {
-  const all = (valueOf(known.certificates) ?? []).filter(({ isAuthority }) => !isAuthority);
-  if (all.length === 0) return noAnswer;
-  const first = all.reduce((a, b) => (b.expires < a.expires ? b : a));
+  const first = firstToExpire(certificatesOf(known));
+  if (first === undefined) return noAnswer;
   return `${day(first.expires)} ${certificateName(first.file)}${first.expires <= state.ended ? " (expired)" : ""}`;
 }
 
@@ -154,7 +154,7 @@ function lastSnapshot({ known }: Reached): string {
   const all = known.controlPlane?.snapshots;
   if (all === undefined || !isKnown(all)) return noAnswer;
   const last = all.value.at(-1);
-  return last === undefined ? "none" : `${last.made.toISOString().slice(0, 16).replace("T", " ")}`;
+  return last === undefined ? "none" : minute(last.made);
 }
 
 function endpointLines(state: ClusterState): string[] {

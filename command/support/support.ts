@@ -1,4 +1,4 @@
-/** `tailkube support`: a bundle for whoever helps, without secrets. */
+/** `tailkube support`: a bundle for the people who help, without secrets. */
 import { existsSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import type { Answers, Asked } from "../answers";
@@ -8,6 +8,7 @@ import { onAll, progress } from "../parallel";
 import type { ClusterAccess } from "../stack";
 import { askHost } from "../status/gather";
 import { statusOf } from "../status/status";
+import { stamp } from "../times";
 import { redactor } from "./redact";
 import { secretsOf } from "./secrets";
 import { type Entry, tar } from "./tar";
@@ -20,8 +21,7 @@ export interface SupportOptions {
 
 export async function support(cluster: ClusterAccess, { output, configSecrets }: SupportOptions): Promise<number> {
   const now = new Date();
-  const stamp = now.toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
-  const file = output ?? `tailkube-support-${cluster.clusterName}-${stamp}.tar.gz`;
+  const file = output ?? `tailkube-support-${cluster.clusterName}-${stamp(now)}.tar.gz`;
   if (existsSync(file)) throw new Failure(`${file} is there already. Name another file with --output`, exitCodes.usage);
   progress(`asking ${cluster.nodes.length} hosts of ${cluster.clusterName} for status and logs; it takes a minute`);
   const [found, hosts] = await Promise.all([

@@ -15,10 +15,14 @@ export interface AccessArgs {
   directKubeconfig: pulumi.Output<string>;
 }
 
-export function accessOutput({ config, members, ...kubeconfigs }: AccessArgs): pulumi.Output<AccessOutput> {
+export function accessOutput({
+  config,
+  members,
+  kubeconfig,
+  directKubeconfig,
+}: AccessArgs): pulumi.Output<AccessOutput> {
   const { clusterName, nodeNetwork, endpoint, apiServerPort, kubernetesVersion } = config;
   const { address, port } = endpoint;
-  const { kubeconfig, directKubeconfig } = kubeconfigs;
   const all = pulumi.all([pulumi.all(members.map(reached)), kubeconfig, directKubeconfig]);
   return pulumi.secret(
     all.apply(([nodes, throughEndpoint, direct]) => ({

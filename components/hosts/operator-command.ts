@@ -1,7 +1,7 @@
 /** Commands on the operator's machine that run scripts on hosts, by OpenSSH's client. */
 import * as pulumi from "@pulumi/pulumi";
 import { projectFolder } from "../../model/project";
-import { agentCommand, asRoot, loginText, operatorScript } from "./operator-script";
+import { agentCommand, asRoot, loginText, operatorEnvironment } from "./operator-script";
 import type { OpenSshAccess, ScriptTarget } from "./script-target";
 
 /** What a script on the operator's machine needs to reach a host. */
@@ -60,17 +60,13 @@ export function operatorCommand(
     inputs: {
       // Without the operator's own startup files, which bash reads if its stdin is a socket.
       interpreter: ["bash", "--norc", "-c"],
-      environment: {
-        TAILKUBE_SCRIPT: operatorScript(file, openssh !== undefined),
-        TAILKUBE_NODE: to.node,
-        TAILKUBE_HOST: to.address,
-        TAILKUBE_PORT: pulumi.interpolate`${to.port}`,
-        TAILKUBE_USER: to.user,
-        TAILKUBE_HOST_KEY: to.hostKey,
-        TAILKUBE_COMMAND: asRoot(to, `${timeout} bash -s -- ${verb}`, rootOptional),
-        TAILKUBE_SHELL: asRoot(to, "bash -s --"),
-        ...(openssh !== undefined && { TAILKUBE_WAY: openssh.way }),
-      },
+      environment: operatorEnvironment<pulumi.Input<string>>(file, {
+        ...to,
+        port: pulumi.interpolate`${to.port}`,
+        way: openssh?.way,
+        command: asRoot(to, `${timeout} bash -s -- ${verb}`, rootOptional),
+        shell: asRoot(to, "bash -s --"),
+      }),
       stdin: pulumi.interpolate`${login}${script}`,
       addPreviousOutputInEnv: false,
       // For tailkube-not-cleaned.log.

@@ -22,10 +22,43 @@ export function agentCommand(openssh: boolean): string {
   return openssh ? `export TAILKUBE_AGENT="$SSH_AUTH_SOCK"; ${start}` : start;
 }
 
-/** The script of such a command: `file` below host/, after what it needs. `way`: if ssh has a configuration of its own for the host. */
-export function operatorScript(file: `operator/${string}.sh`, way: boolean): string {
-  const files = [...(way ? ["operator/ssh-config.sh"] : []), "operator/answers.sh", "operator/ssh.sh", file];
-  return files.map(scriptText).join("\n");
+/** How such a command reaches a host, and what it runs there; some may be known only during a run. */
+export interface OperatorConnection<T> {
+  node: string;
+  address: T;
+  port: T;
+  user: string;
+  /** Public host key: its type and its base64 text. */
+  hostKey: T;
+  /** ssh's own configuration for the host, if it has any. */
+  way: T | undefined;
+  command: string;
+  /** What runs a script on the host. */
+  shell: string;
+}
+
+/** The environment of such a command: its script, `file` below host/ after what it needs, and what host/operator/ssh.sh is given. */
+export function operatorEnvironment<T>(
+  file: `operator/${string}.sh`,
+  { node, address, port, user, hostKey, way, command, shell }: OperatorConnection<T>,
+) {
+  const files = [
+    ...(way !== undefined ? ["operator/ssh-config.sh"] : []),
+    "operator/answers.sh",
+    "operator/ssh.sh",
+    file,
+  ];
+  return {
+    TAILKUBE_SCRIPT: files.map(scriptText).join("\n"),
+    TAILKUBE_NODE: node,
+    TAILKUBE_HOST: address,
+    TAILKUBE_PORT: port,
+    TAILKUBE_USER: user,
+    TAILKUBE_HOST_KEY: hostKey,
+    TAILKUBE_COMMAND: command,
+    TAILKUBE_SHELL: shell,
+    ...(way !== undefined && { TAILKUBE_WAY: way }),
+  };
 }
 
 /** What its stdin begins with: the private key or, with a way, `secretLines`; then an empty line. */

@@ -74,10 +74,14 @@ const lockSeconds = (timeoutSeconds: number) => Math.min(600, Math.floor(timeout
 /** The lines that give a stage its variables. Throws on a name that is not TK_[A-Z0-9_]+. */
 function assignmentsOf({ node, stage, variables }: Omit<StageScript, "timeoutSeconds">, lockWait: number): string[] {
   const lock = { TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${lockWait}` };
-  const all = { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables };
-  return Object.entries(all).map(([name, value]) => {
+  return assignments(stage, { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables });
+}
+
+/** The lines that give a script its variables. Throws on a name that is not TK_[A-Z0-9_]+. */
+export function assignments(script: string, variables: Readonly<Record<string, string>>): string[] {
+  return Object.entries(variables).map(([name, value]) => {
     if (!/^TK_[A-Z0-9_]+$/.test(name)) {
-      throw new Error(`${stage}: ${JSON.stringify(name)} is not a valid name of a script's variable`);
+      throw new Error(`${script}: ${JSON.stringify(name)} is not a valid name of a script's variable`);
     }
     return `${name}=${shellQuote(value)}`;
   });

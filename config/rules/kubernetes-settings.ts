@@ -1,5 +1,4 @@
 /** Rules for Kubernetes' own settings: none may contradict what the cluster depends on, and none may be without effect. */
-import { X509Certificate } from "node:crypto";
 import {
   type ComponentKey,
   componentOf,
@@ -10,6 +9,7 @@ import {
 } from "../../components/kubernetes/settings/components";
 import { pinnedArgument } from "../../components/kubernetes/settings/pinned-arguments";
 import { pinnedKubeletFields } from "../../components/kubernetes/settings/pinned-kubelet-fields";
+import { certificatesIn } from "../../model/certificates";
 import type { Values } from "../../model/merge";
 import type { Path, Problem } from "../../model/problem";
 import { laterContent } from "../schema/stand-ins";
@@ -141,14 +141,8 @@ function oidcProblems({ values }: Given): Problem[] {
   });
 }
 
+/** Whether a text has certificates, and nothing else. */
 function areCertificates(text: string): boolean {
-  const pattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-  const found = text.match(pattern) ?? [];
-  if (found.length === 0 || text.replace(pattern, "").trim() !== "") return false;
-  try {
-    for (const one of found) new X509Certificate(one);
-    return true;
-  } catch {
-    return false;
-  }
+  const found = certificatesIn(text);
+  return found !== undefined && found.reduce((rest, one) => rest.replace(one, ""), text).trim() === "";
 }

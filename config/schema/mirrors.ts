@@ -1,6 +1,6 @@
 /** The `mirrors` section of a stack's config: where hosts install from instead of the official places. */
-import { X509Certificate } from "node:crypto";
 import type { z } from "zod";
+import { certificatesIn } from "../../model/certificates";
 import type { MirrorsConfig } from "../../model/config";
 import type { Problem } from "../../model/problem";
 import { file, group, key, list, object, text } from "./fields";
@@ -134,12 +134,7 @@ function readAuthorities(key: string, path: string, readFile: ReadFile, problems
   } catch {
     return wrong("a file on this machine; relative paths are relative to the project");
   }
-  const certificates = content.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  try {
-    if (certificates.length === 0) throw new Error();
-    for (const one of certificates) new X509Certificate(one);
-  } catch {
-    return wrong("a PEM file with CA certificates");
-  }
+  const certificates = certificatesIn(content);
+  if (certificates === undefined) return wrong("a PEM file with CA certificates");
   return `${certificates.join("\n")}\n`;
 }

@@ -17,7 +17,10 @@ describe("the count of connections", () => {
       command("remote:CopyToRemote", { connection }),
       command("local:Command", { create: "ssh-keyscan" }),
       command("local:Command", { delete: "ssh" }),
-      command("local:Command", { create: "ssh", environment: { TAILKUBE_HOST: connection.host } }),
+      command("local:Command", {
+        create: "ssh",
+        environment: { TAILKUBE_HOST: connection.host, TAILKUBE_COMMAND: "true" },
+      }),
     ];
     expect(countConnections(resources, nodes)).to.deep.equal({ total: 6, busiest: 5, keyScans: 1 });
   });

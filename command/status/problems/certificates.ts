@@ -1,9 +1,10 @@
 /** Problems of certificates and authorities. */
+import { listed } from "../../../model/messages";
 import { basename } from "node:path";
 import { valueOf } from "../../answers";
 import type { Certificate } from "../facts";
 import { type ClusterState, type Reached, reachedNodes } from "../state";
-import { expiry, inDays, listed, onNode, type Problem } from "./problem";
+import { expiry, inDays, onNode, type Problem } from "./problem";
 
 /** The kubelet renews its own when a fifth of its year is left at most. */
 const soonDays = 21;
@@ -18,10 +19,17 @@ export const certificateName = (file: string) =>
 
 const ofKubelet = ({ file }: Certificate) => /^kubelet-/.test(basename(file));
 
+/** Those of a node that are no authority. */
+export const certificatesOf = ({ certificates }: Reached["known"]): Certificate[] =>
+  (valueOf(certificates) ?? []).filter(({ isAuthority }) => !isAuthority);
+
+export const firstToExpire = (all: readonly Certificate[]): Certificate | undefined =>
+  [...all].sort((a, b) => a.expires.getTime() - b.expires.getTime())[0];
+
 export function badCertificates(state: ClusterState): Problem[] {
   const now = state.ended;
   return reachedNodes(state).flatMap((node) => {
-    const all = (valueOf(node.known.certificates) ?? []).filter(({ isAuthority }) => !isAuthority);
+    const all = certificatesOf(node.known);
     return [
       ...problemOf(
         node,
@@ -42,8 +50,8 @@ function problemOf(
   cure: (node: Reached, isExpired: boolean) => string[],
 ): Problem[] {
   const bad = all.filter(({ expires }) => expires <= inDays(now, soonDays));
-  if (bad.length === 0) return [];
-  const first = bad.reduce((a, b) => (b.expires < a.expires ? b : a));
+  const first = firstToExpire(bad);
+  if (first === undefined) return [];
   const isExpired = first.expires <= now;
   const same = bad.filter(({ expires }) => expires <= now === isExpired);
   const names = same.map(({ file }) => certificateName(file));

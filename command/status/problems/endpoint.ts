@@ -1,8 +1,10 @@
 /** Problems of the API servers and of the endpoint. */
+import { listed } from "../../../model/messages";
 import { isKnown, valueOf } from "../../answers";
-import { type ClusterState, controlPlanes, endpointState, type Reached, reachedNodes, runningTailnet } from "../state";
+import { controlPlanes } from "../../../model/nodes";
+import { type ClusterState, endpointState, type Reached, reachedNodes, runningTailnet } from "../state";
 import { stoppedUnits } from "./hosts";
-import { listed, onNode, type Problem } from "./problem";
+import { onNode, type Problem } from "./problem";
 
 /** What a control plane's own API server says: `ok`, what else, or why there was no answer. */
 export function apiServer({ known }: Reached): { isReady: boolean; said: string } {

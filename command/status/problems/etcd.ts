@@ -1,7 +1,9 @@
 /** Problems of etcd's members. */
+import { listed } from "../../../model/messages";
 import { isKnown, valueOf } from "../../answers";
-import { type ClusterState, controlPlanes, etcd, type MemberState, type NodeState } from "../state";
-import { listed, onNode, type Problem } from "./problem";
+import { controlPlanes } from "../../../model/nodes";
+import { type ClusterState, etcd, type MemberState, type NodeState } from "../state";
+import { onNode, type Problem } from "./problem";
 
 export function etcdProblems(state: ClusterState): Problem[] {
   const all = etcd(state);

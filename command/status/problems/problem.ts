@@ -1,4 +1,5 @@
 /** What is wrong with a cluster: data, printed once at the end. */
+import { day } from "../../times";
 import type { NodeState } from "../state";
 
 export interface Problem {
@@ -18,8 +19,6 @@ export interface Problem {
 export const onNode = ({ name, user }: Pick<NodeState, "name" | "user">, command: string): string =>
   `tailkube ssh ${name} -- ${user === "root" ? "" : "sudo "}${command}`;
 
-export const day = (date: Date) => date.toISOString().slice(0, 10);
-
 const daysBetween = (from: Date, to: Date) => Math.floor((to.getTime() - from.getTime()) / 86_400_000);
 
 /** `expired on 2026-11-01 (28 days ago)`, or `expires on 2026-12-10 (in 11 days)`. */
@@ -31,6 +30,3 @@ export function expiry(expires: Date, now: Date): string {
 }
 
 export const inDays = (now: Date, days: number) => new Date(now.getTime() + days * 86_400_000);
-
-export const listed = (words: readonly string[]) =>
-  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)!}`;

@@ -3,8 +3,6 @@ import type { ExtraArgument as Argument } from "../../../model/config";
 import { componentOf, securityFolder, withGiven } from "../settings/components";
 import { admissionConfiguration, authenticationConfiguration, type Hardening } from "./files";
 
-export { securityFolder };
-
 /** A volume of kubeadm's documents: HostPathMount of v1beta4. */
 export interface HostPathMount {
   name: string;

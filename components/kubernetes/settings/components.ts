@@ -36,6 +36,16 @@ export const componentOf = (key: ComponentKey): Component => components.find((on
 export const extraFilePath = (key: ComponentKey, name: string) =>
   `${securityFolder}/${componentOf(key).folder}/${name}`;
 
+/** The keys of the settings that have anything in them; a field of the kubelet's may be an empty list. */
+export function givenKeys(settings: KubernetesSettings): (keyof KubernetesSettings)[] {
+  return (Object.keys(settings) as (keyof KubernetesSettings)[]).filter((key) => {
+    const component = components.find((one) => one.key === key);
+    if (component === undefined) return Object.keys(settings[key]).length > 0;
+    const { extraArgs, extraFiles } = settings[component.key];
+    return extraArgs.length + extraFiles.length > 0;
+  });
+}
+
 /** The key of its content in `Secrets.extraFiles`. */
 export const extraFileKey = (key: ComponentKey, name: string) => `${componentOf(key).folder}/${name}`;
 

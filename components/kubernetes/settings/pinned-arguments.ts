@@ -11,7 +11,6 @@ export interface Pin {
 
 export type Setting = Pick<ClusterConfig, "security" | "settings" | "nodeNetwork">;
 
-const remove = "Remove it.";
 const certificates = "each control plane has its certificates and keys at kubeadm's paths";
 const identity = "it must use the identity that kubeadm creates for it";
 const proxy = "the API server's extensions rely on the front proxy's certificate authority";
@@ -21,7 +20,7 @@ const member = "each control plane has one etcd member at its node IP";
 /** Names for which any value conflicts. A function returns undefined if this value, or this config, allows it. */
 type Pinned = Readonly<Record<string, Pin | ((value: string, config: Setting) => Pin | undefined)>>;
 
-const pin = (why: string, fix = remove): Pin => ({ why, fix });
+export const pin = (why: string, fix = "Remove it."): Pin => ({ why, fix });
 const all = (names: string, one: Pin): Pinned => Object.fromEntries(names.split(" ").map((name) => [name, one]));
 const lists = (value: string) => value.split(",").map((one) => one.trim());
 

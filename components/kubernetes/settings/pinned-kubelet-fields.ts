@@ -1,12 +1,10 @@
 /** Fields of KubeletConfiguration that the cluster depends on, so that a user cannot set them. */
 import { isValues, type Values } from "../../../model/merge";
-import type { Pin } from "./pinned-arguments";
+import { type Pin, pin } from "./pinned-arguments";
 
-/** Each node has a /24 of the pod network, of which Cilium uses two addresses and nobody the first and the last. */
+/** Each node has a /24 of the pod network, of which Cilium uses two addresses, and the first and the last stay unused. */
 const podsOfNode = 252;
 
-const remove = "Remove it.";
-const pin = (why: string, fix = remove): Pin => ({ why, fix });
 const ofSecurity = (key: string) => pin("another key sets it", `Set security.${key} instead.`);
 
 const fields: Readonly<Record<string, Pin | ((value: unknown) => Pin | undefined)>> = {
