@@ -27,7 +27,7 @@ public_certificates() {
 
 readyz() { curl -sSk --max-time 6 --noproxy '*' "https://$1/readyz"; }
 
-# From the API server of this host, whoever has the endpoint. --raw needs no cache.
+# From the API server of this host itself, not through the endpoint. --raw needs no cache.
 api() { exec kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=8s "--server=https://$1" get --raw "$2"; }
 
 # Read by the static pods' kubelet from there; names alone.

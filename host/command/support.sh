@@ -27,7 +27,7 @@ cluster_questions() {
 
 main() {
     local unit
-    # About a day's worth of each, and no more than this of a unit that repeats itself.
+    # About a day of each unit, and at most this much of one that repeats itself.
     # shellcheck disable=SC2034  # questions.sh's
     MOST=1000000
     for unit in kubelet containerd tailscaled tailkube-{address,cilium,endpoint,load-balancer,network,routes,approve,guard}; do

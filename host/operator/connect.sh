@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # On the operator's machine: one connection to a host, for the command `tailkube`, without a second attempt. After ssh.sh.
 # Given as environment: TAILKUBE_COMMAND. With TAILKUBE_SESSION, the host's command gets descriptor 5, which is the operator's own stdin,
-# instead of the rest of ours; it may be empty, for a login shell. TAILKUBE_TERMINAL: 1 if that is a terminal.
+# instead of the rest of this script's; it may be empty, for a login shell. TAILKUBE_TERMINAL: 1 if that is a terminal.
 # shellcheck disable=SC2154  # options, target and directory are ssh.sh's
 
 # The first value counts. A host that is not there must not hold up the answers of others.

@@ -11,6 +11,11 @@ to_disk() {
     done
 }
 
+# put_private PATH COMMAND...: what COMMAND prints becomes that file: for root alone, whole or not at all, and on the disk.
+put_private() {
+    (umask 077 && mkdir -p "$(dirname "$1")" && "${@:2}" >"$1.new" && sync -- "$1.new" && mv -f -- "$1.new" "$1" && to_disk "$1")
+}
+
 # record PATH TEXT: a file of ours below $TK_STATE, whole or not at all, and on the disk.
 record() {
     { mkdir -p "$(dirname "$1")" && printf '%s\n' "$2" >"$1.new" && sync -- "$1.new" && mv -f -- "$1.new" "$1" && to_disk "$1"; } ||

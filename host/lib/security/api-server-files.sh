@@ -13,7 +13,7 @@ AUDIT_LOGS=/var/log/kubernetes/audit
 api_server_file() {
     local path=$API_SERVER_FILES/$1
     [ -n "$2" ] && [ "$(cat "$path" 2>/dev/null)" != "$2" ] || return 0
-    (umask 077 && mkdir -p "$API_SERVER_FILES" && printf '%s\n' "$2" >"$path.new" && sync -- "$path.new" && mv -f "$path.new" "$path" && to_disk "$path") || fail "cannot write $path: is the disk full or read-only?"
+    put_private "$path" printf '%s\n' "$2" || fail "cannot write $path: is the disk full or read-only?"
     changed "wrote $path"
 }
 

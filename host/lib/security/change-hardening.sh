@@ -54,7 +54,7 @@ put_former_file() {
         echo "${name%.yaml}"
         ;;
     *)
-        (umask 077 && mkdir -p "$(dirname "$1")" && cp -- "$FORMER$1" "$1.new" && sync -- "$1.new" && mv -f -- "$1.new" "$1" && to_disk "$1") || return
+        put_private "$1" cat -- "$FORMER$1" || return
         if [ "$1" = "$KUBELET/config.yaml" ]; then echo kubelet; else echo files; fi
         ;;
     esac
@@ -135,7 +135,7 @@ harden_static_pod() {
         poll 240 came_back "$pod" "$before" || fail "$pod does not become ready with the new arguments; /var/log/pods on this host says why$(component_error "$pod")"
         changed "$pod has the wanted arguments"
     elif restarts_for_files "$1" || ! is_former "$manifest"; then
-        # Not all files are read anew by themselves, and who knows since when they are as they are. Or an earlier run was killed.
+        # A component reads some of its files only when it starts, and it is not known when that was. Or an earlier run was killed.
         restart_static_pod "$pod"
         poll 240 is_well "$pod" || fail "$pod does not become ready with the new files; /var/log/pods on this host says why$(component_error "$pod")"
     fi

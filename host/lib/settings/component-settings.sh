@@ -33,13 +33,15 @@ has_wanted_extra_files() {
     done < <(found_extra_files)
 }
 
+extra_file_content() { printf %s "$1" | base64 -d; }
+
 # For root alone: they may hold secrets.
 install_extra_files() {
     local path data file
     while read -r path data; do
         if [ -z "$path" ] || extra_file_is "$path" "$data"; then continue; fi
         file=$API_SERVER_FILES/$path
-        (umask 077 && mkdir -p "$(dirname "$file")" && printf %s "$data" | base64 -d >"$file.new" && sync -- "$file.new" && mv -f "$file.new" "$file" && to_disk "$file") || fail "cannot write $file: is the disk full or read-only?"
+        put_private "$file" extra_file_content "$data" || fail "cannot write $file: is the disk full or read-only?"
         changed "wrote $file"
     done < <(extra_files)
 }

@@ -16,7 +16,7 @@ install_kubelet_patch() {
         return
     fi
     [ "$(cat "$KUBELET_PATCH" 2>/dev/null)" != "$TK_KUBELET_PATCH" ] || return 0
-    (umask 077 && mkdir -p "$(dirname "$KUBELET_PATCH")" && printf '%s\n' "$TK_KUBELET_PATCH" >"$KUBELET_PATCH.new" && sync -- "$KUBELET_PATCH.new" && mv -f "$KUBELET_PATCH.new" "$KUBELET_PATCH" && to_disk "$KUBELET_PATCH") || fail "cannot write $KUBELET_PATCH: is the disk full or read-only?"
+    put_private "$KUBELET_PATCH" printf '%s\n' "$TK_KUBELET_PATCH" || fail "cannot write $KUBELET_PATCH: is the disk full or read-only?"
     changed "wrote $KUBELET_PATCH"
 }
 
