@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { utils } from "ssh2";
+import { keyPair } from "../unit/components/hosts/ec2/fixtures";
 import { parse } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
 import { type Run, runProgram } from "./program";
@@ -25,7 +25,7 @@ const folder = join(__dirname, "../../examples");
 const read = (file: string) => readFileSync(join(folder, file), "utf8");
 const count = (run: Run, name: RegExp) => run.resources.filter((r) => r.custom && name.test(r.name)).length;
 // Of a kind that every host takes.
-const { private: sshPrivateKey } = utils.generateKeyPairSync("ed25519");
+const { privateKey: sshPrivateKey } = keyPair();
 
 /** A stack's config as its file has it, with the secrets that no file has in clear. */
 function configOf(text: string): { nodes: ExampleNode[] } & Record<string, unknown> {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { utils } from "ssh2";
+import { keyPair } from "../unit/components/hosts/ec2/fixtures";
 import type { HostFacts } from "../../components/hosts/facts";
 import { planFileVariable } from "../../preview/plan-file";
 import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
@@ -10,7 +10,7 @@ import { authKey } from "../unit/config/fixtures";
 import { custom, find, type Run, runProgram, unknown, variablesOf } from "./program";
 
 const root = join(__dirname, "../..");
-const { private: sshPrivateKey } = utils.generateKeyPairSync("ed25519");
+const { privateKey: sshPrivateKey } = keyPair();
 const config = { sshPrivateKey, tailnetAuthKey: authKey, sshPublicKey: "ssh-ed25519 AAAA operator" };
 const count = (run: Run, name: RegExp) => custom(run).filter((one) => name.test(one.name)).length;
 const messages = ({ errors }: Run) => errors.map(({ message }) => message);

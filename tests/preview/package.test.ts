@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { utils } from "ssh2";
+import { keyPair } from "../unit/components/hosts/ec2/fixtures";
 import { installPackage } from "../packed";
 import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
 import { authKey, privateKey } from "../unit/config/fixtures";
@@ -46,7 +46,7 @@ describe("the package", function () {
   /** Previews a program under the SDK's mocks. Returns what it registers, or how it ends. */
   function preview(program: string): { resources: string[]; error: string } {
     writeFileSync(join(project, "program.ts"), program);
-    writeFileSync(join(project, "key"), utils.generateKeyPairSync("ed25519").private);
+    writeFileSync(join(project, "key"), keyPair().privateKey);
     writeFileSync(
       join(project, "preview.cjs"),
       [

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { utils } from "ssh2";
+import { keyPair } from "../components/hosts/ec2/fixtures";
 import { gunzipSync } from "node:zlib";
 import { stringify } from "yaml";
 import { secretLines } from "../../../components/hosts/openssh";
@@ -17,7 +18,7 @@ import { tar } from "../../../command/support/tar";
 import { removeTemporaryFolders, temporaryFolder } from "../host/bash";
 import { accessFixture, answer, now } from "./fixtures";
 
-const key = utils.generateKeyPairSync("ed25519").private;
+const key = keyPair().privateKey;
 const bastionKey = utils.generateKeyPairSync("rsa", { bits: 2048 }).private;
 const clientKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({
   type: "sec1",
@@ -143,7 +144,7 @@ describe("tailkube support", () => {
 
   it("removes what looks like a secret, also those that it does not know", () => {
     const redact = redactor([]);
-    const unknown = utils.generateKeyPairSync("ed25519").private;
+    const unknown = keyPair().privateKey;
     const encoded = Buffer.from(unknown).toString("base64");
     const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJlX2hlcmU";
     for (const [text, secret] of [

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { utils } from "ssh2";
+import { keyPair } from "../components/hosts/ec2/fixtures";
 import { scriptText } from "../../../components/hosts/script-text";
 import { answersIn, asked } from "../../../command/answers";
 import { snapshotScript } from "../../../command/host-script";
@@ -54,7 +54,7 @@ describe("host/command/status.sh", () => {
 
   it("prints public certificates of files with keys, and never a key", () => {
     const folder = temporaryFolder();
-    const key = utils.generateKeyPairSync("ed25519").private;
+    const key = keyPair().privateKey;
     const pem = (day: number) => certificate("x", new Date(2026, 1, 1), new Date(Date.UTC(2027, 1, day)));
     write(join(folder, "pki/apiserver.crt"), pem(1));
     write(

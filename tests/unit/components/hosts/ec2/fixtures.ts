@@ -3,11 +3,11 @@ import { utils } from "ssh2";
 /** An SSH key pair that opens nothing; its public half as in authorized_keys. */
 export function keyPair(type: "ed25519" | "rsa" | "ecdsa" = "ed25519"): { privateKey: string; publicKey: string } {
   const options = { rsa: { bits: 2048 }, ecdsa: { bits: 256 }, ed25519: {} }[type];
-  const { private: privateKey, public: publicKey } = utils.generateKeyPairSync(
-    type as "rsa",
-    options as { bits: number },
-  );
-  return { privateKey, publicKey };
+  for (;;) {
+    const made = utils.generateKeyPairSync(type as "rsa", options as { bits: number });
+    // Some 3 of 1000 of the library's ed25519 keys are malformed, for OpenSSH too.
+    if (!(utils.parseKey(made.private) instanceof Error)) return { privateKey: made.private, publicKey: made.public };
+  }
 }
 
 /** Changes to `onEc2`: the VPC is the node network, and the endpoint is the address of the first control plane. */
