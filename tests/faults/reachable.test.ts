@@ -62,30 +62,17 @@ function restartManager(host: HostName): void {
 }
 
 /**
- * Cuts the host off, once, as soon as a path changes: a unit of the test's own, which no script of the program knows. The rule
+ * Cuts the host off, once, as soon as a path is there or gone: a unit of the test's own, which no script of the program knows. The rule
  * sends every answer nowhere.
  */
-function cutOffWhen(host: HostName, change: "PathExists" | "PathChanged", path: string): void {
-  onHost(
-    host,
-    `cat >/run/systemd/system/cut-off.path <<'END'
-[Path]
-${change}=${path}
-END
-    cat >/run/systemd/system/cut-off.service <<'END'
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'date +%%s >/run/cut-off; ip rule add pref 1 to 172.31.77.1 prohibit; systemctl stop cut-off.path'
-END
-    systemctl daemon-reload; systemctl start cut-off.path`,
-  );
+function cutOffWhen(host: HostName, isThere: boolean, path: string): void {
+  const wait = `${isThere ? "until" : "while"} [ -e ${path} ]; do sleep 0.1; done`;
+  const script = `${wait}; ip rule add pref 1 to 172.31.77.1 prohibit`;
+  expect(existing(host, path), `${path} on ${host}`).to.deep.equal(isThere ? [] : [path]);
+  onHost(host, `systemd-run --quiet --collect --unit=cut-off bash -c '${script}'`);
 }
 
-const endCutOff = (host: HostName) =>
-  onHost(
-    host,
-    "systemctl stop cut-off.path; rm -f /run/systemd/system/cut-off.* /run/cut-off; systemctl daemon-reload",
-  );
+const endCutOff = (host: HostName) => onHost(host, "systemctl stop cut-off.service 2>/dev/null");
 
 /**
  * A run of the engine that has to fail because these hosts are cut off meanwhile, each back within a minute, and has to say so of each.
@@ -139,7 +126,7 @@ describe("a host stays reachable", function () {
   });
 
   it("a stage that cuts each host off: all are back within a minute, and the run fails and says so", async () => {
-    for (const host of hosts) cutOffWhen(host, "PathExists", "/usr/local/lib/tailkube/network");
+    for (const host of hosts) cutOffWhen(host, true, "/usr/local/lib/tailkube/network");
     await cutOffIn("up", hosts);
     for (const host of hosts) {
       endCutOff(host);
@@ -192,7 +179,7 @@ describe("a host stays reachable", function () {
 
   it("a clean-up that cuts each host off: all are back within a minute, and the run fails and says so", async () => {
     const left = hosts.filter((host) => host !== "cp1");
-    for (const host of left) cutOffWhen(host, "PathChanged", "/etc/tailkube/node.env");
+    for (const host of left) cutOffWhen(host, false, "/etc/tailkube/node.env");
     await cutOffIn("destroy", left);
     for (const host of left) endCutOff(host);
   });
