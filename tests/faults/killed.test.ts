@@ -161,35 +161,33 @@ describe("changes and removals killed on the host", function () {
 });
 
 /** A clean-up that is killed is finished by the next one, and leaves as little as one that was not. */
-describe("a destroy killed on the host", function () {
-  inSteps();
-  this.timeout(60 * 60_000);
-  const former = new Map<lab.HostName, HostState>();
+for (const host of ["w1", "cp1"] as const) {
+  describe(`a destroy killed on ${host} itself`, function () {
+    inSteps();
+    this.timeout(60 * 60_000);
+    const former = new Map<lab.HostName, HostState>();
 
-  before(async () => {
-    useOwnStack();
-    // From the bundle no packages are left on the hosts.
-    await lab.bareHosts([], "bundle");
-    for (const host of lab.hosts) former.set(host, stateOf(host));
-    await engineOk(["up"], 900);
+    before(async () => {
+      useOwnStack();
+      // From the bundle no packages are left on the hosts.
+      await lab.bareHosts([], "bundle");
+      for (const one of lab.hosts) former.set(one, stateOf(one));
+      await engineOk(["up"], 900);
+    });
+    after(noHosts);
+
+    it("before kubeadm's reset: kill", () => interrupt(kubeadm(host, "^reset", "before"), "kill", "destroy"));
+    it("after kubeadm's reset: power", () => interrupt(kubeadm(host, "^reset", "after"), "power", "destroy"));
+
+    it("the next run finishes it, and each host is as it was", async () => {
+      await engineOk(["destroy"], 900);
+      expect(lab.devices()).to.deep.equal([]);
+      for (const one of lab.hosts) {
+        const { files, network } = former.get(one)!;
+        const now = stateOf(one);
+        expect(difference(files, now.files, allowed), `the file system of ${one}`).to.deep.equal([]);
+        expect(difference(network, now.network), `the network of ${one}`).to.deep.equal([]);
+      }
+    });
   });
-  after(noHosts);
-
-  it("before kubeadm's reset of a worker: kill", () => interrupt(kubeadm("w1", "^reset", "before"), "kill", "destroy"));
-  it("after kubeadm's reset of a worker: power", () => interrupt(kubeadm("w1", "^reset", "after"), "power", "destroy"));
-  it("before kubeadm's reset of a control plane: power", () =>
-    interrupt(kubeadm("cp1", "^reset", "before"), "power", "destroy"));
-  it("after kubeadm's reset of a control plane: kill", () =>
-    interrupt(kubeadm("cp1", "^reset", "after"), "kill", "destroy"));
-
-  it("the next run finishes it, and each host is as it was", async () => {
-    await engineOk(["destroy"], 900);
-    expect(lab.devices()).to.deep.equal([]);
-    for (const host of lab.hosts) {
-      const { files, network } = former.get(host)!;
-      const now = stateOf(host);
-      expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
-      expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
-    }
-  });
-});
+}
