@@ -63,11 +63,13 @@ function restartManager(host: HostName): void {
 
 /**
  * Cuts the host off, once, as soon as a path is there or gone: a unit of the test's own, which no script of the program knows. The rule
- * sends every answer nowhere.
+ * sends every answer nowhere. It is held for some seconds: systemd-networkd takes foreign rules away when it is restarted, as a
+ * clean-up does.
  */
 function cutOffWhen(host: HostName, isThere: boolean, path: string): void {
   const wait = `${isThere ? "until" : "while"} [ -e ${path} ]; do sleep 0.1; done`;
-  const script = `${wait}; ip rule add pref 1 to 172.31.77.1 prohibit`;
+  const hold = "ip rule show pref 1 | grep -q prohibit || ip rule add pref 1 to 172.31.77.1 prohibit";
+  const script = `${wait}; for ((i = 0; i < 75; i++)); do ${hold}; sleep 0.2; done`;
   expect(existing(host, path), `${path} on ${host}`).to.deep.equal(isThere ? [] : [path]);
   onHost(host, `systemd-run --quiet --collect --unit=cut-off bash -c '${script}'`);
 }
