@@ -61,7 +61,9 @@ export async function eventually(
 ): Promise<number> {
   const start = Date.now();
   for (;;) {
-    const found = await missing().catch((error: Error) => error.message);
+    const found = await Promise.resolve()
+      .then(missing)
+      .catch((error: Error) => error.message);
     if (found === undefined) return (Date.now() - start) / 1000;
     if (Date.now() - start > seconds * 1000) throw new Error(`${what}: not within ${seconds} s: ${found}`);
     await lab.sleep(0.5);
@@ -138,8 +140,7 @@ export async function settle(seconds = 300): Promise<void> {
 
 /** The cluster of `make up`, made if it is not there. */
 export async function ensureCluster(): Promise<void> {
-  const there = lab.read("kubeconfig") !== "" && lab.readyNodes().length === lab.hosts.length;
-  if (!there) await lab.run("lab/up", [], 60 * 60);
+  if (!lab.hasCluster()) await lab.run("lab/up", [], 60 * 60);
   await settle();
 }
 

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
+import { allowed, difference, type HostState, stateOf } from "../lab/leftovers";
 import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
 
 import { proxies } from "./agents";
@@ -157,15 +158,36 @@ describe("changes and removals killed on the host", function () {
       expect(proxies(), "l7Proxy on all nodes").to.deep.equal(left.map((host) => `${host} ${isOn}`));
     });
   }
-
-  it("in an undo: before and after kubeadm's reset", async () => {
-    await interrupt(kubeadm("w1", "^reset", "before"), "kill", "destroy");
-    await interrupt(kubeadm("w1", "^reset", "after"), "power", "destroy");
-    await engineOk(["destroy"], 900);
-    for (const host of lab.hosts) {
-      const ours = ["/var/lib/tailkube", "/etc/tailkube", "/etc/kubernetes", "/usr/local/lib/tailkube"];
-      expect(lab.existing(host, ...ours), `what is left on ${host}`).to.deep.equal([]);
-    }
-    expect(lab.devices()).to.deep.equal([]);
-  });
 });
+
+/** A clean-up that is killed is finished by the next one, and leaves as little as one that was not. */
+for (const host of ["w1", "cp1"] as const) {
+  describe(`a destroy killed on ${host} itself`, function () {
+    inSteps();
+    this.timeout(60 * 60_000);
+    const former = new Map<lab.HostName, HostState>();
+
+    before(async () => {
+      useOwnStack();
+      // From the bundle no packages are left on the hosts.
+      await lab.bareHosts([], "bundle");
+      for (const one of lab.hosts) former.set(one, stateOf(one));
+      await engineOk(["up"], 900);
+    });
+    after(noHosts);
+
+    it("before kubeadm's reset: kill", () => interrupt(kubeadm(host, "^reset", "before"), "kill", "destroy"));
+    it("after kubeadm's reset: power", () => interrupt(kubeadm(host, "^reset", "after"), "power", "destroy"));
+
+    it("the next run finishes it, and each host is as it was", async () => {
+      await engineOk(["destroy"], 900);
+      expect(lab.devices()).to.deep.equal([]);
+      for (const one of lab.hosts) {
+        const { files, network } = former.get(one)!;
+        const now = stateOf(one);
+        expect(difference(files, now.files, allowed), `the file system of ${one}`).to.deep.equal([]);
+        expect(difference(network, now.network), `the network of ${one}`).to.deep.equal([]);
+      }
+    });
+  });
+}

@@ -3,13 +3,14 @@
  * filters and kernel settings that it had, and answers from outside, also after its network manager has been restarted. A step
  * that is made to cut a host off is taken back by the host itself.
  */
-import { spawnSync } from "node:child_process";
+import { connect } from "node:net";
 import { expect } from "chai";
 import { bareHosts, existing, type HostName, hosts, onHost, run, sleep, until } from "../lab/lab";
 import { inSteps } from "../lab/steps";
+import { eventually } from "./cluster";
 import { engine, ownNodes, useOwnStack, useStack } from "./stack";
 
-/** Network manager of each host (lab/hosts/README.md); nothing runs on one with ifupdown. */
+/** Network managers of the hosts (lab/hosts/README.md) that run. */
 const managers = "systemd-networkd NetworkManager";
 
 /** Everything of the network that is not a counter, an age or a process's. */
@@ -33,61 +34,63 @@ const addresses: Record<HostName, string> = {
 };
 
 /** Whether an SSH server greets at the host's address within 3 s. */
-function answers(host: HostName): boolean {
-  const { stdout } = spawnSync("bash", ["-c", `exec 3<>/dev/tcp/${addresses[host]}/22 && timeout 3 head -c 4 <&3`], {
-    encoding: "utf8",
-    timeout: 6_000,
-  });
-  return stdout === "SSH-";
+function answers(host: HostName): Promise<boolean> {
+  const socket = connect({ host: addresses[host], port: 22, timeout: 3_000 });
+  return new Promise<boolean>((resolve) => {
+    socket.on("data", (data) => resolve(data.toString("latin1").startsWith("SSH-")));
+    for (const event of ["timeout", "error", "close"]) socket.on(event, () => resolve(false));
+  }).finally(() => socket.destroy());
 }
 
-const restartManager = (host: HostName) =>
-  onHost(
-    host,
-    `for unit in ${managers}; do if systemctl is-active --quiet $unit; then systemctl restart $unit; fi; done`,
+/** Waits until the host answers from outside, or no longer does. */
+const whenReached = (host: HostName, isReached: boolean, seconds: number) =>
+  eventually(
+    `${host} ${isReached ? "answers" : "is cut off"}`,
+    async () => ((await answers(host)) === isReached ? undefined : "not yet"),
+    seconds,
   );
 
-/**
- * Cuts the host off, once, as soon as a path changes: a unit of the test's own, which no script of the program knows. The rule
- * sends every answer nowhere.
- */
-function cutOffWhen(host: HostName, change: "PathExists" | "PathChanged", path: string): void {
-  onHost(
+/** With ifupdown nothing runs; its unit takes the interfaces down and up again. */
+function restartManager(host: HostName): void {
+  const restarted = onHost(
     host,
-    `cat >/run/systemd/system/cut-off.path <<'END'
-[Path]
-${change}=${path}
-END
-    cat >/run/systemd/system/cut-off.service <<'END'
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'date +%%s >/run/cut-off; ip rule add pref 1 to 172.31.77.1 prohibit; systemctl stop cut-off.path'
-END
-    systemctl daemon-reload; systemctl start cut-off.path`,
+    `for unit in ${managers} networking; do
+      if systemctl is-active --quiet $unit; then systemctl restart $unit && echo $unit; fi
+    done`,
   );
+  expect(restarted, `network managers restarted on ${host}`).to.not.equal("");
 }
 
-const endCutOff = (host: HostName) =>
-  onHost(
-    host,
-    "systemctl stop cut-off.path; rm -f /run/systemd/system/cut-off.* /run/cut-off; systemctl daemon-reload",
-  );
+/**
+ * Cuts the host off, once, as soon as a path is there or gone: a unit of the test's own, which no script of the program knows. The rule
+ * sends every answer nowhere. It is held for some seconds: systemd-networkd takes foreign rules away when it is restarted, as a
+ * clean-up does.
+ */
+function cutOffWhen(host: HostName, isThere: boolean, path: string): void {
+  const wait = `${isThere ? "until" : "while"} [ -e ${path} ]; do sleep 0.1; done`;
+  const hold = "ip rule show pref 1 | grep -q prohibit || ip rule add pref 1 to 172.31.77.1 prohibit";
+  const script = `${wait}; for ((i = 0; i < 75; i++)); do ${hold}; sleep 0.2; done`;
+  expect(existing(host, path), `${path} on ${host}`).to.deep.equal(isThere ? [] : [path]);
+  onHost(host, `systemd-run --quiet --collect --unit=cut-off bash -c '${script}'`);
+}
+
+const endCutOff = (host: HostName) => onHost(host, "systemctl stop cut-off.service 2>/dev/null");
 
 /**
- * A run of the engine that has to fail because a host is cut off meanwhile. Resolves to what it says, and to the seconds for
- * which the host did not answer.
+ * A run of the engine that has to fail because these hosts are cut off meanwhile, each back within a minute, and has to say so of each.
  */
-async function cutOffIn(verb: "up" | "destroy", host: HostName): Promise<{ said: string; seconds: number }> {
-  const away = async () => {
-    await until(`${host} is cut off`, () => !answers(host), 600);
-    const start = Date.now();
-    await until(`${host} answers again`, () => answers(host), 120);
-    return (Date.now() - start) / 1000;
+async function cutOffIn(verb: "up" | "destroy", names: readonly HostName[]): Promise<void> {
+  const away = async (host: HostName) => {
+    await whenReached(host, false, 600);
+    return { host, seconds: await whenReached(host, true, 120) };
   };
-  const [{ code, text }, seconds] = await Promise.all([engine([verb], 1_200), away()]);
-  console.log(`      ${host} was cut off for ${seconds.toFixed(0)} s`);
+  const [{ code, text }, ...all] = await Promise.all([engine([verb], 1_200), ...names.map(away)]);
+  console.log(`      cut off: ${all.map(({ host, seconds }) => `${host} for ${seconds.toFixed(0)} s`).join(", ")}`);
   expect(code, `${verb} has to fail`).not.to.equal(0);
-  return { said: text, seconds };
+  for (const { host, seconds } of all) {
+    expect(seconds, `seconds without ${host}`).to.be.below(60);
+    expect(text).to.include(`${host}: this step cut the host off from ${addresses[host]} port 22`);
+  }
 }
 
 describe("a host stays reachable", function () {
@@ -97,11 +100,12 @@ describe("a host stays reachable", function () {
 
   const asBefore = async (names: readonly HostName[] = hosts) => {
     for (const host of names) {
-      await until(`${host} answers`, () => answers(host), 30);
+      await whenReached(host, true, 30);
       expect(network(host), host).to.equal(former.get(host));
       restartManager(host);
       await sleep(5);
-      await until(`${host} answers after a restart of its network manager`, () => answers(host), 30);
+      await whenReached(host, true, 30);
+      expect(network(host), `${host} after a restart of its network manager`).to.equal(former.get(host));
       expect(onHost(host, "ip -d rule show pref 0"), host).to.match(/lookup local.* proto kernel/);
     }
   };
@@ -115,21 +119,21 @@ describe("a host stays reachable", function () {
     await run("lab/down", [], 300);
   });
 
-  it("starts from hosts that have never been touched", () => {
+  it("starts from hosts that have never been touched", async () => {
     for (const host of hosts) {
-      expect(answers(host), host).to.equal(true);
+      expect(await answers(host), host).to.equal(true);
       former.set(host, network(host));
       expect(former.get(host), host).to.include("lookup local");
     }
   });
 
-  it("a stage that cuts its host off: the host is back within a minute, and the run fails and says so", async () => {
-    cutOffWhen("w1", "PathExists", "/usr/local/lib/tailkube/network");
-    const { said, seconds } = await cutOffIn("up", "w1");
-    endCutOff("w1");
-    expect(seconds).to.be.below(60);
-    expect(said).to.include("w1: this step cut the host off from 172.31.77.21 port 22");
-    expect(existing("w1", "/var/lib/tailkube/joined")).to.deep.equal([]);
+  it("a stage that cuts each host off: all are back within a minute, and the run fails and says so", async () => {
+    for (const host of hosts) cutOffWhen(host, true, "/usr/local/lib/tailkube/network");
+    await cutOffIn("up", hosts);
+    for (const host of hosts) {
+      endCutOff(host);
+      expect(existing(host, "/var/lib/tailkube/joined"), host).to.deep.equal([]);
+    }
   });
 
   it("the next run finishes it", async () => {
@@ -137,7 +141,7 @@ describe("a host stays reachable", function () {
     for (const host of hosts) {
       expect(onHost(host, "cat /proc/sys/net/ipv4/conf/all/src_valid_mark").trim(), host).to.equal("0");
       restartManager(host);
-      await until(`${host} answers`, () => answers(host), 30);
+      await whenReached(host, true, 30);
       onHost(host, "systemctl restart tailscaled");
       await until(
         `${host}: src_valid_mark`,
@@ -175,12 +179,11 @@ describe("a host stays reachable", function () {
     });
   }
 
-  it("a clean-up that cuts its host off: the host is back within a minute, and the run fails and says so", async () => {
-    cutOffWhen("cp2", "PathChanged", "/etc/tailkube/node.env");
-    const { said, seconds } = await cutOffIn("destroy", "cp2");
-    endCutOff("cp2");
-    expect(seconds).to.be.below(60);
-    expect(said).to.include("cp2: this step cut the host off from 172.31.77.12 port 22");
+  it("a clean-up that cuts each host off: all are back within a minute, and the run fails and says so", async () => {
+    const left = hosts.filter((host) => host !== "cp1");
+    for (const host of left) cutOffWhen(host, false, "/etc/tailkube/node.env");
+    await cutOffIn("destroy", left);
+    for (const host of left) endCutOff(host);
   });
 
   it("the next destroy leaves every host as it was, reachable, and again after its network manager restarts", async () => {

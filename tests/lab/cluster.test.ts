@@ -36,15 +36,8 @@ describe("a cluster on the lab's hosts", function () {
     }
   }
 
-  function unreadyWorkloads() {
-    const unready = (kind: string, name: string) =>
-      lab.kubectl("-n", "kube-system", "rollout", "status", `${kind}/${name}`, "--timeout=5s") === "" ? [name] : [];
-    return [
-      ...unready("daemonset", "cilium"),
-      ...unready("deployment", "cilium-operator"),
-      ...unready("deployment", "coredns"),
-    ];
-  }
+  const unreadyWorkloads = () =>
+    ["daemonset/cilium", "deployment/cilium-operator", "deployment/coredns"].filter((one) => !lab.isRolledOut(one));
 
   it("bare hosts are there", async () => {
     await lab.bareHosts();

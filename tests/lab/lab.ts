@@ -124,7 +124,7 @@ export async function killUpWhen(
       throw new Error(
         `the run ended with ${await exit} before it could be killed in the middle of ${what}${await up.complaints()}`,
       );
-    if (condition()) break;
+    if (holds(condition) === true) break;
     if (Date.now() > end) {
       killSession(child.pid!);
       throw new Error(`the run did not get to ${what} within ${seconds} s`);
@@ -135,19 +135,15 @@ export async function killUpWhen(
   console.log(`      killed in the middle of ${what}`);
 }
 
-/** What a command prints; empty if it fails. */
+/** What a command prints; throws if it fails: no answer is not an empty one. */
 export function output(command: string, args: readonly string[]): string {
-  try {
-    return execFileSync(join(root, command), args, {
-      cwd: root,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
-      maxBuffer: 1 << 28,
-      timeout: 120_000,
-    });
-  } catch {
-    return "";
-  }
+  return execFileSync(join(root, command), args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 1 << 28,
+    timeout: 120_000,
+  });
 }
 
 /** Whether this machine logs in to a host by SSH. */
@@ -166,20 +162,20 @@ export function answersSsh(host: HostName): boolean {
   }
 }
 
-/** What a shell script prints on a host. */
+const scriptEnded = "\nthe script ended";
+
+/** What a shell script prints on a host, however the script ends; throws if the host does not answer. */
 export function onHost(host: HostName, script: string): string {
-  return output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
+  const text = output("lab/hosts/hosts", ["exec", host, "bash", "-c", `(\n${script}\n)\nprintf '${scriptEnded}'`]);
+  if (!text.endsWith(scriptEnded)) throw new Error(`${host} did not come to the end of: ${script}`);
+  return text.slice(0, -scriptEnded.length);
 }
 
-/** Those of the paths that are there on a host; throws if the host does not say. Paths may have wildcards. */
-export function existing(host: HostName, ...paths: string[]): string[] {
-  const lines = onHost(
-    host,
-    `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done; echo end`,
-  ).split("\n");
-  if (lines.splice(-2)[0] !== "end") throw new Error(`${host} does not say which of ${paths.join(", ")} it has`);
-  return lines;
-}
+/** Those of the paths that are there on a host. Paths may have wildcards. */
+export const existing = (host: HostName, ...paths: string[]) =>
+  onHost(host, `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done`)
+    .split("\n")
+    .filter(Boolean);
 
 interface Deployment {
   resources: { urn: string; inputs: { stdin?: string } }[];
@@ -226,6 +222,7 @@ export function longestOutage(host: HostName, seconds: number): Promise<number> 
   });
 }
 
+/** What kubectl prints; throws if it fails or the API does not answer. */
 export function kubectl(...args: string[]): string {
   return output("lab/.state/kubectl", ["--kubeconfig", join(state, "kubeconfig"), "--request-timeout=10s", ...args]);
 }
@@ -237,7 +234,7 @@ export interface Device {
 }
 
 export function devices(): Device[] {
-  return JSON.parse(output("lab/tailnet/tailnet", ["devices"]) || "[]") as Device[];
+  return JSON.parse(output("lab/tailnet/tailnet", ["devices"])) as Device[];
 }
 
 /** Logins by SSH that a host's journal knows of. */
@@ -252,20 +249,37 @@ export function hasEndpoint(host: HostName): boolean {
 
 export const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** Waits until the condition holds; rejects after the bound with what it waited for. Resolves to the seconds it took. */
-export async function until(what: string, condition: () => boolean, seconds: number): Promise<number> {
-  const start = Date.now();
-  while (!condition()) {
-    if (Date.now() - start > seconds * 1000) throw new Error(`${what}: not within ${seconds} s`);
-    await sleep(1);
+/** Whether the condition holds, or why it could not be asked. */
+function holds(condition: () => boolean): boolean | Error {
+  try {
+    return condition();
+  } catch (error) {
+    return error as Error;
   }
-  return Math.round((Date.now() - start) / 1000);
 }
+
+/**
+ * Waits until the condition holds; one that throws is asked again. Rejects after the bound with what it waited for and why the last
+ * question had no answer. Resolves to the seconds it took.
+ */
+export async function until(what: string, condition: () => boolean, seconds: number): Promise<number> {
+  for (const start = Date.now(); ; await sleep(1)) {
+    const answer = holds(condition);
+    if (answer === true) return Math.round((Date.now() - start) / 1000);
+    if (Date.now() - start > seconds * 1000)
+      throw new Error(`${what}: not within ${seconds} s${answer === false ? "" : `: ${answer.message}`}`);
+  }
+}
+
+/** Whether a workload of kube-system is all there, at its newest; not if the API does not say so within 5 s. */
+export const isRolledOut = (workload: string) =>
+  holds(() => kubectl("-n", "kube-system", "rollout", "status", workload, "--timeout=5s") !== "") === true;
+
+/** Whether the cluster of `make up` is there. Without an answer it is not: `lab/up` finds out what is missing. */
+export const hasCluster = () => read("kubeconfig") !== "" && holds(() => readyNodes().length === hosts.length) === true;
 
 /** The nodes that are Ready, with their INTERNAL-IPs and kubelet versions. */
 export function readyNodes(): { name: string; address: string; version: string }[] {
-  const list = kubectl("get", "nodes", "-o", "json");
-  if (list === "") return [];
   interface Node {
     metadata: { name: string };
     status: {
@@ -274,7 +288,7 @@ export function readyNodes(): { name: string; address: string; version: string }
       nodeInfo: { kubeletVersion: string };
     };
   }
-  return (JSON.parse(list) as { items: Node[] }).items
+  return (JSON.parse(kubectl("get", "nodes", "-o", "json")) as { items: Node[] }).items
     .filter((node) => node.status.conditions.some((c) => c.type === "Ready" && c.status === "True"))
     .map((node) => ({
       name: node.metadata.name,
@@ -286,7 +300,6 @@ export function readyNodes(): { name: string; address: string; version: string }
 /** The nodes whose kubelets have renewed their leases since then: a node stays Ready in the API for a while after it died. */
 export function nodesAliveSince(time: number): string[] {
   const leases = kubectl("-n", "kube-node-lease", "get", "leases", "-o", "json");
-  if (leases === "") return [];
   return (JSON.parse(leases) as { items: { metadata: { name: string }; spec: { renewTime: string } }[] }).items
     .filter((lease) => Date.parse(lease.spec.renewTime) > time)
     .map((lease) => lease.metadata.name);

@@ -135,9 +135,8 @@ describe("a cluster in a lan, on the lab's hosts", function () {
     const up = Date.now();
     await lab.until("w1 back", () => lab.nodesAliveSince(up).includes("w1") && lab.readyNodes().length === 3, 300);
     expect(offload(w1)).to.equal("off off");
-    const rolledOut = (workload: string) =>
-      lab.kubectl("-n", "kube-system", "rollout", "status", workload, "--timeout=5s") !== "";
-    await lab.until("Cilium and CoreDNS", () => rolledOut("daemonset/cilium") && rolledOut("deployment/coredns"), 300);
+    const rolledOut = () => ["daemonset/cilium", "deployment/coredns"].every(lab.isRolledOut);
+    await lab.until("Cilium and CoreDNS", rolledOut, 300);
     console.log(`      checks after it: ${lab.repeatChecks().trim()}`);
   });
 

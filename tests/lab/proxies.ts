@@ -7,6 +7,7 @@ import * as lab from "./lab";
 
 const namespace = "tailkube-proxies";
 const external = "outside.tailkube.test";
+const nameOf = (node: string) => `${node}.pods.tailkube.test`;
 /** This machine as the hosts reach it: outside of the cluster, and something answers there. */
 const outside = { address: "172.31.77.1", port: 3340 };
 
@@ -61,7 +62,12 @@ function manifest(version: string): string {
     metadata: { name: "dns-and-one-name", namespace },
     spec: {
       endpointSelector: { matchLabels: { app: "asks" } },
-      egress: [dns, { toFQDNs: [{ matchName: external }] }],
+      egress: [
+        dns,
+        { toFQDNs: [{ matchName: external }] },
+        // toFQDNs is for what is no pod.
+        { toEndpoints: [{ matchLabels: { app: "asks" } }], toPorts: [{ ports: [{ port: "8080", protocol: "TCP" }] }] },
+      ],
     },
   };
   return JSON.stringify({
@@ -71,15 +77,19 @@ function manifest(version: string): string {
   });
 }
 
-/** CoreDNS answers for the name outside, beside what it answered before. */
-function teachName(): void {
+const podAddresses = () =>
+  new Map(
+    lab.hosts.map((node) => [node, lab.kubectl("-n", namespace, "get", "pod", node, "-o", "jsonpath={.status.podIP}")]),
+  );
+
+/** CoreDNS answers for the name outside and for the pods' names, beside what it answered before. */
+function teachNames(): void {
   const corefile = lab.kubectl("-n", "kube-system", "get", "configmap", "coredns", "-o", "jsonpath={.data.Corefile}");
   expect(corefile).to.contain("kubernetes ");
   if (corefile.includes(external)) return;
-  const taught = corefile.replace(
-    /\n(\s*)kubernetes /,
-    `\n$1hosts {\n$1    ${outside.address} ${external}\n$1    fallthrough\n$1}\n$1kubernetes `,
-  );
+  const names = [[external, outside.address], ...[...podAddresses()].map(([node, address]) => [nameOf(node), address])];
+  const lines = names.map(([name, address]) => `$1    ${address} ${name}\n`).join("");
+  const taught = corefile.replace(/\n(\s*)kubernetes /, `\n$1hosts {\n${lines}$1    fallthrough\n$1}\n$1kubernetes `);
   const patch = JSON.stringify({ data: { Corefile: taught } });
   kubectlWith("", "-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch);
   kubectlWith("", "-n", "kube-system", "rollout", "restart", "deployment/coredns");
@@ -89,23 +99,27 @@ function teachName(): void {
 const inPods = (script: string) =>
   lab.hosts.map((node) => lab.kubectl("-n", namespace, "exec", node, "--", "/bin/bash", "-c", script).trim());
 
-/** Of each pod: how many of six lookups were answered, and whether the name outside, and only it, may be reached. */
+/**
+ * Of each pod: how many of six lookups were answered, whether the name outside, and only it, may be reached, and the nodes whose pods
+ * answer by their names.
+ */
 function policyHolds(): string[] {
   const ask = (name: string) => `timeout 5 getent ahostsv4 ${name} >/dev/null && n=$((n+1));`;
   const lookups = [1, 2, 3].map(() => ask("kubernetes.default.svc.cluster.local.") + ask(`${external}.`)).join(" ");
   const reaches = (to: string) => `timeout 5 bash -c 'exec 3<>/dev/tcp/${to}' 2>/dev/null && echo -n yes || echo -n no`;
+  const answers = lab.hosts
+    .map((node) => `timeout 5 bash -c 'exec 3<>/dev/tcp/${nameOf(node)}/8080 && head -n 1 <&3' | tr '\\n' ' '`)
+    .join("; ");
   return inPods(
-    `n=0; ${lookups} echo -n "$n "; ${reaches(`${external}/${outside.port}`)}; echo -n ' '; ${reaches("10.96.0.1/443")}`,
+    `n=0; ${lookups} echo -n "$n "; ${reaches(`${external}/${outside.port}`)}; echo -n ' '; ${reaches("10.96.0.1/443")}; echo -n ' '; ${answers}`,
   );
 }
 
-const wanted = lab.hosts.map(() => "6 yes no");
+const wanted = lab.hosts.map(() => `6 yes no ${lab.hosts.join(" ")}`);
 
 /** Pairs of nodes between which a mark loses the way: the route of a packet to the other's pod, and an echo with that mark. */
 function lostMarks(): string[] {
-  const ips = new Map(
-    lab.hosts.map((node) => [node, lab.kubectl("-n", namespace, "get", "pod", node, "-o", "jsonpath={.status.podIP}")]),
-  );
+  const ips = podAddresses();
   return lab.hosts
     .flatMap((from) => {
       const script = lab.hosts
@@ -144,13 +158,13 @@ export function proxyTests(version: string): void {
 
   it("policies by DNS name hold, and no mark of Cilium loses its way, before and after tailscaled restarts", async () => {
     kubectlWith(manifest(version), "apply", "-f", "-");
-    teachName();
     const running = () =>
       lab
         .kubectl("-n", namespace, "get", "pods", "--field-selector", "status.phase=Running", "-o", "name")
         .trim()
         .split("\n").length === lab.hosts.length;
     await lab.until("the pods", running, 180);
+    teachNames();
     await everywhere("at first");
     for (const host of lab.hosts) lab.onHost(host, "systemctl restart tailscaled");
     await lab.sleep(20);

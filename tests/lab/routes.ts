@@ -7,7 +7,6 @@ import * as lab from "./lab";
 /** What a host advertises at the moment, sorted. */
 function advertised(host: string): string[] {
   const text = lab.output("lab/hosts/hosts", ["exec", host, "tailscale", "debug", "prefs"]);
-  if (text === "") throw new Error(`tailscaled on ${host} does not answer`);
   return ((JSON.parse(text) as { AdvertiseRoutes: string[] | null }).AdvertiseRoutes ?? []).sort();
 }
 

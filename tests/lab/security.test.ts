@@ -27,7 +27,7 @@ describe("the security of the lab's cluster", function () {
   let made = false;
 
   prepare(async () => {
-    if (lab.readyNodes().length < lab.hosts.length) {
+    if (!lab.hasCluster()) {
       made = true;
       await lab.run("lab/up", [], 45 * 60);
     }
@@ -39,7 +39,7 @@ describe("the security of the lab's cluster", function () {
   });
 
   after(async () => {
-    lab.kubectl("delete", "secret", secret.name);
+    lab.kubectl("delete", "secret", secret.name, "--ignore-not-found");
     if (made) await lab.run("lab/down", [], 300);
   });
 

@@ -25,15 +25,17 @@ real=$(PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin type -P "$name")
 if [ -e "/run/trap/$name" ]; then
     { read -r at; read -r file; read -r pattern; } <"/run/trap/$name"
     if [[ "$*" =~ $pattern ]] && mkdir /run/trap/sprung 2>/dev/null; then
+        status=
         case $at in
-        after) "$real" "$@"; echo "$?" >/run/trap/status ;;
+        after) "$real" "$@"; status=$? ;;
         during)
             "$real" "$@" &
             until [ -e "$file" ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
-            kill -STOP $!
+            if kill -STOP $! 2>/dev/null; then status=stopped; else status=ended; fi
             ;;
         esac
-        : >/run/trap/reached
+        echo "$status" >/run/trap/status
+        mv /run/trap/status /run/trap/reached
         exec sleep 900
     fi
 fi
@@ -63,6 +65,9 @@ function killStages(host: lab.HostName): void {
   );
 }
 
+/** What the command came to when its trap sprang, for each kind of trap. */
+const sprung: Record<Trap["at"], string> = { before: "", after: "0", during: "stopped" };
+
 /** Ends a run of the engine with all its processes, as a closed terminal would not even do. */
 async function killEngine(engine: lab.Running): Promise<void> {
   if (!engine.ended()) killSession(engine.child.pid!);
@@ -84,7 +89,7 @@ export async function interrupt(
   const engine = lab.start("lab/engine", [verb]);
   const where = `${trap.command} ${trap.matching} on ${trap.host}`;
   const start = Date.now();
-  while (lab.onHost(trap.host, "test -e /run/trap/reached && echo yes").trim() !== "yes") {
+  while (lab.existing(trap.host, "/run/trap/reached").length === 0) {
     if (engine.ended())
       throw new Error(`the run ended with ${await engine.exit} before it came to ${where}${await engine.complaints()}`);
     if (Date.now() - start > seconds * 1000) {
@@ -92,6 +97,11 @@ export async function interrupt(
       throw new Error(`the run did not come to ${where} within ${seconds} s`);
     }
     await lab.sleep(0.3);
+  }
+  const status = lab.onHost(trap.host, "cat /run/trap/reached").trim();
+  if (status !== sprung[trap.at]) {
+    await killEngine(engine);
+    throw new Error(`${where} ended with "${status}": nothing is there to be killed ${trap.at} it`);
   }
   console.log(
     `      ${trap.host}: ${how} ${trap.at} ${trap.command} ${trap.matching}, ${((Date.now() - start) / 1000).toFixed(0)} s after the start`,
