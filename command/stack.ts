@@ -54,12 +54,12 @@ export function accessFrom(outputs: Record<string, unknown>, name: string): Clus
       Object.keys(outputs).length === 0
         ? "no pulumi up has been completed in this stack. Run pulumi up until it succeeds"
         : `the stack has no output ${name}. Run pulumi up once with this version of tailkube: it adds the output and changes nothing else. ` +
-          `In a program of your own, export it (export const ${name} = cluster.access), or name it with --output`;
+          `In a program of your own, export it (export const ${name} = cluster.access), or name it with --access`;
     throw new Failure(why, exitCodes.notAsked);
   }
   if (!Array.isArray(access.nodes) || !Array.isArray(access.logins)) {
     throw new Failure(
-      `the output ${name} is not a cluster's access. Export cluster.access, or name another output with --output`,
+      `the output ${name} is not a cluster's access. Export cluster.access, or name another output with --access`,
       exitCodes.notAsked,
     );
   }

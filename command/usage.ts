@@ -3,9 +3,9 @@ export const usage = `Looks into a cluster of tailkube and its hosts, by SSH and
 
 usage: tailkube COMMAND [OPTIONS]
 
-  status [--json]                what is wrong and its cure, then nodes, versions, certificates, etcd, endpoint, disks
+  status [--json]                problems and their fixes, then nodes, versions, certificates, etcd, endpoint, disks
   checks [-- OPTIONS]            run the checks of pulumi up on the first control plane that answers
-  ssh NODE [-- COMMAND...]       log in to a host, or run a command there; one word is a text for its shell
+  ssh NODE [-- COMMAND...]       log in to a host, or run a command there; one argument is a line for its shell
   kubeconfig [--direct]          print the administrator's kubeconfig; --direct: for the first control plane
   kubeconfig --merge [--use]     merge it into the first file of $KUBECONFIG, or ~/.kube/config; --use: as current context
   etcd snapshot [FILE]           take a snapshot and download it

@@ -105,7 +105,7 @@ export interface JumpHostArgs {
   user?: string;
   /** SSH port. Default: 22. */
   port?: number;
-  /** Its public SSH host key. Required: ssh-keyscan prints it. */
+  /** Its public SSH host key. Read it on the jump host's own console. */
   hostKey: string;
   /** File on this machine with its own private SSH key, relative to the project. Default: the stack's key. */
   privateKeyFile?: string;

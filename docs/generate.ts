@@ -34,8 +34,8 @@ const referenceHead = `# Config reference
 
 <!-- Written by \`npm run generate\` from config/schema. Do not edit it. -->
 
-The keys of \`Pulumi.<stack>.yaml\`, each with the prefix \`tailkube:\`. Every stack needs \`nodes\` and \`sshPrivateKey\` (or its
-file). A tailnet also needs \`tailnetAuthKey\` (or its file), or credentials that let the program create keys. A LAN needs
+The keys of \`Pulumi.<stack>.yaml\`, each with the prefix \`tailkube:\`. Every stack needs \`nodes\` and an SSH
+key: \`sshPrivateKey\`, or [another way](../install/ssh.md#keys). A tailnet also needs \`tailnetAuthKey\` (or its file), or credentials that let the program create keys. A LAN needs
 \`endpoint.address\`, and \`lan.cidr\` or \`lan.interface\`. An empty text means "not set". Paths are relative to the project's folder.
 
 Most keys are in groups, such as \`mtu\` in \`tailnet\`. Edit the stack's file, or set one key with \`--path\`:

@@ -41,7 +41,10 @@ const jump = z
       ),
       user: key(userName().optional(), "SSH user; a shell is not needed. Default: ssh.user."),
       port: key(port().optional(), "SSH port. Default: 22."),
-      hostKey: key(text(hostKeyPattern, hostKeyText), "Its public SSH host key. Required: ssh-keyscan prints it."),
+      hostKey: key(
+        text(hostKeyPattern, hostKeyText),
+        "Its public SSH host key. Read it on the jump host's own console.",
+      ),
       privateKeyFile: key(
         file().optional(),
         "File on this machine with its own private SSH key, relative to the project. Default: the stack's key.",

@@ -16,6 +16,7 @@ import { SnapshotReader } from "../../../command/etcd";
 import { gather } from "../../../command/status/gather";
 import type { ClusterState } from "../../../command/status/state";
 import { remoteCommand } from "../../../command/ssh";
+import { usage } from "../../../command/usage";
 import { removeTemporaryFolders, temporaryFolder, write } from "../host/bash";
 import { type KeyPair, SshLab, type SshServer, whyNoSshd } from "../host/sshd";
 import { accessFixture } from "./fixtures";
@@ -371,5 +372,12 @@ describe("the command tailkube and hosts", function () {
   it("reads a stack's output", () => {
     const access = { ...accessFixture(), nodes: [{ ...node(), login: 1 }], logins: ["a", "b"] };
     expect(accessFrom({ mine: access }, "mine").nodes[0]!.login).to.equal("b");
+  });
+
+  it("says which option names another output, and the command has it", () => {
+    for (const outputs of [{ other: {} }, { mine: "text" }, { mine: {} }]) {
+      expect(() => accessFrom(outputs, "mine"), JSON.stringify(outputs)).to.throw(/ with --access$/);
+    }
+    expect(usage).to.match(/^ +--access NAME +the stack's output/m);
   });
 });
