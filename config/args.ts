@@ -30,6 +30,8 @@ export interface ClusterArgs {
   kubernetes?: KubernetesArgs;
   /** Cilium, the pods' network. */
   cilium?: CiliumArgs;
+  /** Hubble, which shows the flows between pods that Cilium has seen, and why it dropped packets. */
+  hubble?: HubbleArgs;
   /** How the program connects to hosts. */
   ssh?: SshArgs;
   /** Private SSH key for all hosts. Required unless ssh.agent is set or all hosts have their own. A secret; or name its file in ssh.privateKeyFile. */
@@ -279,6 +281,13 @@ export interface CiliumArgs {
   chart?: string;
   /** Values of the Cilium chart, merged over the program's own. */
   values?: Record<string, unknown>;
+}
+
+export interface HubbleArgs {
+  /** Whether the cluster runs Hubble's relay, which shows the flows of all nodes in one place. Default: false. */
+  relay?: boolean;
+  /** Whether it also runs Hubble's UI, a service map in a browser. It needs the relay. Default: false. */
+  ui?: boolean;
 }
 
 export interface SshArgs {

@@ -19,6 +19,7 @@ import { Findings } from "./findings";
 import { lanSelection, nodeNetworkProblems } from "./rules/lan";
 import { extraFileContents, kubernetesSettings } from "./kubernetes-settings";
 import { kubernetesSettingsProblems } from "./rules/kubernetes-settings";
+import { hubbleProblems } from "./rules/hubble";
 import { loadBalancerProblems } from "./rules/load-balancer";
 import { mirrorProblems } from "./rules/mirrors";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
@@ -61,6 +62,7 @@ const rules: readonly Rule[] = [
   nodeProblems,
   overlapProblems,
   loadBalancerProblems,
+  hubbleProblems,
   podCidrProblems,
   serverProblems,
   portProblems,
@@ -202,7 +204,7 @@ function clusterConfig(
   mirrors: MirrorsConfig,
   { ssh, hosts }: ReturnType<typeof sshConfig>,
 ): ClusterConfig {
-  const { endpoint, network, loadBalancer, kubernetes, cilium, tailnet } = values;
+  const { endpoint, network, loadBalancer, kubernetes, cilium, hubble, tailnet } = values;
   const isLan = values.nodeNetwork === "lan";
   const hasWorkers = values.nodes.some((node) => node.role === "worker");
   const nodes = values.nodes.map((node, i): NodeConfig => ({
@@ -226,6 +228,7 @@ function clusterConfig(
     podCidr: network.podCidr,
     serviceCidr: network.serviceCidr,
     ...(loadBalancer.cidr !== undefined && { loadBalancer: { cidr: loadBalancer.cidr } }),
+    ...(hubble.relay && { hubble: { ui: hubble.ui } }),
     podRouting: network.podRouting ?? (isLan ? "vxlan" : "native"),
     tunnelPort: network.tunnelPort,
     kubernetesVersion: kubernetes.version,

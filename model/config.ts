@@ -141,6 +141,8 @@ export interface ClusterConfig {
   serviceCidr: string;
   /** The addresses of Services of type LoadBalancer. Absent: the cluster has none. */
   loadBalancer?: { cidr: string };
+  /** Hubble's relay, and with `ui` its UI. Absent: neither, and only each agent's own view of flows. */
+  hubble?: { ui: boolean };
   /** `native`: each node's pod network is a route (in a tailnet, one of the tailnet). `vxlan`: a tunnel. */
   podRouting: "native" | "vxlan";
   /** UDP port of the tunnel; used with `podRouting: vxlan` only. */

@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { byTodaysKeys } from "../model/renamed-keys";
 import { givenKeys } from "../components/kubernetes/settings/components";
+import { hubbleParts } from "../components/network/cilium/hubble";
 import { ciliumValues } from "../components/network/cilium/values";
 import type { SeenHost } from "../components/kubernetes/version-warnings";
 import { declaredMachine, fingerprint } from "../model/machine";
@@ -34,6 +35,7 @@ const applied: z.ZodType<Applied> = z.object({
   software: z.record(z.string(), z.string()).optional().catch(undefined),
   release: text,
   loadBalancer: text,
+  hubble: text,
   kubernetesSettings: z.record(z.string(), z.string()).optional().catch(undefined),
   nodes: z.array(member).catch([]),
 });
@@ -114,6 +116,7 @@ export function appliedBy(
     software: nodeSoftware(config),
     release: releaseOf(config),
     ...(config.loadBalancer !== undefined && { loadBalancer: config.loadBalancer.cidr }),
+    ...(config.hubble !== undefined && { hubble: hubbleParts(config).join(" ") }),
     ...(Object.keys(kubernetesSettings).length > 0 && { kubernetesSettings }),
     nodes: config.nodes.map((node, i) => {
       const { reached, identity, hostKey } = declaredMachine(node);
@@ -148,6 +151,7 @@ export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: u
     ...(left?.software && { software: byTodaysKeys(left.software) }),
     ...(left?.release !== undefined && { release: left.release }),
     ...(left?.loadBalancer !== undefined && { loadBalancer: left.loadBalancer }),
+    ...(left?.hubble !== undefined && { hubble: left.hubble }),
     ...(left?.kubernetesSettings && { kubernetesSettings: left.kubernetesSettings }),
     members: (running.nodes ?? []).map((name) => ({
       ...byName.get(name),

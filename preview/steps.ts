@@ -8,6 +8,7 @@ import { isMade } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
 import type { AppliedNode } from "../model/outputs";
 import { byId, orderOf, type OrderedStep, waitsFor } from "../model/order";
+import { hubbleChange, hubbleWords } from "./hubble";
 import { labelsOf, type LastRun, releaseOf } from "./last-run";
 import { poolChange, servingChange, servingWords } from "./load-balancer";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
@@ -246,15 +247,18 @@ class Change {
     if (!isNew && (last!.release === undefined || last!.release === releaseOf(config))) return undefined;
     const { version } = config.cilium;
     const was = last?.cilium;
+    const change = last && hubbleChange(config, last);
+    if (change !== undefined) return { kind: "network", nodes: [], ...change };
+    const what =
+      was === undefined
+        ? `Cilium ${version} is installed`
+        : was === version
+          ? "Cilium is reconfigured with the changed values"
+          : `Cilium changes from ${was} to ${version}`;
     return {
       kind: "network",
       nodes: [],
-      does:
-        was === undefined
-          ? `Cilium ${version} is installed`
-          : was === version
-            ? "Cilium is reconfigured with the changed values"
-            : `Cilium changes from ${was} to ${version}`,
+      does: [what, ...hubbleWords(config, last)].join("; "),
       ...(!isNew && { disturbs: "connections through Cilium's proxies; its pods restart one after the other" }),
     };
   }

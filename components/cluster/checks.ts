@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
+import { hubbleCheckVariables } from "../network/cilium/hubble";
 import { balancerCheckVariables } from "../network/cilium/load-balancer";
 import { podMtu, type Underlay } from "../network/cilium/values";
 import { pauseImage } from "../kubernetes/containerd";
@@ -50,6 +51,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
     TK_TUNNEL_PORT: `${config.tunnelPort}`,
     TK_READY_SECONDS: `${probeSeconds(config)}`,
     ...balancerCheckVariables(config),
+    ...hubbleCheckVariables(config),
   };
   return remoteScript(
     name,

@@ -1,7 +1,7 @@
-/** The groups `kubernetes` and `cilium` of a stack's config. */
+/** The groups `kubernetes`, `cilium` and `hubble` of a stack's config. */
 import { defaultVersions, oldestKubernetesMinor } from "../../model/releases";
 import { kubernetesSettings } from "./kubernetes-settings";
-import { anyText, freeForm, group, hostPath, key, release, text, version, wholeNumber } from "./fields";
+import { anyText, freeForm, group, hostPath, key, release, text, version, wholeNumber, yesOrNo } from "./fields";
 
 /** Oldest Cilium minor (of 1.x) whose chart has the values that components/network/cilium/values.ts sets. */
 export const oldestCiliumMinor = 15;
@@ -76,6 +76,24 @@ export const ciliumSchema = key(
   "Cilium, the pods' network.",
   {
     title: "CiliumArgs",
-    examples: [{ version: defaultVersions.cilium, values: { hubble: { relay: { enabled: true } } } }],
+    examples: [{ version: defaultVersions.cilium, values: { prometheus: { enabled: true } } }],
   },
+);
+
+export const hubbleSchema = key(
+  group(
+    {
+      relay: key(
+        yesOrNo().default(false),
+        "Whether the cluster runs Hubble's relay, which shows the flows of all nodes in one place.",
+      ),
+      ui: key(
+        yesOrNo().default(false),
+        "Whether it also runs Hubble's UI, a service map in a browser. It needs the relay.",
+      ),
+    },
+    "{ relay: true, ui: true }",
+  ),
+  "Hubble, which shows the flows between pods that Cilium has seen, and why it dropped packets.",
+  { title: "HubbleArgs", examples: [{ relay: true, ui: true }] },
 );

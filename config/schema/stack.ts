@@ -11,7 +11,7 @@ import { endpointSchema, lanSchema, loadBalancerSchema, networkSchema } from "./
 import { dnsLabel, jumps, nodesSchema, userName } from "./node";
 import { registryCredentials, sshSecrets, tailnetSecrets } from "./secrets";
 import { securitySchema } from "./security";
-import { ciliumSchema, kubernetesSchema } from "./software";
+import { ciliumSchema, hubbleSchema, kubernetesSchema } from "./software";
 import { tailnetSchema } from "./tailnet";
 
 const sshSchema = key(
@@ -73,6 +73,7 @@ export const stackSchema = z.object({
   loadBalancer: loadBalancerSchema,
   kubernetes: kubernetesSchema,
   cilium: ciliumSchema,
+  hubble: hubbleSchema,
   ssh: sshSchema,
   ...sshSecrets,
   // Pulumi.yaml's default; it means "not set".

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/checks/values lib/checks/addresses lib/checks/paths lib/checks/report lib/checks/load-balancer
+# requires: lib/checks/values lib/checks/addresses lib/checks/paths lib/checks/report lib/checks/load-balancer lib/checks/hubble
 # Stage check-cluster, on the first control plane: is every address where it was declared, and does every path between the nodes work?
 # The command /usr/local/lib/tailkube/checks, on every control plane, is this stage with host/installed/checks-command.sh behind it.
 # Given (beside kubeadm.sh's): what its parts name in their headers. The command sets AS_COMMAND (matrix or json), and as its options say
@@ -37,6 +37,8 @@ begin() {
 # gather: all findings, in FAILURES.
 gather() {
     local line
+    # Before the failures are put into words, in a shell of their own.
+    if grep -q '^failed ' "$FINDINGS"; then learn_agents; fi
     while IFS= read -r line; do failed "$line"; done < <(path_failures)
     count_paths
 }
@@ -48,6 +50,7 @@ apply() {
     check_paths
     gather
     check_load_balancer
+    check_hubble
     case $AS_COMMAND in
     matrix) print_report ;;
     json) print_json ;;

@@ -190,6 +190,8 @@ export const effects: readonly Effect[] = [
   { key: "network.podRouting", value: "vxlan" },
   { key: "network.tunnelPort", base: vxlan, value: 8473 },
   { key: "loadBalancer.cidr", value: "10.201.0.0/24" },
+  { key: "hubble.relay", value: true },
+  { key: "hubble.ui", base: { hubble: { relay: true } }, value: true },
   { key: "kubernetes.version", value: "1.36.3" },
   { key: "kubernetes.containerdVersion", value: "2.2.2" },
   { key: "kubernetes.certificateRenewal", value: "today" },

@@ -509,6 +509,35 @@ export const wrongConfigs: WrongConfig[] = [
     line: "cilium.values.enableLBIPAM: false is invalid. Allowed: true, with loadBalancer.cidr: without it Cilium gives services no addresses. Remove it.",
   },
   {
+    what: "Hubble's UI without its relay",
+    changes: { hubble: { ui: true } },
+    about: ["hubble.relay"],
+    line: "hubble.ui: true requires hubble.relay, which gives the UI its flows. Set hubble.relay to true, or remove the key.",
+  },
+  {
+    what: "a mistyped key of Hubble",
+    changes: { hubble: { rely: true } },
+    line: "hubble.rely: there is no such key. Allowed: relay, ui. Did you mean relay?",
+  },
+  {
+    what: "a relay of agents without Hubble",
+    changes: { hubble: { relay: true }, ...cilium({ hubble: { enabled: false } }) },
+    about: ["hubble.relay"],
+    line: "cilium.values.hubble.enabled: false conflicts with hubble.enabled, which hubble.relay depends on. Allowed: true. Remove it.",
+  },
+  {
+    what: "a relay that Cilium's values switch off",
+    changes: { hubble: { relay: true }, ...cilium({ hubble: { relay: { enabled: false } } }) },
+    about: ["hubble.relay"],
+    line: "cilium.values.hubble.relay.enabled: false conflicts with hubble.relay.enabled, which hubble.relay depends on. Allowed: true. Change hubble.relay instead.",
+  },
+  {
+    what: "Hubble switched off around Cilium's values",
+    changes: { hubble: { relay: true }, ...cilium({ extraConfig: { "enable-hubble": "false" } }) },
+    about: ["hubble.relay"],
+    line: "cilium.values.extraConfig.enable-hubble: enable-hubble bypasses hubble.enabled, which hubble.relay depends on. Remove it.",
+  },
+  {
     what: "load balancers as text",
     changes: { loadBalancer: "10.201.0.0/24" },
     line: "loadBalancer: it is not valid JSON. Allowed: a list or an object, as YAML in the stack's file. Correct it there.",

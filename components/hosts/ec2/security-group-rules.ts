@@ -15,6 +15,8 @@ export type NodeNetwork =
       tunnelPort: number;
       /** IPv4 network of the load balancer of the API servers; absent if the endpoint is an address of a node. */
       balancerCidr?: string;
+      /** Whether Hubble's relay runs. */
+      hubble?: boolean;
     };
 
 export interface SecurityGroupArgs {
@@ -50,7 +52,12 @@ export function securityGroupArgs(config: ClusterConfig, ec2: Ec2Config): Securi
   const isNodes = nodes.some(({ lan }) => lan?.address === endpoint.address);
   return {
     network: isLan
-      ? { kind: "lan", tunnelPort, ...(!isNodes && { balancerCidr: ec2.vpcCidr }) }
+      ? {
+          kind: "lan",
+          tunnelPort,
+          ...(!isNodes && { balancerCidr: ec2.vpcCidr }),
+          ...(config.hubble !== undefined && { hubble: true }),
+        }
       : { kind: "tailnet", openTailscalePort: ec2.openTailscalePort },
     apiPort: config.apiServerPort,
     operatorCidrs: ec2.operatorCidrs,
@@ -119,7 +126,7 @@ function tailnetRules({ openTailscalePort }: { openTailscalePort: boolean }): Se
 // https://kubernetes.io/docs/reference/networking/ports-and-protocols/ and
 // https://docs.cilium.io/en/stable/operations/system_requirements/#firewall-rules.
 function lanRules(
-  { tunnelPort, balancerCidr }: { tunnelPort: number; balancerCidr?: string },
+  { tunnelPort, balancerCidr, hubble = false }: Extract<NodeNetwork, { kind: "lan" }>,
   { apiPort }: SecurityGroupArgs,
 ): SecurityRule[] {
   const between = (name: string, protocol: "tcp" | "udp", ports: [number, number], description: string) =>
@@ -130,6 +137,7 @@ function lanRules(
     between("etcd", "tcp", [2379, 2380], "etcd between control planes: clients and peers"),
     between("kubelet", "tcp", [10250, 10250], "Kubelet from the API servers: logs, exec, metrics"),
     between("cilium-health", "tcp", [4240, 4240], "Cilium health checks between nodes"),
+    ...(hubble ? [between("hubble", "tcp", [4244, 4244], "Flows from Cilium's agents to Hubble's relay")] : []),
     between("tunnel", "udp", [tunnelPort, tunnelPort], "Pods to pods on other nodes, tunnelled by Cilium"),
     ...(balancerCidr === undefined
       ? []

@@ -1,5 +1,5 @@
 /** Settings that `extraConfig`, `extraArgs` and `extraEnv` pass to Cilium's agents directly, bypassing the chart's values. */
-import { aboutOf, type GivenValues, lookUp, pins, tailnetUnderlay } from "./values";
+import { aboutOf, dependentOf, type GivenValues, lookUp, pins, tailnetUnderlay } from "./values";
 import type { Problem } from "../../../model/problem";
 import { isValues, type Values } from "../../../model/merge";
 
@@ -13,6 +13,7 @@ const settings: Readonly<Record<string, readonly string[]>> = {
   "ipam.mode": ["ipam"],
   "bpf.masquerade": ["enable-bpf-masquerade"],
   "l2announcements.enabled": ["enable-l2-announcements"],
+  "hubble.enabled": ["enable-hubble"],
   routingMode: ["routing-mode", "tunnel"],
   ipv4NativeRoutingCIDR: ["ipv4-native-routing-cidr"],
   autoDirectNodeRoutes: ["auto-direct-node-routes"],
@@ -66,7 +67,7 @@ export function bypasses(config: Parameters<typeof pins>[0], { values, ...at }: 
     const path = [...at.path, ...where];
     const pin = pinned.get(name);
     if (pin !== undefined) {
-      const wrong = `${name} bypasses ${pin.path.join(".")}, which the cluster's network depends on`;
+      const wrong = `${name} bypasses ${pin.path.join(".")}, which ${dependentOf(pin)} depends on`;
       const fix = pin.instead ? `Change ${pin.instead} instead.` : "Remove it.";
       return [{ ...at, path, wrong, fix, about: aboutOf(pin) }];
     }

@@ -30,15 +30,17 @@ export function podMtu(
 
 type PinnedArgs = Pick<
   ClusterConfig,
-  "nodeNetwork" | "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet" | "loadBalancer"
+  "nodeNetwork" | "endpoint" | "podCidr" | "podRouting" | "tunnelPort" | "tailnet" | "loadBalancer" | "hubble"
 >;
 
-/** A value that the network depends on, and what a user can change instead, if anything. */
+/** A value that the network or another key depends on, and what a user can change instead, if anything. */
 interface Pin {
   path: string[];
   /** Undefined if only the hosts know it. */
   value: unknown;
   instead?: string;
+  /** What depends on it. Absent: the cluster's network. */
+  dependent?: string;
   /** More config keys that the value depends on. */
   about?: string[];
 }
@@ -77,6 +79,7 @@ export function pins(config: PinnedArgs, underlay: Underlay | undefined): Pin[] 
     // Masquerading in BPF works only on `devices`: on the NIC, packets of pods would keep addresses that get no answers.
     { path: ["bpf", "masquerade"], value: false },
     ...(announces(config) ? [{ path: ["l2announcements", "enabled"], value: true, about: ["loadBalancer.cidr"] }] : []),
+    ...hubblePins(config),
     ...routingPins(config, isLan).map((pin) => ({ ...pin, about: ["network.podRouting", "nodeNetwork"] })),
     // All three read their configuration only at their start: without this, changed values would wait for the next reboot.
     { path: ["rollOutCiliumPods"], value: true },
@@ -99,6 +102,32 @@ const announcementValues: Values = {
   l2announcements: { leaseDuration: "3s", leaseRenewDeadline: "2s", leaseRetryPeriod: "500ms" },
   k8sClientRateLimit: { qps: 50, burst: 100 },
 };
+
+/** The relay asks the agents, which have Hubble in them by the chart's default. Without the option nothing of it is pinned. */
+function hubblePins({ hubble }: Pick<PinnedArgs, "hubble">): Pin[] {
+  if (hubble === undefined) return [];
+  const pinned = (name: string, value: boolean, key = "hubble.relay"): Pin[] =>
+    ["enabled", "rollOutPods"].map((last) => ({
+      path: ["hubble", name, last],
+      value,
+      dependent: key,
+      ...(last === "enabled" ? { instead: key } : { about: [key] }),
+    }));
+  return [
+    { path: ["hubble", "enabled"], value: true, dependent: "hubble.relay", about: ["hubble.relay"] },
+    ...pinned("relay", true),
+    ...(hubble.ui ? pinned("ui", true, "hubble.ui") : []),
+  ];
+}
+
+/**
+ * Days that Hubble's certificates are valid: as long as the chart's own certificate authority (tls.ca.certValidityDuration). The chart's
+ * method `helm` makes them when it installs or upgrades, and from 1.18 on keeps those that exist until they end. Rendered again they
+ * are not a change of the release's inputs, so a run without changes shows none. The method `cronJob` would renew them, but it needs one
+ * more image, and Helm cannot leave it again: the certificates are then not Helm's, and it refuses to install over them. So neither
+ * switching the relay on nor off touches the agents' certificates. host/lib/checks/hubble.sh reports certificates that end.
+ */
+const hubbleValues: Values = { hubble: { tls: { auto: { certValidityDuration: 1095 } } } };
 
 function routingPins({ podCidr, podRouting, tunnelPort }: PinnedArgs, isLan: boolean): Pin[] {
   return podRouting === "native"
@@ -133,11 +162,21 @@ export function ciliumValues(a: { config: ClusterConfig; nodeCount: number; unde
     updateStrategy: oneNode,
     envoy: { updateStrategy: oneNode },
     ...(announces(config) && announcementValues),
+    ...(config.hubble !== undefined && hubbleValues),
   };
   // Images of a bundle are imported from files, without the registry's digests.
-  const bundled: Values =
-    config.bundle === undefined ? {} : { image: { useDigest: false }, operator: { image: { useDigest: false } } };
+  const bundled: Values = config.bundle === undefined ? {} : bundledImages(config);
   return [defaults, bundled, config.hostProfile.ciliumValues, config.cilium.values].reduce(merge, pinned);
+}
+
+function bundledImages({ hubble }: Pick<ClusterConfig, "hubble">): Values {
+  const parts = [
+    [],
+    ["operator"],
+    ...(hubble === undefined ? [] : [["hubble", "relay"]]),
+    ...(hubble?.ui === true ? ["backend", "frontend"].map((part) => ["hubble", "ui", part]) : []),
+  ];
+  return parts.reduce((values, part) => merge(values, nest([...part, "image", "useDigest"], false)), {});
 }
 
 /** A value as text: a list of one equals its element, and true equals "true". */
@@ -156,13 +195,15 @@ export function pinnedValueConflicts(config: PinnedArgs, { values, ...at }: Give
       ...at,
       path: [...at.path, ...found.path],
       got: found.value,
-      wrong: `conflicts with ${pin.path.join(".")}, which the cluster's network depends on`,
+      wrong: `conflicts with ${pin.path.join(".")}, which ${dependentOf(pin)} depends on`,
       allowed,
       fix: pin.instead === undefined ? "Remove it." : `Change ${pin.instead} instead.`,
       about: aboutOf(pin),
     };
   });
 }
+
+export const dependentOf = ({ dependent = "the cluster's network" }: Pin) => dependent;
 
 /** The config keys that a pinned value depends on. */
 export function aboutOf({ instead, about = [] }: Pin): string[] {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api lib/checks/paths lib/waiting
+# requires: lib/api lib/checks/hubble lib/checks/paths lib/waiting
 # Whether a Service of type LoadBalancer gets an address and answers there, as part of the stage check-cluster. Within the cluster Cilium
 # answers on the asking node itself, so the way from outside is checked separately: the route, or the node that answers ARP.
 # Given (beside the stage's): TK_LOAD_BALANCER (network of the addresses; absent: nothing is checked), TK_LOAD_BALANCER_SERVING (names
@@ -70,7 +70,9 @@ check_load_balancer() {
         if poll 30 balancer_answers "$probe"; then
             PATHS=$((PATHS + 1))
         else
-            failed "load balancer from $probe: no answer of the pod on $BALANCER_BACKEND at $BALANCER_ADDRESS; 'cilium-dbg service list' in the agent on $probe shows the service's backends"
+            learn_agents
+            learn_flow service "$probe" "$BALANCER_BACKEND"
+            failed "load balancer from $probe: no answer of the pod on $BALANCER_BACKEND at $BALANCER_ADDRESS; 'cilium-dbg service list' in the agent on $probe shows the service's backends$FLOW"
         fi
     done
     check_balancer_way

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/messages
+# requires: lib/checks/hubble lib/messages
 # What the checks found, in words and as a matrix.
 # Given: TK_NODES, TK_NODE_NETWORK, TK_POD_ROUTING, TK_TUNNEL_PORT, TK_UNDERLAY_MTU (bytes; of the interfaces that carry it).
 
@@ -95,7 +95,8 @@ path_failures() {
         read -ra to <<<"$targets"
         of=$((${#from[@]} * ${#to[@]}))
         if [ "$of" = 1 ]; then of=; elif [ "$of" = "$tried" ]; then of=" (all $tried tried)"; else of=" ($of of $tried tried)"; fi
-        printf '%s from %s to %s%s: %s; %s\n' "$(label "$kind")" "$(some_of "${from[@]}")" "$(some_of "${to[@]}")" "$of" "$detail" "$(advice "$kind" "${from[0]}" "${to[0]}")"
+        learn_flow "$kind" "${from[0]}" "${to[0]}"
+        printf '%s from %s to %s%s: %s; %s%s\n' "$(label "$kind")" "$(some_of "${from[@]}")" "$(some_of "${to[@]}")" "$of" "$detail" "$(advice "$kind" "${from[0]}" "${to[0]}")" "$FLOW"
     done < <(failure_groups)
 }
 

@@ -40,8 +40,8 @@ make_bundle() {
   local out=$1
   mkdir -p "$out"/{bin,images,charts,operator}
   cp -l "$(item_path kubernetes)"/{kubeadm,kubelet,kubectl} "$(item_path containerd)"/* "$(item_path tailscale)"/* "$out/bin/"
-  cp -l "$(item_path images)"/*.tar "$(item_path cilium_image)"/*.tar "$out/images/"
-  cat "$(item_path images)/images.list" "$(item_path cilium_image)/images.list" >"$out/images.list"
+  cp -l "$(item_path images)"/*.tar "$(item_path hubble_images)"/*.tar "$out/images/"
+  cat "$(item_path images)/images.list" "$(item_path hubble_images)/images.list" >"$out/images.list"
   cp -r "$(item_path cilium)/chart" "$out/charts/cilium"
   cp -l "$(item_path helm)/helm" "$out/operator/"
   ln -s ../bin/kubectl "$out/operator/kubectl"

@@ -73,6 +73,7 @@ describe("the security group", () => {
       ...all,
       "in tcp 6443 from 10.20.0.0/16",
     ]);
+    expect(lines({ network: { ...lan, hubble: true } })).to.have.members([...all, "in tcp 4244 from the group"]);
     // Once, or EC2 would refuse the second one.
     expect(lines({ network: { ...lan, balancerCidr: "198.51.100.7/32" } })).to.have.members(all);
   });
@@ -95,6 +96,13 @@ describe("the security group", () => {
       for (const operatorEndpoint of ["tailnet", "endpoint"]) {
         expect(of({ operatorEndpoint }).apiFromOperator, operatorEndpoint).to.equal(false);
       }
+    });
+
+    it("in a lan with Hubble's relay: for the agents' port", () => {
+      const hubble = { hubble: { relay: true } };
+      expect(of({ ...lan, ...hubble }).network).to.include({ hubble: true });
+      expect(of(lan).network).to.not.have.property("hubble");
+      expect(of(hubble)).to.deep.equal(of());
     });
 
     it("in a lan: for the tunnel's port, and for the one that the API servers listen on", () => {

@@ -61,6 +61,35 @@ describe("Cilium's values", () => {
     expect(of(slower).l2announcements).to.deep.include({ enabled: true, leaseDuration: "15s" });
   });
 
+  it("run Hubble's relay and UI, with certificates as long as their authority; without the option nothing of it is set", () => {
+    const of = (changes: Record<string, unknown>) => ciliumValues({ config: configOf(changes), nodeCount: 4 });
+    expect(of({ hubble: { relay: false } })).to.deep.equal(of({}));
+    const tls = { auto: { certValidityDuration: 1095 } };
+    const on = { enabled: true, rollOutPods: true };
+    const { hubble, ...others } = of({ hubble: { relay: true } });
+    expect(hubble).to.deep.equal({ enabled: true, relay: on, tls });
+    expect(others).to.deep.equal(of({}));
+    const both = { hubble: { relay: true, ui: true } };
+    expect(of(both).hubble).to.deep.equal({ enabled: true, relay: on, ui: on, tls });
+    const image = { image: { useDigest: false } };
+    expect(of({ ...both, bundle: "/opt/bundle" }).hubble).to.deep.equal({
+      enabled: true,
+      relay: { ...on, ...image },
+      ui: { ...on, backend: image, frontend: image },
+      tls,
+    });
+    expect(of({ bundle: "/opt/bundle" })).to.not.have.property("hubble");
+    const own = { relay: { replicas: 2, image: { repository: "registry.example.com/relay" } } };
+    expect(of({ ...both, cilium: { values: { hubble: own } } }).hubble).to.deep.include({
+      relay: { ...on, ...own.relay },
+    });
+    expect(contradictions(configOf(both), { hubble: { enabled: true, relay: { enabled: "true" } } })).to.deep.equal([]);
+    expect(contradictions(configOf(both), { hubble: { ui: { enabled: false } } })[0]).to.match(
+      /conflicts with hubble\.ui\.enabled, which hubble\.ui depends on\. .* Change hubble\.ui instead\.$/,
+    );
+    expect(contradictions(configOf(), { hubble: { enabled: false, relay: { enabled: true } } })).to.deep.equal([]);
+  });
+
   it("start one operator on one node", () => {
     expect(ciliumValues({ config: configOf(), nodeCount: 1 }).operator).to.deep.include({ replicas: 1 });
   });
