@@ -2,7 +2,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { contains, isIPv4, isNetwork, tailnetRange } from "../../model/cidr";
 import type { ClusterConfig, NodeConfig, ProxyConfig } from "../../model/config";
-import type { Requirement } from "./host-requirements";
 import { shellQuote } from "./script-text";
 
 /** https://tailscale.com/kb/1033/ip-and-dns-addresses */
@@ -10,6 +9,13 @@ const tailnetRange6 = "fd7a:115c:a1e0::/48";
 
 /** RFC 1918. */
 const privateNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+
+/** A requirement of host-requirements.ts. */
+interface ProxyRequirement {
+  id: "proxy";
+  test: string;
+  problem: string;
+}
 
 interface Place {
   /** `SCHEME://HOST[:PORT]` */
@@ -108,12 +114,12 @@ export function proxyCheckVariables(
 }
 
 /** The requirements of a host behind the proxy: it is there, and lets the host through to each place that the host needs. */
-export function proxyRequirements(config: ClusterConfig, node: NodeConfig): Requirement[] {
+export function proxyRequirements(config: ClusterConfig, node: NodeConfig): ProxyRequirement[] {
   const { proxy } = config;
   if (proxy === undefined) return [];
   const noProxy = noProxyOf(config, node);
   const reachable = [...new Set([proxy.http, proxy.https].filter((one) => one !== undefined))].map(
-    (url): Requirement => ({
+    (url): ProxyRequirement => ({
       id: "proxy",
       test: `proxy_reachable ${words(url)}`,
       problem: `the proxy ${url} cannot be reached: $PROXY_SAID. Correct proxy in the config, or let this host connect to it.`,
@@ -121,7 +127,7 @@ export function proxyRequirements(config: ClusterConfig, node: NodeConfig): Requ
   );
   const lets = places(config)
     .filter(({ host, isOpen }) => !isDirect(host, isOpen ? tailscaledNoProxyOf(config, node) : noProxy))
-    .flatMap(({ origin, what, test, isOpen }): Requirement[] => {
+    .flatMap(({ origin, what, test, isOpen }): ProxyRequirement[] => {
       const by = proxyFor(proxy, origin);
       if (by === undefined) return [];
       const asked = `proxy_lets ${words(by)} ${shellQuote(origin)}${isOpen ? " open" : ""}`;
@@ -138,7 +144,7 @@ export function proxyRequirements(config: ClusterConfig, node: NodeConfig): Requ
 }
 
 /** The host alone knows where its own packages come from. */
-function ofDistribution({ bundle }: ClusterConfig, proxy: ProxyConfig, noProxy: readonly string[]): Requirement[] {
+function ofDistribution({ bundle }: ClusterConfig, proxy: ProxyConfig, noProxy: readonly string[]): ProxyRequirement[] {
   if (bundle !== undefined) return [];
   const by = (url: string | undefined) => (url === undefined ? "true" : `proxy_lets ${words(url)} "$site"`);
   const site = `site=$(distribution_site ${shellQuote(noProxy.join(","))})`;
