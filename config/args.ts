@@ -50,6 +50,10 @@ export interface ClusterArgs {
   mirrors?: MirrorsArgs;
   /** For mirrors.registries, one line per server that requires a password, HOST[:PORT] USER:PASSWORD. A secret; or name its file in mirrors.registryCredentialsFile. */
   registryCredentials?: Input<string>;
+  /** The proxy between the hosts and the internet. */
+  proxy?: ProxyArgs;
+  /** For a proxy that asks for them, USER:PASSWORD. A secret; or name its file in proxy.credentialsFile. */
+  proxyCredentials?: Input<string>;
   /** File on this machine that describes how unusual hosts differ, relative to the project. */
   hostProfile?: string;
   /** How this machine reaches the API. host (SSH address of the first control plane), tailnet (its tailnet address) or endpoint. Default: host. */
@@ -375,6 +379,17 @@ export interface PackageMirrorArgs {
   url: string;
   /** The key that signs it. Default: the official path below url. */
   keyUrl?: string;
+}
+
+export interface ProxyArgs {
+  /** The proxy for http URLs. */
+  http?: string;
+  /** The proxy for https URLs, which must allow CONNECT. Default: proxy.http. */
+  https?: string;
+  /** What hosts reach without the proxy: DNS names with all names below them, IPv4 addresses and networks. The cluster's own are always among them. Default: []. */
+  noProxy?: Array<string>;
+  /** File on this machine with proxyCredentials, relative to the project. */
+  credentialsFile?: string;
 }
 
 export interface SecurityArgs {

@@ -22,6 +22,7 @@ import { kubernetesSettingsProblems } from "./rules/kubernetes-settings";
 import { hubbleProblems } from "./rules/hubble";
 import { loadBalancerProblems } from "./rules/load-balancer";
 import { mirrorProblems } from "./rules/mirrors";
+import { proxyProblems } from "./rules/proxy";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
 import { overlapProblems } from "./rules/overlapping-networks";
 import { meantKey, parseSound } from "./parse";
@@ -39,6 +40,7 @@ import {
   type SshHostConfig,
 } from "../model/config";
 import { readMirrors } from "./schema/mirrors";
+import { proxyConfig } from "./schema/proxy";
 import { type Operator, thisMachine } from "./operator";
 import { readSecrets } from "./secrets";
 import { type ReachedHosts, reachedHosts, sshConfig, sshProblems } from "./ssh";
@@ -59,6 +61,7 @@ const rules: readonly Rule[] = [
   ec2Problems,
   ec2LanProblems,
   mirrorProblems,
+  proxyProblems,
   nodeProblems,
   overlapProblems,
   loadBalancerProblems,
@@ -218,6 +221,7 @@ function clusterConfig(
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
   const ec2 = ec2Config(values.ec2, values.lan.cidr);
+  const proxy = proxyConfig(values.proxy);
   const settings = kubernetesSettings(values);
   return {
     clusterName: values.clusterName,
@@ -258,6 +262,7 @@ function clusterConfig(
     ...(ec2 !== undefined && { ec2 }),
     ...(values.bundle !== undefined && { bundle: values.bundle }),
     mirrors,
+    ...(proxy !== undefined && { proxy }),
     hostProfile,
     operatorEndpoint: values.operatorEndpoint,
     security: values.security,

@@ -93,6 +93,12 @@ const registryCredentials: SecretKind = {
   },
 };
 
+const proxyCredentials: SecretKind = {
+  wanted: "the user and the password of the proxy, USER:PASSWORD",
+  problem: (value) =>
+    /^[^\s:]+:\S+$/.test(value) ? undefined : ["it is not USER:PASSWORD", "Use one line, without white space."],
+};
+
 /**
  * The secrets, each from its own key or from the file that another key names. Adds a problem for each that is missing, set twice,
  * unreadable or of the wrong kind. The credentials of the tailnet's API are optional, and so is the auth key if they can create one.
@@ -126,6 +132,7 @@ export function readSecrets(
   });
   const optional = [
     ["registryCredentials", registryCredentials],
+    ["proxyCredentials", proxyCredentials],
     // A stack that was in a tailnet before may still have the tailnet's.
     ...(values.nodeNetwork === "lan" ? [] : ofTailnet),
   ] as [SecretKey, SecretKind][];

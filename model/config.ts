@@ -200,6 +200,8 @@ export interface ClusterConfig {
   bundle?: string;
   /** Where hosts install from instead of the official servers. */
   mirrors: MirrorsConfig;
+  /** Absent: hosts reach the internet without one. */
+  proxy?: ProxyConfig;
   hostProfile: HostProfile;
   /**
    * The address at which the operator's machine reaches the API server: the first control plane's SSH address, its tailnet address,
@@ -233,6 +235,8 @@ export interface Secrets {
   tailnetOauthClientSecret?: string;
   /** `HOST[:PORT] USER:PASSWORD` of registries' mirrors, one per line. */
   registryCredentials?: string;
+  /** `USER:PASSWORD` of the hosts' proxy. */
+  proxyCredentials?: string;
   /** Content of the control plane's extra files, by their path below `securityFolder`, such as api-server/webhook.yaml. */
   extraFiles?: Record<string, string>;
 }
@@ -335,6 +339,16 @@ export interface MirrorsConfig {
   };
   /** Replaces registry.k8s.io in the names of kubeadm's images. */
   imageRepository?: string;
+}
+
+/** The proxy between the hosts and the internet. */
+export interface ProxyConfig {
+  /** For http URLs: `http://HOST:PORT`. Absent: none. */
+  http?: string;
+  /** For https URLs, with CONNECT. */
+  https: string;
+  /** Names, addresses and networks that hosts reach without it, beside the cluster's own. */
+  noProxy: string[];
 }
 
 export type PackageMirrorName = "kubernetes" | "tailscale" | "docker";

@@ -73,6 +73,8 @@ export function nodeSoftware(config: ClusterConfig): Record<string, string> {
     "containerd.restrictOomScoreAdj": `${config.hostProfile.containerd.restrictOomScoreAdj}`,
     security: fingerprint([JSON.stringify(config.security)]),
     "kubernetes.certificateRenewal": config.certificateRenewal,
+    // The password is not among it.
+    ...(config.proxy !== undefined && { proxy: fingerprint([config.proxy]) }),
   };
 }
 

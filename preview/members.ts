@@ -55,7 +55,9 @@ export function survivors(nodes: readonly NodeConfig[], last: LastRun | undefine
 /** Changed config keys that upgrade nodes or, if it is only `kubernetes.certificateRenewal`, restart control planes. */
 export function upgradeKeys(config: ClusterConfig, last: LastRun | undefined): string[] {
   if (last === undefined) return [];
-  const changed = Object.entries(nodeSoftware(config))
+  // A stack without a proxy has no such entry.
+  const taken = last.software?.proxy === undefined ? {} : { proxy: "" };
+  const changed = Object.entries({ ...taken, ...nodeSoftware(config) })
     .filter(([key, value]) => last.software !== undefined && (last.software[key] ?? "") !== value)
     // Without a version, the installed one stays.
     .filter(

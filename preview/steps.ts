@@ -2,6 +2,7 @@
  * What a run will do to which node, in which order: the steps of model/order.ts that change something, compared with the last
  * complete run.
  */
+import { proxyText } from "../components/hosts/proxy";
 import { hostOf } from "../components/kubernetes/registries";
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { isMade } from "../model/machine";
@@ -221,6 +222,7 @@ class Change {
     }
     // As in components/kubernetes/node-upgrade.ts: the pods of the only node have nowhere to go.
     const isDrained = config.nodes.length > 1 && config.drainSeconds > 0;
+    const isProxy = software.join() === "proxy";
     const what =
       keys[0] === "kubernetes.version"
         ? `upgraded from Kubernetes ${last!.kubernetes} to ${config.kubernetesVersion}`
@@ -228,7 +230,9 @@ class Change {
     return {
       kind: "upgrade",
       nodes,
-      does: `is ${isDrained ? "drained, " : ""}${what}, and restarted`,
+      does: isProxy
+        ? `${isDrained ? "is drained; " : ""}its containerd${this.isLan ? " restarts" : ", tailscaled and Cilium restart"} ${proxyWords(config)}`
+        : `is ${isDrained ? "drained, " : ""}${what}, and restarted`,
       disturbs:
         (isDrained ? "its pods, which are evicted" : "its pods, which stay on it") +
         (role === "control-plane" ? "; clients of its API server" : ""),
@@ -289,12 +293,16 @@ class Change {
   }
 }
 
-/** The mirrors of a host's packages and images, if any. */
-function sources({ mirrors, bundle }: Pick<ClusterConfig, "mirrors" | "bundle">): string {
+const proxyWords = ({ proxy }: Pick<ClusterConfig, "proxy">) =>
+  proxy === undefined ? "without the proxy" : `with the proxy at ${proxyText(proxy)}`;
+
+/** The mirrors of a host's packages and images, and the proxy on the way to them, if any. */
+function sources({ mirrors, bundle, proxy }: Pick<ClusterConfig, "mirrors" | "bundle" | "proxy">): string {
   const urls = [
     ...(bundle === undefined ? Object.values(mirrors.packages).map(({ url }) => url) : []),
     ...mirrors.registries.flatMap(({ endpoints }) => endpoints.slice(0, 1)),
   ];
   const hosts = [...new Set(urls.map(hostOf))];
-  return hosts.length === 0 ? "" : `, from the mirrors at ${hosts.join(", ")}`;
+  const from = hosts.length === 0 ? "" : `, from the mirrors at ${hosts.join(", ")}`;
+  return proxy === undefined ? from : `${from}, through the proxy at ${proxyText(proxy)}`;
 }

@@ -133,6 +133,7 @@ export class Cluster extends pulumi.ComponentResource {
       prepared: of,
       api,
       extraFiles: secrets.extraFiles,
+      proxyCredentials: secrets.proxyCredentials,
     };
     const { kubeconfig, certificates } = makeControlPlanes(joinArgs, resources);
     makeWorkers(joinArgs, resources);

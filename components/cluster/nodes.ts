@@ -22,6 +22,8 @@ export interface JoinArgs {
   prepared: (node: NodeConfig) => PreparedNode;
   /** Of the control plane. */
   extraFiles?: ExtraFiles;
+  /** `USER:PASSWORD` of the proxy; secret. */
+  proxyCredentials?: pulumi.Output<string> | undefined;
   /** Approves routes if the config says so. */
   api?: TailnetApi | undefined;
 }
@@ -102,8 +104,8 @@ function balancedRoutes({ loadBalancer, nodes }: ClusterConfig, node: NodeConfig
 }
 
 function keepVersion(all: JoinArgs, node: NodeConfig, resources: OrderedResources) {
-  const { config, authorities, extraFiles } = all;
+  const { config, authorities, extraFiles, proxyCredentials } = all;
   const { member, runtime } = all.prepared(node);
-  const args = { config, member, installed: runtime.kubernetesVersion, authorities, extraFiles };
+  const args = { config, member, installed: runtime.kubernetesVersion, authorities, extraFiles, proxyCredentials };
   return resources.make("upgrade", node, (name, opts) => upgradeNode(name, args, opts));
 }

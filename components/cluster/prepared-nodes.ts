@@ -42,6 +42,7 @@ export function prepareNodes(
   const apiKey = secrets.tailnetOauthClientSecret ?? secrets.tailnetApiKey;
   const prepared = config.nodes.map((node, i) => {
     const { name, role } = node;
+    const { proxyCredentials } = secrets;
     const host = hosts[i]!;
     const tags = deviceTags(config, node);
     const givenKey =
@@ -53,8 +54,8 @@ export function prepareNodes(
     );
     const device = resources.make("network", node, (id, opts) =>
       isTailnet
-        ? joinTailnet(id, { host, node, config, tags, authKey: givenKey ?? madeKey!.key }, opts)
-        : joinLan(id, { node, host, config }, opts),
+        ? joinTailnet(id, { host, node, config, tags, authKey: givenKey ?? madeKey!.key, proxyCredentials }, opts)
+        : joinLan(id, { node, host, config, proxyCredentials }, opts),
     );
     resources.make("device", node, (id, opts) => {
       if (!isTailnet || apiKey === undefined) return undefined;
@@ -63,7 +64,7 @@ export function prepareNodes(
     });
     const { registryCredentials } = secrets;
     const runtime = resources.make("runtime", node, (id, opts) =>
-      installRuntime(id, { host, role, config, registryCredentials }, opts),
+      installRuntime(id, { host, node, config, registryCredentials, proxyCredentials }, opts),
     );
     const member = {
       node,

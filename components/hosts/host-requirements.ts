@@ -4,6 +4,7 @@
  */
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { minorOf } from "../../model/versions";
+import { proxyRequirements } from "./proxy";
 
 /** One requirement. Both texts are bash: they may use the variables that host/stages/facts.sh sets. */
 export interface Requirement {
@@ -67,6 +68,7 @@ const ids = [
   "kubernetes-containers",
   "etcd-data",
   "bundle",
+  "proxy",
 ] as const;
 
 export type RequirementId = (typeof ids)[number];
@@ -282,6 +284,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
             `${config.kubernetesVersion} for $arch is required. Copy the right bundle there, or remove the config key bundle.`,
         }
       : undefined,
+    ...proxyRequirements(config, node),
   ];
   return all.filter((r): r is Requirement => r !== undefined && !skipHostChecks.includes(r.id));
 }

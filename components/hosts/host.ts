@@ -4,6 +4,7 @@ import type { ClusterConfig, NodeConfig } from "../../model/config";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { requirementsScript } from "./host-requirements";
+import { proxyCheckVariables } from "./proxy";
 import type { OpenSshAccess, ScriptTarget } from "./script-target";
 import { type RemoteScript, remoteScript } from "./remote-script";
 
@@ -24,6 +25,8 @@ export interface HostArgs {
   node: NodeConfig;
   config: ClusterConfig;
   privateKey: pulumi.Output<string>;
+  /** `USER:PASSWORD` of the proxy; secret. */
+  proxyCredentials?: pulumi.Output<string> | undefined;
   inputs: HostInputs;
   /** "ADDRESS:PORT" of other bare hosts. */
   others?: pulumi.Input<readonly string[]>;
@@ -42,7 +45,7 @@ export const dialOptions = { dialErrorLimit: 40, perDialTimeout: 10 };
 export function factsScript(
   name: string,
   host: ScriptTarget,
-  { node, config }: HostArgs,
+  { node, config, proxyCredentials }: HostArgs,
   opts: pulumi.CustomResourceOptions,
 ): RemoteScript {
   return remoteScript(
@@ -55,8 +58,10 @@ export function factsScript(
         TK_BUNDLE: config.bundle ?? "",
         TK_ENDPOINT_PORT: `${config.endpoint.port}`,
         TK_REQUIREMENTS: requirementsScript(node, config),
+        ...proxyCheckVariables(config, proxyCredentials),
       },
-      timeoutSeconds: 60,
+      // A proxy may take its time for each of the places that it is asked for.
+      timeoutSeconds: config.proxy === undefined ? 60 : 150,
       rootOptional: true,
     },
     opts,

@@ -31,7 +31,8 @@ export function makeHosts(
   let tell!: (all: pulumi.Output<string>[]) => void;
   const shown = new Promise<pulumi.Output<string>[]>((resolve) => (tell = resolve));
   const hosts = config.nodes.map((node, i) => {
-    const args = { node, config, privateKey, inputs: inputs[i]!, certain: judged };
+    const { proxyCredentials } = secrets;
+    const args = { node, config, privateKey, proxyCredentials, inputs: inputs[i]!, certain: judged };
     if (node.host.kind === "ssh") {
       const numbers = otherHosts(node, config).map((other) => config.nodes.indexOf(other));
       // Of no further ones, whose keys may not be known yet.

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { packageVariables } from "../hosts/packages";
-import type { ClusterConfig, Role } from "../../model/config";
+import { proxyVariables } from "../hosts/proxy";
+import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { credentialsOf, registriesFolder, registryLines } from "./registries";
 import { containerdConfig, pauseImage } from "./containerd";
 import { remoteScript } from "../hosts/remote-script";
@@ -8,10 +9,12 @@ import type { ScriptTarget } from "../hosts/script-target";
 
 export interface InstallRuntimeArgs {
   host: ScriptTarget;
-  role: Role;
+  node: NodeConfig;
   config: ClusterConfig;
   /** For mirrors of registries, as the config has them; secret. */
   registryCredentials?: pulumi.Output<string>;
+  /** `USER:PASSWORD` of the proxy; secret. */
+  proxyCredentials?: pulumi.Output<string> | undefined;
 }
 
 export interface InstalledRuntime {
@@ -35,12 +38,13 @@ export function installRuntime(
       host: args.host,
       stage: "runtime",
       variables: {
-        TK_ROLE: args.role,
+        TK_ROLE: args.node.role,
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
         TK_BUNDLE: config.bundle ?? "",
         ...containerdVariables(config),
         ...packageVariables(config, "kubernetes", "docker"),
         TK_REGISTRIES: registryLinesOf(config, args.registryCredentials),
+        ...proxyVariables({ config, node: args.node, credentials: args.proxyCredentials }),
       },
       timeoutSeconds: 1200,
     },

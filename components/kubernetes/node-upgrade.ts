@@ -7,6 +7,7 @@ import { remoteScript } from "../hosts/remote-script";
 import { initDocument, type Member, nodeVariables } from "./member";
 import { containerdVariables } from "./node-runtime";
 import { packageVariables } from "../hosts/packages";
+import { proxyVariables, tailscaledProxyVariables } from "../hosts/proxy";
 import { controlPlaneSecurityVariables, workerSecurityVariables } from "./hardening/variables";
 import { kubeletSettings } from "./settings/components";
 import { componentSettingsVariables, type ExtraFiles, kubeletSettingsVariables } from "./settings/variables";
@@ -18,6 +19,8 @@ export interface UpgradeNodeArgs {
   installed: pulumi.Output<string>;
   authorities: pulumi.Output<Authorities>;
   extraFiles?: ExtraFiles;
+  /** `USER:PASSWORD` of the proxy; secret. */
+  proxyCredentials?: pulumi.Output<string> | undefined;
 }
 
 /** Time limit of kubeadm, in seconds: it waits five minutes for each static pod, and restores all of them if one fails. */
@@ -34,7 +37,7 @@ export interface NodeUpgrade {
 }
 
 /**
- * Upgrades a node that has joined: versions of Kubernetes, containerd and Tailscale, certificates of control planes, hardening, and
+ * Upgrades a node that has joined: versions of Kubernetes, containerd and Tailscale, their proxy, certificates of control planes, hardening, and
  * Kubernetes' own settings.
  * Nothing runs for a new node, which has all of this from its runtime. A change drains the node, upgrades it, waits until it is healthy
  * and uncordons it. `dependsOn` has control planes upgraded one at a time, and then `maxUnavailableWorkers` workers.
@@ -53,6 +56,8 @@ export function upgradeNode(name: string, args: UpgradeNodeArgs, opts: pulumi.Cu
         ...nodeVariables(config, member),
         ...containerdVariables(config),
         ...packageVariables(config, "kubernetes", "docker", "tailscale"),
+        ...proxyVariables({ config, node: member.node, credentials: args.proxyCredentials }),
+        ...tailscaledProxyVariables({ config, node: member.node }),
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
         TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
         TK_BUNDLE: config.bundle ?? "",

@@ -18,6 +18,7 @@ export const secretFiles = {
   sudoPassword: ["ssh", "sudoPasswordFile"],
   sudoPasswords: ["ssh", "sudoPasswordsFile"],
   registryCredentials: ["mirrors", "registryCredentialsFile"],
+  proxyCredentials: ["proxy", "credentialsFile"],
 } as const;
 
 /** The groups of a stack's config with keys that name such files. */
@@ -82,4 +83,8 @@ export const sshSecrets = {
 export const registryCredentials = secret(
   "For mirrors.registries, one line per server that requires a password, HOST[:PORT] USER:PASSWORD. A secret; or name its file in " +
     "mirrors.registryCredentialsFile.",
+);
+
+export const proxyCredentials = secret(
+  "For a proxy that asks for them, USER:PASSWORD. A secret; or name its file in proxy.credentialsFile.",
 );

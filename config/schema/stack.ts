@@ -7,9 +7,10 @@ import { isValues } from "../../model/merge";
 import { ec2Schema } from "./ec2";
 import { choice, file, group, hostPath, key, port, text, yesOrNo } from "./fields";
 import { mirrorsSchema } from "./mirrors";
+import { proxySchema } from "./proxy";
 import { endpointSchema, lanSchema, loadBalancerSchema, networkSchema } from "./networks";
 import { dnsLabel, jumps, nodesSchema, userName } from "./node";
-import { registryCredentials, sshSecrets, tailnetSecrets } from "./secrets";
+import { proxyCredentials, registryCredentials, sshSecrets, tailnetSecrets } from "./secrets";
 import { securitySchema } from "./security";
 import { ciliumSchema, hubbleSchema, kubernetesSchema } from "./software";
 import { tailnetSchema } from "./tailnet";
@@ -94,6 +95,8 @@ export const stackSchema = z.object({
   ),
   mirrors: mirrorsSchema,
   registryCredentials,
+  proxy: proxySchema,
+  proxyCredentials,
   hostProfile: key(
     file().optional(),
     "File on this machine that describes how unusual hosts differ, relative to the project.",

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # lock: none
-# requires: lib/node/foreign-cluster lib/software/packages
+# requires: lib/node/foreign-cluster lib/software/packages lib/software/proxy-check
 # Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
 # does not meet them fails with all of its problems at once.
-# Given: TK_BUNDLE (absolute path or empty), TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
+# Given: TK_BUNDLE (absolute path or empty), what proxy-check.sh needs, TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
 # shellcheck disable=SC2034  # the variables are read by TK_REQUIREMENTS
 
 PROBLEMS=()

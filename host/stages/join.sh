@@ -7,6 +7,7 @@
 
 # Named in TK_KUBEADM_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
+kubectl_discovery() { NO_PROXY='*' no_proxy='*' kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" "$@"; }
 
 # Sets TOKEN_ID, which is no secret: what stands before the token's dot.
 token_id() { [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]] && TOKEN_ID=${BASH_REMATCH[1]}; }
@@ -15,7 +16,7 @@ token_id() { [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]] && TOKEN_ID=${BA
 give_up() {
     local end=$((SECONDS + 30))
     if [ -e "$DISCOVERY" ] && token_id; then
-        until kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-$TOKEN_ID" >/dev/null 2>&1; do
+        until kubectl_discovery delete --raw "/api/v1/namespaces/kube-system/secrets/bootstrap-token-$TOKEN_ID" >/dev/null 2>&1; do
             [ "$SECONDS" -lt "$end" ] || break
             sleep 1
         done
@@ -23,17 +24,17 @@ give_up() {
     rm -f "$DISCOVERY"
 }
 
-admitted() { kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get --raw /version; }
+admitted() { kubectl_discovery get --raw /version; }
 
 # A host that was cleaned may have left a Node with its membership ID, which the admission would take for a member. This host is none: it
 # says so where the admission asks (admit.sh), and waits until that Node is gone.
 deny_membership() {
     local said
-    said=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p '{"data":{"member":"no"}}' 2>&1) || [[ $said == *"(NotFound)"* ]]
+    said=$(kubectl_discovery -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p '{"data":{"member":"no"}}' 2>&1) || [[ $said == *"(NotFound)"* ]]
 }
 is_forgotten() {
     local mark
-    mark=$(kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
+    mark=$(kubectl_discovery get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
 }
 
 # own_membership_id: prints the membership ID that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an
@@ -61,7 +62,7 @@ joined_before() {
 # keep_saying PID: as long as that process joins this host, the admission hears of it; a process that is killed cannot give up.
 keep_saying() {
     while [ -e "$DISCOVERY" ] && kill -0 "$1"; do
-        kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p "{\"data\":{\"beat\":\"$EPOCHSECONDS\"}}" || true
+        kubectl_discovery -n kube-system patch configmap "tailkube-member-$TOKEN_ID" --type merge -p "{\"data\":{\"beat\":\"$EPOCHSECONDS\"}}" || true
         sleep "$TK_BEAT_SECONDS"
     done
 }

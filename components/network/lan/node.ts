@@ -3,6 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../../../model/config";
 import { lanAddress } from "./address";
 import type { JoinedNetwork } from "../tailnet/node";
 import type { HostFacts } from "../../hosts/facts";
+import { proxyVariables } from "../../hosts/proxy";
 import { scriptText } from "../../hosts/script-text";
 import { GuardedScript } from "../../hosts/guarded-script";
 import { ipv4Result } from "../../hosts/remote-script";
@@ -12,6 +13,8 @@ export interface JoinLanArgs {
   node: NodeConfig;
   host: ScriptTarget & { readonly facts: pulumi.Output<HostFacts> };
   config: ClusterConfig;
+  /** `USER:PASSWORD` of the proxy; secret. */
+  proxyCredentials?: pulumi.Output<string> | undefined;
 }
 
 /**
@@ -32,6 +35,7 @@ export function joinLan(name: string, args: JoinLanArgs, opts: pulumi.CustomReso
         TK_CHECKSUM_OFFLOAD: node.lan?.checksumOffload === false ? "off" : "on",
         TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
         TK_HOST_OFFLOAD: scriptText("installed/offload.sh"),
+        ...proxyVariables({ config, node, credentials: args.proxyCredentials }),
       },
       timeoutSeconds: 300,
     },

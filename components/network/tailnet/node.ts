@@ -7,6 +7,7 @@ import { GuardedScript } from "../../hosts/guarded-script";
 import { ipv4Result } from "../../hosts/remote-script";
 import type { ScriptTarget } from "../../hosts/script-target";
 import { packageVariables } from "../../hosts/packages";
+import { proxyVariables, tailscaledProxyVariables } from "../../hosts/proxy";
 
 export interface JoinTailnetArgs {
   host: ScriptTarget;
@@ -15,6 +16,8 @@ export interface JoinTailnetArgs {
   /** Tags that the device must get from the auth key. */
   tags: readonly string[];
   node: NodeConfig;
+  /** `USER:PASSWORD` of the proxy; secret. */
+  proxyCredentials?: pulumi.Output<string> | undefined;
 }
 
 /** What a host in its node network reports. */
@@ -45,6 +48,8 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
         TK_BUNDLE: config.bundle ?? "",
         TK_TAILSCALE_VERSION: config.tailscaleVersion ?? "",
         ...packageVariables(config, "tailscale"),
+        ...proxyVariables({ config, node: args.node, credentials: args.proxyCredentials }),
+        ...tailscaledProxyVariables({ config, node: args.node }),
         TK_ENDPOINT: config.endpoint.address,
         TK_POD_CIDR: config.podCidr,
         TK_POD_ROUTING: config.podRouting,

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/records/files lib/records/kernel-state lib/units
+# requires: lib/records/files lib/records/kernel-state lib/units lib/software/proxy
 # What the stages tailnet and lan share: the guard, the host's network managers, and the unit that waits for the node IP.
 # Given: TK_POD_CIDR, TK_POD_ROUTING, TK_ENDPOINT (in a tailnet: an IPv4 address), TK_HOST_GUARD (text of host/installed/guard.sh).
 
@@ -70,6 +70,10 @@ clean_up_network() {
     # By a reload it would manage tailscale0 from now on, and take the address of the user's own login from it.
     if owned /etc/NetworkManager/conf.d/50-tailkube.conf && unit_runs NetworkManager.service; then
         wait_for 30 "systemctl cannot restart NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl restart NetworkManager
+    fi
+    # Its process has the proxy until it starts anew.
+    if owned "$(proxy_dropin tailscaled.service)" && unit_runs tailscaled.service; then
+        wait_for 30 "systemctl cannot restart tailscaled, which still has the proxy that was taken away; see 'systemctl status tailscaled'" systemctl restart tailscaled.service
     fi
     forget_files
 }

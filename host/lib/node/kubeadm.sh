@@ -36,6 +36,13 @@ write_through() {
     rm -f -- "$since"
 }
 
+# without_proxy COMMAND...: without what the login's environment (/etc/environment) has of a proxy: kubeadm would write it into the
+# manifests of the control plane, whose parts would then ask the proxy for each other.
+without_proxy() (
+    for name in $(compgen -e | grep -i '_proxy$'); do unset "$name"; done
+    "$@"
+)
+
 # run_kubeadm ARGUMENT...: the document may hold secrets, so it lives in /run for as long as kubeadm runs.
 run_kubeadm() {
     local document=$TK_RUN/kubeadm.yaml status=0
@@ -44,7 +51,7 @@ run_kubeadm() {
     printf '\n%s kubeadm %s\n' "$(date -Is)" "$*" >>"$KUBEADM_LOG"
     # It holds nothing open that another process waits for: neither the connection's output nor the host's lock.
     write_through </dev/null >/dev/null 2>&1 9>&- &
-    timeout --kill-after=10 "$TK_KUBEADM_SECONDS" kubeadm "$@" --config "$document" >>"$KUBEADM_LOG" 2>&1 || status=$?
+    without_proxy timeout --kill-after=10 "$TK_KUBEADM_SECONDS" kubeadm "$@" --config "$document" >>"$KUBEADM_LOG" 2>&1 || status=$?
     rm -f "$document"
     [ "$status" != 124 ] || fail "kubeadm $1 timed out after $TK_KUBEADM_SECONDS s; $KUBEADM_LOG on the host ends: $(log_tail "$KUBEADM_LOG")"
     [ "$status" = 0 ] || fail "kubeadm $1 failed: $(kubeadm_errors); more in $KUBEADM_LOG on the host"

@@ -62,6 +62,23 @@ install_text() {
     changed "wrote $path"
 }
 
+# release_path PATH: what this stage has made there goes, and what was there before comes back. Returns 0 if that changed anything, 1 if
+# not. The records stay for the cleanup.
+release_path() {
+    local copy=$TK_STATE/backup.$TK_STAGE$1
+    owned "$1" && { [ -e "$1" ] || [ -L "$1" ]; } || return 1
+    if [ -e "$copy" ] || [ -L "$copy" ]; then
+        if cmp -s -- "$copy" "$1" || { [ -L "$copy" ] && [ -L "$1" ]; }; then return 1; fi
+        mark_readers "$1"
+        { cp -a -- "$copy" "$1.tailkube" && mv -fT -- "$1.tailkube" "$1" && to_disk "$1"; } ||
+            fail "cannot write $1: is the disk full or read-only?"
+    else
+        mark_readers "$1"
+        { rm -f -- "$1" && to_disk "$(dirname "$1")"; } || fail "cannot remove $1: is the disk read-only?"
+    fi
+    changed "took $1 back"
+}
+
 # install_binary SOURCE PATH: copies an executable if it differs. Returns 0 if it changed, 1 if not.
 install_binary() {
     if cmp -s -- "$1" "$2"; then return 1; fi

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/software/containerd-config lib/software/package-repositories
 # containerd on a host: from a bundle, the distribution or Docker's repository.
-# Given: TK_BUNDLE, TK_CONTAINERD_VERSION (empty: the distribution's or the installed one).
+# Given: TK_BUNDLE, TK_CONTAINERD_VERSION (empty: the distribution's or the installed one), and what proxy.sh needs.
 
 containerd_unit() {
     cat <<'EOF'
@@ -111,6 +111,7 @@ install_containerd() {
     # A shutdown waits for every container that does not heed SIGTERM: 90 s by systemd's default, and as long as the kubelet
     # gives a pod by this.
     install_text /etc/systemd/system/cri-containerd-.scope.d/50-tailkube.conf 0644 $'[Scope]\nTimeoutStopSec=30' || true
+    install_proxy containerd.service "${TK_PROXY:-}"
     reload_units
     configure_containerd
 }

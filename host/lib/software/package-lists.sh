@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/records/files
+# requires: lib/software/proxy
 # apt's package lists and the keys that they are signed by.
 
 # The repositories of apt_repository: "FILE URL" of each one's key.
@@ -7,7 +7,7 @@ APT_KEYS=()
 
 apt_update() {
     local end=$((SECONDS + 180))
-    until apt-get update -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 >"$TK_RUN/apt.log" 2>&1 </dev/null; do
+    until through_proxy apt-get update -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 >"$TK_RUN/apt.log" 2>&1 </dev/null; do
         # A first boot and apt's own timer lock the lists for a while, for which apt-get has no time-out.
         grep -q 'Could not get lock' "$TK_RUN/apt.log" && [ "$SECONDS" -lt "$end" ] || return 1
         sleep 2
@@ -41,7 +41,7 @@ apt_key_valid() {
 install_apt_key() {
     local key=$1 new=$TK_RUN/key
     rm -f -- "$new" "$new.gpg"
-    curl -fsSL --retry 3 --max-time 60 -o "$new" "$2" || fail "cannot fetch $2: is this host online? Name a mirror in tailkube:mirrors; offline hosts need tailkube:bundle"
+    through_proxy curl -fsSL --retry 3 --max-time 60 -o "$new" "$2" || fail "cannot fetch $2: is this host online? Name a mirror in tailkube:mirrors or a proxy in tailkube:proxy; offline hosts need tailkube:bundle"
     if grep -q 'BEGIN PGP' "$new"; then gpg_here --dearmor -o "$new.gpg" "$new" 2>/dev/null || true; else cp -- "$new" "$new.gpg"; fi
     apt_key_valid "$new.gpg" || fail "$2 is no valid signing key: truncated, expired, or an error page of a proxy. Look at it with curl from this host, and run again"
     ! cmp -s -- "$new.gpg" "$key" || return 0

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/software/package-lists lib/waiting
-# Debian packages: which are installed, and installing them.
+# Debian packages: which are installed, and installing them. apt's proxy is that of our own calls alone: what the host's own apt does, and
+# with which proxy, is its owner's; a proxy in its configuration comes first.
 
 # dpkg_answer NO ARGUMENT...: what dpkg-query prints; nothing where it says NO. Fails without an answer.
 dpkg_answer() {
@@ -31,11 +32,11 @@ apt_removals() { apt-get install --simulate "${APT_OPTIONS[@]}" "$@" </dev/null 
 # apt_get_install ARGUMENT...: bounded, with one refresh of the lists when a package is not known. It never removes a package.
 apt_get_install() {
     local log=$TK_RUN/apt.log removed
-    if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
+    if ! through_proxy apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
         # An installation that was killed half-way refuses every further one.
         dpkg --configure -a --force-confdef --force-confold >"$log" 2>&1 </dev/null || true
         apt_refresh
-        if ! apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
+        if ! through_proxy apt-get install "${APT_OPTIONS[@]}" --no-remove "$@" >"$log" 2>&1 </dev/null; then
             removed=$(apt_removals "$@" 2>/dev/null) || true
             [ -z "$removed" ] || fail "apt-get install $* would remove ${removed% } from this host, and tailkube removes no package. Remove it yourself if nothing needs it, or change the versions that the config asks for"
             fail "apt-get install $*: $(log_tail "$log" 3)"
@@ -69,7 +70,7 @@ apt_install() {
 apt_replace() {
     local log=$TK_RUN/apt.log
     record_packages "$@"
-    apt-get install "${APT_OPTIONS[@]}" "$@" >"$log" 2>&1 </dev/null || fail "apt-get install $*: $(log_tail "$log" 3)"
+    through_proxy apt-get install "${APT_OPTIONS[@]}" "$@" >"$log" 2>&1 </dev/null || fail "apt-get install $*: $(log_tail "$log" 3)"
     changed "installed packages $*"
 }
 

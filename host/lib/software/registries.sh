@@ -15,7 +15,7 @@ check_endpoint() {
     [ "$ca" = - ] || options+=(--cacert "$ca")
     # By stdin: a command line is for everybody to read.
     code=$(if [ "$password" != - ]; then printf 'user = "%s"\n' "$(decoded "$password" | sed 's/[\\"]/\\&/g')"; fi |
-        curl --config - -sS -o /dev/null -D "$headers" -w '%{http_code}' --max-time 20 --retry 2 "${options[@]}" "${url%%://*}://$host/v2/" 2>"$errors") || status=$?
+        through_proxy curl --config - -sS -o /dev/null -D "$headers" -w '%{http_code}' --max-time 20 --retry 2 "${options[@]}" "${url%%://*}://$host/v2/" 2>"$errors") || status=$?
     case $status in
     0) ;;
     35 | 51 | 58 | 60 | 77 | 83)
@@ -38,20 +38,12 @@ check_endpoint() {
 
 # drop_registries NAME...: of the registries that a former run has named, all but these, with what was there before in their place.
 drop_registries() {
-    local path name copy
+    local path name
     [ -f "$TK_STATE/owned.$TK_STAGE" ] || return 0
     while IFS= read -r path; do
         name=${path#"$REGISTRIES_FOLDER"/}
         name=${name%/*}
-        if [[ " $* " == *" $name "* ]] || [ ! -e "$path" ]; then continue; fi
-        copy=$TK_STATE/backup.$TK_STAGE$path
-        if [ -e "$copy" ] || [ -L "$copy" ]; then
-            if cmp -s -- "$copy" "$path" || { [ -L "$copy" ] && [ -L "$path" ]; }; then continue; fi
-            cp -a -- "$copy" "$path.tailkube" && mv -f -- "$path.tailkube" "$path"
-        else
-            rm -f -- "$path"
-        fi
-        changed "took $path back"
+        if [[ " $* " != *" $name "* ]]; then release_path "$path" || true; fi
     done < <(grep -E "^$REGISTRIES_FOLDER/[^/]+/(hosts\.toml|ca\.crt)$" "$TK_STATE/owned.$TK_STAGE" || true)
 }
 

@@ -63,7 +63,7 @@ remove_runtime() {
         fi
     fi
     if [ -z "$TK_BUNDLE" ]; then restore_holds; fi
-    [[ $(their_containerd_config) = /etc/containerd/config.toml ]] || restore=1
+    if [[ $(their_containerd_config) != /etc/containerd/config.toml ]] || owned "$(proxy_dropin containerd.service)"; then restore=1; fi
     restore_files
     systemctl daemon-reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # requires: lib/software/package-repositories lib/units
 # tailscaled on a host: installing it, and whether its address is up.
-# Given: TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed one), TK_POD_ROUTING.
+# Given: TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed one), TK_POD_ROUTING,
+# TK_PROXY_OPEN (TK_PROXY without the password), and what proxy.sh needs.
 
 tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
 tailnet_address_is_up() {
@@ -40,6 +41,8 @@ disable_udp_gro() {
 
 install_tailscale() {
     [ "$TK_POD_ROUTING" != vxlan ] || disable_udp_gro
+    # tailscaled writes the proxy's URL to its log, and sends that to Tailscale.
+    install_proxy tailscaled.service "${TK_PROXY_OPEN:-}"
     if [ -n "$TK_BUNDLE" ]; then
         if command -v tailscaled >/dev/null && ! grep -qsxF /usr/local/sbin/tailscaled "$TK_STATE/owned.tailnet"; then
             unit_start tailscaled.service

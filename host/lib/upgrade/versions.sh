@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# requires: lib/software/containerd-config lib/node/kubeadm
-# Which versions a node runs, and whether they are the wanted ones.
+# requires: lib/software/containerd-config lib/software/proxy lib/node/kubeadm
+# Which versions a node runs, and with which proxy, and whether they are the wanted ones.
 # Given (beside theirs): TK_TAILSCALE_VERSION.
 
 on_control_plane() { [ "$TK_ROLE" = control-plane ]; }
@@ -47,12 +47,12 @@ has_wanted_containerd() {
     has_wanted_version containerd containerd || return
     ask_containerd_major
     ask 60 "which configuration containerd is to have" wanted_containerd_config
-    [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$ANSWER" ] && ! outdated containerd.service
+    [ "$(cat /etc/containerd/config.toml 2>/dev/null)" = "$ANSWER" ] && has_proxy containerd.service "${TK_PROXY:-}" && ! outdated containerd.service
 }
 has_wanted_tailscale() {
     # A tailscaled on a host of a lan is somebody else's.
     [ "$TK_NODE_NETWORK" = tailnet ] || return 0
-    has_wanted_version tailscale tailscaled && ! outdated tailscaled.service
+    has_wanted_version tailscale tailscaled && has_proxy tailscaled.service "${TK_PROXY_OPEN:-}" && ! outdated tailscaled.service
 }
 has_wanted_static_pods() {
     local component

@@ -214,14 +214,14 @@ describe("requirements, as the facts script tests them", () => {
   });
 
   it("have a test for each", () => {
-    expect([...new Set(bad.map(([id]) => id)), "bundle"]).to.have.members([...requirementIds]);
+    expect([...new Set(bad.map(([id]) => id)), "bundle", "proxy"]).to.have.members([...requirementIds]);
   });
 
   it("are those that requirementIds names, in the same order", () => {
-    const withBundle = configOf({ bundle: "/opt/bundle" });
-    expect(requirements(cp1, withBundle).map(({ id }) => id)).to.deep.equal(requirementIds);
-    const ofWorker = requirements(w1, withBundle).map(({ id }) => id);
-    expect(ofWorker).to.deep.equal(requirementIds.filter((id) => id !== "etcd-data"));
+    const withBundle = configOf({ bundle: "/opt/bundle", proxy: { http: "http://127.0.0.1:1" } });
+    const idsOf = (node: NodeConfig) => [...new Set(requirements(node, withBundle).map(({ id }) => id))];
+    expect(idsOf(cp1)).to.deep.equal(requirementIds);
+    expect(idsOf(w1)).to.deep.equal(requirementIds.filter((id) => id !== "etcd-data"));
   });
 
   it("tell all problems of a host at once, in their own order", () => {
@@ -288,6 +288,13 @@ describe("requirements, as the facts script tests them", () => {
     expect(problems(cp1, { kernel: "5.19.1" }, withProfile({ ignorePreflightErrors: ["all"] }))).to.deep.equal([]);
     expect(problems(cp1, { kernel: "5.19.1" }, withProfile({ ignorePreflightErrors: ["Swap"] }))).to.have.lengthOf(1);
     expect(problems(cp1, { kernel: "5.4.0" }, profile)[0]).to.match(/requires 5\.10 or newer\. Boot a newer kernel\.$/);
+  });
+
+  it("say in one line that the proxy is not there, whatever it would be asked for", () => {
+    expect(problems(cp1, {}, configOf({ proxy: { http: "http://127.0.0.1:1" } }))).to.deep.equal([
+      "the proxy http://127.0.0.1:1 cannot be reached: the connection is refused, or its name is unknown. Correct proxy in the config, " +
+        "or let this host connect to it.",
+    ]);
   });
 
   it("want containerd 2 for Kubernetes 1.38", () => {
