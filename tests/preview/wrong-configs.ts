@@ -515,11 +515,6 @@ export const wrongConfigs: WrongConfig[] = [
     line: "hubble.ui: true requires hubble.relay, which gives the UI its flows. Set hubble.relay to true, or remove the key.",
   },
   {
-    what: "a mistyped key of Hubble",
-    changes: { hubble: { rely: true } },
-    line: "hubble.rely: there is no such key. Allowed: relay, ui. Did you mean relay?",
-  },
-  {
     what: "a relay of agents without Hubble",
     changes: { hubble: { relay: true }, ...cilium({ hubble: { enabled: false } }) },
     about: ["hubble.relay"],

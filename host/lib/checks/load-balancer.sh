@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/api lib/checks/hubble lib/checks/paths lib/waiting
+# requires: lib/api lib/checks/flows lib/checks/paths lib/waiting
 # Whether a Service of type LoadBalancer gets an address and answers there, as part of the stage check-cluster. Within the cluster Cilium
 # answers on the asking node itself, so the way from outside is checked separately: the route, or the node that answers ARP.
 # Given (beside the stage's): TK_LOAD_BALANCER (network of the addresses; absent: nothing is checked), TK_LOAD_BALANCER_SERVING (names

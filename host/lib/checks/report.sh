@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/checks/hubble lib/messages
+# requires: lib/checks/flows lib/messages
 # What the checks found, in words and as a matrix.
 # Given: TK_NODES, TK_NODE_NETWORK, TK_POD_ROUTING, TK_TUNNEL_PORT, TK_UNDERLAY_MTU (bytes; of the interfaces that carry it).
 

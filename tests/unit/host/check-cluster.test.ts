@@ -295,7 +295,7 @@ describe("the checks of a whole cluster", function () {
     const text = bashOk(`
       ${assignments({ TK_NODE: "n1", TK_LIB: "/lib", TK_NODES: declared(40).TK_NODES, TK_NODE_NETWORK: "tailnet", TK_POD_ROUTING: "native" })}
       FINDINGS=${root}/findings PAIRS=320 PROBED=320 NODES=40 SEED=s FAILURES=()
-      ${["lib/messages.sh", "lib/checks/report.sh"].map(scriptText).join("\n")}
+      ${["lib/messages.sh", "lib/checks/flows.sh", "lib/checks/report.sh"].map(scriptText).join("\n")}
       printf '%s' '${findings}' >"$FINDINGS"
       mapfile -t FAILURES < <(path_failures)
       count_paths
