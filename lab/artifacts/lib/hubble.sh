@@ -2,6 +2,8 @@
 # Recipes of Hubble, from Cilium's module: the command, which Cilium's own image of the agent has as well, and the relay. They are
 # items of their own, so that Cilium is not built again for them. Sourced by ../build.
 set -euo pipefail
+# From cilium.sh.
+: "${cilium_image_config:?}"
 
 make_hubble() {
   local out=$1 module=github.com/cilium/cilium
