@@ -164,3 +164,40 @@ describe("hosts that are somebody's", function () {
     expect(on("w1", "ip netns pids cni-foreign").trim()).to.match(/^\d+$/);
   });
 });
+
+/** By apt: nothing that is installed goes away for what the cluster needs. */
+describe("a host whose own engine cannot be there beside containerd.io", function () {
+  inSteps();
+  this.timeout(60 * 60_000);
+
+  const installed = (name: string) => on("w1", `dpkg-query -W -f '\${db:Status-Status}' ${name} 2>/dev/null || true`);
+
+  before(async function () {
+    useOwnStack();
+    await lab.bareHosts();
+    if (lab.output("lab/sources", ["name"]).trim() === "bundle") this.skip();
+    // As docker.io and Docker's own packages exclude each other.
+    on(
+      "w1",
+      `mkdir -p /run/engine/DEBIAN /run/engine/etc/own-engine; echo 'kept: true' >/run/engine/etc/own-engine/config
+      printf 'Package: own-engine\nVersion: 1.0\nArchitecture: all\nMaintainer: its owner\nConflicts: containerd.io\nDescription: an engine\n' >/run/engine/DEBIAN/control
+      dpkg-deb -b /run/engine /run/engine.deb >/dev/null; dpkg -i /run/engine.deb >/dev/null; rm -r /run/engine /run/engine.deb`,
+    );
+  });
+  after(() => lab.run("lab/down", [], 300));
+
+  it("keeps it: the run fails, and names it and what to do", async () => {
+    const run = await engine(["up"], 900);
+    expect(run.code).not.to.equal(0);
+    expect(run.text).to.match(
+      /w1: [^.]*apt-get install .*containerd\.io\S* would remove own-engine from this host, and tailkube removes no package\. Remove it yourself if nothing needs it/,
+    );
+    expect([installed("own-engine"), installed("containerd.io")]).to.deep.equal(["installed", ""]);
+  });
+
+  it("keeps it also after a destroy", async () => {
+    await engineOk(["destroy"], 900);
+    expect(installed("own-engine")).to.equal("installed");
+    expect(on("w1", "cat /etc/own-engine/config")).to.equal("kept: true\n");
+  });
+});
