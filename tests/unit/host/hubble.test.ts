@@ -68,8 +68,9 @@ function runs(script: string, world: World = {}) {
     `${root}/flows`,
     `${relayed.map(flow).join("")}{"node_status":{"state_change":"NODE_UNAVAILABLE","node_names":["default/n3"]},"node_name":"default/n3"}\n`,
   );
+  // Once unset, SECONDS does not run by itself.
   const fakes = `
-    SECONDS=0; sleep() { SECONDS=$((SECONDS + \${1%.*})); }
+    unset SECONDS; SECONDS=0; sleep() { SECONDS=$((SECONDS + \${1%.*})); }
     NAMESPACE=${namespace} PATHS=0 FAILURES=() RUNNING="${running.map((name) => `${name} `).join("")}" FLOW='' FINDINGS=$ROOT/findings AS_COMMAND=\${AS_COMMAND:-}
     declare -A PEER=([n1]="n1=10.50.1.9=10.96.1.1=192.0.2.1" [n2]="n2=10.50.2.9=10.96.1.2=192.0.2.2" [n3]="n3=10.50.3.9=10.96.1.3=192.0.2.3")
     failed() { FAILURES+=("$*"); }
