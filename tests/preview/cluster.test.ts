@@ -37,6 +37,8 @@ const balancerVariables = [
   ...["TK_LOAD_BALANCER", "TK_LOAD_BALANCER_ALONE", "TK_LOAD_BALANCER_NODES", "TK_LOAD_BALANCER_DEVICES"],
   ...["TK_LOAD_BALANCER_SERVING", "TK_HOST_LOAD_BALANCER", "TK_KUBELET_HEALTH", "TK_CILIUM_HEALTH"],
 ];
+/** With an option alone, whose own test looks at them: proxy.test.ts, hubble.test.ts. */
+const ofOptions = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE"];
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */
@@ -155,7 +157,7 @@ describe("three control planes and a worker", () => {
 
     it("is given every variable that it reads", () => {
       // Those of load balancers: tests/preview/load-balancer.test.ts.
-      const optional = ["TK_LOCK_SECONDS", ...balancerVariables];
+      const optional = ["TK_LOCK_SECONDS", ...balancerVariables, ...ofOptions];
       // What they share with other stages, and do not use of it.
       const unused: Record<string, string[]> = {
         admit: ["TK_KUBEADM_DOCUMENT", "TK_MARK"],

@@ -121,7 +121,9 @@ describe("a cluster in a lan", () => {
   it("gives each script, which is bash, every variable that it reads", () => {
     // Those of load balancers: tests/preview/load-balancer.test.ts.
     const balancer = ["", "_ALONE", "_NODES", "_DEVICES", "_SERVING"].map((name) => `TK_LOAD_BALANCER${name}`);
-    const never = ["TK_LOCK_SECONDS", "TK_ENDPOINT", ...balancer, "TK_HOST_LOAD_BALANCER", "TK_RESTORE"];
+    // Those of other options: proxy.test.ts, hubble.test.ts.
+    const options = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE"];
+    const never = [...options, "TK_LOCK_SECONDS", "TK_ENDPOINT", ...balancer, "TK_HOST_LOAD_BALANCER", "TK_RESTORE"];
     // Of functions that other stages call.
     const shared = ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_API_PORT", "TK_ENDPOINT_PORT"];
     const ofTailnet = [
