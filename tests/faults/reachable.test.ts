@@ -5,7 +5,7 @@
  */
 import { connect } from "node:net";
 import { expect } from "chai";
-import { bareHosts, existing, type HostName, hosts, onHost, run, sleep, until } from "../lab/lab";
+import { bareHosts, existing, type HostName, hosts, okOnHost, onHost, run, sleep, until } from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { eventually } from "./cluster";
 import { engine, ownNodes, useOwnStack, useStack } from "./stack";
@@ -142,7 +142,7 @@ describe("a host stays reachable", function () {
       expect(onHost(host, "cat /proc/sys/net/ipv4/conf/all/src_valid_mark").trim(), host).to.equal("0");
       restartManager(host);
       await whenReached(host, true, 30);
-      onHost(host, "systemctl restart tailscaled");
+      okOnHost(host, "systemctl restart tailscaled");
       await until(
         `${host}: src_valid_mark`,
         () => onHost(host, "cat /proc/sys/net/ipv4/conf/all/src_valid_mark") === "0\n",
@@ -166,7 +166,7 @@ describe("a host stays reachable", function () {
       return onHost("w1", script).trim();
     };
     expect(ways()).to.equal(`${3 * marks.length * 4} dev tailscale0`);
-    onHost("w1", "systemctl restart tailscaled");
+    okOnHost("w1", "systemctl restart tailscaled");
     await until("w1's routes", () => ways() === `${3 * marks.length * 4} dev tailscale0`, 60);
   });
 

@@ -171,6 +171,10 @@ export function onHost(host: HostName, script: string): string {
   return text.slice(0, -scriptEnded.length);
 }
 
+/** Runs a shell script on a host that has to end well; throws if it does not. Returns what it prints. */
+export const okOnHost = (host: HostName, script: string) =>
+  output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
+
 /** Those of the paths that are there on a host. Paths may have wildcards. */
 export const existing = (host: HostName, ...paths: string[]) =>
   onHost(host, `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done`)

@@ -47,7 +47,7 @@ export function arm(trap: Trap): void {
   const path = `/usr/local/sbin/${trap.command}`;
   lab.writeOnHost(trap.host, path, Buffer.from(wrapper));
   const settings = `${trap.at}\n${trap.file ?? ""}\n${trap.matching}\n`;
-  lab.onHost(trap.host, `chmod 0755 ${path}; rm -rf /run/trap; mkdir /run/trap`);
+  lab.okOnHost(trap.host, `chmod 0755 ${path} && rm -rf /run/trap && mkdir /run/trap`);
   lab.writeOnHost(trap.host, `/run/trap/${trap.command}`, Buffer.from(settings));
 }
 
@@ -58,10 +58,12 @@ export function disarm(trap: Trap): void {
 
 /** Kills every process of the stages that run on a host, each with all its descendants. */
 function killStages(host: lab.HostName): void {
-  lab.onHost(
+  lab.okOnHost(
     host,
     `tree() { echo "$1"; local child; for child in $(pgrep -P "$1"); do tree "$child"; done; }
-     for pid in $(pgrep -f '[b]ash -s -- (apply|remove)'); do tree "$pid"; done | sort -u | xargs -r kill -KILL`,
+     stages=$(pgrep -f '[b]ash -s -- (apply|remove)') || exit
+     for pid in $stages; do tree "$pid"; done | sort -u | xargs kill -KILL 2>/dev/null
+     ! pgrep -f '[b]ash -s -- (apply|remove)'`,
   );
 }
 
