@@ -1,6 +1,6 @@
 /** What several files of the repository say of one thing, and the release that is made of them. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
@@ -27,6 +27,16 @@ const toolVersion = (tool: string) => new RegExp(`^${tool} (\\S+)$`, "m").exec(r
 /** All that a pattern's first group finds in files, by file. */
 const found = (files: string[], pattern: RegExp) =>
   files.flatMap((file) => [...read(file).matchAll(pattern)].map((match) => [file, match[1]!] as const));
+
+describe("the files of the repository", () => {
+  it("have something in them, but for the sums of a module without dependencies", () => {
+    const files = tracked("*");
+    expect(files.length).to.be.greaterThan(500);
+    expect(files.filter((file) => !file.endsWith("/go.sum") && statSync(join(root, file)).size === 0)).to.deep.equal(
+      [],
+    );
+  });
+});
 
 describe("versions in the repository", () => {
   const workflows = tracked("*.yml").filter((file) => file.includes("/workflows/"));
