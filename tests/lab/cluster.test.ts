@@ -209,10 +209,11 @@ describe("a cluster on the lab's hosts", function () {
 
   it("they are reached from outside also after their network managers restart", async () => {
     for (const host of lab.hosts) {
-      lab.okOnHost(
+      const restarted = lab.onHost(
         host,
-        "for unit in systemd-networkd NetworkManager networking; do if systemctl is-active --quiet $unit; then systemctl restart $unit || exit; fi; done",
+        "for unit in systemd-networkd NetworkManager networking; do if systemctl is-active --quiet $unit; then systemctl restart $unit && echo $unit; fi; done",
       );
+      expect(restarted, `network managers restarted on ${host}`).to.not.equal("");
     }
     await lab.sleep(5);
     for (const host of lab.hosts) {

@@ -62,8 +62,7 @@ function killStages(host: lab.HostName): void {
     host,
     `tree() { echo "$1"; local child; for child in $(pgrep -P "$1"); do tree "$child"; done; }
      stages=$(pgrep -f '[b]ash -s -- (apply|remove)') || exit
-     for pid in $stages; do tree "$pid"; done | sort -u | xargs kill -KILL 2>/dev/null
-     ! pgrep -f '[b]ash -s -- (apply|remove)'`,
+     for pid in $stages; do tree "$pid"; done | sort -u | xargs kill -KILL 2>/dev/null || true`,
   );
 }
 
