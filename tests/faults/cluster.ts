@@ -168,6 +168,16 @@ export async function removeNamespace(through: ControlPlane = "cp1"): Promise<vo
   );
 }
 
+/** Starts a pod on w1 whose image is pulled at its start, and waits until it runs. */
+export async function runPod(name: string, of: string): Promise<void> {
+  const overrides = JSON.stringify({ spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } });
+  const args = ["-n", namespace, "run", name, `--image=${of}`, "--image-pull-policy=Always", "--restart=Never"];
+  const said = lab.kubectl(...args, `--overrides=${overrides}`);
+  if (!said.includes("created")) throw new Error(`the pod ${name}: ${said}`);
+  const phase = () => lab.kubectl("-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.phase}");
+  await lab.until(`the pod ${name}`, () => phase() === "Running", 60);
+}
+
 /** One request of client.ts. */
 export type Request = Sample & { number: number };
 

@@ -3,8 +3,6 @@
  * policy cuts, whose failed check shows the dropped packet and its reason; the relay cut off from a node; and switched off again, with
  * nothing left of it. The UI cannot be built here, so it is in no image. The tests build on each other.
  */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
@@ -34,15 +32,7 @@ const certificate = () =>
 /** What the checks find, run as a command on a control plane. */
 const failures = () => (JSON.parse(lab.checksCommand("cp1", ["--json"]).stdout) as { failures: string[] }).failures;
 
-function apply(manifest: object): void {
-  const kubectl = join(lab.root, "lab/.state/kubectl");
-  execFileSync(kubectl, ["--kubeconfig", join(lab.state, "kubeconfig"), "apply", "-f", "-"], {
-    input: JSON.stringify(manifest),
-    timeout: 60_000,
-  });
-}
-
-/** What no pod of the checks may do: answer on w1, whoever asks. */
+/** What no pod of the checks may do: answer on w1 to any pod. */
 const policy = {
   apiVersion: "cilium.io/v2",
   kind: "CiliumClusterwideNetworkPolicy",
@@ -100,7 +90,7 @@ describe("Hubble's relay", function () {
   });
 
   it("a policy that cuts a node's probe: the failed check names it as the reason, from the node that dropped the packet", async () => {
-    apply(policy);
+    lab.apply(JSON.stringify(policy));
     let found: string[] = [];
     await lab.until("a check fails", () => (found = failures()).some((line) => line.startsWith("pod from")), 900);
     lab.kubectl("delete", "ciliumclusterwidenetworkpolicies.cilium.io", "hubble-fault");
@@ -119,7 +109,7 @@ describe("Hubble's relay", function () {
       `nft "add table ${table}; add chain ${table} in { type filter hook input priority -300; }; add rule ${table} in ${rule}"`,
     );
     try {
-      // An open connection does not notice: the relay starts anew.
+      // An open connection does not notice: the relay is started again.
       lab.kubectl("-n", "kube-system", "delete", "pod", "-l", "k8s-app=hubble-relay");
       await lab.until(
         "the checks name w1",

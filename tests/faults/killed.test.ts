@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
-import { allowed, difference, type HostState, stateOf } from "../lab/leftovers";
+import { allowed, expectAsBefore, type HostState, stateOf } from "../lab/leftovers";
 import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
 
 import { proxies } from "./agents";
@@ -182,12 +182,7 @@ for (const host of ["w1", "cp1"] as const) {
     it("the next run finishes it, and each host is as it was", async () => {
       await engineOk(["destroy"], 900);
       expect(lab.devices()).to.deep.equal([]);
-      for (const one of lab.hosts) {
-        const { files, network } = former.get(one)!;
-        const now = stateOf(one);
-        expect(difference(files, now.files, allowed), `the file system of ${one}`).to.deep.equal([]);
-        expect(difference(network, now.network), `the network of ${one}`).to.deep.equal([]);
-      }
+      for (const one of lab.hosts) expectAsBefore(one, former.get(one)!, allowed);
     });
   });
 }

@@ -67,14 +67,6 @@ ${services.map((name) => service(name, "web", "Cluster")).join("")}${service(loc
 
 const kubectl = (...args: string[]) => lab.kubectl(...args);
 
-function applyServices(): void {
-  execFileSync(
-    join(lab.root, "lab/.state/kubectl"),
-    ["--kubeconfig", join(lab.state, "kubeconfig"), "apply", "-f", "-"],
-    { input: manifest(), timeout: 60_000 },
-  );
-}
-
 const addressOf = (service: string) =>
   kubectl("-n", namespace, "get", "service", service, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}");
 
@@ -266,7 +258,7 @@ describe("LoadBalancer services in a tailnet", function () {
       tailscale up --auth-key=file:/run/key --login-server=http://172.31.77.1:3340 --hostname=stranger --accept-dns=false --accept-routes`,
       120,
     );
-    applyServices();
+    lab.apply(manifest());
     addresses = await servicesAnswer(client, 180);
     expect(new Set(addresses).size).to.equal(services.length + 1);
     for (const address of addresses) expect(address).to.match(/^10\.201\.0\.\d+$/);
@@ -408,7 +400,7 @@ describe("LoadBalancer services in a lan", function () {
     stay(true);
     await engineOk(["up"], upSeconds);
     refreshKubeconfig();
-    applyServices();
+    lab.apply(manifest());
     addresses = await servicesAnswer(client, 180);
     for (const name of services) expect(workers).to.include(holder(name));
   });

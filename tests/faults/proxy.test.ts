@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
-import { freshNamespace, image, namespace } from "./cluster";
+import { freshNamespace, image, runPod } from "./cluster";
 import { command } from "./faults";
 import { engine, engineOk, refreshKubeconfig, useOwnStack, useStack } from "./stack";
 
@@ -154,11 +154,7 @@ describe("hosts behind a proxy that is the only way out", function () {
   it("a pod's image is pulled through it", async () => {
     await freshNamespace();
     asked();
-    const overrides = JSON.stringify({ spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } });
-    const args = ["-n", namespace, "run", "one", `--image=${image}`, "--image-pull-policy=Always", "--restart=Never"];
-    lab.kubectl(...args, `--overrides=${overrides}`);
-    const phase = () => lab.kubectl("-n", namespace, "get", "pod", "one", "-o", "jsonpath={.status.phase}");
-    await lab.until("the pod", () => phase() === "Running", 60);
+    await runPod("one", image);
     expect(asked()).to.include(`200 CONNECT ${address}:3352`);
   });
 

@@ -5,13 +5,21 @@
  */
 import { connect } from "node:net";
 import { expect } from "chai";
-import { bareHosts, existing, type HostName, hosts, okOnHost, onHost, run, sleep, until } from "../lab/lab";
+import {
+  bareHosts,
+  existing,
+  type HostName,
+  hosts,
+  okOnHost,
+  onHost,
+  restartNetworkManager,
+  run,
+  sleep,
+  until,
+} from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { eventually } from "./cluster";
 import { engine, ownNodes, useOwnStack, useStack } from "./stack";
-
-/** Network managers of the hosts (lab/hosts/README.md) that run. */
-const managers = "systemd-networkd NetworkManager";
 
 /** Everything of the network that is not a counter, an age or a process's. */
 const network = (host: HostName) =>
@@ -49,17 +57,6 @@ const whenReached = (host: HostName, isReached: boolean, seconds: number) =>
     async () => ((await answers(host)) === isReached ? undefined : "not yet"),
     seconds,
   );
-
-/** With ifupdown nothing runs; its unit takes the interfaces down and up again. */
-function restartManager(host: HostName): void {
-  const restarted = onHost(
-    host,
-    `for unit in ${managers} networking; do
-      if systemctl is-active --quiet $unit; then systemctl restart $unit && echo $unit; fi
-    done`,
-  );
-  expect(restarted, `network managers restarted on ${host}`).to.not.equal("");
-}
 
 /**
  * Cuts the host off, once, as soon as a path is there or gone: a unit of the test's own, which no script of the program knows. The rule
@@ -102,7 +99,7 @@ describe("a host stays reachable", function () {
     for (const host of names) {
       await whenReached(host, true, 30);
       expect(network(host), host).to.equal(former.get(host));
-      restartManager(host);
+      restartNetworkManager(host);
       await sleep(5);
       await whenReached(host, true, 30);
       expect(network(host), `${host} after a restart of its network manager`).to.equal(former.get(host));
@@ -140,7 +137,7 @@ describe("a host stays reachable", function () {
     await run("lab/engine", ["up"], 2_400);
     for (const host of hosts) {
       expect(onHost(host, "cat /proc/sys/net/ipv4/conf/all/src_valid_mark").trim(), host).to.equal("0");
-      restartManager(host);
+      restartNetworkManager(host);
       await whenReached(host, true, 30);
       okOnHost(host, "systemctl restart tailscaled");
       await until(
@@ -194,7 +191,7 @@ describe("a host stays reachable", function () {
   it("so does one after the network managers were restarted by hand under the cluster", async () => {
     useOwnStack();
     await run("lab/engine", ["up"], 2_400);
-    for (const host of hosts) restartManager(host);
+    for (const host of hosts) restartNetworkManager(host);
     await run("lab/engine", ["destroy"], 1_200);
     await asBefore();
   });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
-import { allowed, difference, type HostState, stateOf } from "../lab/leftovers";
+import { allowed, expectAsBefore, type HostState, stateOf } from "../lab/leftovers";
 import { engine, engineOk, refreshKubeconfig, useOwnStack } from "./stack";
 
 /** Runs bash on a host; throws with what it said if it fails. */
@@ -118,12 +118,7 @@ describe("hosts that are somebody's", function () {
       const run = await engine(["up"], 600);
       expect(run.code, `attempt ${attempt}`).not.to.equal(0);
       expect(run.text).to.match(/\/var\/lib\/etcd/);
-      for (const host of lab.hosts) {
-        const { files, network } = before.get(host)!;
-        const now = stateOf(host);
-        expect(difference(files, now.files, mayDiffer), `the file system of ${host}`).to.deep.equal([]);
-        expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
-      }
+      for (const host of lab.hosts) expectAsBefore(host, before.get(host)!, mayDiffer);
     }
     expect(on("cp1", "cat /var/lib/etcd/default/member/wal/0.wal")).to.equal("precious\n");
     on("cp1", "rm -r /var/lib/etcd/default");
@@ -151,12 +146,7 @@ describe("hosts that are somebody's", function () {
     await engineOk(["destroy"], 900);
     // Its tailscaled has a route for each peer until the server has told it that they are gone.
     await lab.until("no peers but the owners' own", () => withDevices.every((host) => peers(host) === 2), 120);
-    for (const host of lab.hosts) {
-      const { files, network } = before.get(host)!;
-      const now = stateOf(host);
-      expect(difference(files, now.files, mayDiffer), `the file system of ${host}`).to.deep.equal([]);
-      expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
-    }
+    for (const host of lab.hosts) expectAsBefore(host, before.get(host)!, mayDiffer);
     expect(prefs()).to.deep.equal(prefsBefore);
     expect(managed()).to.equal("100 (connected (externally))");
     on("cp3", "tailscale ping -c 1 --timeout 10s media-box");

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
-import { freshNamespace, image, namespace, removeNamespace, settle } from "./cluster";
+import { freshNamespace, image, removeNamespace, runPod, settle } from "./cluster";
 import { command, faultSuite } from "./faults";
 import { engine, engineOk, ownStack, useOwnStack, useStack } from "./stack";
 
@@ -42,15 +42,6 @@ async function addImage(): Promise<string> {
   const body = JSON.stringify({ ...manifest, config: { ...manifest.config, digest, size: config.length } });
   await ask(`${name}/manifests/1`, { method: "PUT", body, headers: { "Content-Type": manifestType } });
   return `${name}:1`;
-}
-
-/** Starts a pod on w1 whose image is pulled at its start, and waits until it runs. */
-async function runPod(name: string, of: string): Promise<void> {
-  const overrides = JSON.stringify({ spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } });
-  const args = ["-n", namespace, "run", name, `--image=${of}`, "--image-pull-policy=Always", "--restart=Never"];
-  expect(lab.kubectl(...args, `--overrides=${overrides}`)).to.contain("created");
-  const phase = () => lab.kubectl("-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.phase}");
-  await lab.until(`the pod ${name}`, () => phase() === "Running", 60);
 }
 
 /** The mirror's package repositories and its registry, as hosts have them. */

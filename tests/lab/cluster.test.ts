@@ -13,7 +13,7 @@ import { proxyTests } from "./proxies";
 import { requestTests } from "./requests";
 import { routeTests } from "./routes";
 import { interrupt, kubeadm } from "./traps";
-import { allowed, difference, type HostState, stateOf, takePackagesBack } from "./leftovers";
+import { allowed, difference, expectAsBefore, type HostState, stateOf, takePackagesBack } from "./leftovers";
 
 const project = parse(readFileSync(join(lab.root, "Pulumi.dev.yaml"), "utf8")) as {
   config: { "tailkube:kubernetes": { version: string } };
@@ -191,16 +191,14 @@ describe("a cluster on the lab's hosts", function () {
     await lab.run("lab/engine", ["destroy"], 900);
     expect(lab.devices()).to.deep.equal([]);
     for (const host of lab.hosts) {
-      const { files, network } = before.get(host)!;
+      const { network } = before.get(host)!;
       // tailscaled runs on, logged out, with its interface.
       const filters = difference(network, lab.output("lab/hosts/hosts", ["netstate", host])).filter((line) =>
         /^. (table|chain|\*|:|-A)/.test(line),
       );
       expect(filters, `filters of ${host}`).to.deep.equal([]);
       takePackagesBack(host, before.get(host)!);
-      const now = stateOf(host);
-      expect(difference(files, now.files, allowed), `the file system of ${host}`).to.deep.equal([]);
-      expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
+      expectAsBefore(host, before.get(host)!, allowed);
       expect(lab.answersSsh(host), `SSH to ${host}`).to.equal(true);
     }
     // NetworkManager would take it down when the next up tells it to leave it alone.
@@ -208,13 +206,7 @@ describe("a cluster on the lab's hosts", function () {
   });
 
   it("they are reached from outside also after their network managers restart", async () => {
-    for (const host of lab.hosts) {
-      const restarted = lab.onHost(
-        host,
-        "for unit in systemd-networkd NetworkManager networking; do if systemctl is-active --quiet $unit; then systemctl restart $unit && echo $unit; fi; done",
-      );
-      expect(restarted, `network managers restarted on ${host}`).to.not.equal("");
-    }
+    for (const host of lab.hosts) lab.restartNetworkManager(host);
     await lab.sleep(5);
     for (const host of lab.hosts) {
       await lab.until(`SSH to ${host}`, () => lab.answersSsh(host), 30);

@@ -175,6 +175,16 @@ export function onHost(host: HostName, script: string): string {
 export const okOnHost = (host: HostName, script: string) =>
   output("lab/hosts/hosts", ["exec", host, "bash", "-c", script]);
 
+/** Restarts what manages a host's network: with ifupdown its unit, which takes the interfaces down and up. Throws if nothing does. */
+export function restartNetworkManager(host: HostName): void {
+  const units = "systemd-networkd NetworkManager networking";
+  const restarted = onHost(
+    host,
+    `for unit in ${units}; do if systemctl is-active --quiet $unit; then systemctl restart $unit && echo $unit; fi; done`,
+  );
+  if (restarted === "") throw new Error(`no network manager was restarted on ${host}: none of ${units}`);
+}
+
 /** Those of the paths that are there on a host. Paths may have wildcards. */
 export const existing = (host: HostName, ...paths: string[]) =>
   onHost(host, `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done`)
@@ -229,6 +239,18 @@ export function longestOutage(host: HostName, seconds: number): Promise<number> 
 /** What kubectl prints; throws if it fails or the API does not answer. */
 export function kubectl(...args: string[]): string {
   return output("lab/.state/kubectl", ["--kubeconfig", join(state, "kubeconfig"), "--request-timeout=10s", ...args]);
+}
+
+/** Applies objects, as JSON or YAML; throws if the API does not take them. */
+export function apply(manifest: string): void {
+  execFileSync(
+    join(state, "kubectl"),
+    ["--kubeconfig", join(state, "kubeconfig"), "--request-timeout=20s", "apply", "-f", "-"],
+    {
+      input: manifest,
+      timeout: 60_000,
+    },
+  );
 }
 
 export interface Device {

@@ -1,5 +1,6 @@
 /** What a host looks like, and how it differs from what it was. */
 import { execFileSync } from "node:child_process";
+import { expect } from "chai";
 import * as lab from "./lab";
 
 export interface HostState {
@@ -56,4 +57,11 @@ export function difference(before: string, after: string, mayDiffer: readonly Re
     ...[...a].filter((line) => !b.has(line) && keep(line)).map((line) => `- ${line}`),
     ...[...b].filter((line) => !a.has(line) && keep(line)).map((line) => `+ ${line}`),
   ];
+}
+
+/** The host's disk and network are as they were; paths that may differ are left out. */
+export function expectAsBefore(host: lab.HostName, { files, network }: HostState, mayDiffer: readonly RegExp[]): void {
+  const now = stateOf(host);
+  expect(difference(files, now.files, mayDiffer), `the file system of ${host}`).to.deep.equal([]);
+  expect(difference(network, now.network), `the network of ${host}`).to.deep.equal([]);
 }

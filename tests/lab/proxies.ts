@@ -1,6 +1,4 @@
 /** What depends on Cilium's proxies and marks over the tailnet, on a cluster that is there. */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { expect } from "chai";
 import { pauseImage } from "../../components/kubernetes/containerd";
 import * as lab from "./lab";
@@ -21,14 +19,6 @@ const marks = [0x300, 0x400, 0x800, 0x900, 0xa00, 0xb00, 0xc00, 0xd00, 0xe00, 0x
   mark | 0x80000,
   mark | 0x8080000,
 ]);
-
-function kubectlWith(input: string, ...args: string[]): string {
-  return execFileSync(
-    join(lab.root, "lab/.state/kubectl"),
-    ["--kubeconfig", join(lab.state, "kubeconfig"), "--request-timeout=20s", ...args],
-    { input, encoding: "utf8", timeout: 60_000 },
-  );
-}
 
 function manifest(version: string): string {
   const paths = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
@@ -91,8 +81,8 @@ function teachNames(): void {
   const lines = names.map(([name, address]) => `$1    ${address} ${name}\n`).join("");
   const taught = corefile.replace(/\n(\s*)kubernetes /, `\n$1hosts {\n${lines}$1    fallthrough\n$1}\n$1kubernetes `);
   const patch = JSON.stringify({ data: { Corefile: taught } });
-  kubectlWith("", "-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch);
-  kubectlWith("", "-n", "kube-system", "rollout", "restart", "deployment/coredns");
+  lab.kubectl("-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "--patch", patch);
+  lab.kubectl("-n", "kube-system", "rollout", "restart", "deployment/coredns");
 }
 
 /** What a command in each pod prints, one line a pod. */
@@ -157,7 +147,7 @@ export function proxyTests(version: string): void {
   };
 
   it("policies by DNS name hold, and no mark of Cilium loses its way, before and after tailscaled restarts", async () => {
-    kubectlWith(manifest(version), "apply", "-f", "-");
+    lab.apply(manifest(version));
     const running = () =>
       lab
         .kubectl("-n", namespace, "get", "pods", "--field-selector", "status.phase=Running", "-o", "name")

@@ -71,7 +71,7 @@ clean_up_network() {
     if owned /etc/NetworkManager/conf.d/50-tailkube.conf && unit_runs NetworkManager.service; then
         wait_for 30 "systemctl cannot restart NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl restart NetworkManager
     fi
-    # Its process has the proxy until it starts anew.
+    # Its process has the proxy until it is restarted.
     if owned "$(proxy_dropin tailscaled.service)" && unit_runs tailscaled.service; then
         wait_for 30 "systemctl cannot restart tailscaled, which still has the proxy that was taken away; see 'systemctl status tailscaled'" systemctl restart tailscaled.service
     fi
