@@ -6,9 +6,11 @@
 # kubectl's cache of what the API offers would stay in root's home.
 export KUBECACHEDIR=$TK_RUN/kube-cache
 
-# A proxy of the login's environment (/etc/environment) leads to no node.
-kubectl_node() { NO_PROXY='*' no_proxy='*' kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/kubelet.conf "$@"; }
-kubectl_admin() { NO_PROXY='*' no_proxy='*' kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+# direct COMMAND...: without a proxy of the login's environment (/etc/environment), which leads to no node.
+direct() { NO_PROXY='*' no_proxy='*' "$@"; }
+
+kubectl_node() { direct kubectl --request-timeout=10s --kubeconfig /etc/kubernetes/kubelet.conf "$@"; }
+kubectl_admin() { direct kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 # api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials, which /readyz does not
 # need, for a joiner has none yet; kubectl would ask the terminal for a user name.
 api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
@@ -17,4 +19,4 @@ endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 # A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.
 KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
 
-kubectl_cluster() { NO_PROXY='*' no_proxy='*' kubectl --request-timeout=20s --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
+kubectl_cluster() { direct kubectl --request-timeout=20s --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }

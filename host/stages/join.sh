@@ -7,7 +7,7 @@
 
 # Named in TK_KUBEADM_DOCUMENT.
 DISCOVERY=$TK_RUN/discovery.conf
-kubectl_discovery() { NO_PROXY='*' no_proxy='*' kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" "$@"; }
+kubectl_discovery() { direct kubectl --request-timeout=10s --kubeconfig "$DISCOVERY" "$@"; }
 
 # Sets TOKEN_ID, which is no secret: what stands before the token's dot.
 token_id() { [[ $TK_DISCOVERY =~ token:\ *\"?([a-z0-9]{6})\. ]] && TOKEN_ID=${BASH_REMATCH[1]}; }

@@ -163,7 +163,7 @@ dns_pods() {
 run_probe() {
     local try
     for try in 1 2; do
-        NO_PROXY='*' no_proxy='*' timeout "$TK_READY_SECONDS" kubectl --kubeconfig /etc/kubernetes/admin.conf -n "$NAMESPACE" exec -i "$1" -- /bin/bash -s -- "$1" "$NAMESPACE" "$TK_POD_MTU" "$3" "$2" "$STARTED" <<<"$TK_PROBE" >"$TK_RUN/probe.$1" 2>"$TK_RUN/probe.$1.err" || true
+        direct timeout "$TK_READY_SECONDS" kubectl --kubeconfig /etc/kubernetes/admin.conf -n "$NAMESPACE" exec -i "$1" -- /bin/bash -s -- "$1" "$NAMESPACE" "$TK_POD_MTU" "$3" "$2" "$STARTED" <<<"$TK_PROBE" >"$TK_RUN/probe.$1" 2>"$TK_RUN/probe.$1.err" || true
         if has_ended "$1" || [ "$try" = 2 ]; then return 0; fi
         sleep 5
     done

@@ -37,7 +37,7 @@ uncordon_node() {
 drain_node() {
     local log=$TK_RUN/drain.log end=$((SECONDS + TK_DRAIN_SECONDS)) left=$TK_DRAIN_SECONDS
     cordon_node "$1"
-    until NO_PROXY='*' no_proxy='*' kubectl --kubeconfig "$KUBECONFIG_ADMIN" drain "$1" --ignore-daemonsets --delete-emptydir-data --timeout="${left}s" >"$log" 2>&1; do
+    until direct kubectl --kubeconfig "$KUBECONFIG_ADMIN" drain "$1" --ignore-daemonsets --delete-emptydir-data --timeout="${left}s" >"$log" 2>&1; do
         left=$((end - SECONDS))
         # kubectl gives up at the first request that fails. Only what it says of a pod is a reason not to try again.
         if [ "$left" -gt 0 ] && ! grep -q 'drain did not complete\|cannot delete' "$log"; then
