@@ -76,3 +76,9 @@ unit_stop() {
     done
     systemctl reset-failed "$1" 2>/dev/null || true
 }
+
+# restart_running UNIT WHAT: so that a unit that runs no longer has WHAT, which was taken away. A unit that does not run, or does not
+# exist, is left alone.
+restart_running() {
+    ! unit_runs "$1" || wait_for 30 "systemctl cannot restart $1, which still has $2; see 'systemctl status $1'" systemctl restart "$1"
+}

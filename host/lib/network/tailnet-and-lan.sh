@@ -66,14 +66,16 @@ clean_up_network() {
     restore_kernel_rules
     restore_files
     systemctl daemon-reload
-    ! owned /etc/systemd/networkd.conf.d/50-tailkube.conf || systemctl try-restart systemd-networkd
+    if owned /etc/systemd/networkd.conf.d/50-tailkube.conf; then
+        restart_running systemd-networkd.service "the settings that were taken away"
+    fi
     # By a reload it would manage tailscale0 from now on, and take the address of the user's own login from it.
-    if owned /etc/NetworkManager/conf.d/50-tailkube.conf && unit_runs NetworkManager.service; then
-        wait_for 30 "systemctl cannot restart NetworkManager, which still has the settings that were taken away; see 'systemctl status NetworkManager'" systemctl restart NetworkManager
+    if owned /etc/NetworkManager/conf.d/50-tailkube.conf; then
+        restart_running NetworkManager.service "the settings that were taken away"
     fi
     # Its process has the proxy until it is restarted.
-    if owned "$(proxy_dropin tailscaled.service)" && unit_runs tailscaled.service; then
-        wait_for 30 "systemctl cannot restart tailscaled, which still has the proxy that was taken away; see 'systemctl status tailscaled'" systemctl restart tailscaled.service
+    if owned "$(proxy_dropin tailscaled.service)"; then
+        restart_running tailscaled.service "the proxy that was taken away"
     fi
     forget_files
 }

@@ -67,7 +67,7 @@ remove_runtime() {
     restore_files
     systemctl daemon-reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then
-        systemctl try-restart containerd.service
+        restart_running containerd.service "the settings that were taken away"
     fi
     forget_files
 }

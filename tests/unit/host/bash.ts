@@ -28,7 +28,8 @@ export function bash(text: string, ...args: string[]): Finished {
   const { stdout, stderr, status, error } = spawnSync("bash", ["-s", "--", ...args], {
     input: text,
     encoding: "utf8",
-    timeout: 30_000,
+    // A bound for what hangs, not for a machine that is busy.
+    timeout: 120_000,
   });
   if (error !== undefined && (error as NodeJS.ErrnoException).code !== "EPIPE") {
     throw error;

@@ -137,7 +137,7 @@ describe("stage lan", () => {
         root,
         {},
         `forget_tables() { :; }
-        systemctl() { case "$*" in show*) echo inactive ;; try-restart*) [ -e "$ROOT/etc/systemd/networkd.conf.d/50-tailkube.conf" ] || [ ! -e "$TK_STATE/owned.lan" ] || log "$*" ;; *) log "$*" ;; esac; }
+        systemctl() { case "$*" in show*) echo active ;; "restart systemd-networkd.service") [ -e "$ROOT/etc/systemd/networkd.conf.d/50-tailkube.conf" ] || [ ! -e "$TK_STATE/owned.lan" ] || log "$*" ;; *) log "$*" ;; esac; }
         ( steps=0; set -T; trap 'steps=$((steps + 1)); [ $steps != ${step} ] || kill -KILL $BASHPID' DEBUG; clean_up_network >&2; trap - DEBUG; echo $steps ) || true`,
       );
     const host = () => {
@@ -157,7 +157,7 @@ describe("stage lan", () => {
       expect([existsSync(dropIn(root)), existsSync(`${root}/var/lib/tailkube`)], `step ${step}`).to.deep.equal(after);
       expect(logOf(root), `killed at step ${step} of ${steps}`).to.include.members([
         "daemon-reload",
-        "try-restart systemd-networkd",
+        "restart systemd-networkd.service",
       ]);
     }
   });

@@ -7,6 +7,7 @@ import {
   assignments,
   bash,
   bashOk,
+  logOf,
   removeTemporaryFolders,
   snapshot,
   temporaryFolder,
@@ -480,6 +481,25 @@ systemctl() {
       expect(stdout).to.equal("");
       expect(stderr).to.include("no answer after 30 s to the question whether u.service runs");
     }
+  });
+
+  it("is restarted to lose what was taken away only if it runs", () => {
+    const lose = (answers: string) => {
+      const root = hostRoot();
+      const text = `mkdir -p "$TK_RUN"
+        SECONDS=0; sleep() { SECONDS=$((SECONDS + 1)); }
+        systemctl() { ${answers}; }
+        restart_running u.service "its settings"`;
+      return { ...bash(withLibrary(root, text)), log: logOf(root) };
+    };
+    const answers = (state: string) =>
+      `if [ "$1" = show ]; then echo ${state}; else echo "$*" >>"$TK_RUN/../../log"; fi`;
+    expect(lose(answers("active"))).to.deep.include({ status: 0, log: ["restart u.service"] });
+    expect(lose(answers("inactive"))).to.deep.include({ status: 0, log: [] });
+    expect(lose("false").stderr).to.include("no answer after 30 s to the question whether u.service runs");
+    const failing = lose('[ "$1" = show ] && echo active');
+    expect(failing.status).to.equal(1);
+    expect(failing.stderr).to.include("systemctl cannot restart u.service, which still has its settings");
   });
 
   it("fails with what fails", () => {

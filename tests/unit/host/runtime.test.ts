@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
@@ -129,10 +129,11 @@ describe("containerd's configuration on a host", () => {
       expect(snapshot(`${root}/etc/containerd`)["config.toml"]).to.match(/^640 /);
       expect(read(root, config)).to.include("root = '/data/containerd'");
       expect(bashOk(host(root, "claim_host; configure_containerd; result"))).to.equal('{"changed":[]}\n');
+      rmSync(`${root}/log`);
       bashOk(host(root, "unit_stop() { :; }; remove_runtime"));
       expect(snapshot(`${root}/etc/containerd`)).to.deep.equal({ "config.toml": `777 ${to}` });
       expect(snapshot(`${root}/theirs`)).to.deep.equal({ "config.toml": "640 # theirs\n" });
-      expect(logOf(root)).to.include("systemctl try-restart containerd.service");
+      expect(logOf(root)).to.include("systemctl restart containerd.service");
     });
   }
 
@@ -388,6 +389,8 @@ describe(`remove_runtime (${placesTried})`, function () {
       ),
     );
     if (ours) write(`${root}/var/lib/containerd/io.containerd.x/y`, "ours");
+    // What follows is the removal's.
+    rmSync(`${root}/log`);
     return { root, before };
   }
   const withoutRuns = (files: Record<string, string>) =>
@@ -426,6 +429,14 @@ describe(`remove_runtime (${placesTried})`, function () {
     expect(statSync(`${root}/disk`).mode & 0o7777).to.equal(0o711);
   });
 
+  it("leaves a host alone that never got a containerd", () => {
+    const root = temporaryFolder();
+    write(`${root}/inactive`, "");
+    bashOk(host(root, "claim_host"));
+    bashOk(host(root, `${settle}; [ ! -e "$TK_STATE/owned.runtime" ]`));
+    expect(logOf(root).filter((line) => /restart/.test(line))).to.deep.equal([]);
+  });
+
   for (const ours of [true, false]) {
     it(`leaves the host as it was, ${ours ? "with a containerd of ours" : "with its own containerd"}, killed anywhere`, () => {
       const killed = (step: number) =>
@@ -445,7 +456,7 @@ describe(`remove_runtime (${placesTried})`, function () {
         // As the stage cleanup does at its end.
         bash(`rmdir ${root}/${state}`);
         expect(withoutRuns(snapshot(root)), `killed at step ${step} of ${steps}`).to.deep.equal(before);
-        if (!ours) expect(logOf(root)).to.include("systemctl try-restart containerd.service");
+        if (!ours) expect(logOf(root)).to.include("systemctl restart containerd.service");
       }
     });
   }
