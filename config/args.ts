@@ -168,7 +168,7 @@ export interface TailnetArgs {
   routeApproval?: "none" | "devices" | "policy";
   /** With routeApproval policy, the file on this machine with the tailnet's whole policy as JSON. The program adds what the cluster needs, and the result replaces the tailnet's policy. */
   policyFile?: string;
-  /** Tailscale version on the hosts, without v. Default: the installed version, or the newest if none is installed; with a bundle, the bundle's version. */
+  /** Tailscale version on the hosts, without v. Default: the installed version, or the newest if none is installed; with a bundle, the bundle's version, except on hosts that had their own. */
   tailscaleVersion?: string;
 }
 
@@ -209,7 +209,7 @@ export interface LoadBalancerArgs {
 export interface KubernetesArgs {
   /** Kubernetes version, without v. Default: 1.37.2. */
   version?: string;
-  /** containerd version on the hosts, without v. Default: the installed version, or the newest containerd.io package from download.docker.com if none is installed; with a bundle, the bundle's version. */
+  /** containerd version on the hosts, without v. Default: the installed version, or the newest containerd.io package from download.docker.com if none is installed; with a bundle, the bundle's version, except on hosts that had their own. */
   containerdVersion?: string;
   /** Any text, such as today's date. Changing it renews the control planes' certificates. */
   certificateRenewal?: string;

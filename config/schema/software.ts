@@ -16,7 +16,7 @@ export const kubernetesSchema = key(
       containerdVersion: key(
         release("2.2.1").optional(),
         "containerd version on the hosts, without v. Default: the installed version, or the newest containerd.io package from " +
-          "download.docker.com if none is installed; with a bundle, the bundle's version.",
+          "download.docker.com if none is installed; with a bundle, the bundle's version, except on hosts that had their own.",
       ),
       certificateRenewal: key(
         anyText("a text such as today's date").default(""),

@@ -58,7 +58,7 @@ export const tailnetSchema = key(
       tailscaleVersion: key(
         release("1.102.5").optional(),
         "Tailscale version on the hosts, without v. Default: the installed version, or the newest if none is installed; with a bundle, " +
-          "the bundle's version.",
+          "the bundle's version, except on hosts that had their own.",
       ),
     },
     "{ loginServer: https://headscale.example.com }",

@@ -112,6 +112,9 @@ cilium_links() {
 }
 remove_link() { ip link del "$1"; }
 
+# What holds Cilium's programs on interfaces, from Linux 6.6 on: tc lists only older ones.
+CILIUM_PINS=/sys/fs/bpf/cilium
+
 # cilium_devices: the host's own devices with programs of Cilium's. The tc ones go with the clsact queue that Cilium made.
 cilium_devices() {
     local all device way text
@@ -208,7 +211,8 @@ reset_cilium() {
     until_none 10 "Cilium's interface cannot be removed; reboot this host, then run again" "which interfaces this host has (ip -o link show)" cilium_links remove_link
     until_none 10 "Cilium's programs cannot be removed from this interface (tc qdisc del dev … clsact); reboot this host, then run again" \
         "which programs are on this host's interfaces (tc filter show)" cilium_devices remove_programs
-    rm -rf /sys/fs/bpf/tc/globals/cilium_* /sys/fs/bpf/cilium /sys/fs/bpf/tc/globals/tunnel_* 2>/dev/null || true
+    rm -rf /sys/fs/bpf/tc/globals/cilium_* "$CILIUM_PINS" /sys/fs/bpf/tc/globals/tunnel_* 2>/dev/null || true
+    [ ! -e "$CILIUM_PINS" ] || fail "Cilium's programs stay on this host's interfaces, because $CILIUM_PINS cannot be removed; reboot this host, then run again"
     rmdir /sys/fs/bpf/tc/globals /sys/fs/bpf/tc /sys/fs/bpf/ip /sys/fs/bpf/xdp 2>/dev/null || true
     until_none 20 "the kubelet's and Cilium's rules cannot be removed by this program's -restore" "which rules iptables has (iptables-nft-save and its like)" cluster_variants remove_rules
     remove_ipsets

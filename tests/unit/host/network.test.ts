@@ -309,6 +309,23 @@ describe("with the real ip", () => {
       expect(linesIn(reset(root, text))).to.deep.equal(["lxcbr0"]);
     });
 
+    it("does not end well while something holds Cilium's programs", () => {
+      const root = temporaryFolder();
+      write(`${root}/pins/devices/tailscale0/links/cil_from_netdev`, "");
+      const { status, stderr } = bash(
+        reset(
+          root,
+          `CILIUM_PINS=${root}/pins
+          pkill() { :; }; rm() { :; }; rmdir() { :; }; umount() { :; }; iptables-nft-save() { :; }; ip6tables-nft-save() { :; }; ipset() { :; }; dpkg() { :; }; tc() { :; }; ip() { :; }
+          reset_cilium`,
+        ),
+      );
+      expect(status).to.equal(1);
+      expect(stderr).to.include(
+        `Cilium's programs stay on this host's interfaces, because ${root}/pins cannot be removed`,
+      );
+    });
+
     it("are recorded with the host, and put back by it", () => {
       const root = temporaryFolder();
       const network = [
