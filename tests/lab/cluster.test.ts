@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
+import { expectKept, keep } from "./kept";
 import * as lab from "./lab";
 import { inSteps } from "./steps";
 import { proxyTests } from "./proxies";
@@ -240,6 +241,7 @@ describe("a cluster on the lab's hosts", function () {
     console.log(
       `      of it the state knows ${unknown ? "that it was begun" : "the end: the CLI was stopped too late"}`,
     );
+    await lab.until("the API takes a ConfigMap", () => keep(), 60);
     await lab.killUpWhen(
       "a join",
       () =>
@@ -252,6 +254,7 @@ describe("a cluster on the lab's hosts", function () {
       600,
     );
     await expectCluster();
+    expectKept(["cp1", "cp2", "cp3"]);
     expect(unreadyWorkloads()).to.deep.equal([]);
     expect(
       lab
@@ -264,8 +267,11 @@ describe("a cluster on the lab's hosts", function () {
   it("joins killed on the host itself, when etcd has promoted the second and the third member, are finished by the next", async () => {
     await lab.run("lab/engine", ["destroy"], 900);
     await interrupt(kubeadm("cp2", "^join --config", "after"), "kill", "up");
+    // Before the third member: cp1's and cp2's etcd, whose join nobody has recorded yet, have it.
+    await lab.until("the API takes a ConfigMap", () => keep(), 60);
     await interrupt(kubeadm("cp3", "^join --config", "after"), "power", "up");
     await expectCluster();
+    expectKept(["cp1", "cp2", "cp3"]);
     const members = lab.onHost("cp1", "/usr/local/lib/tailkube/etcd ctl member list").trim().split("\n");
     expect(members.map((line) => line.split(", ").slice(1, 3).join(" ")).sort()).to.deep.equal(
       ["cp1", "cp2", "cp3"].map((name) => `started ${name}`),
