@@ -20,6 +20,7 @@ import {
   writeOnHost,
 } from "../lab/lab";
 import { difference } from "../lab/leftovers";
+import { ciliumMarks, identities } from "../lab/proxies";
 import { inSteps } from "../lab/steps";
 import { eventually } from "./cluster";
 import { engine, ownNodes, useOwnStack, useStack } from "./stack";
@@ -209,19 +210,16 @@ describe("a host stays reachable", function () {
   });
 
   it("every mark of Cilium's finds the way to another node's pods, before and after a restart of tailscaled", async () => {
-    // 0x200, to the proxy on this host, is Cilium's own rule's.
-    const marks = ["0x300", "0x400", "0x800", "0x900", "0xa00", "0xb00", "0xc00", "0xd00", "0xe00", "0xf00"];
     const ways = () => {
-      // Identity 8 in bits 16 to 31 is what Tailscale takes for its own mark.
       const script = `for cidr in $(ip -4 route show table 52 | grep -oE '^10\\.50\\.[0-9]+\\.0/24'); do
-        for mark in ${marks.join(" ")}; do for identity in 0 0x80000 0x40000 0x8080000; do
+        for mark in ${ciliumMarks.join(" ")}; do for identity in ${identities.join(" ")}; do
           ip route get "\${cidr%0/24}7" mark $((mark | identity)) | grep -o 'dev [^ ]*'
         done; done; done | sort | uniq -c | tr -s ' '`;
       return onHost("w1", script).trim();
     };
-    expect(ways()).to.equal(`${3 * marks.length * 4} dev tailscale0`);
+    expect(ways()).to.equal(`${3 * ciliumMarks.length * identities.length} dev tailscale0`);
     okOnHost("w1", "systemctl restart tailscaled");
-    await until("w1's routes", () => ways() === `${3 * marks.length * 4} dev tailscale0`, 60);
+    await until("w1's routes", () => ways() === `${3 * ciliumMarks.length * identities.length} dev tailscale0`, 60);
   });
 
   // With these three runs, every host and its network manager is removed once.
