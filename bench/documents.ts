@@ -46,7 +46,8 @@ export function writeDocuments(stackFile: string, { more = false } = {}): void {
   const write = (name: string, text: string) => writeFileSync(join(plainDirectory, name), text, { mode: 0o600 });
   write("settings", settings(config));
   write("nodes", config.nodes.map(({ name, role, host }) => `${name} ${role} ${labAddress(host)}\n`).join(""));
-  write("authkey", secrets.tailnetAuthKey ?? "");
+  write("authkey-worker", secrets.tailnetAuthKey ?? "");
+  write("authkey-control-plane", secrets.tailnetControlPlaneAuthKey ?? secrets.tailnetAuthKey ?? "");
   const joinSecrets = {
     token: `${randomBytes(3).toString("hex")}.${randomBytes(8).toString("hex")}`,
     certificateKey: randomBytes(32).toString("hex"),

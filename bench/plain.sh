@@ -4,7 +4,7 @@
 # could be run twice.
 #   plain.sh cluster DIR        the nodes in DIR/nodes
 #   plain.sh worker DIR NAME    one more
-# DIR is written by documents.ts: settings, nodes, authkey, token, ca-hash (once there is a cluster), containerd-*.toml,
+# DIR is written by documents.ts: settings, nodes, authkey-ROLE, token, ca-hash (once there is a cluster), containerd-*.toml,
 # cilium-values.yaml, kubeadm/NAME.yaml.
 set -euo pipefail
 # A job that fails is seen by who waits for it.
@@ -45,7 +45,7 @@ on() {
 
 # Binaries, units, kernel settings, the tailnet, images. Prints the tailnet address.
 prepare() {
-    on "$1" name="$1" role="$2" bundle="$BUNDLE" key="$(cat "$dir/authkey")" server="$LOGIN_SERVER" pods="$POD_CIDR" \
+    on "$1" name="$1" role="$2" bundle="$BUNDLE" key="$(cat "$dir/authkey-$2")" server="$LOGIN_SERVER" pods="$POD_CIDR" \
         routing="$POD_ROUTING" containerd_1="$(cat "$dir/containerd-1.toml")" containerd_2="$(cat "$dir/containerd-2.toml")" \
         >"$dir/address.$1" <<'EOF'
 exec 3>&1 1>&2

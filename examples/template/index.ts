@@ -15,7 +15,9 @@ const cluster = new Cluster("cluster", {
   clusterName: pulumi.getProject(),
   nodes: [...nodes("controlPlanes", "control-plane", "cp"), ...nodes("workers", "worker", "w")],
   ssh: { privateKeyFile: config.require("sshPrivateKeyFile") },
+  tailnet: { controlPlaneTag: "tag:k8s-control-plane" },
   tailnetAuthKey: config.requireSecret("tailnetAuthKey"),
+  tailnetControlPlaneAuthKey: config.requireSecret("tailnetControlPlaneAuthKey"),
 });
 
 export const kubeconfig = cluster.kubeconfig;

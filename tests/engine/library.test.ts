@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { parse } from "yaml";
 import { installPackage } from "../packed";
-import { authKey, privateKey } from "../unit/config/fixtures";
+import { authKey, controlPlaneAuthKey, privateKey } from "../unit/config/fixtures";
 import { root, Stack, temporaryFolder } from "./cli";
 
 interface Template {
@@ -20,11 +20,13 @@ describe("the package by the engine", function () {
   it("makes a cluster of the lab's program", async () => {
     const program = join(root, "lab/library/program");
     for (const file of ["Pulumi.yaml", "index.ts"]) cpSync(join(program, file), join(project, file));
-    const tailnet = { loginServer: "http://192.0.2.1:3340", api: "http://192.0.2.1:3340" };
+    const server = "http://192.0.2.1:3340";
+    const tailnet = { loginServer: server, api: server, controlPlaneTag: "tag:k8s-control-plane" };
     const config = { "home:lab": { tailnet, kubernetes: { version: "1.37.2" } } };
     const stack = await Stack.create({ program: project, project: "home", config });
     await stack.setSecret("home:sshPrivateKey", privateKey);
     await stack.setSecret("home:tailnetAuthKey", authKey);
+    await stack.setSecret("home:tailnetControlPlaneAuthKey", controlPlaneAuthKey);
     const { code, output } = await stack.run(["preview", "--diff"]);
     expect(code, output).to.equal(0);
     for (const name of ["home-cp1-host-key", "home-cp3-control-plane", "home-w1-join", "home-cluster-checks"]) {
@@ -33,7 +35,7 @@ describe("the package by the engine", function () {
     expect(output)
       .to.contain("kubernetes:helm.sh/v3:Release")
       .and.to.match(/\+ \d\d to create/);
-    expect(output).to.not.contain(authKey).and.to.not.contain("bm90IGEga2V5");
+    for (const secret of [authKey, controlPlaneAuthKey, "bm90IGEga2V5"]) expect(output).to.not.contain(secret);
   });
 
   it("makes a cluster of the template, with what `pulumi new` asks for", async () => {
@@ -55,7 +57,11 @@ describe("the package by the engine", function () {
     const { config } = (parse(readFileSync(join(template, "Pulumi.yaml"), "utf8")) as Template).template;
     const key = join(made, "key");
     writeFileSync(key, privateKey, { mode: 0o600 });
-    const given: Record<string, string> = { sshPrivateKeyFile: key, tailnetAuthKey: authKey };
+    const given: Record<string, string> = {
+      sshPrivateKeyFile: key,
+      tailnetAuthKey: authKey,
+      tailnetControlPlaneAuthKey: controlPlaneAuthKey,
+    };
     for (const [name, { default: value, secret }] of Object.entries(config)) {
       expect(value !== undefined || secret, `${name}: a default, or a secret`).to.equal(true);
       await stack.setSecret(`mine:${name}`, given[name] ?? value!);
@@ -63,6 +69,6 @@ describe("the package by the engine", function () {
     const { code, output } = await stack.run(["preview", "--diff"]);
     expect(code, output).to.equal(0);
     for (const name of ["cluster-cp3-control-plane", "cluster-w1-join"]) expect(output).to.contain(`::${name}]`);
-    expect(output).to.not.contain(authKey);
+    for (const secret of [authKey, controlPlaneAuthKey]) expect(output).to.not.contain(secret);
   });
 });

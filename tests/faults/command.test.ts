@@ -215,6 +215,7 @@ describe("the command tailkube", function () {
       const secrets = [
         lab.read("ssh/id_ed25519").split("\n").slice(1, -2),
         lab.read("tailnet/authkey").trim(),
+        lab.read("tailnet/authkey-control-plane").trim(),
         lab.read("tailnet/apikey").trim(),
         lab.read("passphrase").trim(),
         /client-key-data: (\S+)/.exec(lab.read("kubeconfig"))?.[1],

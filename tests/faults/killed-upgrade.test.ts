@@ -1,10 +1,11 @@
 import { expect } from "chai";
+import { keep } from "../lab/kept";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { interrupt, kubeadm, type Trap } from "../lab/traps";
 import { pauseImage } from "../../components/kubernetes/containerd";
 import { engineOk, refreshKubeconfig, useOwnStack, useStack } from "./stack";
-import { expectWhole, keep } from "./whole";
+import { expectWhole } from "./whole";
 
 interface Case {
   title: string;

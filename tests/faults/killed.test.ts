@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { keep } from "../lab/kept";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
 import { allowed, expectAsBefore, type HostState, stateOf } from "../lab/leftovers";
@@ -7,7 +8,7 @@ import { interrupt, kubeadm, kubectl, type Trap } from "../lab/traps";
 import { proxies } from "./agents";
 import { ensureCluster } from "./cluster";
 import { engineOk, ownNodes, useOwnStack, useStack } from "./stack";
-import { expectWhole, keep } from "./whole";
+import { expectWhole } from "./whole";
 
 interface Case {
   title: string;

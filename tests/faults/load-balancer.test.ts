@@ -3,11 +3,11 @@
  * another machine on it. Three services share one pool. The node with the route, or the one that answers ARP, loses its cable or its
  * kubelet; all nodes reboot; and when the option is switched off, nothing of it is left. The tests of each suite build on each other.
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
+import { approve } from "../lab/tailnet";
 import { image } from "./cluster";
 import { command, pullCable } from "./faults";
 import { engineOk, ownNodes, refreshKubeconfig, type StackNode, useOwnStack, useStack } from "./stack";
@@ -204,17 +204,6 @@ describe("LoadBalancer services in a tailnet", function () {
   const client: Client = ["lab/hosts/hosts", "exec", stranger];
   let addresses: string[] = [];
 
-  const tailnet = (verb: string, approved: string) =>
-    execFileSync(join(lab.root, "lab/tailnet/tailnet"), [verb], {
-      cwd: lab.root,
-      env: { ...process.env, TAILNET_ROUTES: approved },
-      stdio: "inherit",
-      timeout: 60_000,
-    });
-  const approve = (routes: string) => {
-    tailnet("stop", routes);
-    tailnet("up", routes);
-  };
   /** The node that has the route. */
   const holder = () => {
     const found = lab.devices().find(({ primaryRoutes }) => primaryRoutes?.includes(cidr))?.name;
@@ -226,7 +215,7 @@ describe("LoadBalancer services in a tailnet", function () {
   before(async () => {
     useOwnStack();
     await lab.bareHosts([], "bundle");
-    approve(`10.200.0.1/32,10.50.0.0/16,${cidr}`);
+    approve(cidr);
   });
   after(async () => {
     useOwnStack();
@@ -327,7 +316,7 @@ describe("LoadBalancer services in a tailnet", function () {
 
   it("another network: the services get other addresses, and the former route is gone", async () => {
     const other = "10.201.1.0/24";
-    approve(`10.200.0.1/32,10.50.0.0/16,${cidr},${other}`);
+    approve(cidr, other);
     useStack({ nodes, loadBalancer: { cidr: other } });
     await engineOk(["up"], upSeconds);
     await lab.until("the services have other addresses", () => addressOf("red").startsWith("10.201.1."), 60);

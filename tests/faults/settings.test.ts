@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { expect } from "chai";
+import { keep } from "../lab/kept";
 import * as lab from "../lab/lab";
 import { controlPlanes, eventually } from "./cluster";
 import { faultSuite } from "./faults";
 import { clientId, OidcServer } from "./oidc";
 import { engine, engineOk, useOwnStack, useStack } from "./stack";
-import { expectWhole, keep } from "./whole";
+import { expectWhole } from "./whole";
 
 /** This machine's address in the hosts' network (lab/hosts/lib/common.sh). */
 const here = "172.31.77.1";

@@ -101,7 +101,9 @@ describe("hosts that are somebody's", function () {
     await lab.bareHosts([], "bundle");
     on("w1", containerHost);
     withDevices.forEach((host, i) => {
-      lab.writeOnHost(host, "/run/key", Buffer.from(lab.read("tailnet/authkey").trim()));
+      // Its owner has given the device the tags of the node that it becomes.
+      const key = lab.read(host === "w1" ? "tailnet/authkey" : "tailnet/authkey-control-plane").trim();
+      lab.writeOnHost(host, "/run/key", Buffer.from(key));
       on(host, routerHost(devices[host], `192.168.${50 + i}.0/24`));
     });
     on("cp3", dockerHost);

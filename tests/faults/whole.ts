@@ -1,16 +1,8 @@
 /** What has to be true of the lab's cluster after any run that was killed and finished. */
 import { expect } from "chai";
+import { expectKept } from "../lab/kept";
 import * as lab from "../lab/lab";
 import { refreshKubeconfig } from "./stack";
-
-const admin = "KUBECACHEDIR=/run/kube-cache kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf";
-
-/** Writes, by way of cp1, the ConfigMap that every later state has to have. Returns whether the API took it. */
-export function keep(): boolean {
-  return lab
-    .onHost("cp1", `${admin} create configmap tailkube-kept --from-literal=word=kept 2>/dev/null`)
-    .includes("created");
-}
 
 /** etcd's members as a control plane has them: name, state, and whether it is a learner. */
 export function members(on: lab.HostName): string[] {
@@ -29,11 +21,8 @@ export async function expectWhole(names: readonly lab.HostName[] = lab.hosts): P
   const planes = names.filter((name) => name.startsWith("cp"));
   for (const host of planes) {
     expect(members(host), `etcd's members as ${host} has them`).to.deep.equal(planes.map((name) => `${name} started`));
-    expect(
-      lab.onHost(host, `${admin} get configmap tailkube-kept -o 'jsonpath={.data.word}'`),
-      `the ConfigMap by way of ${host}`,
-    ).to.equal("kept");
   }
+  expectKept(planes);
   await lab.until("every node Ready", () => lab.readyNodes().length === names.length, 180);
   const cordoned = lab.kubectl("get", "nodes", "-o", "jsonpath={.items[?(@.spec.unschedulable==true)].metadata.name}");
   expect(cordoned, "cordoned nodes").to.equal("");

@@ -254,7 +254,12 @@ export function apply(manifest: string): void {
 }
 
 export interface Device {
+  id: string;
   name: string;
+  tags: string[];
+  advertisedRoutes: string[];
+  /** Those of the advertised routes that the tailnet's policy approves. */
+  approvedRoutes: string[];
   /** The routes that the tailnet sends to this device at the moment. */
   primaryRoutes: string[] | null;
 }

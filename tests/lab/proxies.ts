@@ -1,4 +1,7 @@
 /** What depends on Cilium's proxies and marks over the tailnet, on a cluster that is there. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect } from "chai";
 import { pauseImage } from "../../components/kubernetes/containerd";
 import * as lab from "./lab";
@@ -6,26 +9,28 @@ import * as lab from "./lab";
 const namespace = "tailkube-proxies";
 const external = "outside.tailkube.test";
 const nameOf = (node: string) => `${node}.pods.tailkube.test`;
+/** The pod on a node that no policy is for. */
+const freeOf = (node: string) => `${node}-free`;
 /** This machine as the hosts reach it: outside of the cluster, and something answers there. */
 const outside = { address: "172.31.77.1", port: 3340 };
 
 /**
- * Marks that Cilium puts on packets (pkg/datapath/linux/linux_defaults/mark.go): its own byte, alone and with the parts of a security identity in
- * the upper 16 bits that Tailscale's rules look at (0x04 and 0x08 in bits 16 to 23). 0x200 is missing: it leads to the proxy on the same host.
+ * Marks that Cilium puts on packets (MARK_MAGIC_* in bpf/lib/common.h, and pkg/datapath/linux/linux_defaults/mark.go). 0x200 is missing: it leads to
+ * the proxy on the same host; and 0x4000 and 0x8000, which are kube-proxy's.
  */
-const marks = [0x300, 0x400, 0x800, 0x900, 0xa00, 0xb00, 0xc00, 0xd00, 0xe00, 0xf00].flatMap((mark) => [
-  mark,
-  mark | 0x40000,
-  mark | 0x80000,
-  mark | 0x8080000,
-]);
+export const ciliumMarks = [0x300, 0x400, 0x500, 0x800, 0x900, 0xa00, 0xb00, 0xc00, 0xd00, 0x1d00, 0xe00, 0xf00];
+
+/** Parts of a security identity, in the upper 16 bits of a mark, that Tailscale's rules look at: 0x04 and 0x08 in bits 16 to 23. */
+export const identities = [0, 0x40000, 0x80000, 0x8080000];
+
+const marks = ciliumMarks.flatMap((mark) => identities.map((identity) => mark | identity));
 
 function manifest(version: string): string {
   const paths = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
-  const pod = (node: string) => ({
+  const pod = (node: string, name = node, app = "asks") => ({
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name: node, namespace, labels: { app: "asks" } },
+    metadata: { name, namespace, labels: { app } },
     spec: {
       nodeName: node,
       terminationGracePeriodSeconds: 0,
@@ -63,7 +68,12 @@ function manifest(version: string): string {
   return JSON.stringify({
     apiVersion: "v1",
     kind: "List",
-    items: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } }, ...lab.hosts.map(pod), policy],
+    items: [
+      { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+      ...lab.hosts.map((node) => pod(node)),
+      ...lab.hosts.map((node) => pod(node, freeOf(node), "free")),
+      policy,
+    ],
   });
 }
 
@@ -85,27 +95,43 @@ function teachNames(): void {
   lab.kubectl("-n", "kube-system", "rollout", "restart", "deployment/coredns");
 }
 
-/** What a command in each pod prints, one line a pod. */
-const inPods = (script: string) =>
-  lab.hosts.map((node) => lab.kubectl("-n", namespace, "exec", node, "--", "/bin/bash", "-c", script).trim());
+/** What a command in a pod prints. */
+async function inPod(pod: string, script: string): Promise<string> {
+  const kubectl = ["--kubeconfig", join(lab.state, "kubeconfig"), "-n", namespace];
+  const { stdout } = await promisify(execFile)(
+    join(lab.state, "kubectl"),
+    [...kubectl, "exec", pod, "--", "/bin/bash", "-c", script],
+    { timeout: 120_000 },
+  );
+  return stdout.trim();
+}
+
+/** The API's own service: the policy does not allow it. */
+const forbidden = "10.96.0.1/443";
 
 /**
  * Of each pod: how many of six lookups were answered, whether the name outside, and only it, may be reached, and the nodes whose pods
- * answer by their names.
+ * answer by their names. At the end, whether the node's pod without a policy reaches what the policy forbids.
  */
-function policyHolds(): string[] {
+function policyHolds(): Promise<string[]> {
   const ask = (name: string) => `timeout 5 getent ahostsv4 ${name} >/dev/null && n=$((n+1));`;
   const lookups = [1, 2, 3].map(() => ask("kubernetes.default.svc.cluster.local.") + ask(`${external}.`)).join(" ");
   const reaches = (to: string) => `timeout 5 bash -c 'exec 3<>/dev/tcp/${to}' 2>/dev/null && echo -n yes || echo -n no`;
   const answers = lab.hosts
     .map((node) => `timeout 5 bash -c 'exec 3<>/dev/tcp/${nameOf(node)}/8080 && head -n 1 <&3' | tr '\\n' ' '`)
     .join("; ");
-  return inPods(
-    `n=0; ${lookups} echo -n "$n "; ${reaches(`${external}/${outside.port}`)}; echo -n ' '; ${reaches("10.96.0.1/443")}; echo -n ' '; ${answers}`,
+  const script = `n=0; ${lookups} echo -n "$n "; ${reaches(`${external}/${outside.port}`)}; echo -n ' '; ${reaches(forbidden)}; echo -n ' '; ${answers}`;
+  return Promise.all(
+    lab.hosts.map(async (node) => {
+      const [bound, free] = await Promise.all([inPod(node, script), inPod(freeOf(node), reaches(forbidden))]);
+      return `${bound} free ${free}`;
+    }),
   );
 }
 
-const wanted = lab.hosts.map(() => `6 yes no ${lab.hosts.join(" ")}`);
+const wanted = lab.hosts.map(() => `6 yes no ${lab.hosts.join(" ")} free yes`);
+/** How often in a row a policy has to hold once it has held, each time at the first try. */
+const inARow = 5;
 
 /** Pairs of nodes between which a mark loses the way: the route of a packet to the other's pod, and an echo with that mark. */
 function lostMarks(): string[] {
@@ -130,19 +156,13 @@ function lostMarks(): string[] {
 /** Registers the tests; the cluster is the lab's own, of this version of Kubernetes. */
 export function proxyTests(version: string): void {
   const everywhere = async (when: string) => {
-    let found: string[] = [];
-    await lab
-      .until(
-        `a DNS policy and a name's policy ${when}`,
-        () => {
-          found = policyHolds();
-          return JSON.stringify(found) === JSON.stringify(wanted);
-        },
-        120,
-      )
-      .catch((error: Error) => {
-        throw new Error(`${error.message}: ${found.join(", ")}`);
-      });
+    const what = `a DNS policy and a name's policy ${when}`;
+    for (const start = Date.now(); ; await lab.sleep(1)) {
+      const found = await policyHolds().catch((error: Error) => [error.message]);
+      if (JSON.stringify(found) === JSON.stringify(wanted)) break;
+      if (Date.now() - start > 120_000) throw new Error(`${what}: not within 120 s: ${found.join(", ")}`);
+    }
+    for (let i = 1; i <= inARow; i++) expect(await policyHolds(), `${what}, asked again, ${i}`).to.deep.equal(wanted);
     expect(lostMarks(), `marks that lose their way ${when}`).to.deep.equal([]);
   };
 
@@ -152,7 +172,8 @@ export function proxyTests(version: string): void {
       lab
         .kubectl("-n", namespace, "get", "pods", "--field-selector", "status.phase=Running", "-o", "name")
         .trim()
-        .split("\n").length === lab.hosts.length;
+        .split("\n").length ===
+      2 * lab.hosts.length;
     await lab.until("the pods", running, 180);
     teachNames();
     await everywhere("at first");

@@ -6,7 +6,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { bash } from "../unit/host/bash";
 import { inLan, keyPair, onEc2 } from "../unit/components/hosts/ec2/fixtures";
 import { derivedHostKey } from "../../model/ssh-key";
-import { configOf } from "../unit/config/fixtures";
+import { configOf, controlPlaneAuthKey } from "../unit/config/fixtures";
 import { outputsOf } from "../unit/fixtures";
 import {
   commandOf,
@@ -372,7 +372,10 @@ describe("a preview of a stack on EC2 that is not there yet", () => {
     const example = Object.fromEntries(
       Object.entries(values).map(([key, value]) => [key.replace(/^tailkube:/, ""), value]),
     );
-    const run = await runProgram({ config: { ...example, sshPrivateKey: privateKey }, preview: true });
+    const run = await runProgram({
+      config: { ...example, sshPrivateKey: privateKey, tailnetControlPlaneAuthKey: controlPlaneAuthKey },
+      preview: true,
+    });
     expect(run.errors).to.deep.equal([]);
     expect(instances(run).map(({ inputs }) => [inputs.instanceType, inputs.ami])).to.deep.equal([
       ...[1, 2, 3].map(() => ["t4g.medium", "newest of debian-13-arm64-* by 136693071363"]),

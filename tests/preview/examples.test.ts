@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { keyPair } from "../unit/components/hosts/ec2/fixtures";
 import { parse } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
+import { controlPlaneAuthKey } from "../unit/config/fixtures";
 import { type Run, runProgram } from "./program";
 
 /** Control planes and workers of each. */
@@ -36,7 +37,12 @@ function configOf(text: string): { nodes: ExampleNode[] } & Record<string, unkno
       return [key.replace("tailkube:", ""), value];
     }),
   );
-  return { ...(values as { nodes: ExampleNode[] }), sshPrivateKey };
+  const { controlPlaneTag } = (values.tailnet ?? {}) as { controlPlaneTag?: string };
+  const keys = {
+    sshPrivateKey,
+    ...(controlPlaneTag !== undefined && { tailnetControlPlaneAuthKey: controlPlaneAuthKey }),
+  };
+  return { ...(values as { nodes: ExampleNode[] }), ...keys };
 }
 
 /** Hosts whose interfaces have the addresses that the config has for them. */
@@ -73,7 +79,7 @@ describe("the examples", () => {
     });
 
     it(`${file}: the same with the lines that are commented out`, async () => {
-      const text = read(file).replace(/^( *)# (?=tailkube:)/gm, "$1");
+      const text = read(file).replace(/^( *)# (?=tailkube:|loginServer:)/gm, "$1");
       hasNodes(await runProgram({ config: configOf(text), preview: true }));
     });
 

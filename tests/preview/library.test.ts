@@ -6,12 +6,17 @@ import { keyPair } from "../unit/components/hosts/ec2/fixtures";
 import type { HostFacts } from "../../components/hosts/facts";
 import { planFileVariable } from "../../preview/plan-file";
 import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
-import { authKey } from "../unit/config/fixtures";
+import { authKey, controlPlaneAuthKey } from "../unit/config/fixtures";
 import { custom, find, type Run, runProgram, unknown, variablesOf } from "./program";
 
 const root = join(__dirname, "../..");
 const { privateKey: sshPrivateKey } = keyPair();
-const config = { sshPrivateKey, tailnetAuthKey: authKey, sshPublicKey: "ssh-ed25519 AAAA operator" };
+const config = {
+  sshPrivateKey,
+  tailnetAuthKey: authKey,
+  tailnetControlPlaneAuthKey: controlPlaneAuthKey,
+  sshPublicKey: "ssh-ed25519 AAAA operator",
+};
 const count = (run: Run, name: RegExp) => custom(run).filter((one) => name.test(one.name)).length;
 const messages = ({ errors }: Run) => errors.map(({ message }) => message);
 

@@ -20,7 +20,9 @@ const cluster = new Cluster("example", {
     { name: "w2", role: "worker", host: { kind: "ec2", instanceType: "m7g.large" } },
   ],
   sshPrivateKey: config.requireSecret("sshPrivateKey"),
+  tailnet: { controlPlaneTag: "tag:k8s-control-plane" },
   tailnetAuthKey: config.requireSecret("tailnetAuthKey"),
+  tailnetControlPlaneAuthKey: config.requireSecret("tailnetControlPlaneAuthKey"),
 });
 
 export const kubeconfig = cluster.kubeconfig;

@@ -20,7 +20,9 @@ const cluster = new Cluster("cloud", {
     { name: "w1", role: "worker", host: vm("w1", "nbg1", "cx43") },
   ],
   sshPrivateKey: config.requireSecret("sshPrivateKey"),
+  tailnet: { controlPlaneTag: "tag:k8s-control-plane" },
   tailnetAuthKey: config.requireSecret("tailnetAuthKey"),
+  tailnetControlPlaneAuthKey: config.requireSecret("tailnetControlPlaneAuthKey"),
 });
 
 export const kubeconfig = cluster.kubeconfig;

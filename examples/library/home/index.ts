@@ -15,7 +15,9 @@ const cluster = new Cluster("home", {
     { name: "w2", role: "worker", host: { address: "203.0.113.22", identity: "2026-11" } },
   ],
   sshPrivateKey: config.requireSecret("sshPrivateKey"),
+  tailnet: { controlPlaneTag: "tag:k8s-control-plane" },
   tailnetAuthKey: config.requireSecret("tailnetAuthKey"),
+  tailnetControlPlaneAuthKey: config.requireSecret("tailnetControlPlaneAuthKey"),
 });
 
 new Release(

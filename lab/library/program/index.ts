@@ -12,4 +12,5 @@ export const { nodes, directKubeconfig } = new Cluster("home", {
   ],
   sshPrivateKey: config.requireSecret("sshPrivateKey"),
   tailnetAuthKey: config.requireSecret("tailnetAuthKey"),
+  tailnetControlPlaneAuthKey: config.requireSecret("tailnetControlPlaneAuthKey"),
 });
