@@ -61,12 +61,18 @@ function answers(host: HostName): Promise<boolean> {
 const inARow = 3;
 
 /**
+ * Seconds between two of them. sshd holds each connection without a login against its source for one second, and refuses all from there
+ * once that comes to 15 s (PerSourcePenalties, since OpenSSH 9.8): more than one a second would itself cut the host off.
+ */
+const between = 2;
+
+/**
  * Waits until the host answers from outside, or no longer does, several times in a row. Resolves to when the first of them began, in
  * milliseconds; rejects after the bound.
  */
 async function whenReached(host: HostName, isReached: boolean, seconds: number): Promise<number> {
   let found: number[] = [];
-  for (const start = Date.now(); found.length < inARow; await sleep(0.5)) {
+  for (const start = Date.now(); found.length < inARow; await sleep(between)) {
     if (Date.now() - start > seconds * 1000)
       throw new Error(`${host} ${isReached ? "answers" : "is cut off"}: not within ${seconds} s`);
     const at = Date.now();

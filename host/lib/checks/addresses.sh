@@ -3,19 +3,19 @@
 # Is every address where it was declared: of nodes, API servers, the endpoint and etcd's members?
 # Given: TK_NODES ("name=ip" words), TK_CONTROL_PLANES (names), TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT.
 
-# Lines "name|address|ready|architecture".
-node_states() { kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name}|{.status.addresses[?(@.type=="InternalIP")].address}|{.status.conditions[?(@.type=="Ready")].status}|{.status.nodeInfo.architecture}{"\n"}{end}'; }
+# Lines "name|address|ready|architecture|pod CIDR".
+node_states() { kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name}|{.status.addresses[?(@.type=="InternalIP")].address}|{.status.conditions[?(@.type=="Ready")].status}|{.status.nodeInfo.architecture}|{.spec.podCIDR}{"\n"}{end}'; }
 
-# learn_nodes: what the API says of each node, in NODE_ADDRESS, NODE_READY and NODE_ARCHITECTURE: one question for all of them. One that
+# learn_nodes: what the API says of each node, in NODE_ADDRESS, NODE_READY, NODE_ARCHITECTURE and NODE_PODS: one question for all of them. One that
 # gets no answer is not a finding.
-# shellcheck disable=SC2034  # checks/paths.sh reads the last
+# shellcheck disable=SC2034  # checks/paths.sh and checks/routes.sh read the last
 learn_nodes() {
-    local name address ready architecture
+    local name address ready architecture pods
     ask 60 "which state the nodes have, to the API" node_states
-    declare -gA NODE_ADDRESS=() NODE_READY=() NODE_ARCHITECTURE=()
-    while IFS='|' read -r name address ready architecture; do
+    declare -gA NODE_ADDRESS=() NODE_READY=() NODE_ARCHITECTURE=() NODE_PODS=()
+    while IFS='|' read -r name address ready architecture pods; do
         [ -n "$name" ] || continue
-        NODE_ADDRESS[$name]=$address NODE_READY[$name]=$ready NODE_ARCHITECTURE[$name]=$architecture
+        NODE_ADDRESS[$name]=$address NODE_READY[$name]=$ready NODE_ARCHITECTURE[$name]=$architecture NODE_PODS[$name]=$pods
     done <<<"$ANSWER"
 }
 node_is_ready() { [ "${NODE_READY[$1]:-}" = True ]; }

@@ -4,10 +4,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import fc from "fast-check";
 import { checksCommand } from "../../../components/hosts/checks-command";
-import { scriptText } from "../../../components/hosts/script-text";
+import { scriptText, shellQuote } from "../../../components/hosts/script-text";
 import { renderStdin } from "../../../components/hosts/stages";
 import { expectGolden } from "../../golden/golden";
 import { assignments, bash, bashOk, removeTemporaryFolders, temporaryFolder } from "./bash";
+import { type Device, tailnetStatus } from "./tailnet-status";
 
 afterEach(removeTemporaryFolders);
 
@@ -24,10 +25,18 @@ interface Faults {
   cut?: string[];
   /** "FROM>TO": a packet of full size is lost. */
   small?: string[];
+  /** The other devices of the tailnet. */
+  devices?: Device[];
+  /** After how many looks at the tailnet the routes of devices are gone; by default they stay. */
+  goneAfter?: number;
 }
 
 /** The host's commands, in front of a script: node n7 has the addresses 192.0.2.7, 10.50.7.9 (pod) and 10.96.1.7 (service). */
-const world = (root: string, nodes: number, { dead = [], unready = [], cut = [], small = [] }: Faults) => `
+const world = (
+  root: string,
+  nodes: number,
+  { dead = [], unready = [], cut = [], small = [], devices = [], goneAfter = 1_000 }: Faults,
+) => `
 ROOT=${root} NODES_OF_WORLD="${namesOf(nodes).join(" ")}" DEAD=" ${dead.join(" ")} " UNREADY=" ${unready.join(" ")} "
 export ROOT
 id() { echo 0; }
@@ -36,10 +45,14 @@ logger() { :; }
 sleep() { SECONDS=$((SECONDS + $1)); }
 timeout() { shift; "$@"; }
 each() { local n; for n in $NODES_OF_WORLD; do "$@" "$n" "\${n#n}"; done; }
-node_line() { local ready=True; [[ $UNREADY != *" $1 "* ]] || ready=Unknown; echo "$1|192.0.2.$2|$ready|amd64"; }
+node_line() { local ready=True; [[ $UNREADY != *" $1 "* ]] || ready=Unknown; echo "$1|192.0.2.$2|$ready|amd64|10.50.$2.0/24"; }
 pod_line() { [[ $UNREADY == *" $1 "* ]] || echo "$1 Running true <none> True"; }
 pod_address() { [[ $UNREADY == *" $1 "* ]] || printf '%s ' "$1=10.50.$2.9"; }
 service_address() { printf '%s ' "$1=10.96.1.$2"; }
+tailscale() {
+    echo "$*" >>"$ROOT/tailscale"
+    if [ "$(wc -l <"$ROOT/tailscale")" -gt ${goneAfter} ]; then echo ${shellQuote(tailnetStatus([]))}; else echo ${shellQuote(tailnetStatus(devices))}; fi
+}
 kubectl() {
     case "$*" in
     *"patch configmap tailkube-checks"*) printf '%b' "\${!#}" | sed 's/^.*"values":"//; s/"}}$//' >"$ROOT/values" ;;
@@ -373,5 +386,66 @@ describe("the command checks", function () {
     }
     expect(bash(`rm ${root}/values`).status).to.equal(0);
     expect(command(root, 4, {}).stderr).to.include("the ConfigMap kube-system/tailkube-checks has no values");
+  });
+});
+
+describe("the checks of the tailnet's routes", () => {
+  const node = (i: number, ...routes: string[]): Device => ({
+    DNSName: `n${i}.example.ts.net.`,
+    TailscaleIPs: [`192.0.2.${i}`],
+    routes,
+  });
+  const stranger = (...routes: string[]): Device => ({ DNSName: "stranger.example.ts.net.", routes });
+  const advice =
+    "Take the route from that device, and let the tailnet's policy approve it only for this cluster's nodes (docs/reference/security.md)";
+  const own = [node(2, "10.50.2.0/24"), node(3, "10.50.3.0/24")];
+  const failures = (faults: Faults) => {
+    const { status, stderr } = stage(3, faults);
+    const lines = stderr.split("\n").filter((line) => line.startsWith("  - "));
+    expect(status, stderr).to.equal(lines.length > 0 ? 1 : 0);
+    return lines.map((line) => line.slice(4));
+  };
+
+  it("name the device that gets the traffic for a node's pods, or for a part of them", () => {
+    for (const route of ["10.50.3.0/24", "10.50.3.128/25", "10.50.3.9/32"]) {
+      expect(failures({ devices: [node(2, "10.50.2.0/24"), node(3), stranger(route)] })).to.deep.equal([
+        `n3: the tailnet sends what is for its pods (10.50.3.0/24) to another device: stranger (100.64.1.3) has ${route}. ${advice}`,
+      ]);
+    }
+  });
+
+  it("name another node of the cluster that does", () => {
+    expect(failures({ devices: [node(2, "10.50.2.0/24", "10.50.3.0/24"), node(3)] })).to.deep.equal([
+      `n3: the tailnet sends what is for its pods (10.50.3.0/24) to another device: n2 (192.0.2.2) has 10.50.3.0/24. ${advice}`,
+    ]);
+    expect(failures({ devices: [node(2, "10.50.1.0/25"), node(3)] })[0]).to.match(/^n1: .* n2 \(192\.0\.2\.2\) has/);
+  });
+
+  it("name a device with the endpoint that is no control plane", () => {
+    for (const device of [stranger("10.200.0.1/32"), node(2, "10.200.0.1/32")]) {
+      expect(failures({ devices: [device] }).join("\n")).to.match(
+        /^the tailnet sends what is for the endpoint to a device that is no control plane: \S+ \([\d.]+\) has 10\.200\.0\.1\/32\. Take .*$/,
+      );
+    }
+    expect(failures({ devices: [node(1, "10.200.0.1/32"), ...own] })).to.deep.equal([]);
+  });
+
+  it("find nothing in wider routes, others' networks, and devices that are offline", () => {
+    const others = [
+      stranger("0.0.0.0/0", "10.50.0.0/16", "10.50.9.0/24", "192.168.1.0/24", "10.200.0.2/32"),
+      { ...stranger("10.50.3.0/24", "10.200.0.1/32"), Online: false, LastSeen: "2026-11-20T10:00:00Z" },
+      { ...stranger("10.50.3.0/24"), Expired: true },
+    ];
+    expect(failures({ devices: [...own, ...others] })).to.deep.equal([]);
+  });
+
+  it("wait for a route that is about to move, and not for an answer that never comes", () => {
+    expect(failures({ devices: [...own, stranger("10.50.3.0/24")], goneAfter: 3 })).to.deep.equal([]);
+    const root = temporaryFolder();
+    const text = renderStdin({ node: "n1", stage: "check-cluster", variables: declared(3), timeoutSeconds: 2000 });
+    const silent = `${world(root, 3, {})}\ntailscale() { return 1; }\n`;
+    const { status, stderr } = run(root, silent + text, ["apply"]);
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/no answer after 60 s to the question which routes other devices of the tailnet have/);
   });
 });
