@@ -159,7 +159,9 @@ describe("a host stays reachable", function () {
       `the network of ${host} is as it was ${when}`,
       () => Promise.resolve(difference(former.get(host)!, network(host)).join("\n") || undefined),
       30,
-    );
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}\nIts journal: ${onHost(host, "journalctl -t tailkube -o cat -n 15")}`);
+    });
   const asBefore = async (names: readonly HostName[] = hosts) => {
     for (const host of names) {
       await whenReached(host, true, 30);

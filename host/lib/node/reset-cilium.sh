@@ -62,10 +62,11 @@ image_of() {
         awk -F '"' '/^    "Image": "/ {image = $4} /^    "Snapshotter": "/ {snapshotter = $4} END {if (image == "" || snapshotter == "") exit 1; print image, snapshotter}'
 }
 
-# without_set NAME TOOL...: whether there is no ipset of that name after it. A rule that has just been removed may still hold it.
+# without_set NAME TOOL...: whether there is no ipset of that name after it. A rule that has just been removed may still hold it. In
+# SAID, what the tool says.
 without_set() {
     local text
-    "${@:2}" destroy "$1" && return
+    SAID=$("${@:2}" destroy "$1" 2>&1) && return
     # A kernel without ipsets says that it knows none.
     ! text=$("${@:2}" list -n "$1" 2>&1) && [[ $text == *'does not exist'* || $text == *'session to kernel'* || $text == *'not supported'* ]]
 }
@@ -88,7 +89,7 @@ remove_ipsets() {
     fi
     if [ ${#tool[@]} -gt 0 ]; then
         for name in cilium_node_set_v4 cilium_node_set_v6; do
-            poll 5 without_set "$name" "${tool[@]}" || changed "left the ipset $name, which something uses"
+            poll 30 without_set "$name" "${tool[@]}" || changed "left the ipset $name, which goes with the next reboot: ${SAID//$'\n'/ }"
         done
     fi
     if [ -n "$image" ]; then

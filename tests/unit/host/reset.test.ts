@@ -320,6 +320,27 @@ describe("reset_node", () => {
     expect(again("return 1")).to.match(/left the ipsets .* next reboot: gone\.example\/cilium:1 cannot be mounted/);
   });
 
+  it("waits for an ipset that something still uses, and names the one that stays", () => {
+    const root = temporaryFolder();
+    const left = (tries: number) =>
+      bashOk(
+        host(
+          root,
+          `${scriptText("lib/node/reset-cilium.sh")}
+          SECONDS=0; sleep() { SECONDS=$((SECONDS + 1)); }
+          ipset() {
+            [ "$SECONDS" -lt ${tries} ] || return 0
+            [ "$1" = list ] || { echo "in use by a kernel component" >&2; return 1; }
+          }
+          remove_ipsets; result`,
+        ),
+      );
+    expect(left(20)).to.equal('{"changed":[]}\n');
+    expect(left(100)).to.include(
+      "left the ipset cilium_node_set_v4, which goes with the next reboot: in use by a kernel component",
+    );
+  });
+
   it("takes Cilium's plugin away, and a loopback plugin only if it was not there before", () => {
     const left = (remember: boolean, ...before: string[]) => {
       const root = temporaryFolder();
