@@ -12,7 +12,7 @@
 #   a route of a device that is known to be offline, or whose login has ended    is fine: most often it is a former machine of this
 #                                                  cluster, and the tailnet prefers a device that is online
 #
-# The checks ask it too, of a cluster that is there (checks/routes.sh).
+# The checks ask it too, of a cluster that is there (checks/route-holders.sh).
 #
 # loadBalancer.cidr may be set at any time: the stage finalize asks for it before there is a pool (load-balancer-pool.sh).
 #
