@@ -65,9 +65,9 @@ remove_runtime() {
     if [ -z "$TK_BUNDLE" ]; then restore_holds; fi
     if [[ $(their_containerd_config) != /etc/containerd/config.toml ]] || owned "$(proxy_dropin containerd.service)"; then restore=1; fi
     restore_files
-    systemctl daemon-reload
+    daemon_reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then
-        systemctl try-restart containerd.service
+        wait_for 30 "systemctl cannot restart containerd, which still has the settings that were taken away; see 'systemctl status containerd'" systemctl try-restart containerd.service
     fi
     forget_files
 }
