@@ -6,7 +6,7 @@ help:
 	@echo 'make up                create three control planes and a worker on this machine (Debian 12, root; about 40 minutes the first time)'
 	@echo 'make down              remove the cluster and its hosts'
 	@echo 'make test              run lint, type checks, unit and preview tests'
-	@echo 'make test-all-calls    let each call of each stage fail in turn, of which make test takes a few; about 45 minutes'
+	@echo 'make test-all-calls    let each call of each stage fail in turn, of which make test takes a few; over an hour of CPU time on two cores'
 	@echo 'make format            format all files'
 	@echo 'make test-lab          run the tests on real hosts'
 	@echo 'make test-faults       break and repair the cluster of `make up`, and print figures; about four hours'

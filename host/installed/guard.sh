@@ -22,6 +22,12 @@ timer=tailkube-guard.timer
 # One of confirm and back at a time: whichever comes first decides.
 lock() { mkdir -p "$state" && exec 7>"$state/lock" && flock 7; }
 
+# refuse WHY: for the stage, which quotes it.
+refuse() {
+    echo "$*" >&2
+    return 1
+}
+
 # answered COMMAND...: what it prints, once it exits with 0; 1 after three tries. No answer is not an empty one.
 answered() {
     local text tries
@@ -32,13 +38,14 @@ answered() {
         fi
         [ "$tries" = 3 ] || sleep 1
     done
-    return 1
+    refuse "no answer to '$*'"
 }
 
 # runs UNIT: whether it runs: `yes` or `no`; 1 without an answer.
 runs() {
     local unit_state
-    unit_state=$(answered systemctl show --property=ActiveState --value -- "$1") && [ -n "$unit_state" ] || return
+    unit_state=$(answered systemctl show --property=ActiveState --value -- "$1") || return
+    [ -n "$unit_state" ] || refuse "systemd does not say whether $1 runs" || return
     case $unit_state in active | reloading) echo yes ;; *) echo no ;; esac
 }
 
@@ -100,7 +107,8 @@ rules() {
 settings() {
     local name value
     for name in "${sysctls[@]}"; do
-        value=$(answered sysctl -n "$name") && [ -n "$value" ] || return
+        value=$(answered sysctl -n "$name") || return
+        [ -n "$value" ] || refuse "the kernel says no value of $name" || return
         echo "$name=$value"
     done
 }
@@ -167,7 +175,7 @@ save() {
         routes >"$state/routes" || return
         rules -4 >"$state/rules-4" || return
         rules -6 >"$state/rules-6" || return
-        [ -s "$state/rules-4" ] || return
+        [ -s "$state/rules-4" ] || refuse "'ip -4 rule show' shows no rule" || return
         unit=$(runs tailkube-network.service) || return
         [ "$unit" = no ] || : >"$state/network-active"
         save_tailscale "$1" || return
@@ -178,8 +186,10 @@ save() {
         sed -n 's/^TAILKUBE_ENDPOINT=//p' /etc/tailkube/node.env >"$state/endpoint" &&
             sed -n 's/^TAILKUBE_POD_CIDR=//p' /etc/tailkube/node.env >"$state/pods" || return
     fi
-    echo "$1" >"$state/mode" && echo "${2:-}" >"$state/process" && unit_texts && sync -f "$state" && systemctl daemon-reload &&
-        systemctl enable --quiet "$timer" && systemctl restart "$timer"
+    echo "$1" >"$state/mode" && echo "${2:-}" >"$state/process" && unit_texts && sync -f "$state" || return
+    systemctl daemon-reload || refuse "'systemctl daemon-reload' failed" || return
+    systemctl enable --quiet "$timer" || refuse "$timer cannot be enabled" || return
+    systemctl restart "$timer" || refuse "$timer cannot be started"
 }
 
 # The stage and what it has started: `timeout` made them a process group of their own.

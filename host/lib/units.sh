@@ -5,9 +5,11 @@
 # reload_units: makes systemd read its units again if this program has changed one since.
 reload_units() {
     [ -e "$TK_RUN/reload" ] || return 0
-    systemctl daemon-reload || fail "systemd does not read its units again ('systemctl daemon-reload' on this host says why), so what was changed is not in force"
+    daemon_reload
     rm -f -- "$TK_RUN/reload"
 }
+
+daemon_reload() { systemctl daemon-reload || fail "systemd does not read its units again ('systemctl daemon-reload' on this host says why), so what was changed is not in force"; }
 
 # read_again UNIT restart|reload: a unit that runs, if what it reads has changed since it did.
 read_again() {

@@ -105,7 +105,7 @@ close_admission() {
 # who_gave_up: moves the joiners whose tokens are gone from WAITING to GAVE_UP: only they and this stage remove tokens.
 who_gave_up() {
     local name waiting=() TOKEN
-    ask 60 "which joiners have not given up, to the API" kubectl_admin -n kube-system get secret --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name} {end}'
+    ask 60 "which joiners have not given up: whose Secrets are there, to the API" kubectl_admin -n kube-system get secret --selector "$TOKEN_LABEL" -o 'jsonpath={range .items[*]}{.metadata.name} {end}'
     for name in "${WAITING[@]}"; do
         token_of "$name"
         if [[ " $ANSWER " == *" bootstrap-token-${TOKEN%%.*} "* ]]; then waiting+=("$name"); else GAVE_UP+=("$name"); fi
@@ -120,7 +120,7 @@ JOINER_WORDS='{{range .items}}{{.metadata.name}}={{with .data}}{{with .member}}{
 
 # hear_joiners: WORDS has "NAME=MEMBER,BEAT" of each ConfigMap in which a joiner answers.
 hear_joiners() {
-    ask 60 "what the joiners say, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o "go-template=$JOINER_WORDS"
+    ask 60 "what the joiners say in their ConfigMaps, to the API" kubectl_admin -n kube-system get configmap --selector "$TOKEN_LABEL" -o "go-template=$JOINER_WORDS"
     WORDS=" $ANSWER "
 }
 
@@ -239,7 +239,7 @@ apply_admission() { printf '%s\n' "$ADMISSION" | kubectl_admin apply --server-si
 open_admission() {
     local ADMISSION
     ADMISSION=$(admission_rights && admission_tokens)
-    ask 60 "to make bootstrap tokens, to the API" apply_admission
+    retry 60 "the API does not take the joiners' bootstrap tokens" apply_admission
 }
 
 # The joiners' own requests for an identity, and those alone. Others are not this stage's to report: nodes renew their

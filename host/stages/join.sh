@@ -77,7 +77,7 @@ join_as_worker() {
     check_kubelet_settings
     reset_failed_attempt
     own "$SENTINEL"
-    wait_for 180 "the cluster does not accept this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
+    retry 180 "the cluster does not accept this worker's token. The admission on the first control plane makes it valid: its error says why it did not" admitted
     wait_for 60 "the API does not take the word that this host is no member of the cluster" deny_membership
     wait_for 180 "the cluster still has the Node $TK_NODE of an earlier join of this host. The admission on the first control plane removes it: its error says why it did not" is_forgotten
     # It holds nothing open that another process waits for: neither the connection's output nor the host's lock.

@@ -29,5 +29,6 @@ apply() {
     join_nonce
     ask 30 "which version containerd has (containerd --version)" containerd --version
     version=$(awk '{print $3}' <<<"$ANSWER")
-    result containerd "$version" kubeadm "$(kubeadm version -o short)" nonce "$NONCE"
+    ask_kubeadm_version
+    result containerd "$version" kubeadm "$ANSWER" nonce "$NONCE"
 }

@@ -5,6 +5,6 @@
 
 apply() {
     api_server_file encryption.yaml "$TK_ENCRYPTION"
-    wait_for 120 "the API does not answer" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
+    retry 120 "the API does not take the note encryption-key on the namespace kube-system" write_cluster_note encryption-key "$TK_ENCRYPTION_KEY"
     result
 }

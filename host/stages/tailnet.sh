@@ -14,7 +14,8 @@ apply() {
     if [ -e "$TK_STATE/joined" ]; then unit_start tailscaled.service; else install_tailscale; fi
     log_in
     wait_for 60 "the tailnet address does not appear on this host, or its interface is down (ip address show tailscale0). Run 'systemctl restart tailscaled' on it" tailnet_address_is_up
-    address=$(tailnet_address)
+    ask 60 "which address this host has in the tailnet ('tailscale ip -4'), to tailscaled" tailnet_address
+    address=$ANSWER
     install_tailnet_units "$address"
     set_load_balancer
     ask_status

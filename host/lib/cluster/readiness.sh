@@ -22,7 +22,7 @@ why_not_ready() {
 # operator are there as the chart's values say.
 wait_for_cilium() {
     local workload
-    ask 60 "which workloads kube-system has, to the API" kubectl_admin -n kube-system get daemonsets,deployments -o name
+    ask 60 "which DaemonSets and Deployments kube-system has, to the API" kubectl_admin -n kube-system get daemonsets,deployments -o name
     for workload in daemonset.apps/cilium $(grep -xE 'daemonset\.apps/cilium-envoy|deployment\.apps/cilium-operator' <<<"$ANSWER"); do
         poll "$TK_READY_SECONDS" rolled_out "$workload" ||
             fail "Cilium is not ready after $TK_READY_SECONDS s: $(why_not_ready 'k8s-app in (cilium, cilium-envoy), io.cilium/app!=operator')$(why_not_ready io.cilium/app=operator)see 'kubectl -n kube-system logs ${workload/.apps/}'"

@@ -71,7 +71,8 @@ etcd_image() {
     local image document=$TK_RUN/cluster.yaml
     (umask 077 && printf '%s\n' "$1" >"$document")
     image=$(kubeadm config images list --config "$document" 2>/dev/null | grep '/etcd:') || fail "kubeadm names no image of etcd"
-    if [ -z "$(ctr -n k8s.io images ls -q "name==$image")" ]; then
+    ask 60 "whether containerd has $image (ctr -n k8s.io images ls)" timeout 30 ctr -n k8s.io images ls -q "name==$image"
+    if [ -z "$ANSWER" ]; then
         timeout --kill-after=5 600 kubeadm config images pull --config "$document" >"$TK_RUN/pull.log" 2>&1 ||
             fail "cannot pull $image: $(log_tail "$TK_RUN/pull.log" 2)"
     fi

@@ -103,7 +103,7 @@ remove_announcement_leases() {
 # remove_balancer_objects: the policy after what it has led to.
 remove_balancer_objects() {
     local object objects
-    ask 60 "which kinds Cilium has added to the API" balancer_kinds
+    ask 60 "which CustomResourceDefinitions Cilium has added to the API" balancer_kinds
     [ "$(wc -w <<<"$ANSWER")" = 2 ] || return 0
     ask 60 "which pools of addresses for LoadBalancer services are this program's, to the API" balancer_objects
     objects=$ANSWER

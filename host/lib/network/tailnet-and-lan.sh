@@ -7,8 +7,9 @@
 # again from outside and says so (installed/guard.sh, operator/ssh.sh).
 guard_network() {
     [ -n "${TK_HOST_GUARD:-}" ] || return 0
-    { mkdir -p "$TK_STATE/guard" && printf '%s\n' "$TK_HOST_GUARD" >"$TK_STATE/guard/guard" && bash "$TK_STATE/guard/guard" save "$1" $$; } ||
-        fail "the guard that would put this host's network back cannot be started, so nothing was changed. See 'systemctl status tailkube-guard.timer' on the host."
+    { mkdir -p "$TK_STATE/guard" && printf '%s\n' "$TK_HOST_GUARD" >"$TK_STATE/guard/guard" && bash "$TK_STATE/guard/guard" save "$1" $$; } 2>"$TK_RUN/guard.log" ||
+        fail "the guard that would put this host's network back cannot be started, so nothing was changed: $(log_tail "$TK_RUN/guard.log" 3). See 'systemctl status tailkube-guard.timer' on the host."
+    rm -f "$TK_RUN/guard.log"
 }
 
 # systemd-networkd removes rules and routes that it did not make when it restarts, Tailscale's and Cilium's among them;
@@ -65,7 +66,7 @@ clean_up_network() {
     restore_sysctls
     restore_kernel_rules
     restore_files
-    systemctl daemon-reload
+    daemon_reload
     if owned /etc/systemd/networkd.conf.d/50-tailkube.conf; then
         restart_running systemd-networkd.service "the settings that were taken away"
     fi

@@ -7,7 +7,8 @@
 # A subnet router forwards.
 forward_ipv4() {
     install_text /etc/sysctl.d/90-tailkube-forward.conf 0644 'net.ipv4.ip_forward = 1' || true
-    [ "$(sysctl -n net.ipv4.ip_forward)" = 1 ] || sysctl -qw net.ipv4.ip_forward=1
+    ask 30 "whether this host forwards packets (sysctl -n net.ipv4.ip_forward)" sysctl -n net.ipv4.ip_forward
+    [ "$ANSWER" = 1 ] || retry 10 "this kernel does not take the setting net.ipv4.ip_forward=1, which a node needs (sysctl -w)" sysctl -qw net.ipv4.ip_forward=1
 }
 
 # What keeps the routes of this host advertised, whoever else sets them.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/records/folders lib/units
+# requires: lib/records/folders lib/software/packages lib/units
 # The way out of Cilium's data path, on one host.
 
 # The rules for the local table at preference $2, with their protocols.
@@ -198,11 +198,13 @@ reset_plugins() {
     if [ -e "$before" ]; then
         # The folder goes with the stage that made it.
         grep -qszxF loopback "$before" || rm -f /opt/cni/bin/loopback
-    elif ! dpkg -S /opt/cni/bin >/dev/null 2>&1; then
-        # An earlier version of this program has made no record.
-        rm -f /opt/cni/bin/loopback
-        rmdir /opt/cni/bin /opt/cni 2>/dev/null || true
+        return 0
     fi
+    # An earlier version of this program has made no record.
+    ask 30 "which package /opt/cni/bin is of (dpkg-query -S)" package_of /opt/cni/bin
+    [ -z "$ANSWER" ] || return 0
+    rm -f /opt/cni/bin/loopback
+    rmdir /opt/cni/bin /opt/cni 2>/dev/null || true
 }
 
 # Cilium has no uninstaller: its programs stay attached, its maps pinned, its rules and chains in place.

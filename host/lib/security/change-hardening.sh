@@ -80,8 +80,7 @@ put_former_back() {
     back=$(put_former_files) || return
     forget_former
     if grep -qxF kubelet <<<"$back"; then
-        systemctl restart kubelet.service
-        poll 120 kubelet_answers || return
+        poll 30 systemctl restart kubelet.service && poll 120 kubelet_answers || return
     fi
     on_control_plane || return 0
     if grep -qxF files <<<"$back" && ! grep -qxF kube-apiserver <<<"$back"; then
@@ -188,7 +187,7 @@ harden_kubelet() {
     run_kubeadm upgrade node phase kubelet-config
     tighten_modes
     if is_former "$config"; then return 0; fi
-    systemctl restart kubelet.service
+    wait_for 30 "systemctl cannot restart the kubelet, which still has its former configuration; see 'systemctl status kubelet'" systemctl restart kubelet.service
     poll 120 kubelet_stays || fail "the kubelet does not keep running with the new configuration; 'journalctl -u kubelet' on this host says why$(kubelet_error)"
     wait_for 120 "the node is not Ready with the kubelet's new configuration: see 'kubectl describe node $TK_NODE'" kubelet_ready
     changed "the kubelet has the wanted configuration"

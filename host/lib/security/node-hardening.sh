@@ -42,8 +42,9 @@ narrow() {
 # Of files that kubeadm and packages leave readable to everybody.
 tighten_modes() {
     local file
-    # shellcheck disable=SC2046  # paths of units have no spaces
-    for file in "$KUBELET/config.yaml" /etc/cni/net.d/.kubernetes-cni-keep $(systemctl show kubelet.service -p FragmentPath -p DropInPaths --value 2>/dev/null); do
+    ask 30 "which files kubelet.service has (systemctl show kubelet.service)" systemctl show kubelet.service -p FragmentPath -p DropInPaths --value
+    # shellcheck disable=SC2086  # paths of units have no spaces
+    for file in "$KUBELET/config.yaml" /etc/cni/net.d/.kubernetes-cni-keep $ANSWER; do
         narrow "$file"
     done
     # kubeadm makes the folder for root alone, but takes one that is there, such as a disk's mount point, as it is.

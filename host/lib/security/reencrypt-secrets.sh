@@ -21,27 +21,38 @@ secrets_state() {
     if [ "${counts% *}" = "${counts#* }" ]; then echo wanted; else echo other; fi
 }
 
-secrets_as_wanted() { [ "$(secrets_state)" = wanted ]; }
-
 # An API server writes a Secret that it is given unchanged only if it is not stored as it would store it now. One that
-# somebody changes meanwhile is written by just that.
+# somebody changes meanwhile is written by just that. Nothing is written on an answer that did not come: SECRETS is what etcd
+# has last said of them, and UNANSWERED, for the message, the question without an answer.
 rewrite_secrets() {
-    local namespace
-    for namespace in $(kubectl_admin get namespaces -o 'jsonpath={.items[*].metadata.name}'); do
-        kubectl_admin -n "$namespace" get secrets -o json | kubectl_admin replace -f - >/dev/null 2>&1 || true
-    done
-    secrets_as_wanted
+    local namespaces namespace secrets
+    UNANSWERED=
+    if [ "$SECRETS" = other ]; then
+        namespaces=$(kubectl_admin get namespaces -o 'jsonpath={.items[*].metadata.name}') || unanswered "which namespaces there are, to the API" || return
+        for namespace in $namespaces; do
+            secrets=$(kubectl_admin -n "$namespace" get secrets -o json) || unanswered "which Secrets the namespace $namespace has, to the API" || return
+            # Not by <<<, which may leave a file on the disk.
+            printf '%s\n' "$secrets" | kubectl_admin replace -f - || true
+        done
+    fi
+    SECRETS=$(secrets_state) || unanswered "how the Secrets are stored, to etcd on this host" || return
+    [ "$SECRETS" = wanted ]
+}
+unanswered() {
+    UNANSWERED=" (no answer to the question $1)"
+    return 1
 }
 
 store_secrets() {
-    local wanted=plain
+    local wanted=plain SECRETS UNANSWERED=
     [ -z "$TK_ENCRYPTS" ] || wanted=$TK_ENCRYPTION_KEY
     cluster_note secrets-stored
     [ "$ANSWER" != "$wanted" ] || return 0
     ask 60 "how the Secrets are stored, to etcd on this host" secrets_state
-    if [ "$ANSWER" != wanted ]; then
+    SECRETS=$ANSWER
+    if [ "$SECRETS" != wanted ]; then
         # An API server reads a changed EncryptionConfiguration within a minute or so.
-        wait_for 240 "not all Secrets in etcd are stored as configured ($wanted): see 'kubectl get --raw /metrics | grep apiserver_encryption_config'" rewrite_secrets
+        poll 240 rewrite_secrets || fail "not all Secrets in etcd are stored as configured ($wanted)$UNANSWERED: see 'kubectl get --raw /metrics | grep apiserver_encryption_config' (waited 240 s)"
         changed "wrote all Secrets anew: $wanted"
     fi
     retry 60 "the API does not take a note on the namespace kube-system" write_cluster_note secrets-stored "$wanted"

@@ -65,11 +65,11 @@ install_kubernetes() {
             apt_repository kubernetes "$key" "${TK_PACKAGES_KUBERNETES_KEY:-$base/Release.key}" "deb [signed-by=$key] $base/ /"
             # Held, so that the distribution's unattended upgrades never move a node out of its turn; the user's own holds come
             # back when all is undone.
-            apt-mark unhold "${older[@]}" >/dev/null 2>&1 || true
+            poll 10 apt-mark unhold "${older[@]}" || true
             apt_install "${older[@]/%/=$TK_KUBERNETES_VERSION-*}" conntrack socat iptables ethtool iputils-ping curl
         fi
         # Also where a killed run has installed them and no more.
-        apt-mark hold "$@" >/dev/null
+        retry 30 "the packages $* cannot be held, so an upgrade of the host's packages could restart this node out of its turn (apt-mark hold)" apt-mark hold "$@"
     fi
     install_text /etc/systemd/system/kubelet.service.d/50-tailkube.conf 0600 "$(kubelet_address_dropin)" || true
     reload_units
@@ -78,6 +78,9 @@ install_kubernetes() {
         systemctl enable --quiet kubelet || fail "systemctl cannot enable kubelet.service, so it would not start with the host"
         changed "enabled kubelet"
     }
-    [ "$(kubeadm version -o short)" = "v$TK_KUBERNETES_VERSION" ] ||
-        fail "kubeadm on this host is $(kubeadm version -o short), expected v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
+    ask_kubeadm_version
+    [ "$ANSWER" = "v$TK_KUBERNETES_VERSION" ] ||
+        fail "kubeadm on this host is $ANSWER, expected v$TK_KUBERNETES_VERSION: ${TK_BUNDLE:+the bundle at $TK_BUNDLE has another version}"
 }
+
+ask_kubeadm_version() { ask 30 "which version kubeadm has (kubeadm version)" kubeadm version -o short; }

@@ -43,7 +43,7 @@ install_apt_key() {
     rm -f -- "$new" "$new.gpg"
     through_proxy curl -fsSL --retry 3 --max-time 60 -o "$new" "$2" || fail "cannot fetch $2: is this host online? Name a mirror in tailkube:mirrors or a proxy in tailkube:proxy; offline hosts need tailkube:bundle"
     if grep -q 'BEGIN PGP' "$new"; then gpg_here --dearmor -o "$new.gpg" "$new" 2>/dev/null || true; else cp -- "$new" "$new.gpg"; fi
-    apt_key_valid "$new.gpg" || fail "$2 is no valid signing key: truncated, expired, or an error page of a proxy. Look at it with curl from this host, and run again"
+    apt_key_valid "$new.gpg" || fail "$2 is no valid signing key for gpg: truncated, expired, or an error page of a proxy. Look at it with curl from this host, and run again"
     ! cmp -s -- "$new.gpg" "$key" || return 0
     claim_path "$key"
     { install -m 0644 -- "$new.gpg" "$key.tailkube" && put_in_place "$key"; } || fail "cannot write $key: is the disk full or read-only?"

@@ -65,7 +65,7 @@ remove_runtime() {
     if [ -z "$TK_BUNDLE" ]; then restore_holds; fi
     if [[ $(their_containerd_config) != /etc/containerd/config.toml ]] || owned "$(proxy_dropin containerd.service)"; then restore=1; fi
     restore_files
-    systemctl daemon-reload
+    daemon_reload
     if [ -n "$restore" ] || { [ -z "$ours" ] && [ ! -e /etc/containerd/config.toml ]; }; then
         restart_running containerd.service "the settings that were taken away"
     fi

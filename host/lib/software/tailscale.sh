@@ -4,7 +4,7 @@
 # Given: TK_BUNDLE, TK_TAILSCALE_VERSION (empty: the newest or the installed one), TK_POD_ROUTING,
 # TK_PROXY_OPEN (TK_PROXY without the password), and what proxy.sh needs.
 
-tailnet_address() { tailscale ip -4 2>/dev/null | head -n 1; }
+tailnet_address() { tailscale ip -4 | grep -m 1 .; }
 tailnet_address_is_up() {
     local a
     # Also of an interface that somebody has taken down, for which the address stays.

@@ -97,7 +97,7 @@ other_api_ready() {
 hand_over_endpoint() {
     on_control_plane && unit_runs tailkube-endpoint.service || return 0
     other_api_ready || return 0
-    systemctl stop tailkube-endpoint.service
+    wait_for 30 "systemctl cannot stop tailkube-endpoint.service, so clients would stay at this control plane; see 'systemctl status tailkube-endpoint'" systemctl stop tailkube-endpoint.service
     changed "withdrew the endpoint"
     wait_for 60 "no other control plane answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT" endpoint_ready
 }
@@ -107,7 +107,7 @@ gives_endpoint() { on_control_plane && [ -e /etc/systemd/system/tailkube-endpoin
 
 return_endpoint() {
     gives_endpoint || return 0
-    systemctl start tailkube-endpoint.service
+    wait_for 30 "systemctl cannot start tailkube-endpoint.service; see 'systemctl status tailkube-endpoint'" systemctl start tailkube-endpoint.service
     wait_for 120 "the endpoint does not come back to this control plane (journalctl -u tailkube-endpoint)" has_endpoint
 }
 
@@ -177,8 +177,8 @@ upgrade_kubernetes() {
     fi
     changed "kubeadm upgrade to $TK_KUBERNETES_VERSION"
     TK_STAGE=runtime install_kubernetes kubelet kubectl
-    systemctl daemon-reload
-    systemctl restart kubelet.service
+    daemon_reload
+    wait_for 30 "systemctl cannot restart the kubelet, which still runs at its former version; see 'systemctl status kubelet'" systemctl restart kubelet.service
     done_with apply
 }
 

@@ -125,6 +125,12 @@ export class FakeCluster {
   programs = new Set<string>();
   /** Rules of iptables and ip6tables. */
   iptables: Record<string, string> = {};
+  /** Devices of the tailnet, as its API has them; undefined where nobody has the API. */
+  devices: string[] | undefined;
+  /** Host keys that SSH servers present, by their address; nothing answers at others. */
+  hostKeys: Record<string, string> = {};
+  /** Whether the engine has gone on to destroy the stack. */
+  destroyed = false;
   readonly host: FakeHost;
   /** Whether workers join by themselves as soon as a token lets them: their names and marks. */
   joiners: Record<string, string> = {};
@@ -268,6 +274,8 @@ export class FakeCluster {
         binaries: this.binaries,
         clusterVersion: this.clusterVersion,
         storedSecrets: this.storedSecrets,
+        devices: this.devices,
+        destroyed: this.destroyed,
         ...this.host.state(),
       }),
     ) as Json;
@@ -321,6 +329,11 @@ export class FakeCluster {
     kubelet: () => ok(`Kubernetes v${this.binaries.kubelet}\n`),
     gpg: (args) => (args.includes("--show-keys") ? ok("pub:-:4096:1:ABC:1600000000:::-:::scESC::::::23::0:\n") : ok()),
     approve: () => ok(),
+    ssh: (args) => this.ssh(args),
+    destroy: () => {
+      this.destroyed = true;
+      return ok();
+    },
   };
 
   private kubectl(args: string[], stdin: string): Answer {
@@ -911,6 +924,25 @@ export class FakeCluster {
     }
   }
 
+  /** Of a login without a key, which the server refuses once the host has shown its own. */
+  private ssh(args: string[]): Answer {
+    const address = args[args.length - 2]!;
+    const known = this.file(/UserKnownHostsFile=(\S+)/.exec(args.join(" "))![1]!)!;
+    const key = this.hostKeys[address];
+    if (key === undefined) return no(`ssh: connect to host ${address}: Connection timed out`, 255);
+    if (!known.includes(` ${key}\n`)) return no("Host key verification failed.", 255);
+    return no(`tailkube@${address}: Permission denied (publickey).`, 255);
+  }
+
+  /** A request to the tailnet's API. */
+  private tailnetApi(path: string): [number, string] {
+    if (path === "/api/v2/oauth/token") return [200, '{"access_token":"tskey-token","token_type":"Bearer"}\n'];
+    const device = path.replace("/api/v2/device/", "");
+    if (!this.devices!.includes(device)) return [404, '{"message":"no such device"}\n'];
+    this.devices = this.devices!.filter((other) => other !== device);
+    return [200, ""];
+  }
+
   private readyAt(host: string): boolean {
     if (host === "127.0.0.1" || host === this.node.ip) return this.ownApi;
     if (host === this.endpoint) return this.addresses.has(`${this.endpoint}/32 lo`) ? this.ownApi : this.apiUp();
@@ -925,6 +957,10 @@ export class FakeCluster {
     const method = args[args.indexOf("-X") + 1];
     const body = args[args.indexOf("--data-binary") + 1];
     const to = args.includes("-o") ? args[args.indexOf("-o") + 1]! : undefined;
+    if (url.pathname.startsWith("/api/v2/")) {
+      const [code, text] = this.tailnetApi(url.pathname);
+      return ok(`${text}\nstatus ${code}\n`);
+    }
     const answer = (code: number, text: string): Answer => {
       if (to !== undefined && to !== "/dev/null") this.put(to, text);
       const shown = to === undefined ? text : "";

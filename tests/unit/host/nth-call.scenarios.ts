@@ -1,4 +1,7 @@
-/** The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on. */
+/**
+ * The stages that can remove, drain, forget, found, restore or upgrade, each with a cluster and a host that it works on; and the
+ * scripts of the operator's machine that delete, or let the engine delete.
+ */
 import { chmodSync, rmSync } from "node:fs";
 import { containerdConfig } from "../../../components/kubernetes/containerd";
 import { checksCommand } from "../../../components/hosts/checks-command";
@@ -15,7 +18,17 @@ import { stub, untouchedPrefs } from "./fake-host";
 
 export interface Scenario {
   title: string;
-  stage: Stage;
+  stage: Stage | "tailnet-device" | "online";
+  /** A script of the operator's machine instead of a stage: its text, what runs it, its environment and stdin, and what follows. */
+  operator?: {
+    script: string;
+    shell: readonly string[];
+    environment: Readonly<Record<string, string>>;
+    stdin: string;
+    then?: string;
+  };
+  /** It ends well in any case, and says with one line on stderr what it could not do. */
+  warns?: boolean;
   verb: "apply" | "remove";
   node: { name: string; ip: string; role: "control-plane" | "worker" };
   variables?: Readonly<Record<string, string>>;
@@ -26,6 +39,8 @@ export interface Scenario {
    * back what the same run has changed.
    */
   putsBack?: readonly [RegExp, string][];
+  /** Questions that the stage does without, each for the reason that is given. */
+  advisory?: readonly [RegExp, string][];
   /** A fault that leads to another way out by design: the call, in any mode, the changes of that way, and the reason. */
   otherWay?: { fault: RegExp; changes: RegExp; why: string };
   /** Differences of the end that a run may leave although it ends well, each for the reason that is given. */
@@ -389,6 +404,13 @@ function rememberedSettings(c: FakeCluster): void {
 const nextGuarded: [RegExp, string][] = [
   [/tailkube\/guard\/(endpoint|pods)$/, "the next one knows them when it begins"],
 ];
+/** What the guard of a clean-up does without (save_tailscale in host/installed/guard.sh). */
+const guardedCleanup: [RegExp, string][] = [
+  [
+    /^(systemctl show --property=ActiveState --value -- tailscaled\.service|tailscale debug prefs)$/,
+    "only a stage changes what Tailscale does",
+  ],
+];
 const guarded: [RegExp, string][] = [[/tailkube\/guard\/process$/, "it is the number of a process"]];
 
 const containerd1 = containerdConfig(1, { pauseImage: "registry.k8s.io/pause:3.10.2", restrictOomScoreAdj: false });
@@ -415,7 +437,69 @@ function settled(c: FakeCluster): void {
     c.objects.push({ kind: "CustomResourceDefinition", metadata: { name } });
 }
 
+/** As components/network/tailnet/device.ts has it. */
+function deletesDevice(oauth: Readonly<Record<string, string>>): Pick<Scenario, "operator" | "warns" | "before"> {
+  return {
+    warns: true,
+    operator: {
+      script: scriptText("operator/tailnet-device.sh"),
+      shell: ["/bin/sh", "-c"],
+      environment: {
+        TK_API: "https://api.example.com",
+        TK_DEVICE: "nLab7CNTRL",
+        TK_LOGIN: "ours",
+        TK_NODE: "cp1",
+        ...oauth,
+      },
+      stdin: "tskey-1",
+    },
+    before: (c) => {
+      c.devices = ["nLab7CNTRL", "nLab8CNTRL"];
+    },
+  };
+}
+
+/** As components/cluster/online.ts has it, and what the engine does if the script ends well. */
+const asksHosts = {
+  script: ["operator/answers.sh", "operator/online.sh"].map(scriptText).join("\n"),
+  shell: ["bash", "--norc", "-c"],
+  environment: {
+    TAILKUBE_HOSTS:
+      "cp1=cp1.example.com:22,ssh-ed25519,AAAA1= cp2=192.0.2.21:22,ssh-ed25519,AAAA2= w1=192.0.2.22:2222,ssh-ed25519,AAAA3=",
+  },
+  stdin: "",
+  then: " && destroy",
+};
+
 export const scenarios: readonly Scenario[] = [
+  { title: "with an access token", stage: "tailnet-device", verb: "remove", node: cp1, ...deletesDevice({}) },
+  {
+    title: "as an OAuth client",
+    stage: "tailnet-device",
+    verb: "remove",
+    node: cp1,
+    ...deletesDevice({ TK_OAUTH_CLIENT: "kCLIENT" }),
+  },
+  {
+    title: "one host answers, the others are gone or other machines",
+    stage: "online",
+    verb: "remove",
+    node: cp1,
+    operator: asksHosts,
+    before: (c) => {
+      c.hostKeys = { "192.0.2.21": "AAAA9=", "192.0.2.22": "AAAA3=" };
+    },
+  },
+  {
+    title: "all hosts answer",
+    stage: "online",
+    verb: "remove",
+    node: cp1,
+    operator: asksHosts,
+    before: (c) => {
+      c.hostKeys = { "cp1.example.com": "AAAA1=", "192.0.2.21": "AAAA2=", "192.0.2.22": "AAAA3=" };
+    },
+  },
   {
     title: "a host with nothing of Tailscale's logs in",
     stage: "tailnet",
@@ -1001,6 +1085,7 @@ export const scenarios: readonly Scenario[] = [
     title: "a control plane is taken off its host",
     stage: "cleanup",
     verb: "remove",
+    advisory: guardedCleanup,
     node: cp1,
     before: (c) => {
       cluster(c);
@@ -1023,6 +1108,7 @@ export const scenarios: readonly Scenario[] = [
     title: "a worker is taken off its host",
     stage: "cleanup",
     verb: "remove",
+    advisory: guardedCleanup,
     node: w1,
     before: (c) => {
       bare(c);
@@ -1041,6 +1127,7 @@ export const scenarios: readonly Scenario[] = [
     title: "a worker is taken off its host, whose login and containerd were there before",
     stage: "cleanup",
     verb: "remove",
+    advisory: guardedCleanup,
     node: w1,
     before: (c) => {
       bare(c, "NetworkManager");
@@ -1077,6 +1164,7 @@ export const scenarios: readonly Scenario[] = [
     title: "a worker in a lan is taken off its host",
     stage: "cleanup",
     verb: "remove",
+    advisory: guardedCleanup,
     node: { ...w1, ip: "192.0.2.11" },
     variables: { TK_NODE_NETWORK: "lan" },
     before: (c) => {

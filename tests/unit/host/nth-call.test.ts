@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { expect } from "chai";
-import { renderStdin } from "../../../components/hosts/stages";
+import { shellQuote } from "../../../components/hosts/script-text";
+import { renderStdin, type Stage } from "../../../components/hosts/stages";
 import { FakeCluster } from "./fake-cluster";
 import {
   type Call,
@@ -11,8 +12,11 @@ import {
   type Mode,
   resetRoot,
   type Run,
+  saidOf,
+  stateOf,
   whyNot,
 } from "./nth-call";
+import { endsWell, matches, messageOf, names, partsFrom, subjectsOf, unanswered } from "./nth-call.oracle";
 import { mark, type Scenario, scenarios, undoOf, variables } from "./nth-call.scenarios";
 
 /** All calls in all modes with TAILKUBE_ALL_CALLS=1; else so many faults of each scenario, spread by the seed. */
@@ -34,7 +38,10 @@ function numbers(from: number): () => number {
 
 /** Every call of the good run in each mode; a sample of them has each call's text before any of them twice. */
 function faultsOf(calls: readonly Call[], title: string): Fault[] {
-  const faults = calls.flatMap(({ text, occurrence }) => modes.map((mode) => ({ text, occurrence, mode })));
+  const stages = calls.filter(({ text }) => text !== "destroy");
+  const faults = stages.flatMap(({ text, occurrence, about }) =>
+    modes.map((mode) => ({ text, occurrence, about, mode })),
+  );
   if (all || faults.length <= sampled) return faults;
   const random = numbers(seed + title.length);
   const shuffled = faults.map((fault) => ({ fault, at: random() })).sort((a, b) => a.at - b.at);
@@ -50,24 +57,6 @@ function faultsOf(calls: readonly Call[], title: string): Fault[] {
     .map(({ fault }) => fault);
 }
 
-/** Changes that change nothing where all is as it should be; where it is not, the end differs. */
-const harmless: readonly [RegExp, string][] = [
-  [/^systemctl (start|enable|daemon-reload)\b/, "a unit that runs, or is enabled, already"],
-  [/^ip -[46] rule add pref 0 lookup local protocol kernel$/, "the kernel has no rule twice"],
-  [/^dpkg --configure -a /, "what an installation that was cut off has left"],
-];
-
-const matches = (rules: readonly [RegExp, string][] | undefined, text: string) =>
-  rules?.some(([pattern]) => pattern.test(text)) === true;
-
-/** Ways to one change that a script may take either of. */
-const asOne = (text: string) =>
-  text
-    .replace(/ exec (pod\/)?etcd-\S+ -- /, " exec etcd -- ")
-    .replace(/^systemctl disable --quiet --now /, "systemctl stop ")
-    .replace(/--server \S+ /, "")
-    .replace(/ --timeout=\d+s/, " --timeout=");
-
 /** Where two texts part, or that one is missing. */
 function parting(left: string | undefined, right: string | undefined): string {
   if (left === undefined || right === undefined) return left === undefined ? "missing" : "there, and should not be";
@@ -82,34 +71,34 @@ function differences(scenario: Scenario, good: Run, run: Run): string[] {
     .map((key) => `${key} is ${parting(run.end[key], good.end[key])}`);
 }
 
+/** What a stage prints for the program, without what it has changed: some of that a call may have done whose answer was lost. */
+function resultOf({ stdout }: Run): string {
+  if (!stdout.startsWith("{")) return stdout;
+  const said = JSON.parse(stdout) as Record<string, unknown>;
+  delete said.changed;
+  return JSON.stringify(said).replace(/"[0-9a-f]{32}"/g, "NONCE");
+}
+
 /** What is wrong with a run that had a fault, beside one that had none. */
 function wrongs(scenario: Scenario, good: Run, run: Run, fault: Fault): string[] {
-  const found: string[] = [];
-  const issued = new Set(good.calls.filter(({ change }) => change).map(({ text }) => asOne(text)));
-  const { otherWay } = scenario;
-  const mayIssue = (text: string) =>
-    issued.has(asOne(text)) ||
-    matches(scenario.putsBack, text) ||
-    matches(harmless, text) ||
-    (otherWay !== undefined && otherWay.fault.test(fault.text) && otherWay.changes.test(text));
-  const more = run.calls.filter(({ text, change }) => change && !mayIssue(text));
-  if (more.length > 0) {
-    found.push(`issues what is not issued without the fault: ${more.map(({ text }) => text).join("; ")}`);
-  }
-  if (run.status === 0) {
+  const found = [partsFrom(scenario, good.calls, run, fault), unanswered(scenario, run, fault)].filter(
+    (what) => what !== undefined,
+  );
+  if (endsWell(scenario, run)) {
     const differing = differences(scenario, good, run);
+    if (resultOf(run) !== resultOf(good)) found.push(`says: ${resultOf(run)} instead of ${resultOf(good)}`);
     if (differing.length > 0) found.push(`ends well, but not as without the fault: ${differing.join("; ")}`);
-  } else {
-    // Of timeout itself, which the harness has to end a run by.
-    if (run.status === undefined || run.status === 137) found.push("is not bounded in time");
-    // Before it may stand what the command itself has to say.
-    const lines = run.stderr.trimEnd().split("\n");
-    // A stage uses functions of an earlier one, whose records they write, in its name.
-    const named = new RegExp(`^tailkube: ${scenario.node.name}: (${scenario.stage}|runtime|tailnet|lan): .{20,}`);
-    if (!named.test(lines[lines.length - 1]!) || lines.filter((line) => line.startsWith("tailkube: ")).length !== 1) {
-      found.push(`fails without a line that says what could not be done: ${JSON.stringify(run.stderr)}`);
-    }
+    return found;
   }
+  // Of timeout itself, which the harness has to end a run by.
+  if (run.status === undefined || run.status === 137) found.push("is not bounded in time");
+  const message = messageOf(scenario, run, saidOf(fault));
+  if (message === undefined || /failed unexpectedly/.test(message))
+    found.push(`fails without a line that says what could not be done: ${JSON.stringify(run.stderr)}`);
+  else if (!names(message, `${fault.text} ${fault.about}`))
+    found.push(
+      `fails without a word of ${subjectsOf(`${fault.text} ${fault.about}`).join(", ")}: ${JSON.stringify(message)}`,
+    );
   return found;
 }
 
@@ -137,9 +126,21 @@ describe("The Nth call of a stage fails", function () {
   });
 
   const textOf = (scenario: Scenario) =>
+    scenario.operator !== undefined ? operatorText(scenario.operator) : stageText(scenario);
+
+  /** As the engine runs it, and goes on. */
+  const operatorText = ({ script, shell, environment, stdin, then = "" }: NonNullable<Scenario["operator"]>) =>
+    [
+      "export PATH=/usr/local/sbin:$PATH",
+      ...Object.entries(environment).map(([name, value]) => `export ${name}=${shellQuote(value)}`),
+      `${[...shell, shellQuote(script)].join(" ")} <<<${shellQuote(stdin)}${then}`,
+      "",
+    ].join("\n");
+
+  const stageText = (scenario: Scenario) =>
     renderStdin({
       node: scenario.node.name,
-      stage: scenario.stage,
+      stage: scenario.stage as Stage,
       variables: {
         ...variables,
         TK_ROLE: scenario.node.role,
@@ -159,28 +160,29 @@ describe("The Nth call of a stage fails", function () {
     return cluster;
   }
 
-  /** A run with a fault; and what the next one without it makes of what that has left, if it failed. */
-  async function runs(scenario: Scenario, root: string, fault?: Fault): Promise<{ run: Run; next: Run | undefined }> {
+  /** Runs a stage and returns its run with the cluster that it has left. */
+  async function runs(scenario: Scenario, root: string, fault?: Fault): Promise<{ run: Run; cluster: FakeCluster }> {
     const cluster = madeIn(root, scenario);
-    const text = textOf(scenario);
-    const run = await server.stage(cluster, text, scenario.verb, fault);
-    if (fault === undefined || run.status === 0) return { run, next: undefined };
-    return { run, next: await server.stage(cluster, text, scenario.verb) };
+    return { run: await server.stage(cluster, textOf(scenario), scenario.verb, fault), cluster };
   }
 
-  /** What differs from the host as it was, after a run that may have a fault and an undo that has none. */
-  async function undone(scenario: Scenario, root: string, fault?: Fault): Promise<{ run: Run; wrong: string[] }> {
-    const cluster = madeIn(root, scenario);
-    // Records of ours, which earlier stages have made, go with the undo.
-    const before = Object.fromEntries(
-      Object.entries(endOf(cluster)).filter(([key]) => !/^\/var\/lib\/tailkube/.test(key)),
-    );
-    const run = await server.stage(cluster, textOf(scenario), scenario.verb, fault, { confirm: true });
+  /** What `judge` makes of a host and its cluster, which it may change; it is asked once for each that differs from all others. */
+  function once(judge: (cluster: FakeCluster) => Promise<string[]>): (cluster: FakeCluster) => Promise<string[]> {
+    const known = new Map<string, Promise<string[]>>();
+    return (cluster) => {
+      const state = stateOf(cluster);
+      const judged = known.get(state) ?? judge(cluster);
+      known.set(state, judged);
+      return judged;
+    };
+  }
+
+  /** What differs from the host as it was before `scenario`, after an undo without a fault. */
+  async function undone(scenario: Scenario, before: Record<string, string>, cluster: FakeCluster): Promise<string[]> {
     const undo = await server.stage(cluster, textOf(undoOf(scenario)), "remove", undefined, { confirm: true });
-    if (undo.status !== 0) return { run, wrong: [`the undo fails: ${JSON.stringify(undo.stderr)}`] };
-    const good: Run = { ...run, end: before };
-    const left = differences({ ...scenario, mayDiffer: scenario.undoLeaves! }, good, { ...run, end: endOf(cluster) });
-    return { run, wrong: left.map((what) => `an undo does not make up for it: ${what}`) };
+    if (undo.status !== 0) return [`the undo fails: ${JSON.stringify(undo.stderr)}`];
+    const left = differences({ ...scenario, mayDiffer: scenario.undoLeaves! }, { ...undo, end: before }, undo);
+    return left.map((what) => `an undo does not make up for it: ${what}`);
   }
 
   interface Found {
@@ -190,22 +192,45 @@ describe("The Nth call of a stage fails", function () {
     what: string;
   }
 
+  /** The faults of one call, one after another. */
+  function byCall(faults: readonly Fault[]): Fault[][] {
+    const groups = new Map<string, Fault[]>();
+    for (const fault of faults) {
+      const key = `${fault.occurrence} ${fault.text}`;
+      groups.set(key, [...(groups.get(key) ?? []), fault]);
+    }
+    return [...groups.values()];
+  }
+
+  interface Judged {
+    run: Run;
+    wrong: string[];
+  }
+
   /** Tries each fault, in one root folder or the other. Throws if any is not borne. */
   async function tryAll(
     calls: readonly Call[],
     title: string,
-    wrongOf: (fault: Fault, root: string) => Promise<string[]>,
+    judgedBy: (fault: Fault, root: string) => Promise<Judged>,
   ) {
     const faults = faultsOf(calls, title);
+    const groups = byCall(faults);
     const found: Found[] = [];
     let next = 0;
     const work = async (root: string) => {
-      for (let fault = faults[next++]; fault !== undefined; fault = faults[next++]) {
-        const { text, occurrence, mode } = fault;
-        const call = calls.findIndex((c) => c.text === text && c.occurrence === occurrence) + 1;
-        for (const what of await wrongOf(fault, root)) {
-          found.push({ call, text, mode, what });
-          if (all) console.log(`      call ${call}, ${mode}: ${text}: ${what}`);
+      for (let group = groups[next++]; group !== undefined; group = groups[next++]) {
+        let once: Judged | undefined;
+        for (const fault of group) {
+          const { text, occurrence, mode } = fault;
+          const again = once?.run.calls.some((call) => call.text === text && call.occurrence > occurrence);
+          // Where the call is not made again, `always` is as good as `once`.
+          const judged = mode === "always" && again === false ? once! : await judgedBy(fault, root);
+          if (mode === "once") once = judged;
+          const call = calls.findIndex((c) => c.text === text && c.occurrence === occurrence) + 1;
+          for (const what of judged.wrong) {
+            found.push({ call, text, mode, what });
+            if (all) console.log(`      call ${call}, ${mode}: ${text}: ${what}`);
+          }
         }
       }
     };
@@ -233,24 +258,36 @@ describe("The Nth call of a stage fails", function () {
     it(`${scenario.stage}: ${scenario.title}`, async () => {
       const good = (await runs(scenario, roots[0]!)).run;
       const later = { ...scenario, mayDiffer: [...(scenario.mayDiffer ?? []), ...(scenario.nextMayDiffer ?? [])] };
+      const nextOf = once(async (cluster) => {
+        const next = await server.stage(cluster, textOf(scenario), scenario.verb);
+        const left = next.status === 0 ? differences(later, good, next) : [JSON.stringify(next.stderr)];
+        return left.map((what) => `the next run does not make up for it: ${what}`);
+      });
       await tryAll(callsOf(good), `${scenario.stage}: ${scenario.title}`, async (fault, root) => {
-        const { run, next } = await runs(scenario, root, fault);
+        const { run, cluster } = await runs(scenario, root, fault);
         const wrong = wrongs(scenario, good, run, fault);
-        if (next !== undefined) {
-          const left = next.status === 0 ? differences(later, good, next) : [JSON.stringify(next.stderr)];
-          if (left.length > 0) wrong.push(`the next run does not make up for it: ${left.join("; ")}`);
-        }
-        return wrong;
+        return { run, wrong: run.status === 0 ? wrong : [...wrong, ...(await nextOf(cluster))] };
       });
     });
 
     if (scenario.undoLeaves === undefined) continue;
     it(`${scenario.stage}: ${scenario.title}; then its undo`, async () => {
-      const good = await undone(scenario, roots[0]!);
+      const fresh = madeIn(roots[0]!, scenario);
+      // Records of ours, which earlier stages have made, go with the undo.
+      const before = Object.fromEntries(
+        Object.entries(endOf(fresh)).filter(([key]) => !/^\/var\/lib\/tailkube/.test(key)),
+      );
+      const undoneOf = once((cluster) => undone(scenario, before, cluster));
+      const judge = async (root: string, fault?: Fault) => {
+        const cluster = madeIn(root, scenario);
+        const run = await server.stage(cluster, textOf(scenario), scenario.verb, fault, { confirm: true });
+        return { run, wrong: await undoneOf(cluster) };
+      };
+      const good = await judge(roots[0]!);
       expect(good.wrong).to.deep.equal([]);
-      await tryAll(callsOf(good.run), `${scenario.stage}: ${scenario.title}; then its undo`, async (fault, root) => {
-        return (await undone(scenario, root, fault)).wrong;
-      });
+      await tryAll(callsOf(good.run), `${scenario.stage}: ${scenario.title}; then its undo`, (fault, root) =>
+        judge(root, fault),
+      );
     });
   }
 });

@@ -3,13 +3,16 @@
  * and nothing else, and every command by which a stage reaches something outside of its files is a fake, which
  * FakeCluster answers. One of the calls can be made to fail.
  */
+import { createHash } from "node:crypto";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   realpathSync,
   rmSync,
@@ -23,12 +26,17 @@ import { snapshot, write } from "./bash";
 import type { Answer, FakeCluster } from "./fake-cluster";
 import { stub } from "./fake-host";
 
-/** Commands that are fakes on a host of the harness. `approve` stands for a script of ours that has tests of its own. */
+/**
+ * Commands that are fakes on a host of the harness. `approve` stands for a script of ours that has tests of its own, `destroy` for what
+ * the engine does once a script of the operator's machine lets it.
+ */
 const commands = [
   "kubectl kubeadm ctr systemctl curl ip tc nft sysctl modprobe logger tailscale tailscaled",
   "kubelet containerd apt-get apt-cache apt-mark dpkg dpkg-query gpg pkill umount mount ipset ethtool journalctl",
-  "systemd-run iptables-nft-save iptables-nft-restore ip6tables-nft-save ip6tables-nft-restore networkctl nmcli approve",
+  "systemd-run iptables-nft-save iptables-nft-restore ip6tables-nft-save ip6tables-nft-restore networkctl nmcli ssh approve destroy",
 ].join(" ").split(" "); // prettier-ignore
+
+const ofOurs = new Set(["approve", "destroy"]);
 
 /** once: one call is refused; always: each such call from there on; lost: it was done, but the answer did not come in time. */
 export type Mode = "once" | "always" | "lost";
@@ -37,12 +45,16 @@ export interface Fault {
   /** The call as `Call.text` has it, and which of the calls with this text. */
   text: string;
   occurrence: number;
+  /** What `Call.about` has. */
+  about: string;
   mode: Mode;
 }
 
 export interface Call {
   text: string;
   occurrence: number;
+  /** Kinds and names of the objects that it gets on stdin. */
+  about: string;
   change: boolean;
 }
 
@@ -63,6 +75,7 @@ const plain = (text: string) =>
     .replace(/^(\d+ )[0-9a-f]{32}$/gm, "$1NONCE")
     .replace(/--exec-id \S+/g, "--exec-id ID")
     .replace(/\bquestion\.\d+/g, "question.PID")
+    .replace(/\/tmp\/tmp\.\w{10}\b/g, "/tmp/tmp.NAME")
     .replace(/(bootstrap-token-)(?!abcdef|123456)[a-z0-9]{6}\b/g, "$1ID");
 
 /** Calls that change nothing; all others do. The text after the command and its options. */
@@ -72,7 +85,8 @@ const questions: [string, RegExp][] = [
   ["kubeadm", /^(version|certs check-expiration|config images|kubeconfig user)/],
   ["ctr", /^(version|containers ls|tasks ls|images (ls|pull)|tasks exec .*(member list|endpoint (health|status)|etcdctl .*\bget\b|etcdutl|snapshot save|alarm list))/],
   ["systemctl", /^(is-active|is-enabled|is-failed|show|list-units|list-unit-files|cat|status|is-system-running)/],
-  ["curl", /^(?!.*-X (PATCH|POST|PUT|DELETE))/],
+  ["curl", /^(?!.*(-X|--request) (PATCH|POST|PUT|DELETE))/],
+  ["ssh", / true$/],
   ["ip", /^(-\S+ )*(addr|address|link|route|rule|neigh) (show|list|get)/],
   ["tc", /^filter show/],
   ["ipset", /^list\b/],
@@ -96,29 +110,33 @@ export function isChange(command: string, text: string): boolean {
 
 const environment = (port: number, run: string, present: readonly string[]) => `
 TK_FAKE_PORT=${port} TK_FAKE_RUN=\${TK_FAKE_QUIET:-}${run}
-tk_fake() (
-    set +eux
-    IFS=$' \\t\\n'
-    input=
+tk_fake() {
+    local - IFS=$' \\t\\n' input= connection status seconds out err
+    set +eEux
     case "$1 $*" in *"-nft-restore "*) IFS= read -r -d '' input ;; "kubectl "*" -f -"* | "kubectl "*"--patch-file"* | "nft "*" -f -"* | *" /dev/stdin"*) IFS= read -r -d '' input ;; esac
-    exec {connection}<>"/dev/tcp/127.0.0.1/$TK_FAKE_PORT" || exit 97
+    exec {connection}<>"/dev/tcp/127.0.0.1/$TK_FAKE_PORT" || return 97
     printf '%s\\0' "$TK_FAKE_RUN" "$#" "$input" "$@" >&"$connection"
     IFS= read -r -d '' status <&"$connection" && IFS= read -r -d '' seconds <&"$connection" &&
-        IFS= read -r -d '' out <&"$connection" && IFS= read -r -d '' err <&"$connection" || exit 98
+        IFS= read -r -d '' out <&"$connection" && IFS= read -r -d '' err <&"$connection" || status=98
+    exec {connection}>&-
     [ "$seconds" = 0 ] || echo "$seconds" >>/run/clock
     [ -z "$out" ] || printf '%s' "$out"
     [ -z "$err" ] || printf '%s\\n' "$err" >&2
-    exit "$status"
-)
+    return "$status"
+}
 ${present.map((name) => `${name}() { tk_fake ${name} "$@"; }`).join("\n")}
-# Time passes ten times as fast, and what a call has taken passes with the next pause. A real second is as good as none.
+# What runs hundreds of times in a stage, without a process for each. Power is never lost here.
+sync() { :; }
+dirname() { local tk_path=\${!#} && tk_path=\${tk_path%/*} && printf '%s\\n' "\${tk_path:-/}"; }
+mkdir() { [ "$#:\$1" = 2:-p ] && [ -d "$2" ] || command mkdir "$@"; }
+# Pauses pass ten times as fast, and what a call has taken passes with the next pause. A real second is as good as none.
 sleep() {
     local tk_seconds=\${1%%[!0-9]*} tk_more
+    SECONDS=$((SECONDS + (tk_seconds > 0 ? tk_seconds * 10 : 5)))
     if [ -s /run/clock ]; then
-        while read -r tk_more; do tk_seconds=$((tk_seconds + tk_more)); done </run/clock
+        while read -r tk_more; do SECONDS=$((SECONDS + tk_more)); done </run/clock
         : >/run/clock
     fi
-    SECONDS=$((SECONDS + (tk_seconds > 0 ? tk_seconds * 10 : 5)))
 }
 `;
 
@@ -224,7 +242,7 @@ function layOut(root: string): void {
   write(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n");
   write(join(root, "etc/group"), "root:x:0:\n");
   write(join(root, "etc/os-release"), 'ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian"\n');
-  for (const name of commands.filter((command) => command !== "approve")) {
+  for (const name of commands.filter((command) => !ofOurs.has(command))) {
     write(join(root, "usr/local/sbin", name), stub(name), 0o755);
   }
   write(join(root, "run/none"), "");
@@ -277,7 +295,12 @@ export class FakeServer {
       seen.set(said, occurrence);
       // A line in the journal is no question and changes nothing.
       if (command !== "logger")
-        calls.push({ text: said, occurrence, change: isChange(command, said.slice(command.length + 1)) });
+        calls.push({
+          text: said,
+          occurrence,
+          about: [...stdin.matchAll(/\b(?:kind|name): *"?([\w.-]+)/g)].map(([, word]) => word).join(" "),
+          change: isChange(command, said.slice(command.length + 1)),
+        });
       const hit =
         fault !== undefined &&
         said === fault.text &&
@@ -293,8 +316,12 @@ export class FakeServer {
       return hit ? { ...timedOut(argv), seconds: boundOf(argv) } : { ...answer, seconds: 0 };
     });
     this.runs.set(`quiet-${id}`, (argv, stdin) => ({ ...cluster.run(argv[0]!, argv.slice(1), stdin), seconds: 0 }));
-    const present = commands.filter((name) => name === "approve" || cluster.host.has(name));
+    const present = commands.filter((name) => ofOurs.has(name) || cluster.host.has(name));
     write(`${cluster.root}/run/fakes`, environment((this.server!.address() as AddressInfo).port, id, present));
+    // From a file, which bash reads in blocks; from a pipe it would take every byte of the text by itself.
+    const textFile = `${cluster.root}.stage`;
+    write(textFile, text);
+    const stdin = openSync(textFile, "r");
     const { status, stdout, stderr } = await finished(
       spawn(
         namespaces[0]!,
@@ -309,11 +336,10 @@ export class FakeServer {
           confirm ? confirmed : 'exec bash -s -- "$1"',
         ],
         {
-          stdio: ["pipe", "pipe", "pipe"],
+          stdio: [stdin, "pipe", "pipe"],
         },
       ),
-      text,
-    );
+    ).finally(() => closeSync(stdin));
     this.runs.delete(id);
     this.runs.delete(`quiet-${id}`);
     if (broken.length > 0) throw new Error(`the fakes lack an answer: ${broken.join("; ")}`);
@@ -321,10 +347,7 @@ export class FakeServer {
   }
 }
 
-function finished(
-  child: ChildProcess,
-  input: string,
-): Promise<{ status: number | undefined; stdout: string; stderr: string }> {
+function finished(child: ChildProcess): Promise<{ status: number | undefined; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
     let stdout = "";
     let stderr = "";
@@ -332,21 +355,32 @@ function finished(
     child.stderr!.on("data", (data: Buffer) => (stderr += data.toString()));
     child.on("error", reject);
     child.on("close", (status) => resolve({ status: status ?? undefined, stdout, stderr }));
-    child.stdin!.on("error", () => undefined);
-    child.stdin!.end(input);
   });
 }
 
-const statusFormat = (argv: string[]) => (argv.includes("-w") ? "000" : "");
+/** What a command says when that fault hits it. */
+export function saidOf({ text, mode }: Fault): string {
+  const argv = text.split(" ");
+  return (mode === "lost" ? timedOut(argv) : refused(argv)).stderr;
+}
+
+/** What curl prints of a request that got no answer. */
+function noStatus(argv: string[]): string {
+  if (argv.includes("-w")) return "000";
+  return argv.includes("--write-out") ? "\nstatus 000\n" : "";
+}
+const host = (argv: string[]) => argv[argv.length - 2] ?? "";
 function refused(argv: string[]): Answer {
   if (argv[0] === "curl")
-    return { status: 7, stdout: statusFormat(argv), stderr: "curl: (7) Failed to connect: No route to host" };
+    return { status: 7, stdout: noStatus(argv), stderr: "curl: (7) Failed to connect: No route to host" };
   if (argv[0] === "kubectl")
     return { status: 1, stdout: "", stderr: "Error from server: etcdserver: request timed out" };
+  if (argv[0] === "ssh")
+    return { status: 255, stdout: "", stderr: `ssh: connect to host ${host(argv)}: No route to host` };
   return { status: 1, stdout: "", stderr: `${argv[0]}: input/output error` };
 }
 function timedOut(argv: string[]): Answer {
-  if (argv[0] === "curl") return { status: 28, stdout: statusFormat(argv), stderr: "curl: (28) Operation timed out" };
+  if (argv[0] === "curl") return { status: 28, stdout: noStatus(argv), stderr: "curl: (28) Operation timed out" };
   if (argv[0] === "kubectl")
     return {
       status: 1,
@@ -354,12 +388,36 @@ function timedOut(argv: string[]): Answer {
       stderr:
         "Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
     };
+  if (argv[0] === "ssh")
+    return { status: 255, stdout: "", stderr: `ssh: connect to host ${host(argv)}: Connection timed out` };
   return { status: 124, stdout: "", stderr: "" };
 }
 /** Seconds after which a command itself gives up. */
 function boundOf(argv: string[]): number {
   const bound = /(?:--request-timeout=|--max-time |--command-timeout=|--timeout=)(\d+)/.exec(argv.join(" "));
   return Number(bound?.[1] ?? 10);
+}
+
+/** All that a run can find on a host and in its cluster, as one short text: the same for what differs in each run only. */
+export function stateOf(cluster: FakeCluster): string {
+  const hash = createHash("sha256");
+  const seen = new Set<unknown>();
+  const plainJson = (_: string, value: unknown): unknown => {
+    if (typeof value !== "object" || value === null) return value;
+    if ((value === cluster || value === cluster.host) && seen.has(value)) return undefined;
+    seen.add(value);
+    return value instanceof Set ? [...(value as Set<unknown>)] : value;
+  };
+  hash.update(plain(JSON.stringify(cluster, plainJson).split(cluster.root).join("ROOT")));
+  for (const folder of ["etc", "var", "opt", "root", "run", "srv", "tmp", "usr", "lib/modules"]) {
+    if (!existsSync(join(cluster.root, folder))) continue;
+    for (const [path, content] of Object.entries(snapshot(join(cluster.root, folder)))) {
+      // The harness's own, and the process that has held the lock.
+      if (folder === "run" && /^(fakes|tailkube\/(lock|failed\.\d+)|none|sys)/.test(path)) continue;
+      hash.update(plain(`\0${folder}/${path}\0${content}`));
+    }
+  }
+  return hash.digest("hex");
 }
 
 /** The host's files of account, and the cluster. */

@@ -342,12 +342,13 @@ describe("reset_node", () => {
   });
 
   it("takes Cilium's plugin away, and a loopback plugin only if it was not there before", () => {
-    const left = (remember: boolean, ...before: string[]) => {
+    const none = 'echo "dpkg-query: no path found matching pattern x" >&2; return 1';
+    const left = (remember: boolean, before: readonly string[], said = none) => {
       const root = temporaryFolder();
       const text = (
         then: string,
       ) => `${scriptText("lib/node/reset-cilium.sh").replaceAll("/opt/cni", `${root}/opt/cni`)}
-        pkill() { :; }; tc() { :; }; dpkg() { return 1; }; ip() { :; }
+        pkill() { :; }; tc() { :; }; dpkg-query() { ${said}; }; ip() { :; }; sleep() { SECONDS=$((SECONDS + 15)); }
         for name in rm rmdir; do eval "$name() { case \"\\$*\" in *$ROOT/*) command $name \"\\$@\" ;; esac; }"; done
         for name in iptables ip6tables; do eval "$name-nft-save() { :; }"; done
         ipset() { :; }
@@ -357,14 +358,20 @@ describe("reset_node", () => {
       for (const name of ["cilium-cni", "loopback"]) {
         if (!before.includes(name)) write(`${root}/opt/cni/bin/${name}`, "Cilium's");
       }
-      bashOk(host(root, text("reset_cilium")));
-      return existsSync(`${root}/opt/cni/bin`) ? readdirSync(`${root}/opt/cni/bin`).sort() : [];
+      const { stderr } = bash(host(root, text("reset_cilium")));
+      const files = existsSync(`${root}/opt/cni/bin`) ? readdirSync(`${root}/opt/cni/bin`).sort() : [];
+      return { stderr, files };
     };
-    expect(left(true, "loopback", "bridge")).to.deep.equal(["bridge", "loopback"]);
-    expect(left(true, "bridge")).to.deep.equal(["bridge"]);
-    expect(left(true)).to.deep.equal([]);
+    const gone = (...files: string[]) => ({ stderr: "", files });
+    expect(left(true, ["loopback", "bridge"])).to.deep.equal(gone("bridge", "loopback"));
+    expect(left(true, ["bridge"])).to.deep.equal(gone("bridge"));
+    expect(left(true, [])).to.deep.equal(gone());
     // A host of an earlier version of this program.
-    expect(left(false)).to.deep.equal([]);
+    expect(left(false, [])).to.deep.equal(gone());
+    expect(left(false, [], "echo cni-plugins: /opt/cni/bin")).to.deep.equal(gone("loopback"));
+    const silent = left(false, [], "echo 'dpkg-query: cannot open its database' >&2; return 2");
+    expect(silent.files).to.deep.equal(["loopback"]);
+    expect(silent.stderr).to.match(/no answer after 30 s to the question which package \S+\/opt\/cni\/bin is of/);
   });
 
   it("fails where containerd does not say which containers there are", () => {

@@ -367,7 +367,7 @@ describe("stage finalize", () => {
       const done = bash(stage(root, "finalize", undeclared, kubectl(answers)));
       expect({ status: done.status, log: logOf(root) }, answers).to.deep.equal({ status, log: [] });
       if (status)
-        expect(done.stderr).to.include("no answer after 60 s to the question which pods are older than Cilium");
+        expect(done.stderr).to.include("no answer after 60 s to the question which pods have no CiliumEndpoint");
     }
   });
 
@@ -491,7 +491,8 @@ esac
             *) log "$*" ;;
             esac
         }
-        wait_for() { poll 3 "\${@:3}" || fail "$2"; }
+        eval "long_$(declare -f poll)"
+        poll() { long_poll 3 "\${@:2}"; }
         sleep() { command sleep 0.1; }
         store_secrets
         result`,

@@ -383,7 +383,7 @@ describe("lib/control-plane/etcd-data.sh", () => {
       restore = 'mkdir -p "$ROOT/var/lib/etcd/.tailkube-restore/member"; echo data >"$ROOT/var/lib/etcd/.tailkube-restore/member/db"',
     ) => `
       kubeadm() { printf 'registry.k8s.io/kube-apiserver:v1.36.3\\nregistry.k8s.io/etcd:3.6.8-0\\n'; }
-      timeout() { shift 2; "$@"; }
+      timeout() { while [[ $1 == -* || $1 =~ ^[0-9]+$ ]]; do shift; done; "$@"; }
       ctr() {
         case "$*" in
         *"images ls -q name==registry.k8s.io/etcd:3.6.8-0") echo registry.k8s.io/etcd:3.6.8-0 ;;
