@@ -79,8 +79,9 @@ export class Cluster extends pulumi.ComponentResource {
     const hosts = makeHosts(declared, areCertain, { parent: this, dependsOn: mayBegin });
     const facts = pulumi.all(hosts.map((host) => host.facts));
     // For `dependsOn`: it resolves when all hosts have passed their checks. No host is changed before that.
-    const checked = pulumi.all([facts, known, mayBegin]).apply(([found, now]) => {
-      const all = found.map((f, i) => ({ node: now.nodes[i]!, facts: f }));
+    const hostKeys = pulumi.all(hosts.map(({ hostKey }) => hostKey));
+    const checked = pulumi.all([facts, hostKeys, known, mayBegin]).apply(([found, keys, now]) => {
+      const all = found.map((f, i) => ({ node: now.nodes[i]!, facts: f, hostKey: keys[i] }));
       const report = preflightReport(all, now);
       if (report !== undefined) throw userError(report);
       for (const warning of preflightWarnings(all, now)) void pulumi.log.warn(warning, this);

@@ -7,6 +7,7 @@ import { networkOf, overlap, tailnetRange } from "../../model/cidr";
 import { isOwnInterface } from "../hosts/interfaces";
 import { announcedProblems, announcedWarnings } from "../network/lan/announced";
 import { lanProblems } from "../network/lan/address";
+import { sharedKeyWarnings, sharedMachineIdWarnings, sharedMachineProblems } from "./machines";
 
 /** A host's addresses with their networks, without those of interfaces that the cluster creates or uses. */
 function hostNetworks({ facts }: NodeFacts) {
@@ -62,25 +63,13 @@ function carrierProblems(one: NodeFacts, config: ClusterConfig): string[] {
 }
 
 /**
- * Warnings, a line each: hosts that share a machine ID, carriers' addresses, old versions that still work.
+ * Warnings, a line each: what the hosts warn of themselves, hosts that share an identity, carriers' addresses, old versions that still
+ * work.
  *
  * @param day YYYY-MM-DD.
  */
 export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConfig, day = today()): string[] {
-  const byMachine = new Map<string, string[]>();
-  for (const { node, facts } of all) {
-    byMachine.set(facts.machineId, [...(byMachine.get(facts.machineId) ?? []), node.name]);
-  }
-  const shared = [...byMachine].flatMap(([id, names]) =>
-    names.length < 2
-      ? []
-      : [
-          id === ""
-            ? `${names.join(", ")}: no machine ID. Create one on each: systemd-machine-id-setup.`
-            : `${names.join(", ")}: the same machine ID ${id}, as on copies of one disk image. Create new ones: ` +
-              "rm /etc/machine-id && systemd-machine-id-setup.",
-        ],
-  );
+  const own = all.flatMap(({ node, facts }) => (facts.warnings ?? []).map((line) => `${node.name}: ${line}`));
   const carriers = all.flatMap((one) =>
     carrierAddresses(one, config).map(
       ({ name, address }) =>
@@ -104,12 +93,20 @@ export function preflightWarnings(all: readonly NodeFacts[], config: ClusterConf
             "Set kubernetes.containerdVersion, or upgrade its package.",
         ];
   });
-  return [...shared, ...carriers, ...oldRuntime, ...announcedWarnings(all, config)];
+  return [
+    ...own,
+    ...sharedMachineIdWarnings(all),
+    ...sharedKeyWarnings(all),
+    ...carriers,
+    ...oldRuntime,
+    ...announcedWarnings(all, config),
+  ];
 }
 
 /** All problems that only the hosts' facts show, as one text; undefined if there are none. */
 export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig): string | undefined {
   const problems = [
+    ...sharedMachineProblems(all),
     ...all.flatMap((one) => networkProblems(one, config)),
     ...all.flatMap((one) => carrierProblems(one, config)),
     ...(config.nodeNetwork === "lan" ? [...lanProblems(all, config), ...announcedProblems(all, config)] : []),

@@ -5,6 +5,10 @@ import type { NodeConfig } from "../../model/config";
 export interface HostFacts {
   /** /etc/machine-id */
   machineId: string;
+  /** Of the running kernel; containers may share it. */
+  bootId: string;
+  /** The membership ID of the node that this host is; empty if it is none. */
+  membership: string;
   /** PRETTY_NAME of /etc/os-release */
   os: string;
   /** `uname -m` */
@@ -20,10 +24,14 @@ export interface HostFacts {
   interfaces: { name: string; addresses: string[]; mtu: number }[];
   /** The path that kubelet should hand to pods as resolv.conf. */
   resolvConf: string;
+  /** What is a risk and no reason to stop, a line each. Absent in the state of an older program. */
+  warnings?: string[];
 }
 
 /** A node and the facts of its host. */
 export interface NodeFacts {
   node: NodeConfig;
   facts: HostFacts;
+  /** The key that the host has shown; undefined if the program itself made the machine. */
+  hostKey?: string | undefined;
 }

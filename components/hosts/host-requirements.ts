@@ -4,17 +4,13 @@
  */
 import type { ClusterConfig, NodeConfig } from "../../model/config";
 import { minorOf } from "../../model/versions";
+import { firewallRequirements } from "./firewall-requirements";
+import { kernelRequirements } from "./kernel-requirements";
 import { proxyRequirements } from "./proxy";
+import { type Requirement, requirementIds, requirementLine } from "./requirement";
+import { softwareRequirements } from "./software-requirements";
 
-/** One requirement. Both texts are bash: they may use the variables that host/stages/facts.sh sets. */
-export interface Requirement {
-  /** For `skipHostChecks` of a host profile. */
-  id: RequirementId;
-  /** A command that succeeds on a host that meets it. */
-  test: string;
-  /** What was found, what is required, what to do: the content of a double-quoted string. */
-  problem: string;
-}
+export { type Requirement, type RequirementId, requirementIds } from "./requirement";
 
 /**
  * Minimum machine sizes. Control plane: ControlPlaneNumCPU and ControlPlaneMem of kubeadm
@@ -43,37 +39,6 @@ const earliestEpoch = Date.UTC(2026, 0, 1) / 1000;
 /** https://kubernetes.io/docs/reference/networking/ports-and-protocols and docs.cilium.io, System Requirements. */
 export const everyNodesPorts = [4240, 4244, 9879, 10248, 10250];
 export const controlPlanesPorts = [2379, 2380, 2381, 10257, 10259];
-
-const ids = [
-  "privilege",
-  "os",
-  "arch",
-  "kernel",
-  "kernel-features",
-  "tun",
-  "systemd",
-  "cgroup",
-  "network-manager",
-  "resolv-conf",
-  "clock",
-  "clock-sync",
-  "cpus",
-  "memory",
-  "disk",
-  "swap",
-  "ports",
-  "tools",
-  "containerd",
-  "foreign-cluster",
-  "kubernetes-containers",
-  "etcd-data",
-  "bundle",
-  "proxy",
-] as const;
-
-export type RequirementId = (typeof ids)[number];
-
-export const requirementIds: readonly string[] = ids;
 
 /**
  * Oldest containerd for a version of Kubernetes. CRI v1, the only version that kubelet speaks since 1.26, came with containerd 1.6.
@@ -183,6 +148,22 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
         "$resolv_conf has no name server, so CoreDNS would not start. Configure one in the network manager or in the file.",
     },
     {
+      id: "resolv-conf",
+      kind: "new host",
+      test: '[ -z "$own_servers" ]',
+      problem:
+        "$resolv_conf names a server on this host's own loopback: $own_servers. In a pod that is the pod itself, so CoreDNS would ask itself. " +
+        "Name servers that other machines can reach, such as the host's own address in its network if the server listens there.",
+    },
+    {
+      id: "resolv-conf",
+      kind: "new host",
+      test: '[ -z "$name_servers" ] || [ -n "$own_servers" ] || [ -n "$reachable_servers" ]',
+      problem:
+        "$resolv_conf names only servers with IPv6 addresses: ${name_servers% }. Pods have IPv4 alone and cannot reach them. Add a server with " +
+        "an IPv4 address.",
+    },
+    {
       id: "clock",
       test: `[ "$epoch" -ge ${earliestEpoch} ]`,
       problem:
@@ -256,8 +237,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       id: "foreign-cluster",
       test: '[ "$kubernetes" != foreign ]',
       problem:
-        "it is in a Kubernetes cluster that this program did not create: ${foreign_files% }. Remove it from there: kubeadm reset, or the " +
-        "uninstaller of k3s, RKE2 or MicroK8s.",
+        "it is in a Kubernetes cluster that this program did not create: ${foreign_files% }. If nothing needs it, remove it: $foreign_cure.",
     },
     {
       id: "kubernetes-containers",
@@ -284,14 +264,18 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
             `${config.kubernetesVersion} for $arch is required. Copy the right bundle there, or remove the config key bundle.`,
         }
       : undefined,
+    ...kernelRequirements(node, config),
+    ...firewallRequirements(node, config),
+    ...softwareRequirements(config),
     ...proxyRequirements(config, node),
   ];
-  return all.filter((r): r is Requirement => r !== undefined && !skipHostChecks.includes(r.id));
+  const order = (r: Requirement) => requirementIds.indexOf(r.id);
+  return all
+    .filter((r): r is Requirement => r !== undefined && !skipHostChecks.includes(r.id))
+    .sort((a, b) => order(a) - order(b));
 }
 
-/** The requirements as bash, for the facts script: each unmet one calls `problem TEXT`. */
+/** The requirements as bash, for the facts script. */
 export function requirementsScript(node: NodeConfig, config: ClusterConfig): string {
-  return requirements(node, config)
-    .map(({ test, problem }) => `{ ${test}; } || problem "${problem}"`)
-    .join("\n");
+  return requirements(node, config).map(requirementLine).join("\n");
 }

@@ -4,6 +4,7 @@ import type { ClusterConfig, NodeConfig } from "../../model/config";
 import type { HostInputs } from "../../model/stack-config";
 import type { HostFacts } from "./facts";
 import { requirementsScript } from "./host-requirements";
+import { logFolders } from "./kernel-requirements";
 import { proxyCheckVariables } from "./proxy";
 import type { OpenSshAccess, ScriptTarget } from "./script-target";
 import { type RemoteScript, remoteScript } from "./remote-script";
@@ -15,6 +16,8 @@ export interface Host extends ScriptTarget {
   /** The IPv4 address or DNS name that the operator's machine uses. */
   readonly address: pulumi.Output<string>;
   readonly facts: pulumi.Output<HostFacts>;
+  /** The key that the host has shown; undefined if the program itself made the machine. */
+  readonly hostKey?: pulumi.Output<string>;
   /** The script that checks the host, for `dependsOn`. */
   readonly factsScript: RemoteScript;
   /** The resource whose deletion cleans or terminates the host. Every script that leaves something on the host depends on it. */
@@ -57,11 +60,12 @@ export function factsScript(
         TK_ROLE: node.role,
         TK_BUNDLE: config.bundle ?? "",
         TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+        TK_LOG_FOLDERS: logFolders(node, config).join(" "),
         TK_REQUIREMENTS: requirementsScript(node, config),
         ...proxyCheckVariables(config, proxyCredentials),
       },
-      // A proxy may take its time for each of the places that it is asked for.
-      timeoutSeconds: config.proxy === undefined ? 60 : 150,
+      // Each question has a bound of its own; a proxy may take its time for each of the places that it is asked for.
+      timeoutSeconds: config.proxy === undefined ? 120 : 210,
       rootOptional: true,
     },
     opts,

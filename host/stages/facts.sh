@@ -1,13 +1,19 @@
 # shellcheck shell=bash
 # lock: none
-# requires: lib/node/foreign-cluster lib/software/packages lib/software/proxy-check
+# requires: lib/node/foreign-cluster lib/node/kernel-facts lib/node/log-space lib/network/name-servers lib/network/packet-filter lib/software/container-engines lib/software/packages lib/software/proxy-check
 # Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
-# does not meet them fails with all of its problems at once.
-# Given: TK_BUNDLE (absolute path or empty), what proxy-check.sh needs, TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
+# does not meet them fails with all of its problems at once. What is only a risk is a warning, and part of the result.
+# Given: TK_BUNDLE (absolute path or empty), TK_LOG_FOLDERS (those that get the node's logs), what proxy-check.sh needs, TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
 # shellcheck disable=SC2034  # the variables are read by TK_REQUIREMENTS
 
 PROBLEMS=()
+WARNINGS=()
 problem() { PROBLEMS+=("$*"); }
+warning() { WARNINGS+=("$*"); }
+# A host that is a node already does its work: a requirement that it came in without must not keep the cluster from its changes.
+unless_node() { if [ -e "$TK_STATE/joined" ]; then warning "$@"; else problem "$@"; fi; }
+# unknown REQUIREMENT ANSWER: a question without an answer counts neither as yes nor as no.
+unknown() { warning "the requirement $1 could not be checked: ${2#\?}. Check it yourself, or add $1 to skipHostChecks in a host profile."; }
 
 # version_at_least FOUND WANTED
 version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
@@ -39,7 +45,7 @@ etcd_content() {
 kubernetes_containers() {
     local end=$((SECONDS + 20))
     is_ours && return 0
-    # A host that has just booted may still be starting containerd. The stage has a minute.
+    # A host that has just booted may still be starting containerd. The stage has two minutes.
     until foreign_containers 2>/dev/null; do
         [ "$SECONDS" -lt "$end" ] || {
             printf 'ctr does not answer '
@@ -116,21 +122,6 @@ absent_tools() {
     done
 }
 
-# What the data path needs of the kernel, where the distribution shows its configuration.
-absent_kernel_options() {
-    local option text=
-    if [ -r /proc/config.gz ]; then
-        text=$(zcat /proc/config.gz)
-    elif [ -r "/boot/config-$(uname -r)" ]; then
-        text=$(cat "/boot/config-$(uname -r)")
-    fi
-    [ -n "$text" ] || return 0
-    # docs.cilium.io, System Requirements; TUN is Tailscale's.
-    for option in BPF BPF_SYSCALL BPF_JIT NET_CLS_BPF NET_CLS_ACT NET_SCH_INGRESS CGROUP_BPF PERF_EVENTS TUN VETH OVERLAY_FS; do
-        grep -qE "^CONFIG_$option=[ym]" <<<"$text" || printf '%s ' "CONFIG_$option"
-    done
-}
-
 # A cluster that somebody else made is never touched.
 cluster_kind() {
     if is_ours; then
@@ -140,16 +131,22 @@ cluster_kind() {
     fi
 }
 
-# The kubelet hands this file to pods; systemd-resolved's stub in /etc/resolv.conf would make CoreDNS ask itself.
-pods_resolv_conf() {
-    if grep -qs '^nameserver 127\.0\.0\.5[34]' /etc/resolv.conf && [ -e /run/systemd/resolve/resolv.conf ]; then
-        printf /run/systemd/resolve/resolv.conf
-    else
-        printf /etc/resolv.conf
-    fi
+bundle_field() { sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p" "$TK_BUNDLE/bundle.json" 2>/dev/null | head -n 1; }
+
+gather_kernel() {
+    userland=$(userland)
+    missing_cgroups=$(missing_cgroups)
+    kernel_log=$(kernel_log)
+    address_bits=$(address_bits)
+    vxlan=$(vxlan_answer)
 }
 
-bundle_field() { sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p" "$TK_BUNDLE/bundle.json" 2>/dev/null | head -n 1; }
+gather_software() {
+    docker=$(docker_answer)
+    other_networks=$(other_container_networks)
+    runc_profile=$(runc_profile)
+    read_packet_filter "$(! runs_here firewalld.service || echo firewalld)"
+}
 
 gather() {
     # shellcheck source=/dev/null
@@ -164,9 +161,13 @@ gather() {
     [ "$(stat -fc %T /sys/fs/cgroup 2>/dev/null)" != cgroup2fs ] || cgroup=2
     network_managers=$(active_network_managers)
     resolv_conf=$(pods_resolv_conf)
-    name_servers=$(awk '$1 == "nameserver" {printf "%s ", $2}' "$resolv_conf" 2>/dev/null)
+    name_servers=$(name_servers_in "$resolv_conf")
+    # shellcheck disable=SC2086  # a list of words
+    own_servers=$(own_name_servers $name_servers) reachable_servers=$(reachable_name_servers $name_servers)
     clock_synced=false
     [ "$(timedatectl show -p NTPSynchronized --value 2>/dev/null)" != yes ] || clock_synced=true
+    # shellcheck disable=SC2086  # a list of words
+    log_space=$(free_log_space $TK_LOG_FOLDERS)
     disk_free_mib=$(df -Pm /var/lib | awk 'NR == 2 {print $4}')
     memory_mib=$(awk '/^MemTotal:/ {print int($2 / 1024)}' /proc/meminfo)
     swap=false
@@ -175,10 +176,13 @@ gather() {
     { [ ! -c /dev/net/tun ] && ! modprobe -n tun 2>/dev/null; } || tun=true
     missing_tools=$(absent_tools)
     missing_kernel=$(absent_kernel_options)
+    gather_kernel
+    gather_software
     containerd=$(containerd --version 2>/dev/null | awk '{print $3}' | sed 's/^v//; s/[~+-].*//')
     containerd_package=$(containerd_owner)
     kubernetes=$(cluster_kind)
     foreign_files=$(foreign_kubernetes)
+    foreign_cure=$(foreign_removal)
     etcd_data=$(etcd_content)
     k8s_containers=$(kubernetes_containers)
     bundle_version=
@@ -200,6 +204,8 @@ apply() {
     fi
     printf '{"machineId":'
     json_string "$(cat /etc/machine-id 2>/dev/null || true)"
+    json_member bootId "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || true)"
+    json_member membership "$(cat "$TK_STATE/joined" 2>/dev/null || true)"
     json_member os "$os_name"
     json_member arch "$arch"
     json_member kernel "$kernel"
@@ -210,5 +216,7 @@ apply() {
     printf ',"interfaces":'
     interfaces_json
     json_member resolvConf "$resolv_conf"
+    printf ',"warnings":'
+    json_list "${WARNINGS[@]}"
     printf '}\n'
 }

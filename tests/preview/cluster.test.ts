@@ -744,7 +744,7 @@ describe("other stacks", () => {
       const asAdmin = connectionOf(script).host === "192.0.2.12";
       expect(connectionOf(script)).to.include(asAdmin ? { user: "admin", port: 2222 } : { user: "root", port: 22 });
       if (script.name === "cp2-facts") {
-        const bounded = "timeout --kill-after=10 60 bash -s -- apply";
+        const bounded = "timeout --kill-after=10 120 bash -s -- apply";
         expect(commandOf(script)).to.equal(
           `sh -c 'if sudo -n true; then exec sudo -n ${bounded}; else exec ${bounded}; fi'`,
         );

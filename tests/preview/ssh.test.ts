@@ -70,7 +70,7 @@ describe("a cluster whose hosts are behind a jump host", () => {
       const isOfW1 = name.startsWith("w1-") && !name.endsWith("-device");
       expect(String(stdin).includes(`sudo ${encoded}\n`), name).to.equal(isOfW1 && stdin !== undefined);
     }
-    expect(commandOf(find(run, "w1-facts"))).to.equal("timeout --kill-after=10 60 bash -s -- apply");
+    expect(commandOf(find(run, "w1-facts"))).to.equal("timeout --kill-after=10 120 bash -s -- apply");
   });
 
   it("gives the command tailkube the same way, and each login once", () => {

@@ -9,7 +9,7 @@ claim_host() {
     local found folder
     if [ -e "$TK_STATE/checked" ] || [ -e "$SENTINEL" ]; then return 0; fi
     found=$(foreign_kubernetes)
-    [ -z "$found" ] || fail "this host has a Kubernetes cluster that this program did not make (${found% }); nothing was changed. Take it out with kubeadm reset or the uninstaller of k3s, RKE2 or MicroK8s"
+    [ -z "$found" ] || fail "this host has a Kubernetes cluster that this program did not make (${found% }); nothing was changed. Remove it: $(foreign_removal)"
     ask 60 "which containers containerd holds for Kubernetes (ctr -n k8s.io containers ls)" foreign_containers
     [ -z "$ANSWER" ] || fail "containerd on this host holds containers in the namespace k8s.io that this program did not make (${ANSWER% }); nothing was changed. Remove them: ctr -n k8s.io containers ls"
     for folder in "${NODE_FOLDERS[@]}" "$CNI_CONFIGS" "$CNI_CACHE" "$CNI_CACHE/results" /opt/cni/bin; do

@@ -75,6 +75,8 @@ export function configOf(changes: Record<string, unknown> = {}, files: Record<st
 export function goodFacts(changes: Partial<HostFacts> = {}): HostFacts {
   return {
     machineId: "0123456789abcdef0123456789abcdef",
+    bootId: "5f1c0f4e-4d3b-4b8e-9b57-0c8f6a1d2e3f",
+    membership: "",
     os: "Debian GNU/Linux 12 (bookworm)",
     arch: "x86_64",
     kernel: "6.1.0-37-amd64",
@@ -86,6 +88,7 @@ export function goodFacts(changes: Partial<HostFacts> = {}): HostFacts {
       { name: "eth0", addresses: ["192.0.2.11/24", "fe80::1/64"], mtu: 1500 },
     ],
     resolvConf: "/etc/resolv.conf",
+    warnings: [],
     ...changes,
   };
 }

@@ -40,6 +40,21 @@ const goodHost = {
   tun: "true",
   missing_tools: "",
   missing_kernel: "",
+  userland: "amd64",
+  missing_cgroups: "",
+  kernel_log: "",
+  address_bits: "47",
+  vxlan: "yes",
+  own_servers: "",
+  reachable_servers: "192.0.2.53 ",
+  log_space: "20000 /var/log/pods /dev/sda1",
+  docker: "",
+  other_networks: "",
+  runc_profile: "",
+  foreign_cure: "",
+  FILTER_IPTABLES: "",
+  FILTER_NFT: "",
+  FILTER_UNKNOWN: "",
   containerd: "",
   containerd_package: "",
   kubernetes: "",
@@ -52,6 +67,8 @@ const goodHost = {
 
 /** A host: variables of `gather` that differ from the good one's, and sockets as `ss` shows them. */
 interface Host extends Partial<typeof goodHost> {
+  /** The folder that has this program's records on the host. */
+  state?: string;
   /** "2379" or "8472/udp" → process; empty for one of the kernel's own. */
   listening?: Record<string, string>;
 }
@@ -63,7 +80,14 @@ function withProfile(profile: Partial<HostProfile>, changes: Record<string, unkn
 /** The facts script itself, up to `main`. */
 function factsScript(variables: Record<string, string>): string {
   return [
-    assignments({ TK_NODE: "cp1", TK_STAGE: "facts", TK_BUNDLE: "", TK_REQUIREMENTS: "", ...variables }),
+    assignments({
+      TK_NODE: "cp1",
+      TK_STAGE: "facts",
+      TK_BUNDLE: "",
+      TK_LOG_FOLDERS: "/var/log/pods",
+      TK_REQUIREMENTS: "",
+      ...variables,
+    }),
     ...stageFiles("facts").map(scriptText),
   ].join("\n");
 }
@@ -77,10 +101,11 @@ function fakeSs(listening: Record<string, string>): string {
   return ["ss() {", 'case " $* " in', ...cases, "esac", "}"].join("\n");
 }
 
-function examine(node: NodeConfig, { listening = {}, ...found }: Host, on = config): Finished {
+function examine(node: NodeConfig, { listening = {}, state = "/nonexistent", ...found }: Host, on = config): Finished {
   return bash(
     [
       factsScript({ TK_REQUIREMENTS: requirementsScript(node, on) }),
+      assignments({ TK_STATE: state }),
       `gather() {\n${assignments({ ...goodHost, ...found })}\n}`,
       // The machine that runs the tests may be a node itself.
       'is_ours() { [ "$kubernetes" = ours ]; }',
@@ -94,6 +119,7 @@ function examine(node: NodeConfig, { listening = {}, ...found }: Host, on = conf
 /** The problems that the script tells of a host, without the heading. */
 function problems(node: NodeConfig, host: Host, on = config): string[] {
   const { status, stdout, stderr } = examine(node, host, on);
+  if (status === 0) expect(warningsIn(stdout)).to.deep.equal([]);
   const [heading, ...lines] = stderr.trimEnd().split("\n  - ");
   if (status === 0) {
     expect(stderr).to.equal("");
@@ -108,12 +134,25 @@ function problems(node: NodeConfig, host: Host, on = config): string[] {
   return lines;
 }
 
+const warningsIn = (stdout: string) => (JSON.parse(stdout) as { warnings: string[] }).warnings;
+
+/** What it warns of on a host that it lets through. */
+function warnings(node: NodeConfig, host: Host, on = config): string[] {
+  const { status, stdout, stderr } = examine(node, host, on);
+  expect(stderr).to.equal("");
+  expect(status).to.equal(0);
+  return warningsIn(stdout);
+}
+
 const os = (os_id: string, os_version: string, os_like = "") => ({
   os_id,
   os_version,
   os_like,
   os_name: `${os_id} ${os_version}`,
 });
+
+/** A small board. */
+const board = { arch: "aarch64", userland: "arm64", address_bits: "48" };
 
 describe("requirements, as the facts script tests them", () => {
   const good: [string, Host][] = [
@@ -122,10 +161,14 @@ describe("requirements, as the facts script tests them", () => {
     ["Debian unstable", os("debian", "")],
     ["Ubuntu 22.04", { ...os("ubuntu", "22.04", "debian"), kernel: "5.15.0-113-generic", systemd: "249" }],
     ["Ubuntu 24.04", os("ubuntu", "24.04", "debian")],
-    ["Raspberry Pi OS 12, 32-bit userland's ID", { ...os("raspbian", "12", "debian"), arch: "aarch64" }],
-    ["Armbian on Debian", { ...os("armbian", "12", "debian"), arch: "aarch64", kernel: "5.10.160-rockchip-rk3588" }],
-    ["Armbian on Ubuntu", { ...os("armbian", "24.04", "ubuntu debian"), arch: "aarch64" }],
-    ["Armbian on Debian unstable", { ...os("armbian", "", "debian"), arch: "aarch64" }],
+    [
+      "Raspberry Pi OS 12 of 64 bits, which says Debian",
+      { ...board, kernel: "6.12.25+rpt-rpi-v8", address_bits: "48" },
+    ],
+    ["Raspberry Pi 5 with pages of 16 KiB", { ...board, kernel: "6.12.25+rpt-rpi-2712", address_bits: "47" }],
+    ["Armbian on Debian", { ...os("armbian", "12", "debian"), ...board, kernel: "5.10.160-rockchip-rk3588" }],
+    ["Armbian on Ubuntu", { ...os("armbian", "24.04", "ubuntu debian"), ...board }],
+    ["Armbian on Debian unstable", { ...os("armbian", "", "debian"), ...board }],
     ["the first long-term kernel that will do", { kernel: "5.10.0" }],
     ["a kernel of two digits", { kernel: "10.2.0" }],
     ["an installed containerd 1.6", { containerd: "1.6.20" }],
@@ -169,6 +212,73 @@ describe("requirements, as the facts script tests them", () => {
     ["clock", { epoch: "1767225599" }, /^its clock says \d{4}-\d\d-\d\d, so it rejects every certificate/],
     ["clock", { epoch: "3600" }, /timedatectl set-ntp true/],
     ["clock-sync", { clock_synced: "false" }, /not synchronised/],
+    [
+      "userland",
+      { ...os("raspbian", "12", "debian"), ...board, userland: "armhf", address_bits: "32" },
+      /^the kernel is 64-bit \(aarch64\), but the system on it is not \(armhf\); amd64 or arm64 is required\. Install the 64-bit/,
+    ],
+    ["userland", { userland: "i386" }, /^the kernel is 64-bit \(x86_64\), but .* \(i386\)/],
+    ["userland", { userland: "x32" }, /\(x32\); amd64 or arm64/],
+    ["userland", { ...board, userland: "armel" }, /\(armel\); amd64 or arm64/],
+    [
+      "address-bits",
+      { ...board, kernel: "6.6.62+rpt-rpi-v8", address_bits: "39" },
+      /^the kernel 6\.6\.62\+rpt-rpi-v8 has addresses of 39 bits; Cilium's Envoy requires 47 or more\. Boot a kernel with CONFIG_ARM64_VA_BITS=48/,
+    ],
+    [
+      "address-bits",
+      { ...board, kernel: "5.10.160-rockchip", address_bits: "39" },
+      /rockchip has addresses of 39 bits/,
+    ],
+    [
+      "address-bits",
+      { ...board, address_bits: "42" },
+      /addresses of 42 bits.*or set envoy: \{ enabled: false \} in cilium\.values/,
+    ],
+    ["address-bits", { ...board, address_bits: "36" }, /addresses of 36 bits/],
+    [
+      "cgroup-controllers",
+      { missing_cgroups: "memory " },
+      /^these cgroup controllers are missing, which the kubelet requires: memory\. /,
+    ],
+    [
+      "kmsg",
+      { kernel_log: "is missing" },
+      /^\/dev\/kmsg is missing, and the kubelet does not start without it\. Let the container have it \(LXC: lxc\.mount\.entry = \/dev\/kmsg /,
+    ],
+    ["kmsg", { kernel_log: "cannot be opened" }, /^\/dev\/kmsg cannot be opened, and/],
+    [
+      "resolv-conf",
+      { name_servers: "127.0.0.1 ", own_servers: "127.0.0.1 (dnsmasq)", reachable_servers: "" },
+      /^\/etc\/resolv\.conf names a server on this host's own loopback: 127\.0\.0\.1 \(dnsmasq\)\. .* CoreDNS would ask itself\. Name servers/,
+    ],
+    [
+      "resolv-conf",
+      { name_servers: "127.0.0.1 1.1.1.1 ", own_servers: "127.0.0.1", reachable_servers: "1.1.1.1 " },
+      /own loopback: 127\.0\.0\.1\. In a pod/,
+    ],
+    [
+      "resolv-conf",
+      { name_servers: "2001:db8::53 fe80::1%eth0 ", reachable_servers: "" },
+      /^\/etc\/resolv\.conf names only servers with IPv6 addresses: 2001:db8::53 fe80::1%eth0\. Pods have IPv4 alone/,
+    ],
+    [
+      "firewall",
+      {
+        FILTER_IPTABLES: "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j REJECT --reject-with icmp-host-prohibited\nCOMMIT",
+      },
+      /^its packet filter \(iptables\) drops what the cluster needs: pods to the API server on their own node \(TCP 6443\)\. The rule: -A INPUT -j REJECT/,
+    ],
+    [
+      "log-space",
+      { log_space: "37 /var/log /dev/zram1" },
+      /^37 MiB are free for logs in \/var\/log \(on \/dev\/zram1\); 512 MiB are/,
+    ],
+    [
+      "apparmor",
+      { containerd: "1.7.12", runc_profile: "yes" },
+      /^containerd 1\.7\.12 does not let this host's runc stop containers/,
+    ],
     ["cpus", { cpus: "1" }, /^it has 1 CPU; a control-plane needs at least 2\. Add more, or make it a worker/],
     ["memory", { memory_mib: "900" }, /^it has 900 MiB of memory; a control-plane needs at least 1700 MiB/],
     ["disk", { disk_free_mib: "100" }, /^100 MiB are free in \/var\/lib; 5120 MiB are required/],
@@ -185,8 +295,12 @@ describe("requirements, as the facts script tests them", () => {
     ["containerd", { containerd: "none" }, /^containerd is none/],
     [
       "foreign-cluster",
-      { kubernetes: "foreign", foreign_files: "/etc/kubernetes/kubelet.conf /var/lib/rancher " },
-      /^it is in a Kubernetes cluster that this program did not create: \/etc\/kubernetes\/kubelet\.conf \/var\/lib\/rancher\. Remove/,
+      {
+        kubernetes: "foreign",
+        foreign_files: "/var/lib/rancher/k3s ",
+        foreign_cure: "/usr/local/bin/k3s-uninstall.sh",
+      },
+      /^it is in a Kubernetes cluster that .* did not create: \/var\/lib\/rancher\/k3s\. If nothing needs it, remove it: \/usr.*\/k3s-uninstall\.sh\.$/,
     ],
     [
       "kubernetes-containers",
@@ -208,17 +322,27 @@ describe("requirements, as the facts script tests them", () => {
   }
 
   it("are skipped where a host profile says so", () => {
-    for (const [id, host] of new Map(bad.map(([id, host]) => [id, host]))) {
-      expect(problems(cp1, host, withProfile({ skipHostChecks: [id] })), id).to.deep.equal([]);
+    const idsOf = (on: ClusterConfig) => [...new Set(requirements(cp1, on).map(({ id }) => id))];
+    const all = idsOf(config);
+    for (const id of all) {
+      expect(idsOf(withProfile({ skipHostChecks: [id] })), id).to.deep.equal(all.filter((one) => one !== id));
     }
+    const worst = bad.reduce<Host>((host, [, one]) => ({ ...host, ...one }), {});
+    expect(problems(cp1, worst).length).to.be.greaterThan(20);
+    expect(problems(cp1, worst, withProfile({ skipHostChecks: all }))).to.deep.equal([]);
   });
 
   it("have a test for each", () => {
-    expect([...new Set(bad.map(([id]) => id)), "bundle", "proxy"]).to.have.members([...requirementIds]);
+    const elsewhere = ["vxlan", "container-engines", "bundle", "proxy"];
+    expect([...new Set(bad.map(([id]) => id)), ...elsewhere]).to.have.members([...requirementIds]);
   });
 
   it("are those that requirementIds names, in the same order", () => {
-    const withBundle = configOf({ bundle: "/opt/bundle", proxy: { http: "http://127.0.0.1:1" } });
+    const withBundle = configOf({
+      bundle: "/opt/bundle",
+      proxy: { http: "http://127.0.0.1:1" },
+      network: { podRouting: "vxlan" },
+    });
     const idsOf = (node: NodeConfig) => [...new Set(requirements(node, withBundle).map(({ id }) => id))];
     expect(idsOf(cp1)).to.deep.equal(requirementIds);
     expect(idsOf(w1)).to.deep.equal(requirementIds.filter((id) => id !== "etcd-data"));
@@ -231,6 +355,117 @@ describe("requirements, as the facts script tests them", () => {
       "swap is on, so kubelet would not start. Turn it off permanently (swapoff -a, and its line in /etc/fstab, zram or " +
         "dphys-swapfile), or set kubelet.failSwapOn: false in a host profile.",
     ]);
+  });
+
+  it("are warnings on a host that is a node already, if they are newer than nodes may be", () => {
+    const state = temporaryFolder();
+    const worn = {
+      ...{
+        userland: "i386",
+        missing_cgroups: "pids ",
+        kernel_log: "is missing",
+        log_space: "3 /var/log/pods /dev/sda2",
+      },
+      ...{ own_servers: "127.0.0.1", reachable_servers: "", runc_profile: "yes", containerd: "1.7.12", vxlan: "no" },
+      FILTER_NFT: "table inet f {\n\tchain i {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}",
+    };
+    const vxlan = configOf({ network: { podRouting: "vxlan" } });
+    const refused = problems(cp1, { ...worn, state }, vxlan);
+    expect(refused).to.have.lengthOf(8);
+    write(`${state}/joined`, "membership");
+    expect(warnings(cp1, { ...worn, state }, vxlan)).to.deep.equal(refused);
+    expect(problems(cp1, { ...worn, swap: "true", state }, vxlan), "what has always been one").to.have.lengthOf(1);
+    removeTemporaryFolders();
+  });
+
+  it("count as neither met nor failed without an answer, and say so", () => {
+    const silent = {
+      ...{ userland: "?dpkg does not answer", missing_cgroups: "?/proc/cgroups cannot be read" },
+      ...{ kernel_log: "?only root can open /dev/kmsg", address_bits: "?/proc/self/maps cannot be read" },
+      ...{ log_space: "?df /var/log/pods does not answer", FILTER_UNKNOWN: "?nft list ruleset fails" },
+      ...{
+        vxlan: "?modprobe is not installed",
+        runc_profile: "?profiles cannot be read",
+        docker: "?systemd does not say it",
+      },
+    };
+    const vxlan = configOf({ network: { podRouting: "vxlan" } });
+    const ids = [
+      ...["userland", "vxlan", "address-bits", "cgroup-controllers", "kmsg", "firewall", "log-space", "apparmor"],
+      "container-engines",
+    ];
+    const said = warnings(cp1, silent, vxlan);
+    expect(said.map((line) => /^the requirement (\S+) could not be checked: /.exec(line)?.[1])).to.deep.equal(ids);
+    expect(said[1]).to.equal(
+      "the requirement vxlan could not be checked: modprobe is not installed. Check it yourself, or add vxlan to skipHostChecks in a host profile.",
+    );
+    expect(
+      warnings(cp1, silent, { ...vxlan, hostProfile: { ...emptyHostProfile, skipHostChecks: ids } }),
+    ).to.deep.equal([]);
+  });
+
+  it("ask for VXLAN only where pods use it", () => {
+    const lan = {
+      nodeNetwork: "lan",
+      lan: { cidr: "192.0.2.0/24" },
+      endpoint: { address: "192.0.2.11" },
+      tailnetAuthKey: undefined,
+    };
+    const raspberry = { ...os("ubuntu", "22.04", "debian"), ...board, vxlan: "no", kernel: "5.15.0-1005-raspi" };
+    expect(problems(cp1, raspberry)).to.deep.equal([]);
+    expect(problems(w1, raspberry, configOf({ ...lan, network: { podRouting: "native" } }))).to.deep.equal([]);
+    for (const on of [configOf(lan), configOf({ network: { podRouting: "vxlan" } })]) {
+      const [line, ...others] = problems(on.nodes[3]!, raspberry, on);
+      expect(others).to.deep.equal([]);
+      expect(line).to.match(
+        /^the kernel 5\.15\.0-1005-raspi cannot load the module vxlan, which network\.podRouting: vxlan requires\. Install it: apt-get install linux-modules-extra-.*, or set network\.podRouting: native\.$/,
+      );
+    }
+  });
+
+  it("ask for addresses only where Envoy runs", () => {
+    const small = { ...board, address_bits: "39" };
+    const values = (cilium: Record<string, unknown>) => configOf({ cilium: { values: cilium } });
+    expect(problems(w1, small)).to.have.lengthOf(1);
+    expect(problems(w1, small, values({ envoy: { rollOutPods: true } }))).to.have.lengthOf(1);
+    for (const without of [{ envoy: { enabled: false } }, { l7Proxy: false }]) {
+      expect(problems(w1, small, values(without))).to.deep.equal([]);
+      expect(problems(w1, small, withProfile({ ciliumValues: without }))).to.deep.equal([]);
+    }
+  });
+
+  it("let a kubelet in a user namespace do without the kernel's log", () => {
+    const featureGates = { KubeletInUserNamespace: true };
+    expect(problems(w1, { kernel_log: "is missing" }, withProfile({ kubelet: { featureGates } }))).to.deep.equal([]);
+    expect(problems(w1, { kernel_log: "is missing" }, configOf({ kubernetes: { featureGates } }))).to.deep.equal([]);
+    expect(problems(w1, { kernel_log: "is missing" }, withProfile({ kubelet: { featureGates: {} } }))).to.have.lengthOf(
+      1,
+    );
+  });
+
+  it("do not mind a containerd that the config replaces", () => {
+    const noble = { containerd: "1.7.12", containerd_package: "containerd", runc_profile: "yes" };
+    expect(problems(w1, noble)).to.have.lengthOf(1);
+    expect(problems(w1, noble, configOf({ kubernetes: { containerdVersion: "2.2.1" } }))).to.deep.equal([]);
+    expect(problems(w1, noble, configOf({ kubernetes: { containerdVersion: "1.7.12" } }))).to.have.lengthOf(1);
+  });
+
+  it("warn of what will come of other container engines, until the host is the cluster's", () => {
+    const state = temporaryFolder();
+    const engines = { docker: "Docker, 3 containers run", other_networks: "87-podman-bridge.conflist ", state };
+    expect(warnings(w1, engines)).to.deep.equal([
+      "Docker, 3 containers run. It stays, and Kubernetes uses its containerd, too: the run adds its own settings to " +
+        "/etc/containerd/config.toml and restarts containerd, which stops no container. A destroy restores the file. Kubernetes does not " +
+        "count what Docker's containers use.",
+      "another container engine has networks in /etc/cni/net.d: 87-podman-bridge.conflist. While the host is a node, Cilium renames these " +
+        "files to *.cilium_bak, so that podman and others cannot start containers in them; a destroy restores them. To keep them, set cni: " +
+        "{ exclusive: false } in cilium.values.",
+    ]);
+    expect(warnings(w1, engines, configOf({ cilium: { values: { cni: { exclusive: false } } } }))).to.have.lengthOf(1);
+    expect(warnings(w1, engines, withProfile({ skipHostChecks: ["container-engines"] }))).to.deep.equal([]);
+    write(`${state}/checked`, "");
+    expect(warnings(w1, engines)).to.deep.equal([]);
+    removeTemporaryFolders();
   });
 
   it("leave another package's containerd alone, and refuse a version that would need its removal", () => {
@@ -323,7 +558,7 @@ describe("requirements, as the facts script tests them", () => {
       expect(problems(cp1, { ...present, bundle_version: "1.36.2" }, bundled)[0]).to.match(
         /has Kubernetes 1\.36\.2 for x86_64; 1\.36\.3 for x86_64 is required/,
       );
-      expect(problems(cp1, { ...present, arch: "aarch64" }, bundled)[0]).to.match(
+      expect(problems(cp1, { ...present, ...board }, bundled)[0]).to.match(
         /for x86_64; 1\.36\.3 for aarch64 is required/,
       );
     });
@@ -345,9 +580,19 @@ describe("requirements, as the facts script tests them", () => {
         const all = requirements(node, on);
         const stdout = bashOk(
           [
+            factsScript({}),
             "set -u",
             assignments({
               ...goodHost,
+              ...{ log_mib: "40", log_folder: "/var/log", log_device: "/dev/zram0", kernel_log: "is missing" },
+              ...{
+                missing_cgroups: "memory ",
+                own_servers: "127.0.0.1 (dnsmasq)",
+                docker: "Docker",
+                other_networks: "x.conf ",
+              },
+              ...{ FILTER_KIND: "ufw", FILTER_DROPS: "a, b", FILTER_UNSURE: "c", FILTER_BY: "-A INPUT -j DROP" },
+              foreign_cure: "kubeadm reset",
               taken: "2379 (consul) ",
               missing_tools: "nft tc ",
               missing_kernel: "CONFIG_TUN ",
@@ -446,7 +691,8 @@ describe("the facts of a host that is fit", () => {
   it("are JSON, on the very machine that runs the tests", () => {
     const facts = JSON.parse(bashOk(`${factsScript({})}\nmain apply 2>/dev/null`)) as Record<string, unknown>;
     expect(facts).to.have.all.keys(
-      ...["machineId", "os", "arch", "kernel", "cgroup", "networkManagers", "containerd", "interfaces", "resolvConf"],
+      ...["machineId", "bootId", "membership", "os", "arch", "kernel", "cgroup", "networkManagers", "containerd"],
+      ...["interfaces", "resolvConf", "warnings"],
     );
     expect(facts.cgroup).to.be.oneOf([1, 2]);
     expect(facts.resolvConf).to.match(/^\/.*resolv\.conf$/);
