@@ -89,6 +89,16 @@ export function kubeletOf({ kubelet }: Pick<NodeConfig, "kubelet">): string | un
   return kubelet === undefined ? undefined : fingerprint([kubelet]);
 }
 
+/** Of everything for which nodes are upgraded or restarted, apart from Cilium's release. */
+export function nodesMadeOf(config: ClusterConfig): string {
+  return fingerprint([
+    config.kubernetesVersion,
+    nodeSoftware(config),
+    settingsOf(config),
+    ...config.nodes.map((node) => kubeletOf(node)),
+  ]);
+}
+
 export function labelsOf({ labels, taints }: Pick<NodeConfig, "labels" | "taints">): string {
   const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
   return fingerprint([JSON.stringify(sorted), JSON.stringify(taints.map((t) => [t.key, t.value ?? "", t.effect]))]);

@@ -5,6 +5,7 @@ import { balancerCheckVariables } from "../network/cilium/load-balancer";
 import { podMtu, type Underlay } from "../network/cilium/values";
 import { pauseImage } from "../kubernetes/containerd";
 import { controlPlanes } from "../../model/nodes";
+import { nodesMadeOf } from "../../preview/last-run";
 import { scriptText } from "../hosts/script-text";
 import { type RemoteScript, remoteScript } from "../hosts/remote-script";
 import { readySeconds } from "./finalize";
@@ -29,7 +30,7 @@ const probeSeconds = ({ nodes }: ClusterConfig) => readySeconds({ nodes: nodes.s
 
 /**
  * Checks declared addresses, Ready nodes, pods, services and DNS between the nodes (all pairs, or a sample above a dozen nodes), and the
- * exact pod MTU. They run again when a node or the network changes. A failure names the broken paths and what to try.
+ * exact pod MTU. They run again when a node, the network or the nodes' software and settings change. A failure names the broken paths and what to try.
  */
 export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
   const { config, on } = args;
@@ -63,6 +64,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
         ...values,
         TK_CHECK_VALUES: Object.keys(values).join(" "),
         TK_RELEASE: args.release,
+        TK_SOFTWARE: nodesMadeOf(config),
         TK_PROBE: scriptText("installed/probe.sh"),
       },
       // Removing earlier probes, starting new ones, probing, and repeating the probes once.

@@ -2,6 +2,7 @@
 # requires: lib/checks/values lib/checks/addresses lib/checks/route-holders lib/checks/paths lib/checks/flows lib/checks/report lib/checks/load-balancer lib/checks/hubble
 # Stage check-cluster, on the first control plane: is every address where it was declared, and does every path between the nodes work?
 # The command /usr/local/lib/tailkube/checks, on every control plane, is this stage with host/installed/checks-command.sh behind it.
+# TK_RELEASE and TK_SOFTWARE are there to run it again when they change.
 # Given (beside kubeadm.sh's): what its parts name in their headers. The command sets AS_COMMAND (matrix or json), and as its options say
 # SEED, ALL_PAIRS and ONLY_NODES.
 # shellcheck disable=SC2034  # its parts read what it sets

@@ -51,9 +51,21 @@ remember_cilium_image() {
     ask 60 "which container is Cilium's agent (ctr -n k8s.io containers ls)" timeout 30 ctr -n k8s.io containers ls -q \
         'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==cilium-agent'
     id=${ANSWER%%$'\n'*}
-    [ -n "$id" ] || return 0
-    ask 60 "which image Cilium's agent has (ctr -n k8s.io containers info)" image_of "$id"
-    record "$CILIUM_IMAGE" "$ANSWER"
+    if [ -n "$id" ]; then
+        ask 60 "which image Cilium's agent has (ctr -n k8s.io containers info)" image_of "$id"
+    else
+        # The kubelet ends the agent some time after the Node is gone.
+        ask 60 "which images containerd has (ctr -n k8s.io images ls)" official_cilium_image
+    fi
+    [ -z "$ANSWER" ] || record "$CILIUM_IMAGE" "$ANSWER"
+}
+
+# official_cilium_image: "IMAGE SNAPSHOTTER" of an image that only Cilium's own publisher can have given this name; nothing without one.
+official_cilium_image() {
+    local images
+    images=$(timeout 30 ctr -n k8s.io images ls -q) || return
+    grep -m 1 -E '^quay\.io/cilium/cilium(:v[0-9.]+)?(@sha256:[0-9a-f]{64})?$' <<<"$images" | sed 's/$/ overlayfs/'
+    return 0
 }
 
 # image_of ID: a container's "IMAGE SNAPSHOTTER". ctr prints one field a line, and nothing that a pod chooses can break a line.

@@ -288,6 +288,7 @@ describe("reset_node", () => {
         case "$*" in
         "-n k8s.io containers ls -q "*kube-system*,*cilium-agent*) cat "$ROOT/containers" ;;
         "-n k8s.io containers info agent") cat "$ROOT/agent" ;;
+        "-n k8s.io images ls -q") cat "$ROOT/images" 2>/dev/null || true ;;
         *" mount "*) log "ctr $*"; ${mount} ;;
         *) log "ctr $*" ;;
         esac
@@ -316,6 +317,20 @@ describe("reset_node", () => {
     // A host where Cilium never ran.
     expect(again(":")).to.equal('{"changed":[]}\n');
     expect(readFileSync(`${root}/log`, "utf8")).to.equal("");
+    // Its Node has been gone for so long that the kubelet has ended the agent; others may run what they like.
+    const official = `quay.io/cilium/cilium@sha256:${"0a".repeat(32)}`;
+    for (const [images, wanted] of [
+      [`evil.example/quay.io/cilium/cilium:v1.20.2\nquay.io/cilium/cilium-evil:v1\n${official}\n`, official],
+      ["evil.example/cilium:v1\nquay.io/evil/cilium:v1.20.2\n", undefined],
+    ] as const) {
+      write(`${root}/images`, images);
+      expect(again(":")).to.equal('{"changed":[]}\n');
+      const mounts = readFileSync(`${root}/log`, "utf8").match(/images mount .*/g) ?? [];
+      expect(mounts).to.deep.equal(
+        wanted === undefined ? [] : [`images mount --snapshotter overlayfs ${wanted} ${target}`],
+      );
+    }
+    write(`${root}/images`, "");
     write(`${root}/var/lib/tailkube/cilium-image`, "gone.example/cilium:1 overlayfs\n");
     expect(again("return 1")).to.match(/left the ipsets .* next reboot: gone\.example\/cilium:1 cannot be mounted/);
   });
