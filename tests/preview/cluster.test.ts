@@ -179,7 +179,7 @@ describe("three control planes and a worker", () => {
         ],
         "start-encryption": ["TK_API_PORT", "TK_ENDPOINT", "TK_ENDPOINT_PORT"],
         finalize: ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_POD_CIDR", "TK_RESTORE"],
-        "check-cluster": ["TK_KUBEADM_DOCUMENT", "TK_MARK"],
+        "check-cluster": ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_POD_CIDR", "TK_RESTORE"],
       };
       for (const script of scripts(run)) {
         const text = stdinOf(script);

@@ -144,7 +144,7 @@ describe("a cluster in a lan", () => {
       const read = new Set([...code.matchAll(/\$\{?(TK_[A-Z0-9_]+)/g)].map((match) => match[1]!));
       const unused = script.name.endsWith("-upgrade") ? ofTailnet.map((name) => `TK_${name}`) : [];
       // Its question about other devices' routes is one of the control planes, too.
-      if (script.name.endsWith("-finalize")) unused.push("TK_POD_CIDR");
+      if (/-(finalize|checks)$/.test(script.name)) unused.push("TK_POD_CIDR");
       const set = [...text.matchAll(/^(TK_[A-Z0-9_]+)=/gm)].map((match) => match[1]!);
       const given = [...set, ...never, ...shared, ...unused];
       expect(
