@@ -55,7 +55,7 @@ own_membership_id() {
 joined_before() {
     # A power cut may have left it empty. Then it names no API server to ask.
     owned "$SENTINEL" && grep -qsE '^ *server: ' /etc/kubernetes/kubelet.conf || return 1
-    ask 90 "whether this host's earlier join came to its end, to the API" own_membership_id
+    ask 90 "whether this host's earlier join came to its end (the membership ID on its Node), to the API" own_membership_id
     [ "$ANSWER" = "$TK_MARK" ]
 }
 

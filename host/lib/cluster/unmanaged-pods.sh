@@ -21,7 +21,7 @@ no_unmanaged_pods() {
 restart_unmanaged_pods() {
     local namespace name kind
     # With this value Cilium keeps no endpoints in the API, so they say nothing about pods.
-    ask 60 "what the ConfigMap cilium-config says of endpoints in the API, to the API" kubectl_admin -n kube-system get configmap cilium-config --ignore-not-found -o 'jsonpath={.data.disable-endpoint-crd}'
+    ask 60 "whether Cilium keeps its endpoints in the API (ConfigMap cilium-config), to the API" kubectl_admin -n kube-system get configmap cilium-config --ignore-not-found -o 'jsonpath={.data.disable-endpoint-crd}'
     [ "$ANSWER" != true ] || return 0
     # Cilium writes a new pod's endpoint some seconds late, on a slow host half a minute. Pods that really lack one wait it out.
     if poll 60 no_unmanaged_pods; then return 0; fi

@@ -92,7 +92,7 @@ announces() { kubectl_admin -n kube-system get configmap cilium-config -o 'jsonp
 # remove_announcement_leases: unless the user's own values still have Cilium announce.
 remove_announcement_leases() {
     local lease
-    ask 60 "whether Cilium announces addresses, to the API" announces
+    ask 60 "whether Cilium announces addresses (ConfigMap cilium-config), to the API" announces
     [ "$ANSWER" != true ] || return 0
     ask 60 "which leases kube-system has, to the API" announcement_leases
     for lease in $ANSWER; do

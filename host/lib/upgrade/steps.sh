@@ -152,7 +152,9 @@ upgrade_containerd() {
     # After a kill nobody knows whether it was restarted since its configuration changed. Containers outlive a restart.
     if has_wanted_containerd && [ -z "$RESUMED" ]; then return 0; fi
     TK_STAGE=runtime install_containerd
-    if [ -n "$RESUMED" ] || outdated containerd.service; then systemctl restart containerd.service; fi
+    if [ -n "$RESUMED" ] || outdated containerd.service; then
+        wait_for 30 "systemctl cannot restart containerd, which still runs at its former version; see 'systemctl status containerd'" systemctl restart containerd.service
+    fi
     wait_for 60 "containerd does not answer (journalctl -u containerd)" containerd_answers
     ask_containerd_version
     changed "containerd $ANSWER"

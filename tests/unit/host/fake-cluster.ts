@@ -858,6 +858,7 @@ export class FakeCluster {
     const full = name.includes(".") ? name : `${name}.service`;
     if (/^(is-|show|status|cat|list-)/.test(verb)) {
       const { active, enabled } = this.units[full] ?? { active: false, enabled: false };
+      if (args.includes("--quiet") && verb === "is-enabled") return enabled ? ok() : no();
       if (verb === "is-active") return active ? ok("active\n") : { ...no("", 3), stdout: "inactive\n" };
       if (verb === "is-enabled") return enabled ? ok("enabled\n") : { ...no("", 1), stdout: "disabled\n" };
       if (args.includes("--property=ActiveState")) return ok(active ? "active\n" : "inactive\n");

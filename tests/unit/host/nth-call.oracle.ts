@@ -120,6 +120,9 @@ const called: readonly [RegExp, RegExp][] = [
   [/^sysctl /, /\bkernel's settings\b|\bsettings? of the kernel\b/],
   [/^ip .*\blink /, /\binterfaces?\b/],
   [/^ctr /, /\bcontainerd\b/],
+  // By which installed/etcd.sh finds etcd.
+  [/^ctr .*\btasks ls /, /\betcd\b/],
+  [/^kubectl .*--kubeconfig \/etc\/kubernetes\/kubelet\.conf /, /\bkubelet's identity\b/],
   [/^ssh /, /\bhosts can be reached\b/],
   [/\/readyz/, /API server|endpoint/],
   [/^(apt-get|apt-cache|apt-mark|dpkg|dpkg-query)\b/, /\bpackages?\b|repositor/],

@@ -217,6 +217,10 @@ const returnsTheEndpoint: [RegExp, string] = [
   /^systemctl start (--no-block )?tailkube-endpoint\.service/,
   "the endpoint comes back to a control plane however its upgrade ends",
 ];
+/** Before its own API server stops. */
+const anotherAnswers: [RegExp, string][] = [
+  [/^curl .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/, "one of the other control planes has to answer"],
+];
 const uncordons: [RegExp, string][] = [
   [/^kubectl .*\buncordon /, "a drain that failed leaves the node as it was"],
   [/^curl .*-X PATCH .*"unschedulable":null/, "a drain that failed leaves the node as it was"],
@@ -671,6 +675,7 @@ export const scenarios: readonly Scenario[] = [
       c.put("/var/lib/containerd/theirs", "data\n");
       c.host.without("kubelet", "kubeadm");
     },
+    putsBack: [[/^systemctl restart containerd\.service$/, "containerd has its former configuration again"]],
     undoLeaves: packagesStay,
   },
   {
@@ -977,6 +982,7 @@ export const scenarios: readonly Scenario[] = [
       joined(c);
       note(c, "encryption-key", "key-1");
     },
+    advisory: anotherAnswers,
     putsBack: [...uncordons, returnsTheEndpoint],
     nextMayDiffer: [resumed],
   },
@@ -998,6 +1004,7 @@ export const scenarios: readonly Scenario[] = [
         "2026-01-01T00:00:00Z";
       c.find("Node", "cp1")!.spec = { podCIDR: "10.50.1.0/24", unschedulable: true };
     },
+    advisory: anotherAnswers,
     putsBack: [...uncordons, returnsTheEndpoint],
     nextMayDiffer: [resumed],
   },
@@ -1012,6 +1019,7 @@ export const scenarios: readonly Scenario[] = [
       joined(c);
       note(c, "encryption-key", "key-1");
     },
+    advisory: anotherAnswers,
     putsBack: [...uncordons, returnsTheEndpoint, ...formerSettings],
     nextMayDiffer: [resumed],
   },
@@ -1035,6 +1043,7 @@ export const scenarios: readonly Scenario[] = [
       note(c, "encryption-key", "key-1");
       c.put("/etc/kubernetes/tailkube/api-server/old.yaml", "old\n");
     },
+    advisory: anotherAnswers,
     putsBack: [...uncordons, returnsTheEndpoint, ...formerSettings],
     nextMayDiffer: [resumed],
   },
@@ -1067,6 +1076,7 @@ export const scenarios: readonly Scenario[] = [
       joined(c);
       note(c, "encryption-key", "key-1");
     },
+    advisory: anotherAnswers,
     putsBack: [...uncordons, returnsTheEndpoint],
     nextMayDiffer: [resumed],
   },
