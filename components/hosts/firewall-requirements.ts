@@ -41,22 +41,15 @@ function neededPackets(node: NodeConfig, config: ClusterConfig): Packet[] {
   const { podCidr, podRouting, tunnelPort, apiServerPort } = config;
   const isControlPlane = node.role === "control-plane";
   const underlay = underlayOf(node, config);
-  const input = (what: string, protocol: Packet["protocol"], port: number): Packet => ({
-    what: `${what} (${protocol.toUpperCase()} ${port})`,
-    hook: "input",
-    protocol,
-    port,
-    ...underlay,
-  });
+  const input = (what: string, protocol: Packet["protocol"], port: number) => toNode(what, protocol, port, underlay);
   return [
     input("nodes to the kubelet", "tcp", 10250),
-    input("nodes to Cilium's health check", "tcp", 4240),
     ...(isControlPlane
       ? [
           input("nodes to the API server", "tcp", apiServerPort),
           input("nodes to etcd", "tcp", 2379),
           input("nodes to etcd's peers", "tcp", 2380),
-          { ...podToNode("pods to the API server", config), port: apiServerPort },
+          toNode("pods to the API server on their own node", "tcp", apiServerPort, pods(podCidr)),
         ]
       : []),
     ...(podRouting === "vxlan"
@@ -67,31 +60,28 @@ function neededPackets(node: NodeConfig, config: ClusterConfig): Packet[] {
             ...{ to: podInterface, target: podCidr, protocol: "tcp" as const, port: 8080 },
           },
         ]),
-    {
-      ...{ what: "pods to other machines", hook: "forward", from: podInterface, source: podCidr },
-      ...{ protocol: "tcp", port: 443 },
-    },
   ];
 }
 
-function podToNode(what: string, { podCidr, apiServerPort }: ClusterConfig): Packet {
-  return {
-    what: `${what} on their own node (TCP ${apiServerPort})`,
-    hook: "input",
-    from: podInterface,
-    source: podCidr,
-    protocol: "tcp",
-    port: apiServerPort,
-  };
+/** Where a host's own pods' packets come from. */
+const pods = (source: string) => ({ from: podInterface, source });
+
+function toNode(
+  what: string,
+  protocol: Packet["protocol"],
+  port: number,
+  origin: Pick<Packet, "from" | "source">,
+): Packet {
+  return { what: `${what} (${protocol.toUpperCase()} ${port})`, hook: "input", protocol, port, ...origin };
 }
 
-/** What only some pods need, such as the metrics server. */
-function usefulPackets({ podCidr }: ClusterConfig): Packet[] {
+/** What a cluster can do without: the metrics server, Cilium's health check, pods' own connections to the outside. */
+function usefulPackets(node: NodeConfig, config: ClusterConfig): Packet[] {
+  const own = pods(config.podCidr);
   return [
-    {
-      ...{ what: "pods to the kubelet on their own node (TCP 10250)", hook: "input", from: podInterface },
-      ...{ source: podCidr, protocol: "tcp", port: 10250 },
-    },
+    toNode("pods to the kubelet on their own node", "tcp", 10250, own),
+    toNode("nodes to Cilium's health check", "tcp", 4240, underlayOf(node, config)),
+    { what: "pods to other machines", hook: "forward", protocol: "tcp", port: 443, ...own },
   ];
 }
 
@@ -155,8 +145,8 @@ export function firewallRequirements(node: NodeConfig, config: ClusterConfig): R
     {
       id: "firewall",
       kind: "risk",
-      test: `${isReported} || { judge_packets ${words(usefulPackets(config))}; [ -z "$FILTER_DROPS" ]; }`,
-      problem: `its packet filter ($FILTER_KIND) drops what some pods need: $FILTER_DROPS. The rule: $FILTER_BY. ${help}`,
+      test: `${isReported} || { judge_packets ${words(usefulPackets(node, config))}; [ -z "$FILTER_DROPS" ]; }`,
+      problem: `its packet filter ($FILTER_KIND) drops what a cluster may need: $FILTER_DROPS. The rule: $FILTER_BY. ${help}`,
     },
   ];
 }

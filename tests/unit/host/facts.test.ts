@@ -183,7 +183,7 @@ describe("facts: VXLAN", () => {
   }
 
   it("is found in its package, or not", () => {
-    const cure = (functions: string, on = "ubuntu", files = modules) =>
+    const cure = (functions: string, on = "ubuntu", files: Record<string, string> = modules) =>
       onHost(files, `${uname}\n${functions}`, `vxlan_cure ${on}`);
     expect(cure(fatal)).to.equal(`Install it: apt-get install linux-modules-extra-${kernel}`);
     expect(cure(fatal, "debian")).to.match(/^Boot the kernel of the distribution/);

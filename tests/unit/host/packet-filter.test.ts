@@ -295,9 +295,9 @@ describe("firewall requirements", () => {
     );
   });
 
-  it("refuse no worker of a tailnet for what few pods need, but warn", () => {
+  it("refuse no host for what a cluster can do without, but warn", () => {
     expect(said(w1, { iptables: printed("ufw") })).to.deep.equal([
-      "risk: its packet filter (ufw) drops what some pods need: pods to the kubelet on their own node (TCP 10250). The rule: the policy of " +
+      "risk: its packet filter (ufw) drops what a cluster may need: pods to the kubelet on their own node (TCP 10250). The rule: the policy of " +
         "iptables chain INPUT. Let it through: ufw allow from 10.50.0.0/16 && ufw allow in on tailscale0.",
     ]);
   });
@@ -305,7 +305,7 @@ describe("firewall requirements", () => {
   it("need all of the nodes' ports in a lan, on the interface that is in it", () => {
     const [line, ...others] = said(lan.nodes[3]!, { iptables: oracleCloud }, lan);
     expect(line).to.match(
-      /^new host: .* drops what the cluster needs: nodes to the kubelet \(TCP 10250\), nodes to Cilium's health check \(TCP 4240\), pods of other nodes, by VXLAN \(UDP 8472\)\. .*iptables -I INPUT -s 172\.31\.77\.0\/24 -j ACCEPT/,
+      /^new host: .* drops what the cluster needs: nodes to the kubelet \(TCP 10250\), pods of other nodes, by VXLAN \(UDP 8472\)\. .*iptables -I INPUT -s 172\.31\.77\.0\/24 -j ACCEPT/,
     );
     expect(others).to.deep.equal([]);
     const onInterface = chains("-A INPUT -i eth1 -j ACCEPT\n-A INPUT -s 10.50.0.0/16 -j ACCEPT", "DROP DROP");
