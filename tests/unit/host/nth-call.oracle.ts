@@ -120,6 +120,7 @@ const called: readonly [RegExp, RegExp][] = [
   [/^sysctl /, /\bkernel's settings\b|\bsettings? of the kernel\b/],
   [/^ip .*\blink /, /\binterfaces?\b/],
   [/^ctr /, /\bcontainerd\b/],
+  [/:10248\/healthz /, /\bkubelet\b/],
   // By which installed/etcd.sh finds etcd.
   [/^ctr .*\btasks ls /, /\betcd\b/],
   [/^kubectl .*--kubeconfig \/etc\/kubernetes\/kubelet\.conf /, /\bkubelet's identity\b/],
