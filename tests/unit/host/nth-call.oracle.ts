@@ -32,6 +32,7 @@ const repeatable: Rules = [
 const advisory: Rules = [
   [/^systemctl is-enabled /, "what is enabled already is enabled once more"],
   [/^gpg .*--show-keys .*\/keyrings\//, "the key is fetched once more"],
+  [/^kubectl .* get pods -A --field-selector spec\.nodeName=/, "evictions are by the UIDs of the last answer"],
   [/^approve$/, "the timer runs it again"],
 ];
 
