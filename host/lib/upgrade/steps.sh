@@ -122,7 +122,7 @@ upgrade_tailscale() {
         if outdated tailscaled.service; then systemctl restart tailscaled.service; fi
         changed "tailscaled $(tailscale_version tailscaled)"
     fi
-    wait_for 90 "tailscaled does not come up (journalctl -u tailscaled)" tailnet_address_is_up
+    wait_for 90 "tailscaled does not come up, or this node's address does not (journalctl -u tailscaled)" tailnet_address_is_up
     wait_for 90 "no API server answers at the endpoint, by the tailnet" endpoint_ready
     if noted cilium; then
         restart_cilium

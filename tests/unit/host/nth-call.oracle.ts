@@ -32,6 +32,7 @@ const repeatable: Rules = [
 const advisory: Rules = [
   [/^systemctl is-enabled /, "what is enabled already is enabled once more"],
   [/^gpg .*--show-keys .*\/keyrings\//, "the key is fetched once more"],
+  [/^kubectl .* get pods -A --field-selector spec\.nodeName=/, "evictions are by the UIDs of the last answer"],
   [/^approve$/, "the timer runs it again"],
 ];
 
@@ -120,6 +121,7 @@ const called: readonly [RegExp, RegExp][] = [
   [/^sysctl /, /\bkernel's settings\b|\bsettings? of the kernel\b/],
   [/^ip .*\blink /, /\binterfaces?\b/],
   [/^ctr /, /\bcontainerd\b/],
+  [/:10248\/healthz /, /\bkubelet\b/],
   // By which installed/etcd.sh finds etcd.
   [/^ctr .*\btasks ls /, /\betcd\b/],
   [/^kubectl .*--kubeconfig \/etc\/kubernetes\/kubelet\.conf /, /\bkubelet's identity\b/],
