@@ -59,6 +59,13 @@ export function fixedSettings(config: ClusterConfig): Record<string, string> {
     "tailnet.loginServer": config.tailnet.loginServer,
     "tailnet.tag": config.tailnet.tag,
     "mirrors.imageRepository": config.mirrors.imageRepository ?? "",
+    // AWS would replace every machine.
+    ...(config.ec2 !== undefined &&
+      config.nodes.some(({ host }) => host.kind === "ec2") && {
+        "ec2.region": config.ec2.region,
+        "ec2.vpcId": config.ec2.given?.vpcId ?? "",
+        ...(config.ec2.given === undefined && { "ec2.vpcCidr": config.ec2.vpcCidr }),
+      }),
   };
 }
 

@@ -30,13 +30,15 @@ describe("a cluster behind a proxy", function () {
     }
   });
 
-  it("is known to the stages that install and upgrade, and checked by the facts; to no other", () => {
+  it("is known to the stages that install and upgrade, and checked by the facts; to no other, but the checks run again", () => {
     const differ = plain.resources
       .filter(isScript)
       .filter(({ name, inputs }) => JSON.stringify(inputs) !== JSON.stringify(find(run, name).inputs));
-    expect(differ.map(({ name }) => name)).to.have.members(
-      names.flatMap((name) => ["facts", "tailnet", "runtime", "upgrade"].map((stage) => `${name}-${stage}`)),
-    );
+    expect(differ.map(({ name }) => name)).to.have.members([
+      ...names.flatMap((name) => ["facts", "tailnet", "runtime", "upgrade"].map((stage) => `${name}-${stage}`)),
+      "cluster-checks",
+    ]);
+    expect(heard(run, "cluster-checks")).to.deep.equal({});
     for (const name of names) {
       expect(Object.keys(heard(run, `${name}-facts`))).to.deep.equal(["TK_PROXY_AUTHORIZATION"]);
       expect(Object.keys(heard(run, `${name}-runtime`))).to.deep.equal(["TK_PROXY"]);

@@ -279,6 +279,30 @@ describe("changes that no run can make", () => {
     }
   });
 
+  it("are those of where EC2 machines are, which AWS would replace, and of none without such machines", () => {
+    const operatorCidrs = ["198.51.100.7/32"];
+    const at = (ec2: object) => ({
+      nodes: [{ name: "cp1", role: "control-plane", host: { kind: "ec2" } }],
+      ec2: { operatorCidrs, ...ec2 },
+      sshPrivateKey: keyPair("ed25519").privateKey,
+    });
+    const before = at({ region: "eu-central-1", vpcCidr: "10.60.0.0/16" });
+    expect(problems(before, before)).to.deep.equal([]);
+    for (const [key, changed] of [
+      ["ec2.region", { region: "eu-west-1", vpcCidr: "10.60.0.0/16" }],
+      ["ec2.vpcCidr", { region: "eu-central-1", vpcCidr: "10.61.0.0/16" }],
+    ] as const) {
+      expect(problems(at(changed), before), key).to.have.lengthOf(1);
+      expect(problems(at(changed), before)[0]).to.match(
+        new RegExp(`^${key}: ".*" cannot change in a running cluster\\. Allowed: .*\\. Set that again`),
+      );
+    }
+    const given = { region: "eu-central-1", vpcId: "vpc-0123456789abcdef0", subnetIds: ["subnet-0123456789abcdef0"] };
+    expect(problems(at({ ...given, vpcId: "vpc-0fedcba9876543210" }), at(given))[0]).to.match(/^ec2\.vpcId: /);
+    const without = (region: string) => ({ ec2: { operatorCidrs, region } });
+    expect(problems(without("eu-west-1"), without("eu-central-1"))).to.deep.equal([]);
+  });
+
   it("are those of what an older program has left, which has other names for keys", () => {
     const old = Object.fromEntries(Object.entries(renamedKeys).map(([was, now]) => [now, was]));
     const byOldKeys = (record: object) =>
