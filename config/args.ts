@@ -229,6 +229,8 @@ export interface KubernetesArgs {
   etcd?: {
     /** Arguments of etcd. A name may be there several times. Default: []. */
     extraArgs?: Array<ArgumentArgs>;
+    /** Longest average round-trip time between two control planes, in milliseconds. etcd's heartbeat interval and election time-out follow from it (docs/operate/wan.md). Default: etcd's own, for up to 100 ms. */
+    roundTripMilliseconds?: number;
   };
   /** Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for all nodes. */
   kubelet?: Record<string, unknown>;

@@ -1,5 +1,6 @@
 /** Kubernetes' own settings of a stack's config, as the program uses them. Pure. */
 import { type ComponentKey, components, extraFileKey, givenKeys } from "../components/kubernetes/settings/components";
+import { timingArguments } from "../components/kubernetes/settings/etcd-timing";
 import type { ComponentSettings, ExtraArgument, KubernetesSettings, OidcIssuer } from "../model/config";
 import type { StackValues } from "./schema/stack";
 
@@ -19,11 +20,14 @@ export function kubernetesSettings(values: Pick<StackValues, "kubernetes">): Kub
     const { extraArgs, extraFiles = [] } = writtenComponent(values, key);
     return { extraArgs, extraFiles: extraFiles.map(({ name }) => name) };
   };
+  const { roundTripMilliseconds: roundTrip } = values.kubernetes.etcd;
+  const etcd = component("etcd");
   const settings: KubernetesSettings = {
     apiServer: component("apiServer"),
     controllerManager: component("controllerManager"),
     scheduler: component("scheduler"),
-    etcd: component("etcd"),
+    // From here on they are arguments as a user's own: in kubeadm's documents, in what a change restarts, and in the preview.
+    etcd: roundTrip === undefined ? etcd : { ...etcd, extraArgs: [...etcd.extraArgs, ...timingArguments(roundTrip)] },
     kubelet,
     // The schema accepts only true and false, and only texts.
     featureGates: featureGates as Record<string, boolean>,

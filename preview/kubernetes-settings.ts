@@ -1,5 +1,6 @@
 /** What a run changes of Kubernetes' own settings, compared with the last one. */
 import { components } from "../components/kubernetes/settings/components";
+import { isTiming, timingOf } from "../components/kubernetes/settings/etcd-timing";
 import type { ClusterConfig, NodeConfig } from "../model/config";
 import { listed } from "../model/messages";
 import { problemLine } from "../model/problem";
@@ -26,8 +27,18 @@ export function settingsKeys(config: ClusterConfig, last: LastRun | undefined, n
   ];
 }
 
+/** etcd's time-outs, if the config sets any; undefined if they are etcd's defaults. */
+export function timingWords({ settings }: Pick<ClusterConfig, "settings">): string | undefined {
+  const timing = settings?.etcd.extraArgs.some(isTiming) === true ? timingOf(settings) : undefined;
+  return timing && `heartbeat ${timing.heartbeat} ms, election time-out ${timing.election} ms`;
+}
+
 /** What changed keys restart on a node. On control planes, the API server restarts with any of them. */
-export function settingsChange(keys: readonly string[], node: NodeConfig): { does: string; disturbs?: string } {
+export function settingsChange(
+  config: Pick<ClusterConfig, "settings">,
+  keys: readonly string[],
+  node: NodeConfig,
+): { does: string; disturbs?: string } {
   const isPlane = node.role === "control-plane";
   const gates = keys.includes("kubernetes.featureGates");
   const kubelet = gates || keys.some((key) => key.endsWith(".kubelet"));
@@ -40,8 +51,9 @@ export function settingsChange(keys: readonly string[], node: NodeConfig): { doe
       )
       .map(({ words }) => words),
   ];
+  const timing = keys.includes("kubernetes.etcd") ? timingWords(config) : undefined;
   return {
-    does: `restarts ${listed(restarted)} because of ${listed(keys)}, and puts the former settings back if one does not come up`,
+    does: `restarts ${listed(restarted)} because of ${listed(keys)}${timing === undefined ? "" : ` (etcd: ${timing})`}, and puts the former settings back if one does not come up`,
     ...(isPlane && { disturbs: "clients of its API server, which reconnect to another control plane if there is one" }),
   };
 }

@@ -13,7 +13,7 @@ import { hubbleChange, hubbleWords } from "./hubble";
 import { labelsOf, type LastRun, releaseOf } from "./last-run";
 import { poolChange, servingChange, servingWords } from "./load-balancer";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
-import { settingsChange, settingsKeys } from "./kubernetes-settings";
+import { settingsChange, settingsKeys, timingWords } from "./kubernetes-settings";
 import { nodePlans, type Plan, type Step } from "./plan";
 
 /** What one step of the order does. Steps of several hosts with the same batch become one step of the plan. */
@@ -139,6 +139,8 @@ class Change {
     const { config, isLan, endpoint } = this;
     const { name, host } = node;
     const serves = servingWords(config, node);
+    const timing = timingWords(config);
+    const etcd = timing === undefined ? "" : `, with etcd's ${timing}`;
     const isReplaced = this.machines.get(name) === "replaced";
     const nodes = [name];
     switch (kind) {
@@ -179,7 +181,7 @@ class Change {
           ? {
               kind: "init",
               nodes,
-              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}${serves}`,
+              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}${etcd}${serves}`,
             }
           : {
               kind: "join",
@@ -207,7 +209,7 @@ class Change {
     if (ofSoftware.length === 0 && !renews && settings.length === 0) return undefined;
     const nodes = [name];
     if (ofSoftware.length === 0 && settings.length > 0) {
-      const change = settingsChange(settings, node);
+      const change = settingsChange(config, settings, node);
       const more = renews ? "; renews its certificates and restarts its static pods" : "";
       return { kind: "restart", nodes, ...change, does: `${change.does}${more}` };
     }

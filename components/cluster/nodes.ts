@@ -7,6 +7,7 @@ import { admitWorkers } from "../kubernetes/admission";
 import type { Authorities } from "../kubernetes/authority-values";
 import { joinControlPlane } from "../kubernetes/control-plane";
 import { encryptSecrets } from "../kubernetes/hardening/secrets-encryption";
+import { roundTripWarnings } from "../kubernetes/round-trips";
 import { upgradeNode } from "../kubernetes/node-upgrade";
 import type { ExtraFiles } from "../kubernetes/settings/variables";
 import { joinWorker } from "../kubernetes/worker";
@@ -38,6 +39,10 @@ export function makeControlPlanes(args: JoinArgs, resources: OrderedResources) {
     const joined = resources.make("control-plane", node, (name, opts) =>
       joinControlPlane(name, { config, member, authorities, extraFiles, restoreSnapshot }, opts),
     );
+    // At once, and not at the end: a further control plane may fail to join just because of such a path.
+    joined.roundTrips.apply((paths) => {
+      for (const warning of roundTripWarnings(config, paths)) void pulumi.log.warn(warning, joined.resource);
+    });
     makeRoutes(args, node, joined, resources);
     const changed = keepVersion(args, node, resources);
     if (i === 0) {

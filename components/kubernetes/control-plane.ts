@@ -5,7 +5,9 @@ import type { Authorities } from "./authority-values";
 import { remoteScript } from "../hosts/remote-script";
 import { checksCommand } from "../hosts/checks-command";
 import { endpointAdvice, initDocument, joinDocument, kubeadmSeconds, type Member, nodeVariables } from "./member";
+import { type RoundTrips, roundTripsOf } from "./round-trips";
 import { controlPlaneSecurityVariables } from "./hardening/variables";
+import { longestRoundTrip } from "./settings/etcd-timing";
 import { componentSettingsVariables, type ExtraFiles, kubeletSettingsVariables } from "./settings/variables";
 
 export interface JoinControlPlaneArgs {
@@ -27,6 +29,8 @@ export interface JoinedControlPlane {
   certificateExpiry: pulumi.Output<string>;
   /** Its encryption of Secrets when it joined: `wanted` (as declared), or `reading` if not all others could read encrypted ones yet. */
   encryption: pulumi.Output<string>;
+  /** Its paths to other control planes, when its stage last ran. */
+  roundTrips: pulumi.Output<RoundTrips[]>;
 }
 
 /**
@@ -60,6 +64,7 @@ export function joinControlPlane(
         ...controlPlaneSecurityVariables(config, member.node, authorities),
         ...kubeletSettingsVariables(config, member.node),
         ...componentSettingsVariables(config, member.node, args.extraFiles),
+        TK_ROUND_TRIP_LIMIT: `${longestRoundTrip}`,
         TK_RESTORE: args.restoreSnapshot ?? "",
         TK_INIT_DOCUMENT: initDocument(config, member),
         TK_JOIN_DOCUMENT: joinDocument(config, member),
@@ -73,9 +78,9 @@ export function joinControlPlane(
         TK_SA_KEY: secret("saKey"),
       },
       secretResult: true,
-      // Before kubeadm: an earlier attempt's etcd member, which must become ready or leave, a reset, and the minute in which it asks
-      // other control planes. After it: the API at the endpoint, the pod CIDR and the kubelet's certificate.
-      timeoutSeconds: kubeadmSeconds + 1800,
+      // Before kubeadm: an earlier attempt's etcd member, which must become ready or leave, a reset, the minute in which it asks other
+      // control planes, and pings to them. After it: the API at the endpoint, the pod CIDR and the kubelet's certificate.
+      timeoutSeconds: kubeadmSeconds + 1900,
     },
     opts,
   );
@@ -85,5 +90,6 @@ export function joinControlPlane(
     podCidr: pulumi.unsecret(script.result.apply((r) => r.podCidr ?? "")),
     certificateExpiry: pulumi.unsecret(script.result.apply((r) => r.certificateExpiry ?? "")),
     encryption: pulumi.unsecret(script.result.apply((r) => r.encryption ?? "")),
+    roundTrips: pulumi.unsecret(script.result.apply((r) => roundTripsOf(member.node.name, r.roundTrips))),
   };
 }

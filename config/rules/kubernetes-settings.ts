@@ -7,6 +7,7 @@ import {
   extraFilePath,
   securityFolder,
 } from "../../components/kubernetes/settings/components";
+import { etcdTiming, isTiming, timingOf, timingProblem } from "../../components/kubernetes/settings/etcd-timing";
 import { pinnedArgument } from "../../components/kubernetes/settings/pinned-arguments";
 import { pinnedKubeletFields } from "../../components/kubernetes/settings/pinned-kubelet-fields";
 import { certificatesIn } from "../../model/certificates";
@@ -19,6 +20,7 @@ import type { Given } from "./rule";
 export function kubernetesSettingsProblems(given: Given): Problem[] {
   return [
     ...components.flatMap(({ key }) => [...argumentProblems(given, key), ...fileProblems(given, key)]),
+    ...timingProblems(given),
     ...gateProblems(given),
     ...kubeletProblems(given),
     ...oidcProblems(given),
@@ -71,6 +73,36 @@ function fileProblems({ config, values, secrets }: Given, key: ComponentKey): Pr
     const fix = `Name it as ${file}, or remove it.`;
     return [{ path, got: name, wrong, fix, about: [["kubernetes", key, "extraArgs"]] }];
   });
+}
+
+/** etcd's time-outs follow from one key or from the other, and etcd must start with them. */
+function timingProblems({ config, values }: Given): Problem[] {
+  const { extraArgs, roundTripMilliseconds: roundTrip } = values.kubernetes.etcd;
+  const own = extraArgs.flatMap((argument, i) => (isTiming(argument) ? [{ ...argument, i }] : []));
+  const at = ({ name, value, i }: (typeof own)[number]) => ({
+    path: ["kubernetes", "etcd", "extraArgs", i],
+    got: `--${name}=${value}`,
+  });
+  if (roundTrip !== undefined) {
+    const { heartbeat, election } = etcdTiming(roundTrip);
+    return own.map((argument) => ({
+      ...at(argument),
+      wrong: `conflicts with kubernetes.etcd.roundTripMilliseconds: ${roundTrip}, from which a heartbeat of ${heartbeat} ms and an election time-out of ${election} ms follow`,
+      fix: "Remove one of the two.",
+      about: ["kubernetes.etcd.roundTripMilliseconds"],
+    }));
+  }
+  const timing = timingOf(config.settings);
+  const wrong = timing && timingProblem(timing);
+  if (wrong === undefined || own.length === 0) return [];
+  const { heartbeat, election } = timing!;
+  return [
+    {
+      ...at(own[own.length - 1]!),
+      wrong: `makes a heartbeat of ${heartbeat} ms and an election time-out of ${election} ms, but ${wrong}`,
+      fix: "Correct the value, or set kubernetes.etcd.roundTripMilliseconds instead.",
+    },
+  ];
 }
 
 /** One gate has one value in each process. */

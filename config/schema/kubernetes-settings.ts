@@ -1,6 +1,7 @@
 /** Kubernetes' own settings: a part of the group `kubernetes` of a stack's config. */
 import { z } from "zod";
-import { anyText, freeForm, group, key, list, object, text } from "./fields";
+import { longestRoundTrip } from "../../components/kubernetes/settings/etcd-timing";
+import { anyText, freeForm, group, key, list, object, text, wholeNumber } from "./fields";
 
 /** Fields of KubeletConfiguration. The program checks those that the cluster depends on, and kubeadm all others. */
 export const kubeletFields = () => freeForm("an object with fields of KubeletConfiguration").default({});
@@ -110,7 +111,17 @@ export const kubernetesSettings = {
   }),
   scheduler: component("the schedulers (kube-scheduler)", "scheduler", { name: "v", value: "4" }),
   etcd: key(
-    group({ extraArgs: extraArgs("etcd") }, "{ extraArgs: [{ name: quota-backend-bytes, value: 4294967296 }] }"),
+    group(
+      {
+        extraArgs: extraArgs("etcd"),
+        roundTripMilliseconds: key(
+          wholeNumber(1, longestRoundTrip, "milliseconds").optional(),
+          "Longest average round-trip time between two control planes, in milliseconds. etcd's heartbeat interval and election time-out " +
+            "follow from it (docs/operate/wan.md). Default: etcd's own, for up to 100 ms.",
+        ),
+      },
+      "{ extraArgs: [{ name: quota-backend-bytes, value: 4294967296 }] }",
+    ),
     "Settings of etcd.",
   ),
   kubelet: key(kubeletFields(), "Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for all nodes."),

@@ -51,6 +51,7 @@ export const kubernetesSchema = key(
         featureGates: { ImageVolume: true },
         oidc: [{ issuerUrl: "https://login.example.com", audiences: ["kubernetes"], groupsClaim: "groups" }],
       },
+      { etcd: { roundTripMilliseconds: 250 } },
     ],
   },
 );

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# requires: lib/cluster/members lib/control-plane/endpoint lib/control-plane/certificates lib/security/node-hardening lib/security/api-server-files lib/security/approve-kubelet-csrs-timer lib/control-plane/init-or-join lib/settings/component-settings lib/settings/kubelet-settings lib/network/tailnet-route-overlap lib/control-plane/etcd-members lib/node/reset
+# requires: lib/cluster/members lib/control-plane/endpoint lib/control-plane/certificates lib/security/node-hardening lib/security/api-server-files lib/security/approve-kubelet-csrs-timer lib/control-plane/init-or-join lib/settings/component-settings lib/settings/kubelet-settings lib/network/tailnet-route-overlap lib/control-plane/etcd-members lib/control-plane/round-trips lib/node/reset
 # Stage control-plane: makes this host one of the cluster's control planes. It has the cluster's authorities from the stack's
 # state, so it needs no other host's help: it inits the cluster or joins the one that is there.
 #
 # What a run does, by what an earlier one has left on this host ($ATTEMPT says how far kubeadm came):
 #   joined (the sentinel)           only what may be repeated: the endpoint, the operator's commands, the approver; fails where the
 #                                   state has other authorities than the cluster
-#   nothing                         the host is checked, then claimed; it inits or joins, see init-or-join.sh and tailnet-route-overlap.sh
+#   nothing                         the host is checked, then claimed; it inits or joins, see init-or-join.sh, tailnet-route-overlap.sh
+#                                   and round-trips.sh
 #   a finished `kubeadm init`       goes on from there when its API server is ready, else fails: its etcd may be the only one
 #   an unfinished `kubeadm init`    when its API server has stored something: goes on with it, and nothing is reset; when etcd on this
 #                                   host does not answer: fails; else reset, and again
@@ -19,7 +20,7 @@
 #     a voter, host not healthy     it leaves etcd, if the others keep their majority, then reset, and again; else fails
 #   an attempt of an older release that never came as far as etcd: reset, and again
 #
-# Given (beside those of kubeadm.sh, init-or-join.sh, tailnet-route-overlap.sh, endpoint.sh, etcd-data.sh, node-hardening.sh,
+# Given (beside those of kubeadm.sh, init-or-join.sh, round-trips.sh, tailnet-route-overlap.sh, endpoint.sh, etcd-data.sh, node-hardening.sh,
 # api-server-files.sh, component-settings.sh, kubelet-settings.sh and approve-kubelet-csrs-timer.sh): TK_MARK, TK_KUBERNETES_VERSION, TK_INIT_DOCUMENT, TK_JOIN_DOCUMENT,
 # TK_ENDPOINT_ADVICE, TK_HOST_CHECKS (text of /usr/local/lib/tailkube/checks), TK_RESTORE (a snapshot of etcd on this host, or
 # empty), and the authorities (secret): TK_CA_CRT, TK_CA_KEY, TK_ETCD_CA_CRT, TK_ETCD_CA_KEY, TK_FRONT_PROXY_CA_CRT,
@@ -175,6 +176,8 @@ join_cluster() {
     use_minted_credentials
     ask 60 "which version of Kubernetes the cluster runs (ConfigMap kube-system/kubeadm-config), to the API" cluster_version kubectl_cluster
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes $ANSWER, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"
+    ask_round_trips
+    reject_far "This host did not join the cluster"
     forget_former_self
     install_safe_api_server_files
     install_settings
@@ -315,6 +318,9 @@ become_control_plane() {
     decide_init
     if [ "$INITS" = 1 ]; then
         check_route_overlap
+        measure_round_trips "$(cat "$PEERS")"
+        # A cluster that comes back from a snapshot worked before.
+        [ -n "$TK_RESTORE" ] || reject_far "No cluster was created"
         found_cluster
     else
         join_cluster
@@ -322,7 +328,7 @@ become_control_plane() {
 }
 
 apply() {
-    local kubeconfig expiry state
+    local kubeconfig expiry state cidr
     # What a run has left that was killed in the middle of kubeadm.
     rm -f "$TK_RUN/kubeadm.yaml" "$DISCOVERY"
     trap 'rm -f "$DISCOVERY"' EXIT
@@ -354,5 +360,7 @@ apply() {
     kubeconfig=$(cat /etc/kubernetes/admin.conf)
     expiry=$(certificate_expiry)
     ask_pod_cidr
-    result encryption "$state" kubeconfig "$kubeconfig" podCidr "$ANSWER" certificateExpiry "$expiry"
+    cidr=$ANSWER
+    [ -n "$ROUND_TRIPS" ] || try_round_trips
+    result encryption "$state" kubeconfig "$kubeconfig" podCidr "$cidr" certificateExpiry "$expiry" roundTrips "$ROUND_TRIPS"
 }

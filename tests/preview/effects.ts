@@ -208,6 +208,7 @@ export const effects: readonly Effect[] = [
   ...component("controllerManager", "controller-manager"),
   ...component("scheduler", "scheduler"),
   ...component("etcd", ""),
+  { key: "kubernetes.etcd.roundTripMilliseconds", value: 1 },
   { key: "kubernetes.kubelet", value: { maxPods: 50 } },
   { key: "kubernetes.featureGates", value: { SomeGate: true } },
   { key: "kubernetes.oidc[].issuerUrl", ...issuer, value: "https://other.example.com" },

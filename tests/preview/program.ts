@@ -89,7 +89,7 @@ function answer(
   name: string,
   position: number,
   stdin: string,
-  { facts = {}, config = {}, encryption = {}, addresses = {}, nonces = {}, approved = {} }: RunArgs,
+  { facts = {}, config = {}, encryption = {}, addresses = {}, nonces = {}, approved = {}, roundTrips = {} }: RunArgs,
 ): object {
   const node = name.slice(0, name.lastIndexOf("-"));
   const stage = name.replace(/-openssh$/, "");
@@ -125,6 +125,7 @@ function answer(
         podCidr: "10.50.0.0/24",
         certificateExpiry,
         encryption: encryption[node.replace(/-control$/, "")] ?? "wanted",
+        roundTrips: roundTrips[node.replace(/-control$/, "")] ?? "",
       };
     case "join":
       return { changed: [], podCidr: `10.50.${position}.0/24` };
@@ -158,6 +159,8 @@ export interface RunArgs {
   approved?: Record<string, string>;
   /** What a control plane does with Secrets when it has joined, by node; `wanted` for those that are not named. */
   encryption?: Record<string, string>;
+  /** What a control plane has measured to others, by node; nothing for those that are not named. */
+  roundTrips?: Record<string, string>;
   /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
   nonces?: Record<string, string>;
   /** What the last run has left in the cluster's memory. */
@@ -260,6 +263,7 @@ export async function runProgram({
   addresses = {},
   nonces = {},
   approved = {},
+  roundTrips = {},
   preview = false,
   last = {},
   stackOutputs = {},
@@ -312,7 +316,7 @@ export async function runProgram({
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(own, position, stdin, { config, facts, encryption, addresses, nonces, approved }))}\n`;
+              : `${JSON.stringify(answer(own, position, stdin, { config, facts, encryption, addresses, nonces, approved, roundTrips }))}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };

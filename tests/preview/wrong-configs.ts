@@ -161,6 +161,20 @@ export const wrongConfigs: WrongConfig[] = [
     line: 'kubernetes.kubelet.cgroupDriver: "cgroupfs" conflicts with what the cluster depends on: it must be systemd, as in containerd. Remove it.',
   },
   {
+    what: "time-outs of etcd beside the round-trip time that they follow from",
+    changes: {
+      kubernetes: {
+        etcd: { roundTripMilliseconds: 250, extraArgs: [{ name: "heartbeat-interval", value: "300" }] },
+      },
+    },
+    line: 'kubernetes.etcd.extraArgs[0]: "--heartbeat-interval=300" conflicts with kubernetes.etcd.roundTripMilliseconds: 250, from which a heartbeat of 125 ms and an election time-out of 4000 ms follow. Remove one of the two.',
+  },
+  {
+    what: "a round-trip time with which no time-outs help",
+    changes: { kubernetes: { etcd: { roundTripMilliseconds: 600 } } },
+    line: "kubernetes.etcd.roundTripMilliseconds: 600 is invalid. Allowed: milliseconds from 1 to 500. Correct it in the stack's config.",
+  },
+  {
     what: "a file that no component reads",
     changes: { kubernetes: { scheduler: { extraFiles: [{ name: "a.yaml", content: "hunter2" }] } } },
     line: 'kubernetes.scheduler.extraFiles[0].name: "a.yaml" has no effect, because neither an argument of kubernetes.scheduler.extraArgs nor another of its files names it. Name it as /etc/kubernetes/tailkube/scheduler/a.yaml, or remove it.',

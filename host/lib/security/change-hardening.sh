@@ -159,7 +159,7 @@ harden_etcd() {
     text=$(cat "$MANIFESTS/etcd.yaml")
     kubeadm_init_phase etcd local
     if [ "$(cat "$MANIFESTS/etcd.yaml")" != "$text" ]; then
-        poll 240 etcd_came_back "$before" || fail "etcd's member on this control plane does not become healthy with the arguments of kubernetes.etcd.extraArgs$(component_error etcd)"
+        poll 240 etcd_came_back "$before" || fail "etcd's member on this control plane does not become healthy with the arguments of kubernetes.etcd$(component_error etcd)"
         changed "etcd has the wanted arguments"
     fi
     wait_for 120 "not all of etcd's members are healthy after the restart of this one" whole_etcd

@@ -35,6 +35,18 @@ describe("Kubernetes' own settings", () => {
     );
   });
 
+  it("make arguments of etcd from a declared round-trip time, after the user's own", () => {
+    const v = { name: "v", value: "1" };
+    const etcd = (roundTripMilliseconds?: unknown) =>
+      configOf(settings({ etcd: { extraArgs: [v], roundTripMilliseconds } })).settings!.etcd.extraArgs;
+    const timing = [
+      { name: "heartbeat-interval", value: "125" },
+      { name: "election-timeout", value: "4000" },
+    ];
+    for (const written of [250, "250"]) expect(etcd(written)).to.deep.equal([v, ...timing]);
+    expect(etcd()).to.deep.equal([v]);
+  });
+
   it("have the content of files among the secrets alone", () => {
     const { config, secrets } = load(
       settings({
@@ -72,6 +84,12 @@ describe("Kubernetes' own settings", () => {
     ["a value of several lines", argument("apiServer", "v", "4\n--x"), /extraArgs\[0\]\.value: .* Allowed: a text in one line/],
     ["a file that is not written", argument("apiServer", "audit-webhook-config-file", "/etc/kubernetes/tailkube/api-server/no.yaml"), /names \/etc\/kubernetes\/tailkube\/api-server\/no\.yaml, which the program does not write/],
     ["a file that nothing reads", settings({ scheduler: { extraFiles: [{ name: "a.yaml", content: "hunter2" }] } }), /^kubernetes\.scheduler\.extraFiles\[0\]\.name: "a\.yaml" has no effect, .* Name it as \/etc\/kubernetes\/tailkube\/scheduler\/a\.yaml, or remove it\.$/],
+    ["a round trip that is none", settings({ etcd: { roundTripMilliseconds: 0 } }), /^kubernetes\.etcd\.roundTripMilliseconds: 0 is invalid\. Allowed: milliseconds from 1 to 500\./],
+    ["a round trip with which no time-outs help", settings({ etcd: { roundTripMilliseconds: "501" } }), /^kubernetes\.etcd\.roundTripMilliseconds: "501" is invalid\. Allowed: milliseconds from 1 to 500\./],
+    ["a time-out beside a round trip", settings({ etcd: { roundTripMilliseconds: 250, extraArgs: [{ name: "v", value: "1" }, { name: "election-timeout", value: "4000" }] } }), /^kubernetes\.etcd\.extraArgs\[1\]: "--election-timeout=4000" conflicts with kubernetes\.etcd\.roundTripMilliseconds: 250, from which a heartbeat of 125 ms and an election time-out of 4000 ms follow\. Remove one of the two\.$/],
+    ["a heartbeat that etcd's own election time-out does not fit", argument("etcd", "heartbeat-interval", "250"), /^kubernetes\.etcd\.extraArgs\[0\]: "--heartbeat-interval=250" makes a heartbeat of 250 ms and an election time-out of 1000 ms, but etcd requires an election time-out of at least 5 heartbeats\. Correct the value, or set kubernetes\.etcd\.roundTripMilliseconds instead\.$/],
+    ["an election time-out above etcd's limit", argument("etcd", "election-timeout", "50001"), /but etcd allows an election time-out of at most 50000 ms\./],
+    ["no heartbeat", argument("etcd", "heartbeat-interval", "0"), /but etcd requires both to be above 0\./],
     ["files of etcd", settings({ etcd: { extraFiles: [] } }), /^kubernetes\.etcd\.extraFiles: there is no such key/],
     ["a path as a name", settings({ apiServer: { extraFiles: [{ name: "../a", content: "x" }] } }), /a file name such as webhook\.yaml/],
     ["a field of the kubelet", settings({ kubelet: { cgroupDriver: "cgroupfs" } }), /^kubernetes\.kubelet\.cgroupDriver: "cgroupfs" conflicts with what the cluster depends on: it must be systemd, as in containerd\. Remove it\.$/],
@@ -117,6 +135,12 @@ describe("Kubernetes' own settings", () => {
     ["how long audit logs stay", argument("apiServer", "audit-log-maxage", "3")],
     ["metrics for the node network", argument("controllerManager", "bind-address", "0.0.0.0")],
     ["etcd's quota", argument("etcd", "quota-backend-bytes", "1")],
+    ["etcd's longest election time-out", argument("etcd", "election-timeout", "50000")],
+    ["a time-out that only etcd can read", argument("etcd", "heartbeat-interval", "0xFFF")],
+    [
+      "a round trip beside other arguments",
+      settings({ etcd: { roundTripMilliseconds: 500, extraArgs: [{ name: "v", value: "1" }] } }),
+    ],
     ["what a kubelet reserves", settings({ kubelet: { systemReserved: { memory: "1Gi" }, maxPods: 250 } })],
     ["an issuer with a CA", settings({ oidc: [{ issuerUrl: "https://x/realms/y", audiences: ["a"], ca }] })],
     [

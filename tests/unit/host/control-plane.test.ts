@@ -15,6 +15,7 @@ import {
   write,
 } from "./bash";
 import { type Device, tailnetStatus } from "./tailnet-status";
+import { answeredPing } from "./fake-host";
 
 afterEach(removeTemporaryFolders);
 
@@ -48,6 +49,7 @@ const given = {
   TK_ADMISSION: "",
   TK_AUDIT_POLICY: "",
   TK_RESTORE: "",
+  TK_ROUND_TRIP_LIMIT: "500",
   TK_CA_CRT: pem("CA"),
   TK_CA_KEY: pem("CA KEY"),
   TK_ETCD_CA_CRT: pem("ETCD"),
@@ -71,6 +73,10 @@ interface World {
   answers?: Record<string, string>;
   /** The other devices of the tailnet. */
   devices?: Device[];
+  /** Average and number of the answers to pings, by address; without a text none comes. Else all pings are answered. */
+  pings?: Record<string, [string, number] | undefined>;
+  /** How tailscaled's own ping says that it reaches an address; without a text it does not. */
+  ways?: Record<string, string | undefined>;
 }
 
 /**
@@ -92,7 +98,15 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     systemctl() { log "systemctl $*"; case $* in *kubelet*) : >"$ROOT/kubelet-runs" ;; esac; }
     sync() { :; }
     timeout() { shift; "$@"; }
-    tailscale() { [ "$*" = "status --json" ] && cat "$ROOT/tailnet"; }
+    ping() { log "ping \${*: -1}"; case \${*: -1} in ${Object.entries(world.pings ?? {})
+      .map(
+        ([address, answer]) =>
+          `${address}) ${answer === undefined ? "return 1" : `printf %s ${shellQuote(answeredPing(address, ...answer))}`} ;; `,
+      )
+      .join("")} *) printf %s ${shellQuote(answeredPing("100.64.0.9"))} ;; esac; }
+    tailscale() { case $1 in status) cat "$ROOT/tailnet" ;; ping) case \${*: -1} in ${Object.entries(world.ways ?? {})
+      .map(([address, way]) => `${address}) ${way === undefined ? "return 1" : `printf %s ${shellQuote(way)}`} ;; `)
+      .join("")} *) echo "pong from other (x) via 192.0.2.99:41641 in 1ms" ;; esac ;; *) return 1 ;; esac; }
     api_up() { [ -e "$ROOT/kubelet-runs" ] && [ -s "$ROOT/etc/kubernetes/manifests/etcd.yaml" ] && [ -s "$ROOT/var/lib/kubelet/config.yaml" ] && ${healthy ? ":" : "false"}; }
     api_ready() { if [ "$1" = "$TK_NODE_IP" ]; then api_up; else endpoint_ready; fi; }
     endpoint_ready() { ${answers["10.200.0.1"] === "cluster" ? ":" : "api_up"}; }
@@ -123,7 +137,7 @@ function stage(root: string, more: Record<string, string>, world: World, text = 
     certificate_expiry() { printf 2027-11-21T00:00:00Z; }
     note_membership() { log "note_membership $1"; }
     kubectl_node() { api_up; }
-    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; "get namespace"*) printf key-1 ;; *) log "kubectl $*" ;; esac; }
+    kubectl_cluster() { case "$*" in *"get secrets"*) echo secret/bootstrap-token-x ;; "get namespace"*) printf key-1 ;; "get nodes -l "*) log "asks for control planes"; printf 'cp1 100.64.0.1\\ncp2 100.64.0.2\\n' ;; *) log "kubectl $*" ;; esac; }
     cluster_version() { echo 1.36.3; }
     etcd_command() { api_up && cat "$ROOT/keys" 2>/dev/null || api_up; }
     mint_credentials() { : >"$DISCOVERY"; }
@@ -664,7 +678,7 @@ describe("founding in a tailnet where other devices advertise", () => {
 
   it("is not asked about where a cluster is: when this host joins, has founded, or restores a snapshot, and in a lan", () => {
     const devices = [{ routes: ["10.50.7.0/24", "10.200.0.1/32"] }];
-    const silent = "tailscale() { log asked; return 1; }";
+    const silent = 'tailscale() { [ "$1" = ping ] || log asked; return 1; }';
     const joining = temporaryFolder();
     ends(bash(stage(joining, {}, { devices }, `${silent}\napply`)));
     const { root } = found([]);
@@ -677,6 +691,126 @@ describe("founding in a tailnet where other devices advertise", () => {
       expect(found(devices, { [name]: value }, text).stdout, name).to.equal("fits\n");
     }
     expect([...logOf(joining), ...logOf(root)]).not.to.include("asked");
+  });
+});
+
+describe("the paths to other control planes", () => {
+  const alone: World = { answers: {} };
+  /** The pieces of the result, or why the stage failed. */
+  function measured(more: Record<string, string>, world: World, text = "apply") {
+    const root = temporaryFolder();
+    const run = bash(stage(root, more, world, text));
+    const result = run.status === 0 ? (JSON.parse(run.stdout) as { roundTrips: string }).roundTrips : undefined;
+    return { root, ...run, result, log: logOf(root) };
+  }
+  const relayed = "pong from cp1 (100.64.0.1) via DERP(fra) in 260ms\n".repeat(8);
+
+  it("are measured to all declared control planes before the cluster is created", () => {
+    const world = {
+      ...alone,
+      pings: { "100.64.0.3": ["251.3", 48] as [string, number] },
+      ways: { "100.64.0.3": relayed },
+    };
+    const { result, log } = measured(founder, world);
+    expect(result).to.equal("cp2 0.321 50 50 direct\ncp3 251.3 50 48 relay:fra");
+    expect(log.filter((line) => line.startsWith("ping")).sort()).to.deep.equal(["ping 100.64.0.2", "ping 100.64.0.3"]);
+    const founded = log.findIndex((line) => line.startsWith("kubeadm init"));
+    expect(log.findLastIndex((line) => line.startsWith("ping"))).to.be.below(founded);
+  });
+
+  it("are measured to the control planes of the cluster before a join, not to the host itself", () => {
+    const { result, log } = measured({}, {});
+    expect(result).to.equal("cp1 0.321 50 50 direct");
+    expect(log.filter((line) => line.startsWith("ping"))).to.deep.equal(["ping 100.64.0.1"]);
+    expect(log.indexOf("ping 100.64.0.1")).to.be.below(log.findIndex((line) => line.startsWith("kubeadm init phase")));
+    for (const line of ["forget_node cp2", "etcd removes cp2"])
+      expect(log.slice(0, log.indexOf("ping 100.64.0.1"))).to.not.include(line);
+  });
+
+  for (const [what, more, world, said, done] of [
+    ["the founder", founder, alone, "cp2 612 ms (relayed through fra)", "No cluster was created"],
+    ["a host that joins", {}, {}, "cp1 612 ms (relayed through fra)", "This host did not join the cluster"],
+  ] as const) {
+    it(`${what} fails in one line where no time-outs help, before etcd, the cluster or the endpoint change`, () => {
+      const address = what === "the founder" ? "100.64.0.2" : "100.64.0.1";
+      const far: World = { ...world, pings: { [address]: ["612", 50] }, ways: { [address]: relayed } };
+      const { root, status, stderr, log } = measured(more, far);
+      expect(status).to.equal(1);
+      expect(stderr.trimEnd().split("\n")).to.have.lengthOf(1);
+      expect(stderr).to.include(
+        `the average round-trip time from this host to other control planes is too long: ${said}. Allowed: at most 500 ms, because`,
+      );
+      expect(stderr).to.include(`${done}. Give these hosts a faster path`);
+      // One busy moment is not enough for that.
+      expect(log.filter((line) => line === `ping ${address}`)).to.have.lengthOf(2);
+      expect(acts(root)).to.deep.equal([]);
+      expect(log).to.not.include("install_endpoint");
+      expect(existsSync(`${root}/var/lib/tailkube/etcd-ours`)).to.equal(false);
+      // And the next run goes on from there.
+      ends(bash(stage(root, more, world)));
+    });
+  }
+
+  it("without an answer are asked for once more, are unknown, and stop neither the founder nor a join", () => {
+    const world = { pings: { "100.64.0.1": undefined, "100.64.0.2": undefined }, ways: { "100.64.0.1": undefined } };
+    const found = measured(founder, { ...alone, ...world });
+    expect(found.result).to.equal("cp2 - - - direct\ncp3 0.321 50 50 direct");
+    expect(found.log.filter((line) => line === "ping 100.64.0.2")).to.have.lengthOf(2);
+    const joining = measured({}, world);
+    expect(joining.result).to.equal("cp1 - - - -");
+    // As where all are lost, which ping says by itself.
+    expect(measured({}, { pings: { "100.64.0.1": ["", 0] } }).result).to.equal("cp1 - - - direct");
+    // A host without the program.
+    expect(measured({}, {}, "ping() { return 127; }; tailscale() { return 127; }\napply").result).to.equal(
+      "cp1 - - - -",
+    );
+  });
+
+  it("in a lan are asked without tailscaled", () => {
+    const { result } = measured({ TK_NODE_NETWORK: "lan" }, {}, "tailscale() { log tailscale; return 1; }\napply");
+    expect(result).to.equal("cp1 0.321 50 50 -");
+  });
+
+  it("are measured again on a control plane that is in, where the longest one is no error", () => {
+    const root = temporaryFolder();
+    ends(bash(stage(root, {}, {})));
+    const before = logOf(root).length;
+    const far: World = { pings: { "100.64.0.1": ["612", 50] } };
+    const run = bash(stage(root, {}, far));
+    ends(run);
+    expect(JSON.parse(run.stdout)).to.deep.include({ roundTrips: "cp1 612 50 50 direct" });
+    expect(acts(root, before)).to.deep.equal([]);
+    const silent = bash(stage(root, {}, {}, "control_plane_addresses() { log asked; return 1; }\napply"));
+    ends(silent);
+    expect(JSON.parse(silent.stdout)).to.deep.include({ roundTrips: "" });
+    expect(logOf(root).filter((line) => line === "asked")).to.have.lengthOf(2);
+  });
+
+  it("do not stop a cluster that comes back from a snapshot", () => {
+    const world: World = { ...alone, pings: { "100.64.0.3": ["612", 50] } };
+    const text = "etcd_restore() { log etcd_restore; }\napply";
+    const { result, status, stderr } = measured({ ...founder, TK_RESTORE: "/root/one.db" }, world, text);
+    expect(status, stderr).to.equal(0);
+    expect(result).to.include("cp3 612 50 50 direct");
+  });
+
+  describe("what tailscaled's ping says of the way", () => {
+    const way = (said: string) => {
+      const root = temporaryFolder();
+      const text = `timeout() { shift; "$@"; }; tailscale() { printf %s ${shellQuote(said)}; return 1; }; tailnet_path 100.64.0.1`;
+      return bash(withLibrary(root, `${scriptText("lib/control-plane/round-trips.sh")}\n${text}`)).stdout.trim();
+    };
+    const pong = (via: string) => `pong from cp1 (100.64.0.1) via ${via} in 24ms\n`;
+
+    it("is the last word, by address, relay or peer relay, or nothing", () => {
+      expect(way(pong("DERP(fra)") + pong("203.0.113.9:41641"))).to.equal("direct");
+      expect(way(pong("[2001:db8::1]:41641"))).to.equal("direct");
+      expect(way(`${pong("DERP(fra)").repeat(8)}direct connection not established\n`)).to.equal("relay:fra");
+      expect(way(pong("DERP(lab-1)"))).to.equal("relay:lab-1");
+      expect(way(pong("peer-relay(203.0.113.9:7777:vni:1)"))).to.equal("peer-relay");
+      expect(way('ping "100.64.0.1" timed out\nno reply\n')).to.equal("-");
+      expect(way("")).to.equal("-");
+    });
   });
 });
 

@@ -32,6 +32,12 @@ const reads: Readonly<Record<string, readonly string[]>> = {
 };
 const looksAt = (unit: string) => unit in reads || /^(tailscaled\.service|tailkube-(?!guard).*)$/.test(unit);
 
+/** What `ping -q -c 50` of iputils says at its end. */
+export const answeredPing = (address: string, average = "0.321", received = 50) =>
+  `PING ${address} (${address}) 56(84) bytes of data.\n\n--- ${address} ping statistics ---\n50 packets transmitted, ${received} received, ${100 - 2 * received}% packet loss, time 4912ms\n${
+    received === 0 ? "" : `rtt min/avg/max/mdev = 0.045/${average}/900.080/0.010 ms\n`
+  }`;
+
 interface Host {
   readonly root: string;
   readonly node: { name: string; ip: string };
@@ -195,6 +201,7 @@ export class FakeHost {
       args[0] === "-S" || args[0] === "--search" ? no("dpkg-query: no path found matching pattern x") : ok(),
     nft: (args) => this.nft(args.join(" ")),
     tailscale: (args) => this.tailscaleCommand(args),
+    ping: (args) => ok(answeredPing(args[args.length - 1]!)),
     tailscaled: (args) => (args[0] === "--version" ? ok("1.102.5\n") : ok()),
     containerd: (args) =>
       args.includes("dump")
@@ -308,6 +315,8 @@ export class FakeHost {
           host.addresses.add(address);
         }
         return ok();
+      case "ping":
+        return ok(`pong from other (${args[args.length - 1]}) via 192.0.2.99:41641 in 1ms\n`);
       case "logout":
         Object.assign(t, { state: "NeedsLogin", key: false });
         t.prefs.WantRunning = false;

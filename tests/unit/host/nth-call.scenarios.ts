@@ -103,6 +103,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_AUDIT_POLICY: "",
   TK_FOUNDER: mark("cp1"),
   TK_RESTORE: "",
+  TK_ROUND_TRIP_LIMIT: "500",
   TK_TOKENS: "w1=aaaaa1.0123456789abcdef w2=aaaaa2.0123456789abcdef",
   TK_HOST_ENDPOINT: endpointWatchScript(),
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),

@@ -33,7 +33,7 @@ import { stub } from "./fake-host";
 const commands = [
   "kubectl kubeadm ctr systemctl curl ip tc nft sysctl modprobe logger tailscale tailscaled",
   "kubelet containerd apt-get apt-cache apt-mark dpkg dpkg-query gpg pkill umount mount ipset ethtool journalctl",
-  "systemd-run iptables-nft-save iptables-nft-restore ip6tables-nft-save ip6tables-nft-restore networkctl nmcli ssh approve destroy",
+  "systemd-run iptables-nft-save iptables-nft-restore ip6tables-nft-save ip6tables-nft-restore networkctl nmcli ping ssh approve destroy",
 ].join(" ").split(" "); // prettier-ignore
 
 const ofOurs = new Set(["approve", "destroy"]);
@@ -92,13 +92,13 @@ const questions: [string, RegExp][] = [
   ["ipset", /^list\b/],
   ["nft", /^(list|-j list|-a list)/],
   ["sysctl", /^-n/],
-  ["tailscale", /^(status|ip|debug prefs|version|--version|netcheck|wait)/],
+  ["tailscale", /^(status|ip|debug prefs|version|--version|netcheck|wait|ping)/],
   ["apt-get", /^(.* )?(update|--download-only|--simulate)\b/],
   ["apt-mark", /^show/],
   ["dpkg", /^(-S|-s|-l|--search|--compare-versions|--audit|-C)/],
 ]; // prettier-ignore
 const alwaysQuestions =
-  /^(kubelet|containerd|tailscaled|apt-cache|dpkg-query|modprobe|gpg|journalctl|\S+-save|approve)$/;
+  /^(kubelet|containerd|tailscaled|apt-cache|dpkg-query|modprobe|gpg|journalctl|ping|\S+-save|approve)$/;
 
 export function isChange(command: string, text: string): boolean {
   if (alwaysQuestions.test(command)) return false;

@@ -1194,6 +1194,7 @@ describe("stages control-plane and join", () => {
         case "$*" in
         *"get secrets"*) echo secret/bootstrap-token-x ;;
         "get namespace"*) ${knows || `printf '%s' "${known}"`} ;;
+        "get nodes -l "*) ;;
         "get node "*"-o name") printf '%s' "${there}" ;;
         "get node "*InternalIP*) printf 192.168.1.50 ;;
         *"get configmap tailkube-nodes "*) printf '%s' "${recorded}" ;;
@@ -1231,6 +1232,7 @@ describe("stages control-plane and join", () => {
     TK_ADMISSION: "",
     TK_AUDIT_POLICY: "kind: Policy",
     TK_RESTORE: "",
+    TK_ROUND_TRIP_LIMIT: "500",
     TK_POD_CIDR: "10.50.0.0/16",
     TK_CA_CRT: pem("CA"),
     TK_CA_KEY: pem("CA KEY"),

@@ -53,6 +53,27 @@ describe("the preview of changed settings of Kubernetes", () => {
     );
   });
 
+  it("has etcd's time-outs in it, one member after the other, if they are not etcd's own", () => {
+    const far = of({ etcd: { roundTripMilliseconds: 250 } });
+    const timing = "heartbeat 125 ms, election time-out 4000 ms";
+    const changed = lines({}, far).slice(0, 3);
+    for (const [i, line] of changed.entries()) {
+      expect(line).to.match(new RegExp(`^cp${i + 1}: restarts its etcd member and its API server`));
+      expect(line).to.include(`because of kubernetes.etcd (etcd: ${timing}), ${putsBack}`);
+    }
+    expect(lines(far, {})[0]).to.include(`because of kubernetes.etcd, ${putsBack}`);
+    // Changed keys other than etcd's, and etcd's without time-outs.
+    expect(lines(far, of({ etcd: { roundTripMilliseconds: 250 }, scheduler: { extraArgs } }))[0]).to.not.include(
+      timing,
+    );
+    expect(lines({}, of({ etcd: { extraArgs } }))[0]).to.not.include("(etcd:");
+    const founding = waves(planOf(configOf(far), undefined).steps).flatMap(wordsOf);
+    expect(founding.filter((line) => line.includes(timing))).to.have.lengthOf(1);
+    expect(founding.join("\n")).to.match(
+      /cp1: initializes the cluster, with the endpoint \S+, with etcd's heartbeat 125 ms, /,
+    );
+  });
+
   it("says the same of a key that is removed, and nothing of what stays", () => {
     const with_ = of({ apiServer: { extraArgs } });
     expect(lines(with_, {})[0]).to.include("because of kubernetes.apiServer");

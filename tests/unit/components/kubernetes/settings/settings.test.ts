@@ -68,6 +68,13 @@ describe("Kubernetes' own settings, rendered", () => {
     expectGolden("kubeadm-init-settings.yaml", initConfiguration({ ...cluster, node: documentOf(cp1) }));
   });
 
+  it("in those of control planes that are far from each other", () => {
+    const far = configOf({ kubernetes: { etcd: { roundTripMilliseconds: 250 } } });
+    const node = { ...far.nodes[0]!, nodeIp: "100.64.0.1" };
+    const more = { certSANs: [], profile: far.hostProfile, resolvConf: "/etc/resolv.conf" };
+    expectGolden("kubeadm-init-round-trip.yaml", initConfiguration({ ...far, ...more, node }));
+  });
+
   it("in the documents of a joining worker and of an upgrade", () => {
     const discovery = { kubeConfigPath: "/run/discovery.conf" };
     const join = joinConfiguration({ ...cluster, node: documentOf(w1), discovery });
@@ -111,6 +118,7 @@ describe("Kubernetes' own settings, rendered", () => {
     for (const key of ["apiServer", "controllerManager", "scheduler", "etcd", "oidc"] as const) {
       expect(concerned({ [key]: kubernetes[key] }), key).to.deep.equal([true, false]);
     }
+    expect(concerned({ etcd: { roundTripMilliseconds: 1 } })).to.deep.equal([true, false]);
     for (const key of ["kubelet", "featureGates"] as const) {
       expect(concerned({ [key]: kubernetes[key] }), key).to.deep.equal([true, true]);
     }
