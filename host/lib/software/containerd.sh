@@ -75,7 +75,7 @@ install_containerd_package() {
     '' | containerd.io)
         [ -z "$package" ] || package_is_ours containerd.io || reject_containerd "$package"
         docker_repository
-        apt-mark unhold containerd.io >/dev/null 2>&1 || true
+        poll 10 apt-mark unhold containerd.io || true
         if [ -z "$wanted" ]; then apt_install containerd.io; else apt_install_version containerd.io "$wanted"; fi
         ;;
     *) reject_containerd "$package" ;;
@@ -101,7 +101,9 @@ install_containerd() {
     if [ -z "$TK_BUNDLE" ]; then
         install_containerd_package
         # Held like the kubelet: a node's software changes only in that node's turn. Also after a run that was killed in between.
-        if package_is_ours containerd.io; then apt-mark hold containerd.io >/dev/null; fi
+        if package_is_ours containerd.io; then
+            retry 30 "the package containerd.io cannot be held, so an upgrade of the host's packages could restart containerd out of its turn (apt-mark hold)" apt-mark hold containerd.io
+        fi
     fi
     # Others would make these, and nobody remove them: containerd (which ends itself if the first goes away), the kubelet
     # and Cilium.
