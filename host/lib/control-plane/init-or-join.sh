@@ -7,6 +7,7 @@
 #   an API server of this cluster answers anywhere     it joins
 #   every declared control plane refuses connections   it inits. The endpoint may be silent: no host may have it yet
 #   one is silent, or shows another certificate        fails, naming it
+# One that does not know the others never inits: it joins the cluster that answers at the endpoint.
 # A minute, because an API server that restarts refuses connections, too. Only authorities that were made on this host in this
 # boot, and by which no cluster was made yet, are not asked for longer than until all have refused once.
 #
@@ -37,13 +38,15 @@ authority_digest() { sha256sum <<<"$TK_CA_CRT" | awk '{print $1}'; }
 are_new_authorities() { [ -s "$NEW_AUTHORITIES" ] && [ "$(cat "$NEW_AUTHORITIES")" = "$(authority_digest)" ]; }
 forget_new_authorities() { rm -f "$NEW_AUTHORITIES"; }
 
+# endpoint_answers: a foreign one, too: the join says so.
+endpoint_answers() { case $(api_at "$TK_ENDPOINT" "$TK_ENDPOINT_PORT") in cluster | foreign) ;; *) return 1 ;; esac; }
+
 # ask_peers: one round. In FOUND, where an API server of the cluster answers, or another one at the endpoint; in UNCLEAR, what
 # gave no clear answer.
 ask_peers() {
     local name address
     FOUND='' UNCLEAR=''
-    # A foreign one at the endpoint: the join says so.
-    case $(api_at "$TK_ENDPOINT" "$TK_ENDPOINT_PORT") in cluster | foreign) FOUND="the endpoint" ;; esac
+    if endpoint_answers; then FOUND="the endpoint"; fi
     while read -r name address; do
         [ -z "$FOUND" ] || return 0
         [ "$name" != "$TK_NODE" ] || continue
@@ -61,7 +64,12 @@ decide_init() {
     local end=$((SECONDS + INIT_SECONDS))
     INITS=0
     [ "$TK_MARK" = "$TK_FOUNDER" ] || [ -n "$TK_RESTORE" ] || return 0
-    [ -s "$PEERS" ] || fail "this host may found the cluster, but does not know the declared control planes. Make it the first control plane in nodes, and run again"
+    # The former init node, which was removed and is not the first of the list any more: the stage peers runs there alone.
+    if [ ! -s "$PEERS" ]; then
+        poll "$INIT_SECONDS" endpoint_answers ||
+            fail "no API server answers at the endpoint, and this host, which created the cluster, does not know the declared control planes, so it did not create another one (asked for $INIT_SECONDS s). If the cluster is there, repair the endpoint; if it is lost, make this host the first control plane in nodes. Then run again"
+        return 0
+    fi
     while :; do
         ask_peers
         [ -z "$FOUND" ] || return 0

@@ -516,9 +516,22 @@ describe("founding", () => {
     }
   });
 
-  it("is none of a host that is not the founder, and fails on one that knows no other control plane", () => {
+  it("is none of a host that is not the founder", () => {
     expect(run({}, { TK_MARK: "mark2" }).stdout).to.match(/^inits=0 /);
-    expect(run({}, {}, 'rm -f "$PEERS"').stderr).to.match(/does not know the declared control planes/);
+  });
+
+  it("is none of a founder that knows no other control plane, as one that comes back at the list's end: it joins, or fails", () => {
+    const alone = 'rm -f "$PEERS"';
+    for (const more of [{}, restoring]) {
+      for (const answer of ["cluster", "foreign"]) {
+        expect(run({ "10.200.0.1": answer }, more, `${areNew}; ${alone}`).stdout, answer).to.match(/^inits=0 after /);
+      }
+      for (const answer of ["silent", "refused"]) {
+        const { status, stderr } = run({ "10.200.0.1": answer }, more, `${areNew}; ${alone}`);
+        expect(status).to.equal(1);
+        expect(stderr).to.include("no API server answers at the endpoint").and.to.include("did not create another one");
+      }
+    }
   });
 
   it("notes new authorities in the stage that makes them, for the same text", () => {
