@@ -30,6 +30,17 @@ inside() {
     timeout --kill-after=5 300 ctr -n k8s.io tasks exec --exec-id "tailkube-$$-$RANDOM" "$id" "$@" </dev/null
 }
 
+# has_etcdutl: whether etcd's image has it; no answer is not a no.
+has_etcdutl() {
+    local said tries
+    for tries in 1 2 3; do
+        said=$(inside etcdutl version 2>&1) && return
+        [[ $said != *'executable file not found'* ]] || return 1
+        [ "$tries" = 3 ] || sleep 1
+    done
+    fail "no answer to the question whether etcd's image has etcdutl, so the snapshot could not be verified: $(tail -n 1 <<<"$said")"
+}
+
 snapshot() {
     local said report
     # Not local: the trap reads it.
@@ -46,7 +57,7 @@ snapshot() {
     # The images of Kubernetes 1.34 and older lack the tool that adds up the hash of the whole file; etcdctl itself has
     # compared what it received with what was sent.
     report=
-    if inside etcdutl version >/dev/null 2>&1; then
+    if has_etcdutl; then
         # ctr has warnings of its own to say.
         report=$(inside etcdutl snapshot status "$shared" --write-out=json 2>/dev/null) || fail "the snapshot is damaged: etcdutl cannot read it"
     fi

@@ -222,8 +222,20 @@ esac
   });
 
   it("does without the check of an image that has no tool for it", () => {
-    const { root, etcd } = host({ etcdutl: "exit 127" });
+    const absent = `echo 'ctr: OCI runtime exec failed: exec failed: exec: "etcdutl": executable file not found in $PATH: unknown' >&2; exit 1`;
+    const { root, etcd } = host({ etcdutl: absent });
     expect(etcd("snapshot", `${root}/keep/one.db`)).to.include({ status: 0, stdout: `${root}/keep/one.db\n` });
+  });
+
+  it("asks again whether the image has that tool, and keeps no snapshot that it could not verify", () => {
+    const second = `[ -e $0.asked ] || { : >$0.asked; echo "ctr: context deadline exceeded" >&2; exit 1; }; case $1 in version) : ;; *) echo verified ;; esac`;
+    const late = host({ etcdutl: second });
+    expect(late.etcd("snapshot", `${late.root}/keep/one.db`).stdout).to.equal(`${late.root}/keep/one.db verified\n`);
+    const silent = host({ etcdutl: 'echo "ctr: context deadline exceeded" >&2; exit 1' });
+    const { status, stderr } = silent.etcd("snapshot", `${silent.root}/keep/one.db`);
+    expect(status).to.equal(1);
+    expect(stderr).to.include("no answer to the question whether etcd's image has etcdutl").and.to.include("deadline");
+    expect(readdirSync(`${silent.root}/keep`)).to.deep.equal([]);
   });
 
   it("keeps none that is damaged or could not be made, and says why", () => {
