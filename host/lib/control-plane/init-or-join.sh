@@ -39,7 +39,7 @@ are_new_authorities() { [ -s "$NEW_AUTHORITIES" ] && [ "$(cat "$NEW_AUTHORITIES"
 forget_new_authorities() { rm -f "$NEW_AUTHORITIES"; }
 
 # endpoint_answers: a foreign one, too: the join says so.
-endpoint_answers() { case $(api_at "$TK_ENDPOINT" "$TK_ENDPOINT_PORT") in cluster | foreign) ;; *) return 1 ;; esac; }
+endpoint_answers() { case $(api_at "$TK_ENDPOINT" "$TK_ENDPOINT_PORT") in cluster | foreign) ;; *) return 1 ;; esac }
 
 # ask_peers: one round. In FOUND, where an API server of the cluster answers, or another one at the endpoint; in UNCLEAR, what
 # gave no clear answer.
