@@ -30,7 +30,8 @@ const probeSeconds = ({ nodes }: ClusterConfig) => readySeconds({ nodes: nodes.s
 
 /**
  * Checks declared addresses, Ready nodes, pods, services and DNS between the nodes (all pairs, or a sample above a dozen nodes), and the
- * exact pod MTU. They run again when a node, the network or the nodes' software and settings change. A failure names the broken paths and what to try.
+ * exact pod MTU. They run again when a node, the network or the nodes' software and settings change. A failure names the broken paths and
+ * what to try.
  */
 export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.CustomResourceOptions): RemoteScript {
   const { config, on } = args;

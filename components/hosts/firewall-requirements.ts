@@ -123,7 +123,6 @@ function cure(node: NodeConfig, config: ClusterConfig): string {
 }
 
 export function firewallRequirements(node: NodeConfig, config: ClusterConfig): Requirement[] {
-  const common = { id: "firewall", answer: "FILTER_UNKNOWN" } as const;
   const drops = "its packet filter ($FILTER_KIND) drops what the cluster needs: $FILTER_DROPS. The rule: $FILTER_BY.";
   const help = `Let it through: ${cure(node, config)}.`;
   // After the first requirement.
@@ -131,8 +130,9 @@ export function firewallRequirements(node: NodeConfig, config: ClusterConfig): R
   const needed = words(neededPackets(node, config));
   return [
     {
-      ...common,
+      id: "firewall",
       kind: "new host",
+      answer: "FILTER_UNKNOWN",
       test: `judge_packets ${needed}; [ -z "$FILTER_DROPS" ]`,
       problem: `${drops} ${help}`,
     },

@@ -24,7 +24,7 @@ export function softwareRequirements({ containerdVersion, hostProfile, cilium }:
       id: "container-engines",
       kind: "risk",
       answer: "docker",
-      test: '[ -z "$docker" ] || [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]',
+      test: '[ -z "$docker" ] || is_ours',
       problem:
         "$docker. It stays, and Kubernetes uses its containerd, too: the run adds its own settings to /etc/containerd/config.toml and restarts " +
         "containerd, which stops no container. A destroy restores the file. Kubernetes does not count what Docker's containers use.",
@@ -34,7 +34,7 @@ export function softwareRequirements({ containerdVersion, hostProfile, cilium }:
     found.push({
       id: "container-engines",
       kind: "risk",
-      test: '[ -z "$other_networks" ] || [ -e "$TK_STATE/checked" ] || [ -e "$TK_STATE/joined" ]',
+      test: '[ -z "$other_networks" ] || is_ours',
       problem:
         "another container engine has networks in /etc/cni/net.d: ${other_networks% }. While the host is a node, Cilium renames these files to " +
         "*.cilium_bak, so that podman and others cannot start containers in them; a destroy restores them. To keep them, set cni: { exclusive: " +

@@ -100,12 +100,7 @@ describe("hosts that come and go", function () {
       expect(members).to.deep.equal(controlPlanes.map((name) => `${name} started`));
       expect(await countData(host), `objects in ${host}'s etcd`).to.equal(objects);
       expect(deviceNames()).to.deep.equal([...lab.hosts].sort());
-      expect(
-        lab
-          .readyNodes()
-          .map(({ name }) => name)
-          .sort(),
-      ).to.deep.equal([...lab.hosts].sort());
+      expect(lab.readyNames()).to.deep.equal([...lab.hosts].sort());
     }
     console.log(`      checks after it: ${lab.repeatChecks().trim()}`);
   });
@@ -285,12 +280,7 @@ describe("hosts that come and go", function () {
     console.log(`      done in ${seconds.toFixed(0)} s; etcd: ${members.join(", ")}`);
     expect(members).to.deep.equal(["cp2 started", "cp3 started", "w2 started"]);
     expect(deviceNames()).to.deep.equal(["cp2", "cp3", "w1", "w2"]);
-    expect(
-      lab
-        .readyNodes()
-        .map(({ name }) => name)
-        .sort(),
-    ).to.deep.equal(["cp2", "cp3", "w1", "w2"]);
+    expect(lab.readyNames()).to.deep.equal(["cp2", "cp3", "w1", "w2"]);
   });
 
   it("a destroy with hosts gone ends, cleans the others, and says what it could not clean", async () => {

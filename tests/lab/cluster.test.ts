@@ -267,7 +267,7 @@ describe("a cluster on the lab's hosts", function () {
   it("joins killed on the host itself, when etcd has promoted the second and the third member, are finished by the next", async () => {
     await lab.run("lab/engine", ["destroy"], 900);
     await interrupt(kubeadm("cp2", "^join --config", "after"), "kill", "up");
-    // Before the third member: cp1's and cp2's etcd, whose join nobody has recorded yet, have it.
+    // Before the third member: cp1's and cp2's etcd, whose joins are not recorded yet, have it.
     await lab.until("the API takes a ConfigMap", () => keep(), 60);
     await interrupt(kubeadm("cp3", "^join --config", "after"), "power", "up");
     await expectCluster();

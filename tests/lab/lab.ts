@@ -328,6 +328,12 @@ export function readyNodes(): { name: string; address: string; version: string }
     }));
 }
 
+/** Their names, sorted. */
+export const readyNames = () =>
+  readyNodes()
+    .map(({ name }) => name)
+    .sort();
+
 /** The nodes whose kubelets have renewed their leases since then: a node stays Ready in the API for a while after it died. */
 export function nodesAliveSince(time: number): string[] {
   const leases = kubectl("-n", "kube-node-lease", "get", "leases", "-o", "json");

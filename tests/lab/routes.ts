@@ -140,18 +140,10 @@ export function routeTests(): void {
     expect(primaryOf(podCidr), "the stranger keeps it").to.equal("stranger");
 
     expectReached();
-    for (const host of lab.hosts.filter((one) => one !== "w1")) {
-      expect(lab.onHost(host, `ip route get ${podCidr.replace("0/24", "7")}`), host).to.contain(" dev tailscale0 ");
-    }
-    expect(lab.onHost("w1", `ip route get ${podCidr.replace("0/24", "7")}`), "its own pods").not.to.contain(
-      "tailscale0",
-    );
-    expect(
-      lab
-        .readyNodes()
-        .map(({ name }) => name)
-        .sort(),
-    ).to.deep.equal([...lab.hosts].sort());
+    const way = (host: lab.HostName) => lab.onHost(host, `ip route get ${podCidr.replace("0/24", "7")}`);
+    for (const host of lab.hosts.filter((one) => one !== "w1")) expect(way(host), host).to.contain(" dev tailscale0 ");
+    expect(way("w1"), "its own pods").not.to.contain("tailscale0");
+    expect(lab.readyNames()).to.deep.equal([...lab.hosts].sort());
 
     const checks = lab.checksCommand("cp1", ["--json"], 1_200);
     expect(checks.status, checks.stderr).to.equal(1);

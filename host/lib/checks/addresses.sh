@@ -8,7 +8,7 @@ node_states() { kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata
 
 # learn_nodes: what the API says of each node, in NODE_ADDRESS, NODE_READY, NODE_ARCHITECTURE and NODE_PODS: one question for all of them. One that
 # gets no answer is not a finding.
-# shellcheck disable=SC2034  # checks/paths.sh and checks/route-holders.sh read the last
+# shellcheck disable=SC2034  # checks/paths.sh and checks/route-holders.sh read the last two
 learn_nodes() {
     local name address ready architecture pods
     ask 60 "which state the nodes have, to the API" node_states

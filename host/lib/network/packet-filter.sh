@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Whether this host's own packet filter lets the cluster's packets through: ufw, firewalld, rules of a cloud's image. Reads the rules
-# and follows them as the kernel would for a new connection; what a rule asks of a packet that nobody can know beforehand is "maybe".
+# and follows them as the kernel would for a new connection; what a rule asks of a packet and is not known beforehand is "maybe".
 # shellcheck disable=SC2034  # FILTER_… are read by TK_REQUIREMENTS
 
 # read_packet_filter FIREWALLD: to FILTER_IPTABLES and FILTER_NFT, the rules as iptables and nft print them, and to FILTER_UNKNOWN why they
@@ -54,7 +54,7 @@ function range(text, at, size) {
     FROM -= FROM % size
     TO = FROM + size - 1
 }
-# Whether all addresses of a network of ours are in one of a rule.
+# Whether a rule has all addresses of a network that packets come from or go to.
 function in_network(ours, rule, low, high) {
     if (rule !~ /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/) return "no"
     if (rule ~ /^0\.0\.0\.0\/0/) return "yes"

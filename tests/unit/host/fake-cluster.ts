@@ -125,7 +125,7 @@ export class FakeCluster {
   programs = new Set<string>();
   /** Rules of iptables and ip6tables. */
   iptables: Record<string, string> = {};
-  /** Devices of the tailnet, as its API has them; undefined where nobody has the API. */
+  /** Devices of the tailnet, as its API has them; undefined without the API. */
   devices: string[] | undefined;
   /** Host keys that SSH servers present, by their address; nothing answers at others. */
   hostKeys: Record<string, string> = {};

@@ -28,7 +28,7 @@ const repeatable: Rules = [
   [/^kubectl .* replace -f -$/, "a Secret that is stored as it would be stored now is not written"],
 ];
 
-/** Questions whose answer only decides what the operator is told, or whether something harmless is left out. */
+/** Questions whose answer only decides the text of a message, or whether something harmless is left out. */
 const advisory: Rules = [
   [/^systemctl is-enabled /, "what is enabled already is enabled once more"],
   [/^gpg .*--show-keys .*\/keyrings\//, "the key is fetched once more"],
@@ -122,7 +122,7 @@ const called: readonly [RegExp, RegExp][] = [
   [/^ip .*\blink /, /\binterfaces?\b/],
   [/^ctr /, /\bcontainerd\b/],
   [/:10248\/healthz /, /\bkubelet\b/],
-  // By which installed/etcd.sh finds etcd.
+  // installed/etcd.sh finds etcd with it.
   [/^ctr .*\btasks ls /, /\betcd\b/],
   [/^kubectl .*--kubeconfig \/etc\/kubernetes\/kubelet\.conf /, /\bkubelet's identity\b/],
   [/^ssh /, /\bhosts can be reached\b/],
@@ -141,7 +141,7 @@ const singular = (word: string) =>
 /** Words that stand for what a call asks or changes: its tool, objects, units, paths and addresses. */
 export function subjectsOf(call: string): string[] {
   const bare = manner.reduce((text, [of, how]) => (of.test(call) ? text.replace(how, " ") : text), call);
-  // A field may be the subject: a note of ours on an object.
+  // A field may be the subject: a note of this program on an object.
   const notes = [...call.matchAll(/tailkube\\?\.dev\/([a-z-]+)/g)].map(([, note]) => note!);
   const parts = [...words(bare), ...notes].flatMap((word) => [
     word,

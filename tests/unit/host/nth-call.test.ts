@@ -273,7 +273,7 @@ describe("The Nth call of a stage fails", function () {
     if (scenario.undoLeaves === undefined) continue;
     it(`${scenario.stage}: ${scenario.title}; then its undo`, async () => {
       const fresh = madeIn(roots[0]!, scenario);
-      // Records of ours, which earlier stages have made, go with the undo.
+      // The records of earlier stages go with the undo.
       const before = Object.fromEntries(
         Object.entries(endOf(fresh)).filter(([key]) => !/^\/var\/lib\/tailkube/.test(key)),
       );

@@ -27,7 +27,7 @@ import type { Answer, FakeCluster } from "./fake-cluster";
 import { stub } from "./fake-host";
 
 /**
- * Commands that are fakes on a host of the harness. `approve` stands for a script of ours that has tests of its own, `destroy` for what
+ * Commands that are fakes on a host of the harness. `approve` stands for a script of this program that has tests of its own, `destroy` for what
  * the engine does once a script of the operator's machine lets it.
  */
 const commands = [

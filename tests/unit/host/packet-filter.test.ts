@@ -277,7 +277,7 @@ describe("firewall requirements", () => {
       expect(said(node, rules, on)).to.deep.equal([]);
   });
 
-  it("name what is dropped on a control plane, by which rule, and the command that lets it through", () => {
+  it("name what is dropped on a control plane, the rule that drops it, and the command that lets it through", () => {
     expect(said(cp1, { iptables: printed("ufw") })[0]).to.equal(
       "new host: its packet filter (ufw) drops what the cluster needs: pods to the API server on their own node (TCP 6443). The rule: the policy " +
         "of iptables chain INPUT. Let it through: ufw allow from 10.50.0.0/16 && ufw allow in on tailscale0.",

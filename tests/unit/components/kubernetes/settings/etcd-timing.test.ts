@@ -57,7 +57,7 @@ describe("etcd's time-outs of a declared round-trip time", () => {
         expect(now.election).to.be.above(defaultTiming.election);
         const next = etcdTiming(roundTrip + 1);
         expect(next.heartbeat).to.be.at.least(now.heartbeat);
-        // Up to the heartbeat by which it is rounded.
+        // It is rounded up to a whole heartbeat.
         expect(next.election + next.heartbeat).to.be.above(now.election);
       }),
     );
