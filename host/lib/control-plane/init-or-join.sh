@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/waiting
 # Whether a control plane inits the cluster or joins it. A second cluster beside a living one would split it for good, so
 # silence is never taken for absence. On a control plane.
 #
