@@ -36,8 +36,21 @@ make_tools_root() {
   printf 'user-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n' >>"$root/etc/group"
 }
 
-# All applets in /bin, as in Docker's image. Its shell gives its children all variables it has got; Debian's drops those whose names no
-# shell can use (data-1), which tests give to pods. So `sh` is bash here.
+# The image's `sh`: BusyBox's shell, whose messages tests compare. The original's gives its children all variables it has got, Debian's
+# drops those whose names no shell can use (data-1), which tests give to pods. With one of these, `sh` is bash.
+busybox_sh() {
+  cat <<'END'
+#!/bin/bash
+if /bin/busybox env -0 | while IFS='=' read -r -d '' name _; do
+    [[ $name =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || exit 1
+done; then
+    exec -a "$0" /bin/busybox "$@"
+fi
+exec -a "$0" /bin/bash "$@"
+END
+}
+
+# All applets in /bin, as in Docker's image.
 make_busybox_root() {
   local root=$1 applet
   mkdir "$root"
@@ -48,7 +61,9 @@ make_busybox_root() {
   for applet in $("$root/bin/busybox" --list); do
     [[ $applet =~ ^(busybox|sh)$ ]] || ln "$root/bin/busybox" "$root/bin/$applet"
   done
-  install -m 0755 unpacked/usr/bin/bash-static "$root/bin/sh"
+  install -m 0755 unpacked/usr/bin/bash-static "$root/bin/bash"
+  busybox_sh >"$root/bin/sh"
+  chmod 0755 "$root/bin/sh"
   ln -s ../../bin/env "$root/usr/bin/env"
   printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n' >"$root/etc/passwd"
   printf 'root:x:0:\nnobody:x:65534:\n' >"$root/etc/group"
@@ -82,6 +97,7 @@ check_e2e_roots() {
     chroot busybox sh -c "command -v $command" || return 1
   done
   env data-1=kept chroot busybox sh -c env | grep -x data-1=kept
+  chroot busybox sh -c ': >/none/file' 2>&1 | grep -x "/bin/sh: can't create /none/file: nonexistent directory"
 }
 
 make_e2e_images() {
