@@ -16,16 +16,19 @@ fail() {
     exit 1
 }
 
-# The container that runs; the kubelet keeps an ended one beside it.
+# The container that runs; the kubelet keeps an ended one beside it. Prints nothing if none runs, and fails if containerd does not
+# answer.
 container() {
-    ctr -n k8s.io containers ls -q 'labels."io.kubernetes.container.name"==etcd,labels."io.kubernetes.pod.namespace"==kube-system' 2>/dev/null |
-        grep -xFf <(ctr -n k8s.io tasks ls 2>/dev/null | awk '$3 == "RUNNING" {print $1}') | head -n 1
+    local containers tasks
+    containers=$(ctr -n k8s.io containers ls -q 'labels."io.kubernetes.container.name"==etcd,labels."io.kubernetes.pod.namespace"==kube-system' 2>/dev/null) || return
+    tasks=$(ctr -n k8s.io tasks ls 2>/dev/null) || return
+    awk 'NR == FNR {if ($3 == "RUNNING") runs[$1]; next} $1 in runs {print $1; exit}' <(printf '%s\n' "$tasks") <(printf '%s\n' "$containers")
 }
 
 # inside COMMAND...: run in etcd's container.
 inside() {
     local id
-    id=$(container) || true
+    id=$(container) || fail "containerd does not answer ('ctr -n k8s.io tasks ls'), so it is not known whether etcd runs on this host; see 'systemctl status containerd'"
     [ -n "$id" ] || fail "no etcd runs on this host: is it a control plane, and is its kubelet running?"
     timeout --kill-after=5 300 ctr -n k8s.io tasks exec --exec-id "tailkube-$$-$RANDOM" "$id" "$@" </dev/null
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# requires: lib/waiting
 # Requests to the API: as the node, by the kubelet's identity; as the administrator, on a control plane; without credentials, to
 # /readyz.
 # Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT (of each API server).
@@ -13,7 +14,11 @@ kubectl_node() { direct kubectl --request-timeout=10s --kubeconfig /etc/kubernet
 kubectl_admin() { direct kubectl --request-timeout=20s --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 # api_ready ADDRESS [PORT]: of a control plane, or with its port of the endpoint. Asked without credentials, which /readyz does not
 # need, for a joiner has none yet; kubectl would ask the terminal for a user name.
-api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
+api_ready() {
+    local said at="https://$1:${2:-$TK_API_PORT}/readyz"
+    said=$(curl -sk --max-time 5 --noproxy '*' "$at") || unanswered "whether the API server is ready ($at)" || return
+    [ "$said" = ok ]
+}
 endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 
 # A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.

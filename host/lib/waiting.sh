@@ -1,21 +1,32 @@
 # shellcheck shell=bash
 # Waiting, questions with three answers (yes, no, none), and changes that are tried again.
 
-# poll SECONDS COMMAND...: tries each second until the command succeeds; 1 when the time is over.
+# poll SECONDS COMMAND...: tries each second until the command succeeds; 1 when the time is over. NO_ANSWER then names the question
+# that the last try had no answer to, for a message, if COMMAND says so by `unanswered`; else it is empty.
+NO_ANSWER=
 poll() {
     local end=$((SECONDS + $1))
     shift
-    until "$@" >/dev/null 2>&1; do
+    until
+        NO_ANSWER=
+        "$@" >/dev/null 2>&1
+    do
         [ "$SECONDS" -lt "$end" ] || return 1
         sleep 1
     done
+}
+
+# unanswered QUESTION: for poll's commands, where a question is not answered: `said=$(...) || unanswered "..." || return`.
+unanswered() {
+    NO_ANSWER="; no answer to the question $1"
+    return 1
 }
 
 # wait_for SECONDS WHAT COMMAND...: poll that fails the stage with WHAT.
 wait_for() {
     local limit=$1 what=$2
     shift 2
-    poll "$limit" "$@" || fail "$what (waited $limit s)"
+    poll "$limit" "$@" || fail "$what (waited $limit s$NO_ANSWER)"
 }
 
 # ask SECONDS QUESTION COMMAND...: asks until there is an answer. COMMAND answers by exiting with 0, and ANSWER is then what it

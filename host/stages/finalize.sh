@@ -23,7 +23,7 @@ apply() {
     forget_node_settings
     wait_for_cilium
     set_balancer_objects
-    poll "$TK_READY_SECONDS" nodes_ready || fail "not every node is Ready after $TK_READY_SECONDS s:$NOT_READY; see 'kubectl get nodes'"
+    poll "$TK_READY_SECONDS" nodes_ready || fail "not every node is Ready:$NOT_READY (waited $TK_READY_SECONDS s$NO_ANSWER); see 'kubectl get nodes'"
     restart_unmanaged_pods
     wait_for "$TK_READY_SECONDS" "CoreDNS is not ready: see 'kubectl -n kube-system describe pods -l k8s-app=kube-dns'" rolled_out deployment/coredns
     spread_dns

@@ -15,7 +15,7 @@ what_blocks() {
 cordon_node() {
     node_field "$1" "whether pods may be scheduled on it" '{.spec.unschedulable}'
     [ "$ANSWER" != true ] || return 0
-    retry 60 "cannot cordon $1" kubectl_cluster patch node "$1" --type merge -p '{"metadata":{"annotations":{"tailkube.dev/cordoned":"removal"}},"spec":{"unschedulable":true}}'
+    retry 60 "cannot cordon the node $1" kubectl_cluster patch node "$1" --type merge -p '{"metadata":{"annotations":{"tailkube.dev/cordoned":"removal"}},"spec":{"unschedulable":true}}'
 }
 
 cordoned_for_removal() {
@@ -29,8 +29,8 @@ nodes_cordoned_for_removal() { kubectl_cluster get nodes -o 'jsonpath={.items[?(
 # uncordon_node NAME: as it was before cordon_node.
 uncordon_node() {
     cordoned_for_removal "$1" || return 0
-    retry 60 "$1 is cordoned and cannot be uncordoned; 'kubectl uncordon $1' does it" kubectl_cluster patch node "$1" --type merge -p '{"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}'
-    if cordoned_for_removal "$1"; then fail "$1 is still cordoned; 'kubectl uncordon $1' does it"; fi
+    retry 60 "the node $1 is cordoned and cannot be uncordoned; 'kubectl uncordon $1' does it" kubectl_cluster patch node "$1" --type merge -p '{"metadata":{"annotations":{"tailkube.dev/cordoned":null}},"spec":{"unschedulable":null}}'
+    if cordoned_for_removal "$1"; then fail "the node $1 is still cordoned; 'kubectl uncordon $1' does it"; fi
     changed "uncordoned $1"
 }
 

@@ -7,7 +7,11 @@ rolled_out() { kubectl_admin -n kube-system rollout status "$1" --timeout=5s; }
 # Each declared node by its name: another one that is Ready does not stand in for it. NOT_READY names those that are not.
 nodes_ready() {
     local node ready
-    ready=" $(kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}') " || ready=
+    ready=" $(kubectl_admin get nodes -o 'jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}') " ||
+        {
+            NOT_READY=" unknown"
+            unanswered "which nodes are Ready, to the API" || return
+        }
     NOT_READY=
     for node in $TK_NODES; do [[ $ready == *" $node=True "* ]] || NOT_READY+=" $node"; done
     [ -z "$NOT_READY" ]

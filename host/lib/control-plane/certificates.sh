@@ -34,16 +34,22 @@ running_container() {
 # ask_container NAME: ANSWER is its ID; nothing if it does not run.
 ask_container() { ask 60 "which container of $1 runs, to containerd" running_container "$1"; }
 
-restarted() {
-    local now
-    now=$(running_container "$1") && [ -n "$now" ] && [ "$now" != "$2" ]
+# container_process ID: the process of a container; nothing if it does not run.
+container_process() {
+    local tasks
+    tasks=$(ctr -n k8s.io tasks ls) || return
+    awk -v id="$1" '$1 == id && $3 == "RUNNING" {print $2}' <<<"$tasks"
 }
+
+# find_running NAME: for polls: RUNNING is that container's ID, nothing if none runs; fails if containerd does not answer.
+find_running() { RUNNING=$(running_container "$1") || unanswered "which container of $1 runs, to containerd"; }
+
+restarted() { find_running "$1" && [ -n "$RUNNING" ] && [ "$RUNNING" != "$2" ]; }
 
 # kill_container NAME ID: it has the signal, or has ended.
 kill_container() {
-    local now
     ctr -n k8s.io tasks kill --signal SIGTERM "$2" && return
-    now=$(running_container "$1") && [ "$now" != "$2" ]
+    find_running "$1" && [ "$RUNNING" != "$2" ]
 }
 
 # restart_static_pod NAME: the kubelet starts an ended container again. Its manifest stays in place all the while: one that

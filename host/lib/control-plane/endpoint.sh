@@ -26,7 +26,13 @@ WantedBy=multi-user.target
 UNIT
 }
 
-has_endpoint() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32" | grep -q .; }
+endpoint_on_lo() { ip -o -4 address show dev lo to "$TK_ENDPOINT/32"; }
+has_endpoint() {
+    local said
+    said=$(endpoint_on_lo) || unanswered "whether $TK_ENDPOINT is on lo (ip address show dev lo)" || return
+    [ -n "$said" ]
+}
+take_off_lo() { ip address del "$TK_ENDPOINT/32" dev lo; }
 
 install_endpoint() {
     [ "$TK_NODE_NETWORK" = tailnet ] || return 0
@@ -41,5 +47,5 @@ install_endpoint() {
 withdraw_endpoint() {
     [ "$TK_NODE_NETWORK" = tailnet ] || return 0
     unit_stop tailkube-endpoint.service
-    if has_endpoint; then ip address del "$TK_ENDPOINT/32" dev lo; fi
+    until_none 30 "the endpoint cannot be taken off this host's interface lo (ip address del)" "whether $TK_ENDPOINT is on lo (ip address show dev lo)" endpoint_on_lo take_off_lo
 }

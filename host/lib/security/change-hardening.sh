@@ -92,10 +92,7 @@ put_former_back() {
     done
     poll 240 api_ready "$TK_NODE_IP" && poll 120 etcd_healthy
 }
-runs_by_manifest() {
-    local now
-    now=$(running_container "$1") && [ -n "$now" ]
-}
+runs_by_manifest() { find_running "$1" && [ -n "$RUNNING" ]; }
 
 # end_settings_change: however the stage ends. Says why, in one line, and what has become of the node.
 end_settings_change() {
@@ -118,7 +115,9 @@ end_settings_change() {
 # stays_up POD: a process that does not like an argument may run for a moment.
 stays_up() {
     local container
-    container=$(running_container "$1") && [ -n "$container" ] && sleep 10 && [ "$(running_container "$1")" = "$container" ]
+    find_running "$1" || return
+    container=$RUNNING
+    [ -n "$container" ] && sleep 10 && find_running "$1" && [ "$RUNNING" = "$container" ]
 }
 is_well() { if [ "$1" = kube-apiserver ]; then api_ready "$TK_NODE_IP"; else stays_up "$1"; fi; }
 came_back() { restarted "$1" "$2" && is_well "$1"; }
@@ -131,12 +130,12 @@ harden_static_pod() {
     text=$(cat "$manifest")
     kubeadm_init_phase control-plane "$1"
     if [ "$(cat "$manifest")" != "$text" ]; then
-        poll 240 came_back "$pod" "$before" || fail "$pod does not become ready with the new arguments; /var/log/pods on this host says why$(component_error "$pod")"
+        poll 240 came_back "$pod" "$before" || fail "$pod does not become ready with the new arguments (waited 240 s$NO_ANSWER); /var/log/pods on this host says why$(component_error "$pod")"
         changed "$pod has the wanted arguments"
     elif restarts_for_files "$1" || ! is_former "$manifest"; then
         # A component reads some of its files only when it starts, and it is not known when that was. Or an earlier run was killed.
         restart_static_pod "$pod"
-        poll 240 is_well "$pod" || fail "$pod does not become ready with the new files; /var/log/pods on this host says why$(component_error "$pod")"
+        poll 240 is_well "$pod" || fail "$pod does not become ready with the new files (waited 240 s$NO_ANSWER); /var/log/pods on this host says why$(component_error "$pod")"
     fi
 }
 
@@ -159,19 +158,29 @@ harden_etcd() {
     text=$(cat "$MANIFESTS/etcd.yaml")
     kubeadm_init_phase etcd local
     if [ "$(cat "$MANIFESTS/etcd.yaml")" != "$text" ]; then
-        poll 240 etcd_came_back "$before" || fail "etcd's member on this control plane does not become healthy with the arguments of kubernetes.etcd$(component_error etcd)"
+        poll 240 etcd_came_back "$before" || fail "etcd's member on this control plane does not become healthy with the arguments of kubernetes.etcd (waited 240 s$NO_ANSWER)$(component_error etcd)"
         changed "etcd has the wanted arguments"
     fi
     wait_for 120 "not all of etcd's members are healthy after the restart of this one" whole_etcd
     wait_for 240 "the API server of this control plane is not ready at $TK_NODE_IP:$TK_API_PORT" api_ready "$TK_NODE_IP"
 }
 
-kubelet_answers() { [ "$(curl -s --max-time 5 --noproxy '*' http://127.0.0.1:10248/healthz)" = ok ]; }
-kubelet_restarts() { systemctl show -p NRestarts --value kubelet.service; }
+kubelet_answers() {
+    local said at=http://127.0.0.1:10248/healthz
+    said=$(curl -s --max-time 5 --noproxy '*' "$at") || unanswered "whether the kubelet is healthy ($at)" || return
+    [ "$said" = ok ]
+}
+# count_kubelet_restarts: RESTARTS is how often systemd has started it again; fails without a number, which is no answer.
+count_kubelet_restarts() {
+    { RESTARTS=$(systemctl show -p NRestarts --value kubelet.service) && [[ $RESTARTS =~ ^[0-9]+$ ]]; } ||
+        unanswered "how often the kubelet was started again (systemctl show -p NRestarts kubelet.service)"
+}
 # It answers for a moment before it ends itself for some settings.
 kubelet_stays() {
-    local restarts
-    restarts=$(kubelet_restarts) && kubelet_answers && sleep 12 && kubelet_answers && [ "$(kubelet_restarts)" = "$restarts" ]
+    local before
+    count_kubelet_restarts || return
+    before=$RESTARTS
+    kubelet_answers && sleep 12 && kubelet_answers && count_kubelet_restarts && [ "$RESTARTS" = "$before" ]
 }
 
 # kubelet_error: its own words, for a message.
@@ -188,7 +197,7 @@ harden_kubelet() {
     tighten_modes
     if is_former "$config"; then return 0; fi
     wait_for 30 "systemctl cannot restart the kubelet, which still has its former configuration; see 'systemctl status kubelet'" systemctl restart kubelet.service
-    poll 120 kubelet_stays || fail "the kubelet does not keep running with the new configuration; 'journalctl -u kubelet' on this host says why$(kubelet_error)"
+    poll 120 kubelet_stays || fail "the kubelet does not keep running with the new configuration (waited 120 s$NO_ANSWER); 'journalctl -u kubelet' on this host says why$(kubelet_error)"
     wait_for 120 "the node is not Ready with the kubelet's new configuration: see 'kubectl describe node $TK_NODE'" kubelet_ready
     changed "the kubelet has the wanted configuration"
 }

@@ -23,10 +23,9 @@ secrets_state() {
 
 # An API server writes a Secret that it is given unchanged only if it is not stored as it would store it now. One that
 # somebody changes meanwhile is written by just that. Nothing is written on an answer that did not come: SECRETS is what etcd
-# has last said of them, and UNANSWERED, for the message, the question without an answer.
+# has last said of them, and poll names the question without an answer.
 rewrite_secrets() {
     local namespaces namespace secrets
-    UNANSWERED=
     if [ "$SECRETS" = other ]; then
         namespaces=$(kubectl_admin get namespaces -o 'jsonpath={.items[*].metadata.name}') || unanswered "which namespaces there are, to the API" || return
         for namespace in $namespaces; do
@@ -38,13 +37,9 @@ rewrite_secrets() {
     SECRETS=$(secrets_state) || unanswered "how the Secrets are stored, to etcd on this host" || return
     [ "$SECRETS" = wanted ]
 }
-unanswered() {
-    UNANSWERED=" (no answer to the question $1)"
-    return 1
-}
 
 store_secrets() {
-    local wanted=plain SECRETS UNANSWERED=
+    local wanted=plain SECRETS
     [ -z "$TK_ENCRYPTS" ] || wanted=$TK_ENCRYPTION_KEY
     cluster_note secrets-stored
     [ "$ANSWER" != "$wanted" ] || return 0
@@ -52,7 +47,7 @@ store_secrets() {
     SECRETS=$ANSWER
     if [ "$SECRETS" != wanted ]; then
         # An API server reads a changed EncryptionConfiguration within a minute or so.
-        poll 240 rewrite_secrets || fail "not all Secrets in etcd are stored as configured ($wanted)$UNANSWERED: see 'kubectl get --raw /metrics | grep apiserver_encryption_config' (waited 240 s)"
+        poll 240 rewrite_secrets || fail "not all Secrets in etcd are stored as configured ($wanted$NO_ANSWER): see 'kubectl get --raw /metrics | grep apiserver_encryption_config' (waited 240 s)"
         changed "wrote all Secrets anew: $wanted"
     fi
     retry 60 "the API does not take a note on the namespace kube-system" write_cluster_note secrets-stored "$wanted"

@@ -65,11 +65,13 @@ remember_etcd_arguments() {
 
 # find_program PROCESS: sets PROGRAM to that component's own program as it runs now, out of its image; to nothing if it does not.
 find_program() {
-    local pid=
+    local pid
     PROGRAM=
     ask_container "$1"
     [ -n "$ANSWER" ] || return 0
-    pid=$(ctr -n k8s.io tasks ls | awk -v id="$ANSWER" '$1 == id {print $2}') || return 0
+    ask 60 "which process the container of $1 has, to containerd" container_process "$ANSWER"
+    pid=$ANSWER
+    [ -n "$pid" ] || return 0
     [ "$(basename -- "$(readlink "/proc/$pid/exe" 2>/dev/null)" ' (deleted)')" = "$1" ] || return 0
     PROGRAM=/proc/$pid/exe
 }

@@ -23,7 +23,8 @@ others_whole() {
 
 # whole_etcd: whether etcd can do without this control plane's member, which is about to stop: with another one gone already the
 # API could go away. In an upgrade that is continued, this node's own member may be down, because that upgrade stopped it;
-# nothing else may.
+# nothing else may. It may have stopped containerd, too, and only going on starts that again: so where containerd does not say whether
+# the member runs, it is enough that all others are healthy and are a majority of the voters without it.
 whole_etcd() {
     on_control_plane || return 0
     if etcd_command ctl --command-timeout=8s endpoint health --cluster; then return 0; fi
@@ -135,7 +136,8 @@ cilium_pod() { kubectl_node -n kube-system get pods -l k8s-app=cilium --field-se
 # The old one may be listed beside the new one while it ends.
 cilium_restarted() {
     local pods
-    pods=$(cilium_pod) && ! grep -q "^$1 " <<<"$pods" && grep -q ' True$' <<<"$pods"
+    pods=$(cilium_pod) || unanswered "which pod of Cilium is on this node, to the API by the kubelet's identity" || return
+    ! grep -q "^$1 " <<<"$pods" && grep -q ' True$' <<<"$pods"
 }
 
 restart_cilium() {
@@ -161,10 +163,17 @@ upgrade_containerd() {
 }
 
 kubelet_ready() {
-    [ "$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion} {.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null)" = "v$TK_KUBERNETES_VERSION True" ]
+    local said
+    said=$(kubectl_node get node "$TK_NODE" -o 'jsonpath={.status.nodeInfo.kubeletVersion} {.status.conditions[?(@.type=="Ready")].status}') ||
+        unanswered "whether the node $TK_NODE is Ready, to the API by the kubelet's identity" || return
+    [ "$said" = "v$TK_KUBERNETES_VERSION True" ]
 }
 
-api_at_version() { kubectl_admin --server "https://$TK_NODE_IP:$TK_API_PORT" get --raw /version 2>/dev/null | grep -qF "\"v$TK_KUBERNETES_VERSION\""; }
+api_at_version() {
+    local said server="https://$TK_NODE_IP:$TK_API_PORT"
+    said=$(kubectl_admin --server "$server" get --raw /version) || unanswered "which version the API server has ($server/version)" || return
+    grep -qF "\"v$TK_KUBERNETES_VERSION\"" <<<"$said"
+}
 
 upgrade_kubernetes() {
     local cluster=$1

@@ -862,7 +862,7 @@ export class FakeCluster {
       if (verb === "is-active") return active ? ok("active\n") : { ...no("", 3), stdout: "inactive\n" };
       if (verb === "is-enabled") return enabled ? ok("enabled\n") : { ...no("", 1), stdout: "disabled\n" };
       if (args.includes("--property=ActiveState")) return ok(active ? "active\n" : "inactive\n");
-      return ok(args.includes("MainPID") ? "0\n" : "\n");
+      return ok(args.includes("MainPID") || args.includes("NRestarts") ? "0\n" : "\n");
     }
     if (verb === "daemon-reload") {
       this.host.reloaded();

@@ -88,7 +88,7 @@ function node(root: string, text: string, more: Record<string, string> = {}, kno
       kubelet_error() { :; }
       # One look is as good as many.
       poll() { shift; "$@" >/dev/null 2>&1; }
-      systemctl() { case "$1" in show) ;; *) log "systemctl $*"; : >"$ROOT/var/lib/kubelet/pki/kubelet-server-current.pem" ;; esac; }`,
+      systemctl() { case "$1" in show) echo 0 ;; *) log "systemctl $*"; : >"$ROOT/var/lib/kubelet/pki/kubelet-server-current.pem" ;; esac; }`,
       text,
     ].join("\n"),
     "upgrade",
@@ -271,7 +271,7 @@ describe("harden_node", () => {
     const { status, stderr } = bash(node(root, text));
     expect(status).to.equal(1);
     expect(stderr).to.equal(
-      `tailkube: node1: upgrade: kube-apiserver does not become ready with the new arguments; ${root}/var/log/pods on this host says why. ` +
+      `tailkube: node1: upgrade: kube-apiserver does not become ready with the new arguments (waited 240 s); ${root}/var/log/pods on this host says why. ` +
         "The node has its former settings again\n",
     );
     const manifest = `${root}/etc/kubernetes/manifests/kube-apiserver.yaml`;
@@ -317,6 +317,7 @@ describe("Kubernetes' own settings", () => {
   /** The programs of the components that run, and kubeadm, as their notes in the log. */
   const programs = (root: string) => `PATH=${root}/bin:$PATH
     require_etcd() { log "etcd is whole"; }
+    eval "$(declare -f find_program | sed '1s/^/settings_/')"
     find_program() { PROGRAM=${root}/bin/$1; [ -e "$PROGRAM" ] || PROGRAM=; }`;
   const accepts = 'echo "$(basename "$0") $*" >>"$(dirname "$0")/../log"';
   const folder = (root: string) => `${root}/etc/kubernetes/tailkube`;
@@ -411,6 +412,38 @@ describe("Kubernetes' own settings", () => {
       /kube-apiserver rejects its arguments, so nothing was changed: unknown flag: --event-ttl\./,
     );
     expect(files(root)).to.deep.equal(before);
+  });
+
+  it("are not applied untried because containerd does not say where the program runs", () => {
+    const answers = (times: string) => `unset -f find_program
+      eval "$(declare -f settings_find_program | sed '1s/settings_//')"
+      sleep() { SECONDS=$((SECONDS + 10)); }
+      ctr() { case "$*" in *"tasks ls") [ -e "$ROOT/asked" ] && ${times} || { : >"$ROOT/asked"; return 1; }; printf 'TASK PID STATUS\\nbefore 1 STOPPED\\n' ;; esac; }`;
+    const root = prepared();
+    const before = files(root);
+    const { status, stderr } = run(root, answers("false"));
+    expect(status).to.equal(1);
+    expect(stderr).to.match(
+      /no answer after 60 s to the question which process the container of etcd has, to containerd/,
+    );
+    expect(files(root)).to.deep.equal(before);
+    expect(run(prepared(), answers("true")).status).to.equal(0);
+  });
+
+  it("of the kubelet are not taken for borne without an answer how often it was started again", () => {
+    for (const show of ["return 1", ":"]) {
+      const root = prepared();
+      const before = files(root);
+      const { status, stderr } = run(
+        root,
+        `eval "$(declare -f systemctl | sed '1s/systemctl/other_systemctl/')"\nsystemctl() { case "$1 $*" in "show "*NRestarts*) ${show} ;; *) other_systemctl "$@" ;; esac; }`,
+      );
+      expect(status, show).to.equal(1);
+      expect(stderr).to.match(
+        /the kubelet does not keep running with the new configuration \(waited 120 s; no answer to the question how often the kubelet was started again /,
+      );
+      expect(files(root)).to.deep.equal(before);
+    }
   });
 
   it("are not refused because the program cannot be asked", () => {

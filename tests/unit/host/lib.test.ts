@@ -130,6 +130,18 @@ describe("poll and wait_for", () => {
     expect(status).to.equal(1);
     expect(stderr).to.equal("tailkube: node1: test: the moon is not up (waited 0 s)\n");
   });
+
+  it("name the question that the last try had no answer to, and none that was answered since", () => {
+    const tries = (answers: string) =>
+      `sleep() { SECONDS=$((SECONDS + 1)); }; answers=(${answers}); tries=0
+      is_up() { tries=$((tries + 1)); "\${answers[tries - 1]}" || unanswered "whether the moon is up, to the sky" || return; false; }
+      wait_for 1 "the moon is not up" is_up`;
+    const said = (answers: string) => bash(withLibrary(temporaryFolder(), tries(answers))).stderr;
+    expect(said("true false")).to.equal(
+      "tailkube: node1: test: the moon is not up (waited 1 s; no answer to the question whether the moon is up, to the sky)\n",
+    );
+    expect(said("false true")).to.equal("tailkube: node1: test: the moon is not up (waited 1 s)\n");
+  });
 });
 
 describe("main", () => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Call, Fault, Run } from "./nth-call";
 import { isChange } from "./nth-call";
-import { messageOf, names, partsFrom, subjectsOf, unanswered } from "./nth-call.oracle";
+import { messageOf, names, partsFrom, saysOther, subjectsOf, unanswered } from "./nth-call.oracle";
 import type { Scenario } from "./nth-call.scenarios";
 
 const scenario: Scenario = {
@@ -69,6 +69,32 @@ describe("The oracle of the Nth call", () => {
     const hosts = runOf(0, ssh("192.0.2.1"), ssh("192.0.2.2"), "destroy");
     expect(unanswered(scenario, hosts, faultOf(ssh("192.0.2.1")))).to.equal(undefined);
     expect(unanswered(scenario, hosts, faultOf(ssh("192.0.2.2")))).to.match(/^goes on/);
+  });
+
+  it("takes the answers of others only where they are asked, and only for the question that they stand for", () => {
+    const other = "kubectl exec etcd-cp2 -- etcdctl endpoint health --cluster";
+    const own = "ctr -n k8s.io tasks ls";
+    const instead = [{ of: /^ctr .* tasks ls$/, asks: /^kubectl exec etcd-cp2 /, why: "a majority" }];
+    const after = (question: string, ...texts: string[]) =>
+      unanswered({ ...scenario, instead }, runOf(0, question, ...texts), faultOf(question, "always"));
+    expect(after(own, own, other, drain)).to.equal(undefined);
+    expect(after(own, own, drain, other)).to.match(/^goes on without an answer/);
+    expect(after(ready, other, drain)).to.match(/^goes on without an answer/);
+  });
+
+  it("takes a measured path that is unknown, after a measurement that failed, and no other difference of what a stage says", () => {
+    const says = (stdout: string) => ({ ...runOf(0), stdout });
+    const paths = (roundTrips: string, rest = "x") => says(JSON.stringify({ changed: [], rest, roundTrips }));
+    const whole = paths("cp2 0.3 50 50 direct\ncp3 0.4 50 50 direct");
+    const ping = faultOf("tailscale ping -c 8 --timeout 2s 100.64.0.3");
+    const unknown = paths("cp2 0.3 50 50 direct\ncp3 0.4 50 50 -");
+    expect(saysOther(whole, unknown, ping)).to.equal(undefined);
+    expect(saysOther(whole, paths(""), ping)).to.equal(undefined);
+    expect(saysOther(whole, unknown, faultOf(ready))).to.match(/^says: /);
+    expect(saysOther(whole, paths("cp2 0.3 50 50 direct\ncp3 0.9 50 50 -"), ping)).to.match(/^says: /);
+    expect(saysOther(whole, paths("cp2 0.3 50 50 direct"), ping)).to.match(/^says: /);
+    expect(saysOther(whole, paths("", "y"), ping)).to.match(/^says: /);
+    expect(saysOther(says("a"), says("b"), ping)).to.match(/^says: /);
   });
 
   it("wants a word of what was asked in the message", () => {

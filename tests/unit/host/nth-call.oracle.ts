@@ -34,7 +34,38 @@ const advisory: Rules = [
   [/^gpg .*--show-keys .*\/keyrings\//, "the key is fetched once more"],
   [/^kubectl .* get pods -A --field-selector spec\.nodeName=/, "evictions are by the UIDs of the last answer"],
   [/^approve$/, "the timer runs it again"],
+  [/^(tailscale )?ping /, "what is measured is only warned of, and what is unknown is no reason to stop"],
 ];
+
+/** Questions whose answers are measured paths (host/lib/control-plane/round-trips.sh), or say which there are. */
+const measuring = /^(tailscale )?ping |get nodes -l node-role\.kubernetes\.io\/control-plane -o jsonpath=\{range /;
+
+/** What a stage prints for the program, without what it has changed: some of that a call may have done whose answer was lost. */
+function resultOf({ stdout }: Run): Record<string, unknown> {
+  if (!stdout.startsWith("{")) return { stdout };
+  const said = JSON.parse(stdout.replace(/"[0-9a-f]{32}"/g, '"NONCE"')) as Record<string, unknown>;
+  delete said.changed;
+  return said;
+}
+
+/** Whether a text is that of a run without the fault, but for words that are `-`, or empty: unknown. */
+function isPartOf(text: unknown, whole: unknown): boolean {
+  if (typeof text !== "string" || typeof whole !== "string") return false;
+  const parts = (of: string) => of.split(/[ \n]/);
+  return (
+    text === "" ||
+    (parts(text).length === parts(whole).length &&
+      parts(text).every((word, i) => word === "-" || word === parts(whole)[i]))
+  );
+}
+
+/** What a run says to the program that it does not say without the fault. */
+export function saysOther(good: Run, run: Run, fault: Fault): string | undefined {
+  const [said, wanted] = [resultOf(run), resultOf(good)];
+  if (measuring.test(fault.text) && isPartOf(said.roundTrips, wanted.roundTrips)) said.roundTrips = wanted.roundTrips;
+  const texts = [said, wanted].map((one) => JSON.stringify(one));
+  return texts[0] === texts[1] ? undefined : `says: ${texts[0]} instead of ${texts[1]}`;
+}
 
 /** Ways to one change, or to one question, that a script may take either of. */
 export const asOne = (text: string) =>
@@ -84,8 +115,10 @@ export function unanswered(scenario: Scenario, run: Run, fault: Fault): string |
   if (question === undefined || question.change) return undefined;
   if (matches(advisory, question.text) || matches(scenario.advisory, question.text)) return undefined;
   if (scenario.otherWay?.fault.test(fault.text) === true) return undefined;
+  const asInstead = scenario.instead?.find(({ of }) => of.test(question.text))?.asks;
   for (const call of run.calls.slice(first + 1)) {
     if (asOne(call.text) === asOne(fault.text) && !failed(call)) return undefined;
+    if (asInstead?.test(call.text) === true) return undefined;
     if (call.change && !matches(scenario.putsBack, call.text) && !matches(harmless, call.text))
       return `goes on without an answer, to: ${call.text}`;
   }

@@ -41,6 +41,8 @@ export interface Scenario {
   putsBack?: readonly [RegExp, string][];
   /** Questions that the stage does without, each for the reason that is given. */
   advisory?: readonly [RegExp, string][];
+  /** Questions to others, each answered in place of one that got no answer, for the reason that is given. */
+  instead?: readonly { of: RegExp; asks: RegExp; why: string }[];
   /** A fault that leads to another way out by design: the call, in any mode, the changes of that way, and the reason. */
   otherWay?: { fault: RegExp; changes: RegExp; why: string };
   /** Differences of the end that a run may leave although it ends well, each for the reason that is given. */
@@ -221,6 +223,22 @@ const returnsTheEndpoint: [RegExp, string] = [
 /** Before its own API server stops. */
 const anotherAnswers: [RegExp, string][] = [
   [/^curl .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/, "one of the other control planes has to answer"],
+];
+/** Where the cluster is founded. */
+const othersRefuse: Scenario["instead"] = [
+  {
+    of: /^curl -sv .* https:\/\/10\.200\.0\.1:6443\/readyz$/,
+    asks: /^curl -sv .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/,
+    why: "no host may have the endpoint yet: every other declared control plane has to refuse at its own address",
+  },
+];
+/** In an upgrade that goes on. */
+const othersSuffice: Scenario["instead"] = [
+  {
+    of: /^ctr -n k8s\.io (containers ls -q labels\."io\.kubernetes\.container\.name"==etcd,\S+|tasks ls)$/,
+    asks: /^kubectl .* exec etcd-cp[23] .* endpoint health --cluster$/,
+    why: "the upgrade that was killed may have stopped containerd, which only going on starts again: all other members are healthy, and are a majority without this one's",
+  },
 ];
 const uncordons: [RegExp, string][] = [
   [/^kubectl .*\buncordon /, "a drain that failed leaves the node as it was"],
@@ -855,6 +873,7 @@ export const scenarios: readonly Scenario[] = [
     verb: "apply",
     node: cp1,
     before: (c) => host(c),
+    instead: othersRefuse,
   },
   {
     title: "joins, under the name of a former machine",
@@ -879,6 +898,7 @@ export const scenarios: readonly Scenario[] = [
       host(c);
       c.put("/root/snapshot.db", "snapshot\n");
     },
+    instead: othersRefuse,
   },
   {
     title: "the cluster's founder on a new machine joins, with the snapshot still in the config",
@@ -1005,6 +1025,7 @@ export const scenarios: readonly Scenario[] = [
         "2026-01-01T00:00:00Z";
       c.find("Node", "cp1")!.spec = { podCIDR: "10.50.1.0/24", unschedulable: true };
     },
+    instead: othersSuffice,
     advisory: anotherAnswers,
     putsBack: [...uncordons, returnsTheEndpoint],
     nextMayDiffer: [resumed],

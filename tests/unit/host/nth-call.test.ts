@@ -16,7 +16,7 @@ import {
   stateOf,
   whyNot,
 } from "./nth-call";
-import { endsWell, matches, messageOf, names, partsFrom, subjectsOf, unanswered } from "./nth-call.oracle";
+import { endsWell, matches, messageOf, names, partsFrom, saysOther, subjectsOf, unanswered } from "./nth-call.oracle";
 import { mark, type Scenario, scenarios, undoOf, variables } from "./nth-call.scenarios";
 
 /** All calls in all modes with TAILKUBE_ALL_CALLS=1; else so many faults of each scenario, spread by the seed. */
@@ -71,14 +71,6 @@ function differences(scenario: Scenario, good: Run, run: Run): string[] {
     .map((key) => `${key} is ${parting(run.end[key], good.end[key])}`);
 }
 
-/** What a stage prints for the program, without what it has changed: some of that a call may have done whose answer was lost. */
-function resultOf({ stdout }: Run): string {
-  if (!stdout.startsWith("{")) return stdout;
-  const said = JSON.parse(stdout) as Record<string, unknown>;
-  delete said.changed;
-  return JSON.stringify(said).replace(/"[0-9a-f]{32}"/g, "NONCE");
-}
-
 /** What is wrong with a run that had a fault, beside one that had none. */
 function wrongs(scenario: Scenario, good: Run, run: Run, fault: Fault): string[] {
   const found = [partsFrom(scenario, good.calls, run, fault), unanswered(scenario, run, fault)].filter(
@@ -86,7 +78,8 @@ function wrongs(scenario: Scenario, good: Run, run: Run, fault: Fault): string[]
   );
   if (endsWell(scenario, run)) {
     const differing = differences(scenario, good, run);
-    if (resultOf(run) !== resultOf(good)) found.push(`says: ${resultOf(run)} instead of ${resultOf(good)}`);
+    const other = saysOther(good, run, fault);
+    if (other !== undefined) found.push(other);
     if (differing.length > 0) found.push(`ends well, but not as without the fault: ${differing.join("; ")}`);
     return found;
   }

@@ -440,7 +440,7 @@ describe("stage finalize", () => {
       ],
       [
         `"get nodes "*Ready*) printf 'cp1=True w1=Unknown ' ;;`,
-        /^tailkube: node1: finalize: not every node is Ready after 0 s: w1; see 'kubectl get nodes'/,
+        /^tailkube: node1: finalize: not every node is Ready: w1 \(waited 0 s\); see 'kubectl get nodes'/,
       ],
       [`*"rollout status deployment/coredns"*) false ;;`, /^tailkube: node1: finalize: CoreDNS is not ready/],
     ];
@@ -1170,7 +1170,7 @@ describe("stages control-plane and join", () => {
     tighten_modes() { log tighten_modes; }
     obtain_serving_certificate() { log obtain_serving_certificate; }
     install_approver() { :; }
-    ip() { case "$*" in *" show "*) [ ! -e "$ROOT/on-lo" ] || echo "1: lo inet 10.200.0.1/32" ;; *) log "ip $*" ;; esac; }
+    ip() { case "$*" in *" show "*) [ ! -e "$ROOT/on-lo" ] || echo "1: lo inet 10.200.0.1/32" ;; *) log "ip $*"; case "$*" in "address del "*) rm -f "$ROOT/on-lo" ;; esac ;; esac; }
     reset_node() { log reset_node; rm -rf "$ROOT/etc/kubernetes"; rm -f "$SENTINEL"; }
     run_kubeadm() { log "kubeadm $* < \${TK_KUBEADM_DOCUMENT#kind: }"; mkdir -p "$ROOT/etc/kubernetes"; echo apiVersion: v1 >"$ROOT/etc/kubernetes/admin.conf"; : >"$ROOT/up"; [ "${failing}" != kubeadm ] || fail "kubeadm ended with 1"; }
     api_ready() { ${answers ? ":" : '[ -e "$ROOT/up" ]'}; }

@@ -172,7 +172,7 @@ describe("lib/upgrade/versions.sh", () => {
 
 describe("installed/etcd.sh", () => {
   /** A host on whose containerd etcd runs; `tools` answer what is run inside of it. */
-  function host(tools: { etcdctl?: string; etcdutl?: string } = {}, running = true) {
+  function host(tools: { etcdctl?: string; etcdutl?: string } = {}, running = true, silent = "nothing") {
     const root = temporaryFolder();
     for (const folder of ["var/lib/etcd", "run", "keep"]) mkdirSync(`${root}/${folder}`, { recursive: true });
     const { etcdctl, etcdutl } = {
@@ -185,6 +185,7 @@ describe("installed/etcd.sh", () => {
       `#!/bin/bash
 echo "level=warning msg=DEPRECATION" >&2
 case "$*" in
+*"${silent}"*) exit 1 ;;
 "-n k8s.io containers ls -q "*'name"==etcd,'*) printf 'ended\\n${running ? "runs\\n" : ""}' ;;
 "-n k8s.io tasks ls") printf 'TASK PID STATUS\\nruns 7 RUNNING\\nended 8 STOPPED\\nother 9 RUNNING\\n' ;;
 "-n k8s.io tasks exec --exec-id tailkube-"*" runs "*)
@@ -266,6 +267,17 @@ esac
       status: 1,
       stderr: "etcd: no etcd runs on this host: is it a control plane, and is its kubelet running?\n",
     });
+  });
+
+  it("does not take containerd's silence for an etcd that does not run", () => {
+    for (const question of ["containers ls", "tasks ls"]) {
+      const { etcd, log } = host({}, true, question);
+      expect(etcd("ctl", "member", "list"), question)
+        .to.include({ status: 1 })
+        .and.to.have.property("stderr")
+        .that.matches(/^etcd: containerd does not answer .*it is not known whether etcd runs on this host/);
+      expect(log()).to.deep.equal([]);
+    }
   });
 
   it("hands anything else to etcdctl, and refuses what it does not know", () => {
