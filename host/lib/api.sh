@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Requests to the API: as the node, by the kubelet's identity; as the administrator, on a control plane; without credentials, to
 # /readyz.
-# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT (of each API server).
+# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_ENDPOINT_KIND (vip, or absent), TK_API_PORT (of each API server).
 
 # kubectl's cache of what the API offers would stay in root's home.
 export KUBECACHEDIR=$TK_RUN/kube-cache
@@ -15,6 +15,9 @@ kubectl_admin() { direct kubectl --request-timeout=20s --kubeconfig /etc/kuberne
 # need, for a joiner has none yet; kubectl would ask the terminal for a user name.
 api_ready() { [ "$(curl -sk --max-time 5 --noproxy '*' "https://$1:${2:-$TK_API_PORT}/readyz")" = ok ]; }
 endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
+
+# has_vip: whether the endpoint is an address of which the control planes of a lan have a lease.
+has_vip() { [ "${TK_ENDPOINT_KIND:-}" = vip ]; }
 
 # A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.
 KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf
