@@ -13,6 +13,7 @@ export function questionsScript(file: "status" | "support", cluster: ClusterAcce
       TK_API_PORT: `${apiServerPort}`,
       TK_ENDPOINT: endpoint.address,
       TK_ENDPOINT_PORT: `${endpoint.port}`,
+      ...(endpoint.kind !== undefined && { TK_ENDPOINT_KIND: endpoint.kind }),
       TK_NODE_NETWORK: nodeNetwork,
     }),
     scriptText("command/questions.sh"),

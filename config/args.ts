@@ -182,8 +182,10 @@ export interface LanArgs {
 }
 
 export interface EndpointArgs {
-  /** Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load balancer; required. */
+  /** Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load balancer, or with kind vip an unused IPv4 address of the nodes' own network; required. */
   address?: string;
+  /** With nodeNetwork lan, the kind of the address. external (you provide it), or vip (a virtual IP: the program keeps it on one control plane with a ready API server, which announces it with ARP). Default: external. */
+  kind?: "external" | "vip";
   /** Port of the API at the endpoint. Default: 6443. */
   port?: number;
   /** With nodeNetwork lan, the port of the API servers behind a load balancer at the endpoint's port. In a tailnet, both ports are the same. Default: 6443. */

@@ -21,6 +21,7 @@ import { extraFileContents, kubernetesSettings } from "./kubernetes-settings";
 import { kubernetesSettingsProblems } from "./rules/kubernetes-settings";
 import { hubbleProblems } from "./rules/hubble";
 import { loadBalancerProblems } from "./rules/load-balancer";
+import { vipProblems } from "./rules/vip";
 import { mirrorProblems } from "./rules/mirrors";
 import { proxyProblems } from "./rules/proxy";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
@@ -58,6 +59,7 @@ export interface LoadedConfig {
 const rules: readonly Rule[] = [
   tailnetApiProblems,
   nodeNetworkProblems,
+  vipProblems,
   ec2Problems,
   ec2LanProblems,
   mirrorProblems,
@@ -227,8 +229,12 @@ function clusterConfig(
     clusterName: values.clusterName,
     nodes,
     nodeNetwork: values.nodeNetwork,
-    endpoint: { address: endpoint.address ?? defaultEndpoint, port: endpoint.port },
-    apiServerPort: isLan ? endpoint.apiServerPort : endpoint.port,
+    endpoint: {
+      address: endpoint.address ?? defaultEndpoint,
+      port: endpoint.port,
+      ...(endpoint.kind === "vip" && { kind: endpoint.kind }),
+    },
+    apiServerPort: isLan && endpoint.kind !== "vip" ? endpoint.apiServerPort : endpoint.port,
     podCidr: network.podCidr,
     serviceCidr: network.serviceCidr,
     ...(loadBalancer.cidr !== undefined && { loadBalancer: { cidr: loadBalancer.cidr } }),

@@ -46,13 +46,19 @@ export function subnetCount(network: string, prefix: number): number {
   return own > prefix ? 0 : 2 ** (prefix - own);
 }
 
+/** An IPv4 address as a number from 0 to 2 ** 32 - 1. Throws on other text. */
+export function ipv4Number(address: string): number {
+  return ipaddr.IPv4.parse(address)
+    .toByteArray()
+    .reduce((number, byte) => number * 256 + byte, 0);
+}
+
 /** The first `count` networks with this prefix length in a network. Throws if there are fewer. */
 export function subnets(network: string, prefix: number, count: number): string[] {
   if (subnetCount(network, prefix) < count) {
     throw new Error(`${network} has no ${count} networks of prefix length /${prefix}`);
   }
-  const [start] = ipaddr.IPv4.parseCIDR(network);
-  const first = start.toByteArray().reduce((number, byte) => number * 256 + byte, 0);
+  const first = ipv4Number(network.split("/")[0]!);
   return Array.from({ length: count }, (_, i) => {
     const address = first + i * 2 ** (32 - prefix);
     return `${[24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".")}/${prefix}`;

@@ -132,9 +132,9 @@ export interface ClusterConfig {
   nodeNetwork: "tailnet" | "lan";
   /**
    * Where nodes reach the API. In a tailnet, an IPv4 address on the loopback of every control plane. In a LAN, an IPv4 address or DNS
-   * name that leads to a control plane.
+   * name that leads to a control plane; `kind: vip` is an IPv4 address that the program keeps on one control plane at a time.
    */
-  endpoint: { address: string; port: number };
+  endpoint: { address: string; port: number; kind?: "vip" };
   /** The port of each API server: the endpoint's, except behind a load balancer. */
   apiServerPort: number;
   podCidr: string;

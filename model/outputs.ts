@@ -55,7 +55,7 @@ export interface NodeAccess {
 export interface AccessOutput {
   clusterName: string;
   nodeNetwork: "tailnet" | "lan";
-  endpoint: { address: string; port: number };
+  endpoint: { address: string; port: number; kind?: "vip" };
   apiServerPort: number;
   /** Without the `v`. */
   kubernetesVersion: string;

@@ -53,6 +53,7 @@ export function fixedSettings(config: ClusterConfig): Record<string, string> {
     "endpoint.port": `${config.endpoint.port}`,
     // In a tailnet, it is the endpoint's port.
     ...(config.nodeNetwork === "lan" && { "endpoint.apiServerPort": `${config.apiServerPort}` }),
+    ...(config.endpoint.kind !== undefined && { "endpoint.kind": config.endpoint.kind }),
     "network.podCidr": config.podCidr,
     "network.serviceCidr": config.serviceCidr,
     "network.podRouting": config.podRouting,

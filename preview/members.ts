@@ -86,18 +86,28 @@ export function memberProblems(config: ClusterConfig, last: LastRun | undefined)
 }
 
 function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): string[] {
-  const wanted = fixedSettings(config);
+  const wanted = withKind(fixedSettings(config));
+  const before = withKind(settings);
   return Object.keys(wanted).flatMap((key) =>
-    settings[key] === undefined || settings[key] === wanted[key]
+    before[key] === undefined || before[key] === wanted[key]
       ? []
       : problemLine({
           path: key,
           got: wanted[key],
           wrong: "cannot change in a running cluster",
-          allowed: settings[key] || "no value",
+          allowed: before[key] || "no value",
           fix: "Set that again, or recreate the cluster: pulumi destroy, then pulumi up.",
         }),
   );
+}
+
+/**
+ * With the kind that a LAN's endpoint has if none is set. Another one would have two hosts answer for the address for a while, the
+ * former one's and the new one's.
+ */
+function withKind(settings: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const isLan = settings["endpoint.apiServerPort"] !== undefined;
+  return isLan ? { "endpoint.kind": "external", ...settings } : settings;
 }
 
 // A role cannot change in place: no stage removes a kubelet or etcd from a machine that keeps its name.

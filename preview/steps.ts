@@ -138,6 +138,7 @@ class Change {
   private workOnJoining({ kind }: OrderedStep, node: NodeConfig): Work | undefined {
     const { config, isLan, endpoint } = this;
     const { name, host } = node;
+    const isVip = config.endpoint.kind === "vip";
     const serves = servingWords(config, node);
     const timing = timingWords(config);
     const etcd = timing === undefined ? "" : `, with etcd's ${timing}`;
@@ -181,12 +182,12 @@ class Change {
           ? {
               kind: "init",
               nodes,
-              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}${etcd}${serves}`,
+              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan && !isVip ? "" : `, with the endpoint ${endpoint}`}${etcd}${serves}`,
             }
           : {
               kind: "join",
               nodes,
-              does: `joins as a control plane through ${endpoint}${isLan ? "" : ", then also holds the endpoint"}${serves}`,
+              does: `joins as a control plane through ${endpoint}${isVip ? ", then can take over the endpoint" : isLan ? "" : ", then also holds the endpoint"}${serves}`,
             };
       case "join":
         return { kind: "join", nodes, does: `joins as a worker through ${endpoint}${serves}` };

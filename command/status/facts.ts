@@ -115,10 +115,15 @@ export interface HostFacts {
   advertised?: Asked<string[]>;
   /** Addresses on the loopback. */
   loopback?: Asked<string[]>;
+  /** With `endpoint.kind: vip` only: the endpoint's address if the host has it. */
+  vip?: Asked<string[]>;
   controlPlane?: ControlPlaneFacts;
 }
 
-export function hostFacts(answers: Answers, of: { isControlPlane: boolean; isTailnet: boolean }): HostFacts {
+export function hostFacts(
+  answers: Answers,
+  of: { isControlPlane: boolean; isTailnet: boolean; hasVip?: boolean },
+): HostFacts {
   const get = <T>(name: string, parse: (output: string) => T) => asked(answers, name, parse);
   return {
     time: get("time", (text) => new Date(integer(text) * 1000)),
@@ -132,8 +137,9 @@ export function hostFacts(answers: Answers, of: { isControlPlane: boolean; isTai
     ...(of.isTailnet && {
       tailnet: get("tailscale", tailnet),
       advertised: get("prefs", (text) => (JSON.parse(text) as { AdvertiseRoutes?: string[] }).AdvertiseRoutes ?? []),
-      loopback: get("loopback", loopback),
+      loopback: get("loopback", addresses),
     }),
+    ...(of.hasVip === true && { vip: get("vip", addresses) }),
     ...(of.isControlPlane && {
       controlPlane: {
         ready: get("ready", (text) => text.trim()),
@@ -259,7 +265,7 @@ function tailnet(text: string): Tailnet {
   };
 }
 
-function loopback(text: string): string[] {
+function addresses(text: string): string[] {
   const all = JSON.parse(text) as { addr_info?: { local?: string }[] }[];
   return all.flatMap(({ addr_info }) => (addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])));
 }

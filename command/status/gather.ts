@@ -26,10 +26,12 @@ export async function askHost(file: "status" | "support", cluster: ClusterAccess
 export async function gather(cluster: ClusterAccess): Promise<ClusterState> {
   const begun = new Date();
   const isTailnet = cluster.nodeNetwork === "tailnet";
+  const hasVip = cluster.endpoint.kind === "vip";
   const [nodes, direct, endpoint] = await Promise.all([
     onAll(cluster.nodes, async (node) => {
       const answers = await askHost("status", cluster, node);
-      const of = { isControlPlane: node.role === "control-plane", isTailnet };
+      const isControlPlane = node.role === "control-plane";
+      const of = { isControlPlane, isTailnet, hasVip: hasVip && isControlPlane };
       return {
         name: node.name,
         role: node.role,

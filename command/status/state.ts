@@ -17,7 +17,7 @@ export interface NodeState {
 export interface ClusterState {
   name: string;
   nodeNetwork: "tailnet" | "lan";
-  endpoint: { address: string; port: number };
+  endpoint: { address: string; port: number; kind?: "vip" };
   kubernetesVersion: string;
   /** When the questions began and ended, by this machine's clock. */
   begun: Date;
@@ -134,7 +134,10 @@ export function endpointState(state: ClusterState): EndpointState {
   const answers = (facts: HostFacts) => valueOf(facts.endpoint) === "ok";
   const primary = primaryOf(state, route);
   return {
-    holders: named(({ loopback }) => loopback !== undefined && valueOf(loopback)?.includes(address) === true, planes),
+    holders: named((facts) => {
+      const own = facts.loopback ?? facts.vip;
+      return own !== undefined && valueOf(own)?.includes(address) === true;
+    }, planes),
     advertisers: named(
       (facts) => facts.advertised !== undefined && valueOf(facts.advertised)?.includes(route) === true,
       planes,

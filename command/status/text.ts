@@ -133,7 +133,7 @@ function planeRow(state: ClusterState, node: NodeState): string[] {
 }
 
 function endpointCell(state: ClusterState, { name, facts }: NodeState): string {
-  if (state.nodeNetwork === "lan") return none;
+  if (state.nodeNetwork === "lan" && state.endpoint.kind !== "vip") return none;
   if (!isKnown(facts)) return noAnswer;
   const { holders, advertisers, primary } = endpointState(state);
   const words = [

@@ -22,13 +22,12 @@ export function accessOutput({
   directKubeconfig,
 }: AccessArgs): pulumi.Output<AccessOutput> {
   const { clusterName, nodeNetwork, endpoint, apiServerPort, kubernetesVersion } = config;
-  const { address, port } = endpoint;
   const all = pulumi.all([pulumi.all(members.map(reached)), kubeconfig, directKubeconfig]);
   return pulumi.secret(
     all.apply(([nodes, throughEndpoint, direct]) => ({
       clusterName,
       nodeNetwork,
-      endpoint: { address, port },
+      endpoint,
       apiServerPort,
       kubernetesVersion,
       kubeconfig: throughEndpoint,

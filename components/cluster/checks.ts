@@ -42,6 +42,7 @@ export function checkCluster(name: string, args: CheckClusterArgs, opts: pulumi.
     TK_POD_ROUTING: config.podRouting,
     TK_ENDPOINT: config.endpoint.address,
     TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    ...(config.endpoint.kind !== undefined && { TK_ENDPOINT_KIND: config.endpoint.kind }),
     TK_API_PORT: `${config.apiServerPort}`,
     TK_NODES: perMember(args.members, ({ address }) => address),
     TK_CONTROL_PLANES: controlPlanes(config.nodes)

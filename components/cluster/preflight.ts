@@ -7,6 +7,7 @@ import { networkOf, overlap, tailnetRange } from "../../model/cidr";
 import { isOwnInterface } from "../hosts/interfaces";
 import { announcedProblems, announcedWarnings } from "../network/lan/announced";
 import { lanProblems } from "../network/lan/address";
+import { vipProblems } from "../network/lan/vip";
 import { sharedKeyWarnings, sharedMachineIdWarnings, sharedMachineProblems } from "./machines";
 
 /** A host's addresses with their networks, without those of interfaces that the cluster creates or uses. */
@@ -109,7 +110,9 @@ export function preflightReport(all: readonly NodeFacts[], config: ClusterConfig
     ...sharedMachineProblems(all),
     ...all.flatMap((one) => networkProblems(one, config)),
     ...all.flatMap((one) => carrierProblems(one, config)),
-    ...(config.nodeNetwork === "lan" ? [...lanProblems(all, config), ...announcedProblems(all, config)] : []),
+    ...(config.nodeNetwork === "lan"
+      ? [...lanProblems(all, config), ...vipProblems(all, config), ...announcedProblems(all, config)]
+      : []),
   ];
   return problems.length === 0
     ? undefined

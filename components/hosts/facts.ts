@@ -24,6 +24,10 @@ export interface HostFacts {
   interfaces: { name: string; addresses: string[]; mtu: number }[];
   /** The path that kubelet should hand to pods as resolv.conf. */
   resolvConf: string;
+  /** With `endpoint.kind: vip`, the MAC addresses of its interfaces. */
+  macs?: string[];
+  /** And the MAC address that answers for the endpoint's address on its network; empty if none does, or if the host itself has it. */
+  endpointMac?: string;
   /** What is a risk and no reason to stop, a line each. Absent in the state of an older program. */
   warnings?: string[];
 }

@@ -60,6 +60,7 @@ export function factsScript(
         TK_ROLE: node.role,
         TK_BUNDLE: config.bundle ?? "",
         TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+        ...(config.endpoint.kind === "vip" && { TK_VIP: config.endpoint.address }),
         TK_LOG_FOLDERS: logFolders(node, config).join(" "),
         TK_REQUIREMENTS: requirementsScript(node, config),
         ...proxyCheckVariables(config, proxyCredentials),

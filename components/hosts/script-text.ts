@@ -27,7 +27,16 @@ export function installedScript(file: string, shared: readonly string[]): string
 export const networkScript = () => installedScript("network.sh", ["lib/network/policy-rules.sh"]);
 
 /** The watch of the API endpoint. */
-export const endpointWatchScript = () => installedScript("endpoint-watch.sh", ["lib/network/route-watch.sh"]);
+export const endpointWatchScript = () =>
+  installedScript("endpoint-watch.sh", ["lib/network/route-watch.sh", "lib/control-plane/api-servers.sh"]);
+
+/** The watch of the API endpoint in a LAN, with `endpoint.kind: vip`. */
+export const vipWatchScript = () =>
+  installedScript("vip-watch.sh", [
+    "lib/network/route-watch.sh",
+    "lib/control-plane/api-servers.sh",
+    "lib/control-plane/endpoint-lease.sh",
+  ]);
 
 /** The watch of the route to LoadBalancer services. */
 export const balancerWatchScript = () => installedScript("load-balancer-watch.sh", ["lib/network/route-watch.sh"]);

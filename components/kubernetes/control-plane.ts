@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "../../model/config";
-import { approverScript, endpointWatchScript, scriptText } from "../hosts/script-text";
+import { approverScript, endpointWatchScript, scriptText, vipWatchScript } from "../hosts/script-text";
 import type { Authorities } from "./authority-values";
 import { remoteScript } from "../hosts/remote-script";
 import { checksCommand } from "../hosts/checks-command";
@@ -36,7 +36,8 @@ export interface JoinedControlPlane {
 /**
  * A control plane. It initializes the cluster if the state says so and no declared control plane has an API server; otherwise it joins.
  * In a tailnet, it has the endpoint on its loopback while its own API server is ready: before `kubeadm init`, which reaches the API
- * through it, but only after a join, because a joining host with the endpoint would connect to itself.
+ * through it, but only after a join, because a joining host with the endpoint would connect to itself. The same holds in a LAN with
+ * `endpoint.kind: vip`, but only the control plane with the lease has it.
  */
 export function joinControlPlane(
   name: string,
@@ -57,7 +58,7 @@ export function joinControlPlane(
         TK_FOUNDER: secret("founder"),
         TK_POD_CIDR: config.podCidr,
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
-        TK_HOST_ENDPOINT: endpointWatchScript(),
+        TK_HOST_ENDPOINT: config.endpoint.kind === "vip" ? vipWatchScript() : endpointWatchScript(),
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
         TK_HOST_CHECKS: checksCommand(member.node.name),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",

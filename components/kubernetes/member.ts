@@ -54,6 +54,7 @@ export function nodeVariables(config: ClusterConfig, member: Member): Record<str
     TK_NODE_NETWORK: config.nodeNetwork,
     TK_ENDPOINT: config.endpoint.address,
     TK_ENDPOINT_PORT: `${config.endpoint.port}`,
+    ...(config.endpoint.kind !== undefined && { TK_ENDPOINT_KIND: config.endpoint.kind }),
     TK_API_PORT: `${config.apiServerPort}`,
     TK_ROLE: member.node.role,
     TK_NODE_IP: member.address,
@@ -64,6 +65,9 @@ export function nodeVariables(config: ClusterConfig, member: Member): Record<str
 
 /** What to check if a node gets no answer from the endpoint. */
 export function endpointAdvice({ nodeNetwork, endpoint, tailnet }: ClusterConfig): string {
+  if (endpoint.kind === "vip") {
+    return "Does a control plane have the address (journalctl -u tailkube-endpoint), and does no firewall block it or ARP?";
+  }
   return nodeNetwork === "tailnet"
     ? `Is the route ${endpoint.address}/32 approved in the tailnet, and does its policy let ${tailnet.tag} reach it?`
     : "Does the endpoint lead to a control plane with a running API server, and does no firewall block it?";

@@ -33,8 +33,10 @@ function lanProblems(values: StackValues): Problem[] {
   const found: Problem[] = [];
   if (endpoint.address === undefined) {
     const allowed =
-      "with nodeNetwork lan, the IPv4 address or DNS name of a control plane, or of a load balancer for the control planes";
-    found.push({ path: "endpoint.address", allowed });
+      endpoint.kind === "vip"
+        ? "with endpoint.kind vip, an unused IPv4 address of the nodes' network"
+        : "with nodeNetwork lan, the IPv4 address or DNS name of a control plane, or of a load balancer for the control planes";
+    found.push({ path: "endpoint.address", allowed, about: ["endpoint.kind"] });
   }
   if (lan.cidr === undefined) {
     found.push(...selectionProblems(values));
@@ -73,6 +75,8 @@ function selectionProblems({ nodes, lan }: StackValues): Problem[] {
 
 // As far as the config shows it; the hosts' facts show other addresses (components/network/lan/address.ts).
 function workerEndpoint({ endpoint, nodes }: StackValues): Problem[] {
+  // vip.ts has what such an address must not be.
+  if (endpoint.kind === "vip") return [];
   return nodes.flatMap(({ name, role, nodeIp }, i) =>
     role !== "worker" || nodeIp === undefined || nodeIp !== endpoint.address
       ? []

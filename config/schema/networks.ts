@@ -39,7 +39,12 @@ export const endpointSchema = key(
           .optional(),
         "Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and " +
           "advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load " +
-          "balancer; required.",
+          "balancer, or with kind vip an unused IPv4 address of the nodes' own network; required.",
+      ),
+      kind: key(
+        choice(["external", "vip"]).optional(),
+        "With nodeNetwork lan, the kind of the address. external (you provide it), or vip (a virtual IP: the program keeps it on one control " +
+          "plane with a ready API server, which announces it with ARP). Default: external.",
       ),
       port: key(port().default(6443), "Port of the API at the endpoint."),
       apiServerPort: key(
@@ -51,7 +56,14 @@ export const endpointSchema = key(
     "{ address: 10.200.0.1 }",
   ),
   "Where nodes and clients reach the API.",
-  { title: "EndpointArgs", examples: [{ address: "10.200.0.1" }, { address: "k8s.example.com", port: 443 }] },
+  {
+    title: "EndpointArgs",
+    examples: [
+      { address: "10.200.0.1" },
+      { address: "k8s.example.com", port: 443 },
+      { address: "192.168.1.10", kind: "vip" },
+    ],
+  },
 );
 
 export const networkSchema = key(

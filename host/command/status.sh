@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What `tailkube status` asks a host. After questions.sh.
-# Given: TK_ROLE, TK_NODE_IP, TK_API_PORT, TK_ENDPOINT, TK_ENDPOINT_PORT, TK_NODE_NETWORK.
+# Given: TK_ROLE, TK_NODE_IP, TK_API_PORT, TK_ENDPOINT, TK_ENDPOINT_PORT, TK_ENDPOINT_KIND (vip, or absent), TK_NODE_NETWORK.
 # shellcheck disable=SC2317  # functions that `question` calls by their name
 
 # Both are JSON, an object a line; the paths that exist.
@@ -61,6 +61,8 @@ main() {
         question tailscale 8 tailscale status --json
         question prefs 8 tailscale debug prefs
         question loopback 5 ip -j -4 address show dev lo
+    elif [ "$TK_ROLE-${TK_ENDPOINT_KIND:-}" = control-plane-vip ]; then
+        question vip 5 ip -j -4 address show to "$TK_ENDPOINT/32"
     fi
     [ "$TK_ROLE" != control-plane ] || control_plane_questions
     print_answers

@@ -7,8 +7,8 @@
 #   endpoint watch    follow the API server until the service is stopped, then withdraw
 #   endpoint up       put the address on the loopback and advertise it
 #   endpoint down     take both back
-# On the host lib/network/route-watch.sh stands before it, as one file.
-# shellcheck disable=SC2034,SC2154  # that reads watched, withdrawn and last, and sets state
+# On the host lib/network/route-watch.sh and lib/control-plane/api-servers.sh stand before it, as one file.
+# shellcheck disable=SC2034,SC2154  # they read watched, withdrawn, last, answer_within and api_servers_from, and set state, found and renewal
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=/dev/null
@@ -19,10 +19,8 @@ watched=endpoint
 interval=0.5
 # Looks in a row that must fail before the endpoint goes: a single slow answer is no failure.
 patience=2
-# Addresses of all API servers that the cluster has named since the boot, one a line; asked for every $renewal seconds. One that
-# is down at the moment is not in the cluster's list, but may be the one to take over later.
-servers=/run/tailkube/api-servers
-renewal=30
+answer_within=2
+api_servers_from=
 
 up() {
     # The address first: a route whose host does not know the address would swallow requests.
@@ -55,60 +53,8 @@ leave() {
     remove_address
 }
 
-# look ADDRESS: sets `found` to ok; "not ready", an answer that says so; gone, nothing that takes a connection; or slow, no answer
-# within 2 s, or none that could be read. Asked without credentials: /readyz is open to anybody.
-look() {
-    local body status=0
-    body=$(curl -sk --max-time 2 --noproxy '*' "https://$1:$TAILKUBE_ENDPOINT_PORT/readyz") || status=$?
-    case $status:$body in
-    0:ok) found=ok ;;
-    0:*) found="not ready" ;;
-    # curl's code for a connection that is refused.
-    7:*) found=gone ;;
-    *) found=slow ;;
-    esac
-}
-
-ready() { look "$1" && [ "$found" = ok ]; }
-
 # Before this host has joined there is no API server to follow, and `kubeadm init` itself talks to the endpoint.
-look_here() { if [ -e /var/lib/tailkube/joined ]; then look 127.0.0.1; else found=ok; fi; }
-
-# another_answers: whether any other control plane is ready, and says so in time. 2 if the others are not known.
-another_answers() {
-    local address urls=()
-    [ -s "$servers" ] || return 2
-    while IFS= read -r address; do
-        if ip -o -4 address show to "$address/32" | grep -q .; then continue; fi
-        urls+=("https://$address:$TAILKUBE_ENDPOINT_PORT/readyz")
-    done <"$servers"
-    # Of several answers at the same time one "ok" is enough; -f leaves out all that is no success. With -Z curl draws a meter, -s or not.
-    [ "${#urls[@]}" -gt 0 ] && [[ $(curl -skfZ --max-time 2 --noproxy '*' "${urls[@]}" 2>/dev/null || true) = *ok* ]]
-}
-
-# better_elsewhere: whether the endpoint is better off without this host. Never where this host's API server may be the last
-# that answers, however slowly.
-better_elsewhere() {
-    local answer=0
-    [ "$found" != gone ] || return 0
-    another_answers || answer=$?
-    # An API server that calls itself not ready is believed where there may be others.
-    [ "$answer" = 0 ] || { [ "$answer" = 2 ] && [ "$found" = "not ready" ]; }
-}
-
-# renew_servers: beside the watch, for it may take long. The object is the API servers' own list of themselves.
-renew_servers() {
-    local list
-    list=$(timeout 10 kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw \
-        /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes 2>/dev/null) || return 0
-    list=$(grep -oE '"addresses":\["[0-9.]+"\]' <<<"$list" | grep -oE '[0-9]+(\.[0-9]+){3}') || return 0
-    mkdir -p "$(dirname "$servers")"
-    {
-        cat "$servers" 2>/dev/null || true
-        printf '%s\n' "$list"
-    } | sort -u >"$servers.new"
-    mv -f "$servers.new" "$servers"
-}
+look_here() { if [ -e /var/lib/tailkube/joined ]; then look_at 127.0.0.1; else found=ok; fi; }
 
 # stop: the service's end. Two signals must not make two of it.
 stop() {
@@ -158,10 +104,10 @@ watch() {
             here=$found
             if [ "$good" -ge "$(calm)" ]; then
                 enter up "the API server has been ready for $good looks"
-            elif [ "$good" -gt 0 ] && ! ready "$TAILKUBE_ENDPOINT"; then
+            elif [ "$good" -gt 0 ] && ! server_ready "$TAILKUBE_ENDPOINT"; then
                 # Better here than nowhere.
                 enter up "the API server is ready, and no other answers at the endpoint"
-            elif [ "$here" = slow ] && [ "$bad" -ge "$patience" ] && ! ready "$TAILKUBE_ENDPOINT" && ! another_answers; then
+            elif [ "$here" = slow ] && [ "$bad" -ge "$patience" ] && ! server_ready "$TAILKUBE_ENDPOINT" && ! another_answers; then
                 enter up "the API server is slow, but no other answers"
             fi
             ;;

@@ -61,7 +61,7 @@ lasting() {
             cat
             return
         }
-        { grep -vxF "lo $endpoint/32" || true; }
+        awk -v endpoint="$endpoint/32" '$2 != endpoint'
         return
         ;;
     routes) read -r pods 2>/dev/null <"$state/pods" ;;

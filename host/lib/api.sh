@@ -2,7 +2,7 @@
 # requires: lib/waiting
 # Requests to the API: as the node, by the kubelet's identity; as the administrator, on a control plane; without credentials, to
 # /readyz.
-# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_API_PORT (of each API server).
+# Given: TK_ENDPOINT, TK_ENDPOINT_PORT, TK_ENDPOINT_KIND (vip, or absent), TK_API_PORT (of each API server).
 
 # kubectl's cache of what the API offers would stay in root's home.
 export KUBECACHEDIR=$TK_RUN/kube-cache
@@ -20,6 +20,9 @@ api_ready() {
     [ "$said" = ok ]
 }
 endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
+
+# has_vip: whether the endpoint is an address of which the control planes of a lan have a lease.
+has_vip() { [ "${TK_ENDPOINT_KIND:-}" = vip ]; }
 
 # A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.
 KUBECONFIG_ADMIN=/etc/kubernetes/admin.conf

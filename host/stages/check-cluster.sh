@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/checks/values lib/checks/addresses lib/checks/route-holders lib/checks/paths lib/checks/flows lib/checks/report lib/checks/load-balancer lib/checks/hubble
+# requires: lib/checks/values lib/checks/addresses lib/checks/vip lib/checks/route-holders lib/checks/paths lib/checks/flows lib/checks/report lib/checks/load-balancer lib/checks/hubble
 # Stage check-cluster, on the first control plane: is every address where it was declared, and does every path between the nodes work?
 # The command /usr/local/lib/tailkube/checks, on every control plane, is this stage with host/installed/checks-command.sh behind it.
 # TK_RELEASE and TK_SOFTWARE are there to run it again when they change.
@@ -48,6 +48,7 @@ apply() {
     begin
     trap 'forget_probes >/dev/null 2>&1 || true' EXIT
     check_addresses
+    check_vip
     check_routes
     check_paths
     gather

@@ -11,30 +11,41 @@ FORMER_ENDPOINT=$TK_STATE/undo-endpoint
 FORMER_PODS=$TK_STATE/undo-pods
 
 note_network() {
-    local network=tailnet endpoint cidr
+    local network=tailnet endpoint node_ip cidr
     endpoint=$(sed -n 's/^TAILKUBE_ENDPOINT=//p' "$TK_ETC/endpoint.env" 2>/dev/null) || true
     cidr=$(sed -n 's/^TAILKUBE_POD_CIDR=//p' "$TK_ETC/node.env" 2>/dev/null) || true
     [ ! -e "$TK_STATE/owned.lan" ] || network=lan
-    [ -z "$endpoint" ] || record "$FORMER_ENDPOINT" "$endpoint"
+    # Only the watch of a lan goes by the node IP.
+    node_ip=$(sed -n 's/^TAILKUBE_ADDRESS=//p' "$TK_ETC/endpoint.env" 2>/dev/null) || true
+    [ -z "$endpoint" ] || record "$FORMER_ENDPOINT" "$endpoint${node_ip:+ vip}"
     [ -z "$cidr" ] || record "$FORMER_PODS" "$cidr $network"
 }
 
-# shellcheck disable=SC2317  # of until_none, in verify_network, whose endpoint they know
-endpoint_address() {
+# shellcheck disable=SC2317  # of until_none, in verify_network, whose endpoint and kind they know
+endpoint_addresses() {
     local text
-    text=$(ip -o -4 address show dev lo to "$endpoint/32") || return
-    [ -z "$text" ] || printf '%s\n' "$endpoint/32"
+    if [ "$kind" = vip ]; then
+        text=$(ip -o -4 address show to "$endpoint/32") || return
+        awk -v endpoint="$endpoint/32" 'NF {print endpoint, "on", $2}' <<<"$text"
+    else
+        text=$(ip -o -4 address show dev lo to "$endpoint/32") || return
+        [ -z "$text" ] || printf '%s\n' "$endpoint/32"
+    fi
 }
 # shellcheck disable=SC2317
-remove_address() { ip address del "$1" dev lo; }
+remove_address() {
+    local device=lo
+    [ "$kind" != vip ] || device=${1##* }
+    ip address del "$endpoint/32" dev "$device"
+}
 
 # verify_network: none of this is there at the end, also if something has put it back since its stage removed it: a host with the
 # endpoint on its own loopback reaches no other cluster's there, and without a word. Fails with what stays.
 verify_network() {
-    local endpoint cidr network
+    local endpoint kind cidr network
     if [ -e "$FORMER_ENDPOINT" ]; then
-        endpoint=$(cat "$FORMER_ENDPOINT")
-        until_none 10 "the endpoint's address cannot be removed from the loopback (ip address del $endpoint/32 dev lo)" "which addresses the loopback has (ip -4 address show dev lo)" endpoint_address remove_address
+        read -r endpoint kind <"$FORMER_ENDPOINT"
+        until_none 10 "the endpoint's address cannot be removed from its interface (ip address del $endpoint/32 dev NAME)" "which interface has the endpoint's address (ip -4 address show to $endpoint/32)" endpoint_addresses remove_address
         rm -f -- "$FORMER_ENDPOINT"
     fi
     [ -e "$FORMER_PODS" ] || return 0

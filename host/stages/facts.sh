@@ -3,7 +3,7 @@
 # requires: lib/node/foreign-cluster lib/node/kernel-facts lib/node/log-space lib/network/name-servers lib/network/packet-filter lib/software/container-engines lib/software/packages lib/software/proxy-check
 # Stage facts: reads what the program needs to know of a host, tests the requirements, and changes nothing. A host that
 # does not meet them fails with all of its problems at once. What is only a risk is a warning, and part of the result.
-# Given: TK_BUNDLE (absolute path or empty), TK_LOG_FOLDERS (those that get the node's logs), what proxy-check.sh needs, TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
+# Given: TK_BUNDLE (absolute path or empty), TK_VIP (the endpoint's address with endpoint.kind vip, or absent), TK_LOG_FOLDERS (those that get the node's logs), what proxy-check.sh needs, TK_REQUIREMENTS (bash, of components/hosts/host-requirements.ts, on the variables below).
 # shellcheck disable=SC2034  # the variables are read by TK_REQUIREMENTS
 
 PROBLEMS=()
@@ -90,6 +90,25 @@ interfaces_json() {
         separator=,
     done < <(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); match($0, / mtu [0-9]+/); print $2, substr($0, RSTART + 5, RLENGTH - 5)}')
     printf ']'
+}
+
+# macs: of the host's own interfaces.
+macs() { cat /sys/class/net/*/address 2>/dev/null | grep -vx '00:00:00:00:00:00' | sort -u; }
+
+# endpoint_mac: the MAC address that answers for TK_VIP on this host's network; nothing if none does. The kernel asks three times, a
+# second apart, and first trusts what it has known for a while.
+endpoint_mac() {
+    local own states end=$((SECONDS + 12))
+    own=$(ip -o -4 address show to "$TK_VIP/32")
+    [ -z "$own" ] || return 0
+    while [ "$SECONDS" -lt "$end" ]; do
+        # A packet to a port without a service, which makes the kernel ask.
+        echo >"/dev/udp/$TK_VIP/9"
+        sleep 0.5
+        states=$(ip -4 neigh show "$TK_VIP")
+        case $states in *REACHABLE* | *PERMANENT*) break ;; *FAILED* | '') return 0 ;; esac
+    done
+    sed -n 's/.* lladdr \([0-9a-f:]*\) .*\(REACHABLE\|PERMANENT\).*/\1/p' <<<"$states" | head -n 1
 }
 
 # runs_here UNIT: as unit_runs, of a stage that leaves no trace and reports all it finds: three tries.
@@ -216,6 +235,12 @@ apply() {
     printf ',"interfaces":'
     interfaces_json
     json_member resolvConf "$resolv_conf"
+    if [ -n "${TK_VIP:-}" ]; then
+        printf ',"macs":'
+        # shellcheck disable=SC2046  # a list of words
+        json_list $(macs)
+        json_member endpointMac "$(endpoint_mac 2>/dev/null)"
+    fi
     printf ',"warnings":'
     json_list "${WARNINGS[@]}"
     printf '}\n'

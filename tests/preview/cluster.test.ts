@@ -38,7 +38,8 @@ const balancerVariables = [
   ...["TK_LOAD_BALANCER_SERVING", "TK_HOST_LOAD_BALANCER", "TK_KUBELET_HEALTH", "TK_CILIUM_HEALTH"],
 ];
 /** With an option alone, whose own test looks at them: proxy.test.ts, hubble.test.ts. */
-const ofOptions = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE"];
+const ofVip = ["TK_ENDPOINT_KIND", "TK_VIP"];
+const ofOptions = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE", ...ofVip];
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */

@@ -1,6 +1,6 @@
 /** The whole program with nodeNetwork lan: nothing of a tailnet is left, and everything follows the hosts' own network. */
 import { expect } from "chai";
-import { scriptText } from "../../components/hosts/script-text";
+import { scriptText, vipWatchScript } from "../../components/hosts/script-text";
 import { before as prepare } from "mocha";
 import { parse, parseAllDocuments } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
@@ -122,7 +122,8 @@ describe("a cluster in a lan", () => {
     // Those of load balancers: tests/preview/load-balancer.test.ts.
     const balancer = ["", "_ALONE", "_NODES", "_DEVICES", "_SERVING"].map((name) => `TK_LOAD_BALANCER${name}`);
     // Those of other options: proxy.test.ts, hubble.test.ts.
-    const options = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE"];
+    const vip = ["TK_ENDPOINT_KIND", "TK_VIP"];
+    const options = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE", ...vip];
     const never = [...options, "TK_LOCK_SECONDS", "TK_ENDPOINT", ...balancer, "TK_HOST_LOAD_BALANCER", "TK_RESTORE"];
     // Of functions that other stages call.
     const shared = ["TK_KUBEADM_DOCUMENT", "TK_MARK", "TK_API_PORT", "TK_ENDPOINT_PORT"];
@@ -180,6 +181,54 @@ describe("other lans", () => {
       clusters: { cluster: { server: string } }[];
     };
     expect(clusters[0]!.cluster.server).to.equal("https://192.0.2.11:6443");
+  });
+
+  it("a virtual IP: the control planes have its watch, the guard and the facts know of it, and all ask at it", async () => {
+    const address = "172.31.77.10";
+    const run = await runProgram({ config: { ...config, endpoint: { address, kind: "vip", port: 7443 } }, facts });
+    expect(run.errors).to.deep.equal([]);
+    for (const name of ["cp1", "cp2", "cp3"]) {
+      const given = variables(run, `${name}-control-plane`);
+      expect(given).to.include({
+        TK_ENDPOINT: address,
+        TK_ENDPOINT_KIND: "vip",
+        TK_ENDPOINT_PORT: "7443",
+        TK_API_PORT: "7443",
+      });
+      expect(given.TK_HOST_ENDPOINT).to.equal(vipWatchScript());
+    }
+    expect(variables(run, "w1-join")).to.include({ TK_ENDPOINT: address, TK_ENDPOINT_PORT: "7443" });
+    for (const name of names) {
+      expect(variables(run, `${name}-lan`).TK_ENDPOINT).to.equal(address);
+      expect(variables(run, `${name}-facts`).TK_VIP).to.equal(address);
+    }
+    const checks = variables(run, "cluster-checks");
+    expect(checks.TK_ENDPOINT_KIND).to.equal("vip");
+    expect(checks.TK_CHECK_VALUES!.split(" ")).to.include("TK_ENDPOINT_KIND");
+    expect(values(run)).to.include({ k8sServiceHost: address, k8sServicePort: 7443 });
+    const access = run.outputs.access as { endpoint: object } | undefined;
+    if (access !== undefined) expect(access.endpoint).to.deep.equal({ address, port: 7443, kind: "vip" });
+  });
+
+  it("no virtual IP: nothing of one in any script's variables", async () => {
+    const run = await runProgram({ config, facts });
+    for (const { name } of scripts(run)) {
+      expect(Object.keys(variables(run, name)), name).to.not.include.members(["TK_ENDPOINT_KIND"]);
+      expect(Object.keys(variables(run, name)), name).to.not.include.members(["TK_VIP"]);
+    }
+  });
+
+  it("a device that has the virtual IP already: an error with its MAC address, and nothing is changed", async () => {
+    const seen = { macs: ["52:54:00:4d:1f:0b"], endpointMac: "02:00:00:00:00:99" };
+    const run = await runProgram({
+      config: { ...config, endpoint: { address: "172.31.77.10", kind: "vip" } },
+      facts: { ...facts, cp2: { ...facts.cp2, ...seen } },
+    });
+    expect(run.errors).to.have.lengthOf(1);
+    expect(run.errors[0]!.message).to.match(
+      /already belongs to another device on the network of cp2, with the MAC address 02:/,
+    );
+    expect(custom(run).some(({ name }) => name.endsWith("-lan"))).to.equal(false);
   });
 
   it("interfaces of other names and MTUs: all by name, and the smallest MTU", async () => {

@@ -42,7 +42,8 @@ export function apiServers(state: ClusterState): Problem[] {
 }
 
 export function endpointProblems(state: ClusterState): Problem[] {
-  return state.nodeNetwork === "lan" ? lanEndpoint(state) : tailnetEndpoint(state);
+  if (state.nodeNetwork === "tailnet") return tailnetEndpoint(state);
+  return state.endpoint.kind === "vip" ? vipEndpoint(state) : lanEndpoint(state);
 }
 
 const text = ({ endpoint }: ClusterState) => `the endpoint ${endpoint.address}`;
@@ -57,9 +58,39 @@ function lanEndpoint(state: ClusterState): Problem[] {
       level: "error",
       what: `${text(state)} answers on no node`,
       evidence: [],
-      cure: ["your load balancer or address must lead to a control plane with a ready API server: docs/install/lan.md"],
+      cure: [
+        state.endpoint.kind === "vip"
+          ? "why no control plane has it: journalctl -u tailkube-endpoint on each"
+          : "your load balancer or address must lead to a control plane with a ready API server: docs/install/lan.md",
+      ],
     },
   ];
+}
+
+function vipEndpoint(state: ClusterState): Problem[] {
+  const planes = controlPlanes(reachedNodes(state));
+  const { holders, answered } = endpointState(state);
+  if (holders.length > 1) return [twice(state, holders)];
+  const areAsked = planes.length > 0 && planes.every(({ known }) => known.vip !== undefined && isKnown(known.vip));
+  const isEveryPlane = planes.length === controlPlanes(state.nodes).length;
+  // A control plane that does not answer may have it. One that had it a moment ago may just have handed it over.
+  if (holders.length === 0 && areAsked && isEveryPlane && answered.length === 0) return [nowhere(state, planes)];
+  return lanEndpoint(state);
+}
+
+// They are not asked at the same moment, so one of them may have handed it over to the other.
+function twice(state: ClusterState, holders: readonly string[]): Problem {
+  const nodes = reachedNodes(state).filter(({ name }) => holders.includes(name));
+  return {
+    id: "endpoint-twice",
+    level: "error",
+    what: `${text(state)} is on ${listed(holders)} at the same time, unless it moved while they were asked`,
+    evidence: [],
+    cure: [
+      "ask again: tailkube status",
+      ...nodes.map((node) => `if it stays, on each: ${onNode(node, "systemctl restart tailkube-endpoint")}`),
+    ],
+  };
 }
 
 function tailnetEndpoint(state: ClusterState): Problem[] {

@@ -103,13 +103,15 @@ export function wrongClocks(state: ClusterState): Problem[] {
 }
 
 /** The units without which a node does not work. Others count if they are enabled. */
-function required({ role }: NodeState, { nodeNetwork }: ClusterState): string[] {
+function required({ role }: NodeState, { nodeNetwork, endpoint }: ClusterState): string[] {
   const tailnet = ["tailscaled.service", "tailkube-network.service", "tailkube-routes.service"];
   return [
     "containerd.service",
     "kubelet.service",
     ...(nodeNetwork === "tailnet" ? tailnet : []),
-    ...(nodeNetwork === "tailnet" && role === "control-plane" ? ["tailkube-endpoint.service"] : []),
+    ...((nodeNetwork === "tailnet" || endpoint.kind === "vip") && role === "control-plane"
+      ? ["tailkube-endpoint.service"]
+      : []),
   ];
 }
 

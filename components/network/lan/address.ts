@@ -64,7 +64,7 @@ export function lanProblems(all: readonly NodeFacts[], config: Lan): string[] {
             `${node.name}: the MTU of ${at.interface} is ${at.mtu} bytes; at least ${leastMtu} is required. Raise it, or use another interface.`,
           ]
         : []),
-      ...(at.address === config.endpoint.address && node.role === "worker"
+      ...(at.address === config.endpoint.address && node.role === "worker" && config.endpoint.kind !== "vip"
         ? [
             `${node.name}: endpoint.address ${at.address} is its address, but a worker has no API server. Set it to that of a control ` +
               "plane, or of a load balancer for the control planes.",

@@ -32,6 +32,8 @@ export function joinLan(name: string, args: JoinLanArgs, opts: pulumi.CustomReso
         TK_ADDRESS: host.facts.apply((facts) => lanAddress({ node, facts }, config)?.address ?? ""),
         TK_POD_CIDR: config.podCidr,
         TK_POD_ROUTING: config.podRouting,
+        // The guard leaves the address to its watch.
+        ...(config.endpoint.kind === "vip" && { TK_ENDPOINT: config.endpoint.address }),
         TK_CHECKSUM_OFFLOAD: node.lan?.checksumOffload === false ? "off" : "on",
         TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
         TK_HOST_OFFLOAD: scriptText("installed/offload.sh"),

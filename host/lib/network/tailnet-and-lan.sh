@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/records/files lib/records/kernel-state lib/units lib/software/proxy
 # What the stages tailnet and lan share: the guard, the host's network managers, and the unit that waits for the node IP.
-# Given: TK_POD_CIDR, TK_POD_ROUTING, TK_ENDPOINT (in a tailnet: an IPv4 address), TK_HOST_GUARD (text of host/installed/guard.sh).
+# Given: TK_POD_CIDR, TK_POD_ROUTING, TK_ENDPOINT (an IPv4 address that the program keeps), TK_HOST_GUARD (text of host/installed/guard.sh).
 
 # guard_network apply|remove: from here on this host puts its network back by itself unless the operator's machine reaches it
 # again from outside and says so (installed/guard.sh, operator/ssh.sh).

@@ -21,6 +21,8 @@ export interface Host {
 export interface Fixture {
   hosts: Host[];
   nodeNetwork: "tailnet" | "lan";
+  /** In a lan: whether the program keeps the endpoint's address. */
+  hasVip?: true;
   here: { nodes: Asked<string>; endpoint: Asked<string> };
 }
 
@@ -226,11 +228,22 @@ export function silence(fixture: Fixture, name: string, why = "Connection timed 
   fixture.hosts.find((host) => host.name === name)!.answers = why;
 }
 
-export function stateOf({ hosts, nodeNetwork, here }: Fixture): ClusterState {
+/** The same in a lan, with the endpoint as a virtual IP of these control planes. */
+export function withVip(fixture: Fixture, ...holders: string[]): Fixture {
+  for (const name of names.slice(0, 3)) {
+    answersOf(fixture, name).vip = json([
+      {},
+      holders.includes(name) ? { ifname: "eth1", addr_info: [{ local: endpoint.address }] } : {},
+    ]);
+  }
+  return { ...fixture, nodeNetwork: "lan", hasVip: true };
+}
+
+export function stateOf({ hosts, nodeNetwork, hasVip, here }: Fixture): ClusterState {
   return {
     name: "home",
     nodeNetwork,
-    endpoint,
+    endpoint: { ...endpoint, ...(hasVip && { kind: "vip" as const }) },
     kubernetesVersion: "1.37.2",
     begun: new Date(now.getTime() - 2000),
     ended: now,
@@ -244,6 +257,7 @@ export function stateOf({ hosts, nodeNetwork, here }: Fixture): ClusterState {
               value: hostFacts(new Map(Object.entries(answers)) as Answers, {
                 isControlPlane: host.role === "control-plane",
                 isTailnet: nodeNetwork === "tailnet",
+                hasVip: hasVip === true && host.role === "control-plane",
               }),
             },
     })),

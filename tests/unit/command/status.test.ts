@@ -20,6 +20,7 @@ import {
   silence,
   stateOf,
   units,
+  withVip,
 } from "./fixtures";
 
 const problems = (fixture: Fixture) => problemsOf(stateOf(fixture));
@@ -116,6 +117,25 @@ describe("tailkube status", () => {
   it("sees an expired device by its peers when the host is reached by the tailnet alone", () => {
     const fixture = broken(faults["device-expired"]!, (f) => silence(f, "w1"));
     expect(ids(fixture).slice(0, 2)).to.deep.equal(["device-expired w1", "host-no-answer w1"]);
+  });
+
+  it("shows which control plane has a virtual IP, and that it must not be on two or on none", () => {
+    const refused = answer("", 7, "curl: (7) Failed to connect");
+    const text = (fixture: Fixture) => statusFrom(stateOf(fixture)).text;
+    const well = withVip(healthy(), "cp2");
+    expect(ids(well)).to.deep.equal([]);
+    expect(text(well)).to.match(/^cp1 .* no +20/m);
+    expect(text(well)).to.match(/^cp2 .* has it +20/m);
+    const two = withVip(healthy(), "cp1", "cp3");
+    expect(ids(two)).to.deep.equal(["endpoint-twice"]);
+    expect(text(two)).to.include("is on cp1 and cp3 at the same time");
+    const unanswered = broken((f) => {
+      for (const name of names) answersOf(f, name).endpoint = refused;
+    });
+    expect(ids(withVip(unanswered))).to.deep.equal(["endpoint-nowhere"]);
+    const stopped = withVip(healthy(), "cp1");
+    answersOf(stopped, "cp3").units = answer(units(true, { "tailkube-endpoint": "inactive" }));
+    expect(ids(stopped)).to.include("service-stopped cp3");
   });
 
   it("does not say that the endpoint is nowhere while a control plane that may have it is silent", () => {

@@ -524,6 +524,8 @@ describe("stages/cleanup.sh", () => {
               ip() { case "$*" in
                 "-o -4 address show dev lo to 10.200.0.1/32") cat "$ROOT/addresses" ;;
                 "address del 10.200.0.1/32 dev lo") [ "$STUCK" = address ] || : >"$ROOT/addresses" ;;
+                "-o -4 address show to 10.200.0.1/32") cat "$ROOT/vip" ;;
+                "address del 10.200.0.1/32 dev eth1") [ "$STUCK" = address ] || : >"$ROOT/vip" ;;
                 "-4 rule show") cat "$ROOT/rules" ;;
                 "-4 rule del pref "*) [ "$STUCK" = rule ] || sed -i "/^$5:/d" "$ROOT/rules" ;;
                 "-4 route show root 10.50.0.0/16") cat "$ROOT/routes" ;;
@@ -550,6 +552,23 @@ describe("stages/cleanup.sh", () => {
         expect(left()).to.equal(`|${[theirs, rest].filter(Boolean).join("\n")}|${routes}`);
         expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
       }
+    });
+
+    it("takes a virtual IP from whichever interface has it", () => {
+      const { root, run } = host("lan");
+      write(
+        `${root}/etc/tailkube/endpoint.env`,
+        "TAILKUBE_ENDPOINT=10.200.0.1\nTAILKUBE_ENDPOINT_PORT=6443\nTAILKUBE_NODE=cp1\nTAILKUBE_ADDRESS=192.0.2.11\n",
+      );
+      write(`${root}/vip`, "2: eth1    inet 10.200.0.1/32 scope global deprecated dynamic eth1\n");
+      const stuck = run("STUCK=address; remove");
+      expect(stuck.status).to.equal(1);
+      expect(stuck.stderr).to.match(
+        /: cleanup: the endpoint's address cannot be removed .*: 10\.200\.0\.1\/32 on eth1\n$/,
+      );
+      expect(run().status).to.equal(0);
+      expect(readFileSync(`${root}/vip`, "utf8")).to.equal("");
+      expect(existsSync(`${root}/var/lib/tailkube`)).to.equal(false);
     });
 
     it("fails and names what cannot be removed, and so does the next run", () => {

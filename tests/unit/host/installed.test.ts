@@ -1,26 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { endpointWatchScript, scriptText } from "../../../components/hosts/script-text";
 import { bash, bashOk, type Finished, removeTemporaryFolders, temporaryFolder, write } from "./bash";
+import { lines, relocated } from "./installed-script";
 
 afterEach(removeTemporaryFolders);
-
-/** A script of host/installed/, as it is on a host, that works below `root`, with the commands in `root`/bin before all others. */
-function relocated(script: string, root: string): string {
-  const text = script
-    .replace(/^export PATH=(.*)$/m, `export PATH=${root}/bin:$1`)
-    .replace(/(^|[\s="'.])\/(etc|usr\/local\/lib|var\/lib|run)\/tailkube/gm, `$1${root}/$2/tailkube`);
-  expect(text).to.not.match(/[\s="'.]\/(etc|usr\/local\/lib|var\/lib|run)\/tailkube/);
-  return text;
-}
-
-function lines(path: string): string[] {
-  return existsSync(path)
-    ? readFileSync(path, "utf8")
-        .split("\n")
-        .filter((line) => line !== "")
-    : [];
-}
 
 describe("installed/routes.sh", () => {
   /** A host in a tailnet that advertises `users` already. */

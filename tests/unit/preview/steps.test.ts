@@ -191,6 +191,18 @@ describe("the plan", () => {
   });
 });
 
+describe("the plan of a virtual IP", () => {
+  it("says at which address the cluster is made, and who can take it over", () => {
+    const lan = { nodeNetwork: "lan", lan: { cidr: "192.0.2.0/24" }, tailnetAuthKey: undefined };
+    const { steps } = planOf(configOf({ ...lan, endpoint: { address: "192.0.2.10", kind: "vip" } }), undefined);
+    expect(steps.map(({ does }) => does)).to.include.members([
+      "initializes the cluster, with the endpoint 192.0.2.10:6443",
+      "joins as a control plane through 192.0.2.10:6443, then can take over the endpoint",
+      "joins as a worker through 192.0.2.10:6443",
+    ]);
+  });
+});
+
 describe("the plan of machines on EC2", () => {
   const onEc2 = fixtureOnEc2(keyPair().privateKey);
   const all = onEc2.nodes as Node[];
@@ -277,6 +289,22 @@ describe("changes that no run can make", () => {
         new RegExp(`^${key}: ".*" cannot change in a running cluster\\. Allowed: .*\\. Set that again`),
       );
     }
+  });
+
+  it("are those of who provides a lan's endpoint, also after a run of a program that knew one kind", () => {
+    const lan = { nodeNetwork: "lan", lan: { cidr: "192.0.2.0/24" }, tailnetAuthKey: undefined };
+    const external = { ...lan, endpoint: { address: "192.0.2.10" } };
+    const vip = { ...lan, endpoint: { address: "192.0.2.10", kind: "vip" } };
+    for (const same of [external, vip]) expect(problems(same, same)).to.deep.equal([]);
+    const line = (now: string, was: string) =>
+      `endpoint.kind: "${now}" cannot change in a running cluster. Allowed: ${was}. Set that again, or recreate the cluster: ` +
+      "pulumi destroy, then pulumi up.";
+    expect(problems(vip, external)).to.deep.equal([line("vip", "external")]);
+    expect(problems(external, vip)).to.deep.equal([line("external", "vip")]);
+    // Without the option nothing of it is kept.
+    expect(outputsOf(configOf(external)).applied)
+      .to.have.property("settings")
+      .that.does.not.have.property("endpoint.kind");
   });
 
   it("are those of where EC2 machines are, which AWS would replace, and of none without such machines", () => {
