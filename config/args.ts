@@ -152,6 +152,8 @@ export interface TailnetArgs {
   controlPlaneTag?: string;
   /** MTU of tailscale0 in bytes, at least 1280. Default: 1280. */
   mtu?: number;
+  /** Whether the NICs of the hosts' default routes forward UDP in batches (rx-udp-gro-forwarding), as Tailscale recommends for subnet routers. Only Linux 6.2 and newer make use of it. Default: false. */
+  udpGroForwarding?: boolean;
   /** File on this machine with the tailnet's auth key, relative to the project. */
   authKeyFile?: string;
   /** File on this machine with the control planes' auth key, relative to the project. */

@@ -44,7 +44,7 @@ import { proxyConfig } from "./schema/proxy";
 import { type Operator, thisMachine } from "./operator";
 import { readSecrets } from "./secrets";
 import { type ReachedHosts, reachedHosts, sshConfig, sshProblems } from "./ssh";
-import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./rules/tailnet";
+import { readPolicy, routeApproval, tailnetApiProblems, tailnetOnlyProblems, tailnetWarnings } from "./rules/tailnet";
 
 export interface LoadedConfig {
   config: ClusterConfig;
@@ -57,6 +57,7 @@ export interface LoadedConfig {
 /** Rules between keys that are valid by themselves. */
 const rules: readonly Rule[] = [
   tailnetApiProblems,
+  tailnetOnlyProblems,
   nodeNetworkProblems,
   ec2Problems,
   ec2LanProblems,
@@ -253,6 +254,7 @@ function clusterConfig(
       tag: tailnet.tag,
       ...(tailnet.controlPlaneTag !== undefined && { controlPlaneTag: tailnet.controlPlaneTag }),
       mtu: tailnet.mtu,
+      ...(tailnet.udpGroForwarding && { udpGroForwarding: true }),
       api: tailnet.api.replace(/\/+$/, ""),
       ...(tailnet.oauthClientId !== undefined && { oauthClientId: tailnet.oauthClientId }),
       routeApproval: routeApproval(values),

@@ -176,6 +176,8 @@ export interface ClusterConfig {
     controlPlaneTag?: string;
     /** MTU of tailscale0 in bytes. */
     mtu: number;
+    /** Whether the NICs of the default routes have UDP GRO forwarding. */
+    udpGroForwarding?: true;
     /** URL of the tailnet's API, without a slash at the end. */
     api: string;
     /** ID of the OAuth client. */

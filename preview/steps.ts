@@ -14,6 +14,7 @@ import { labelsOf, type LastRun, releaseOf } from "./last-run";
 import { poolChange, servingChange, servingWords } from "./load-balancer";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
 import { settingsChange, settingsKeys, timingWords } from "./kubernetes-settings";
+import { udpGroChange, udpGroWords } from "./udp-gro";
 import { nodePlans, type Plan, type Step } from "./plan";
 
 /** What one step of the order does. Steps of several hosts with the same batch become one step of the plan. */
@@ -174,7 +175,7 @@ class Change {
         return {
           kind: "prepare",
           nodes,
-          does: `${isLan ? "" : "joins the tailnet; "}gets containerd and kubelet${sources(config)}`,
+          does: `${isLan ? "" : `joins the tailnet${udpGroWords(config)}; `}gets containerd and kubelet${sources(config)}`,
         };
       case "control-plane":
         return name === controlPlanes(config.nodes)[0]!.name && survivors(config.nodes, this.last).length === 0
@@ -199,8 +200,9 @@ class Change {
     const { config, last, keys } = this;
     const { name, role } = node;
     if (kind === "network") {
-      const change = servingChange(config, last, name);
-      return change && { kind, nodes: [name], ...change };
+      const [serving, nics] = [servingChange(config, last, name), udpGroChange(config, last)];
+      const does = [serving, nics].flatMap((change) => change?.does ?? []).join("; ");
+      return does === "" ? undefined : { kind, nodes: [name], ...serving, does };
     }
     if (kind !== "upgrade") return undefined;
     const renews = role === "control-plane" && keys.includes("kubernetes.certificateRenewal");

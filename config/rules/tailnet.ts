@@ -45,6 +45,13 @@ export function tailnetApiProblems({ values }: Given): Problem[] {
   );
 }
 
+/** What only a tailnet has. */
+export function tailnetOnlyProblems({ values }: Given): Problem[] {
+  if (values.nodeNetwork !== "lan" || !values.tailnet.udpGroForwarding) return [];
+  const problem = { path: "tailnet.udpGroForwarding", got: true, wrong: "requires nodeNetwork tailnet" };
+  return [{ ...problem, fix: "Remove it.", about: ["nodeNetwork"] }];
+}
+
 function accessProblems(values: StackValues): Problem[] {
   const hasSecret = isGiven(values, "tailnetOauthClientSecret");
   const hasClient = values.tailnet.oauthClientId !== undefined;

@@ -156,6 +156,7 @@ export const effects: readonly Effect[] = [
   { key: "tailnet.tag", value: "tag:other" },
   { key: "tailnet.controlPlaneTag", base: { tailnetControlPlaneAuthKey: otherAuthKey }, value: "tag:planes" },
   { key: "tailnet.mtu", value: 1400 },
+  { key: "tailnet.udpGroForwarding", value: true },
   { key: "tailnet.authKeyFile", base: { tailnetAuthKey: undefined }, value: "auth-key" },
   { key: "tailnet.controlPlaneAuthKeyFile", base: { tailnet: { controlPlaneTag: "tag:planes" } }, value: "auth-key" },
   { key: "tailnet.api", base: withApi, value: "https://api.example.com" },

@@ -523,6 +523,16 @@ export const wrongConfigs: WrongConfig[] = [
     line: "cilium.values.enableLBIPAM: false is invalid. Allowed: true, with loadBalancer.cidr: without it Cilium gives services no addresses. Remove it.",
   },
   {
+    what: "UDP GRO forwarding in a lan",
+    changes: { ...lan, lan: { cidr: "192.0.2.0/24" }, tailnet: { udpGroForwarding: true } },
+    line: "tailnet.udpGroForwarding: true requires nodeNetwork tailnet. Remove it.",
+  },
+  {
+    what: "UDP GRO forwarding by another word",
+    changes: { tailnet: { udpGroForwarding: "on" } },
+    line: 'tailnet.udpGroForwarding: "on" is invalid. Allowed: true or false. Correct it in the stack\'s config.',
+  },
+  {
     what: "Hubble's UI without its relay",
     changes: { hubble: { ui: true } },
     about: ["hubble.relay"],
