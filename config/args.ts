@@ -184,7 +184,7 @@ export interface LanArgs {
 }
 
 export interface EndpointArgs {
-  /** Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load balancer; required. */
+  /** Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and advertises to the tailnet. Default: 10.200.0.1, or what network.number makes it. In a LAN, the IPv4 address or DNS name of a control plane or of a load balancer; required. */
   address?: string;
   /** Port of the API at the endpoint. Default: 6443. */
   port?: number;
@@ -193,9 +193,11 @@ export interface EndpointArgs {
 }
 
 export interface NetworkArgs {
-  /** IPv4 network of all pods. Each node gets a /24 of it. Default: 10.50.0.0/16. */
+  /** Number of this cluster among those in one tailnet; each needs its own. From 1 on, it sets the networks: with N, podCidr is 10.(50+N).0.0/16, serviceCidr 10.(112+N).0.0/16 and, in a tailnet, endpoint.address 10.200.N.1. 0: the defaults. Default: 0. */
+  number?: number;
+  /** IPv4 network of all pods. Each node gets a /24 of it. Default: 10.50.0.0/16, or what number makes it. */
   podCidr?: string;
-  /** IPv4 network of the services. Default: 10.96.0.0/12. */
+  /** IPv4 network of the services. Default: 10.96.0.0/12, or what number makes it. */
   serviceCidr?: string;
   /** How pods reach pods on other nodes. native (pod networks are routes, in a tailnet the tailnet's) or vxlan (a tunnel, much slower over a tailnet). Default: native in a tailnet, vxlan in a LAN. */
   podRouting?: "native" | "vxlan";

@@ -25,6 +25,8 @@ import { mirrorProblems } from "./rules/mirrors";
 import { proxyProblems } from "./rules/proxy";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
 import { overlapProblems } from "./rules/overlapping-networks";
+import { networksOf } from "./networks";
+import { clusterNumberProblems, clusterNumberWarnings } from "./rules/cluster-number";
 import { meantKey, parseSound } from "./parse";
 import { movedKeys, nearestKey } from "./moved-keys";
 import type { Given, Rule } from "./rules/rule";
@@ -64,6 +66,7 @@ const rules: readonly Rule[] = [
   mirrorProblems,
   proxyProblems,
   nodeProblems,
+  clusterNumberProblems,
   overlapProblems,
   loadBalancerProblems,
   hubbleProblems,
@@ -117,6 +120,7 @@ export function loadConfig(
     warnings: [
       ...warnings(config),
       ...tailnetWarnings(values),
+      ...clusterNumberWarnings(values),
       ...hostKeyWarnings(config),
       ...versionWarnings(config),
       ...outOfSupport(config, day),
@@ -198,9 +202,6 @@ function readHostProfile(path: string | undefined, readFile: ReadFile, findings:
   return values;
 }
 
-/** In a tailnet: an address that no common private network uses. */
-const defaultEndpoint = "10.200.0.1";
-
 function clusterConfig(
   values: StackValues,
   hostProfile: HostProfile,
@@ -221,6 +222,7 @@ function clusterConfig(
     ...(Object.keys(node.kubelet).length > 0 && { kubelet: node.kubelet }),
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
+  const own = networksOf(values);
   const ec2 = ec2Config(values.ec2, values.lan.cidr);
   const proxy = proxyConfig(values.proxy);
   const settings = kubernetesSettings(values);
@@ -228,10 +230,11 @@ function clusterConfig(
     clusterName: values.clusterName,
     nodes,
     nodeNetwork: values.nodeNetwork,
-    endpoint: { address: endpoint.address ?? defaultEndpoint, port: endpoint.port },
+    endpoint: { address: own.endpoint, port: endpoint.port },
     apiServerPort: isLan ? endpoint.apiServerPort : endpoint.port,
-    podCidr: network.podCidr,
-    serviceCidr: network.serviceCidr,
+    ...(network.number > 0 && { networkNumber: network.number }),
+    podCidr: own.podCidr,
+    serviceCidr: own.serviceCidr,
     ...(loadBalancer.cidr !== undefined && { loadBalancer: { cidr: loadBalancer.cidr } }),
     ...(hubble.relay && { hubble: { ui: hubble.ui } }),
     podRouting: network.podRouting ?? (isLan ? "vxlan" : "native"),

@@ -137,6 +137,8 @@ export interface ClusterConfig {
   endpoint: { address: string; port: number };
   /** The port of each API server: the endpoint's, except behind a load balancer. */
   apiServerPort: number;
+  /** The number that the cluster's networks follow from; absent if they follow from none. */
+  networkNumber?: number;
   podCidr: string;
   serviceCidr: string;
   /** The addresses of Services of type LoadBalancer. Absent: the cluster has none. */

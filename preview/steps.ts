@@ -182,7 +182,7 @@ class Change {
           ? {
               kind: "init",
               nodes,
-              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}${etcd}${serves}`,
+              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan ? "" : `, with the endpoint ${endpoint}`}${numberWords(config)}${etcd}${serves}`,
             }
           : {
               kind: "join",
@@ -296,6 +296,12 @@ class Change {
     };
   }
 }
+
+/** The networks that the cluster has by its number, if it has one. */
+const numberWords = ({ networkNumber, podCidr, serviceCidr }: ClusterConfig) =>
+  networkNumber === undefined
+    ? ""
+    : `, with network.number ${networkNumber}: pods in ${podCidr}, services in ${serviceCidr}`;
 
 const proxyWords = ({ proxy }: Pick<ClusterConfig, "proxy">) =>
   proxy === undefined ? "without the proxy" : `with the proxy at ${proxyText(proxy)}`;

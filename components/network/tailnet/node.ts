@@ -77,8 +77,8 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
     // An existing login keeps its name.
     if (r.login !== "found" && r.deviceName !== host.name) {
       void pulumi.log.warn(
-        `${host.name} is called ${r.deviceName} in the tailnet, because a stale device has its name. Delete that device in ` +
-          "the tailnet's console. Nothing in the cluster depends on the name.",
+        `${host.name} is called ${r.deviceName} in the tailnet, because another device has its name. If that is a former machine of this ` +
+          "node, delete it in the tailnet's console; if it is a node of another cluster, leave it. Nothing in the cluster depends on the name.",
         script,
       );
     }
