@@ -1,7 +1,6 @@
 /** The groups `lan`, `endpoint`, `network` and `loadBalancer` of a stack's config. */
-import { z } from "zod";
 import { largestNumber, numberedNetworks } from "../../model/cluster-number";
-import { choice, group, key, network, port, wholeNumber, yesOrNo } from "./fields";
+import { choice, group, ipv4Text, key, network, port, wholeNumber, yesOrNo } from "./fields";
 import { interfacePattern, isHostAddress } from "./node";
 
 const { podCidr: defaultPodCidr, serviceCidr: defaultServiceCidr } = numberedNetworks(0);
@@ -33,10 +32,7 @@ export const endpointSchema = key(
     {
       // Only a LAN allows a name; see config/rules/lan.ts.
       address: key(
-        z
-          .string({ error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
-          .refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
-          .optional(),
+        ipv4Text(isHostAddress, "an IPv4 address such as 10.200.0.1, in a lan also a DNS name").optional(),
         "Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and " +
           "advertises to the tailnet. Default: 10.200.0.1, or what network.number makes it. In a LAN, the IPv4 address or DNS name of a control plane or of a load " +
           "balancer; required.",

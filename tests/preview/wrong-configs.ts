@@ -484,7 +484,7 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "Cilium with IPv6",
     changes: cilium({ ipv6: { enabled: true } }),
-    line: "cilium.values.ipv6.enabled: true is invalid. Allowed: false, because the cluster is IPv4 only. Remove it.",
+    line: "cilium.values.ipv6.enabled: true is invalid. Allowed: false, because the cluster is IPv4 only (docs/install/dual-stack.md). Remove it.",
   },
   {
     what: "an egress gateway",
@@ -521,6 +521,36 @@ export const wrongConfigs: WrongConfig[] = [
     what: "no addresses for load balancers in Cilium",
     changes: { loadBalancer: { cidr: "10.201.0.0/24" }, ...cilium({ enableLBIPAM: false }) },
     line: "cilium.values.enableLBIPAM: false is invalid. Allowed: true, with loadBalancer.cidr: without it Cilium gives services no addresses. Remove it.",
+  },
+  {
+    what: "pods of both families",
+    changes: { network: { podCidr: "10.50.0.0/16,fd00:50::/56" } },
+    line: 'network.podCidr: "10.50.0.0/16,fd00:50::/56" is invalid. Allowed: an IPv4 network with a prefix length from /8 to /24 such as 10.50.0.0/16, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "services of both families, as a list",
+    changes: { network: { serviceCidr: ["10.96.0.0/12", "fd00:96::/112"] } },
+    line: 'network.serviceCidr: ["10.96.0.0/12","fd00:96::/112"] is invalid. Allowed: an IPv4 network with a prefix length from /12 to /28 such as 10.96.0.0/12, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "load balancers of IPv6",
+    changes: { loadBalancer: { cidr: "fd00:201::/112" } },
+    line: 'loadBalancer.cidr: "fd00:201::/112" is invalid. Allowed: an IPv4 network with a prefix length from /16 to /30 such as 10.201.0.0/24, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "an endpoint of IPv6",
+    changes: { endpoint: { address: "fd7a:115c:a1e0::1" } },
+    line: 'endpoint.address: "fd7a:115c:a1e0::1" is invalid. Allowed: an IPv4 address such as 10.200.0.1, in a lan also a DNS name, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "a lan of IPv6",
+    changes: { ...lan, lan: { cidr: "fd00:1::/64" } },
+    line: 'lan.cidr: "fd00:1::/64" is invalid. Allowed: an IPv4 network with a prefix length from /1 to /30 such as 192.168.1.0/24, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "a node with two addresses",
+    changes: { ...lan, lan: { cidr: "192.168.1.0/24" }, ...node(0, { nodeIp: "192.168.1.11,fd00:1::11" }) },
+    line: 'nodes[0].nodeIp: "192.168.1.11,fd00:1::11" is invalid. Allowed: an IPv4 address that the host has, such as 192.168.1.11, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
   },
   {
     what: "pods of another number than the cluster's",
