@@ -152,6 +152,8 @@ export interface TailnetArgs {
   controlPlaneTag?: string;
   /** MTU of tailscale0 in bytes, at least 1280. Default: 1280. */
   mtu?: number;
+  /** Whether the NICs of the hosts' default routes forward UDP in batches (rx-udp-gro-forwarding), as Tailscale recommends for subnet routers. Only Linux 6.2 and newer make use of it. Default: false. */
+  udpGroForwarding?: boolean;
   /** File on this machine with the tailnet's auth key, relative to the project. */
   authKeyFile?: string;
   /** File on this machine with the control planes' auth key, relative to the project. */
@@ -182,7 +184,7 @@ export interface LanArgs {
 }
 
 export interface EndpointArgs {
-  /** Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load balancer, or with kind vip an unused IPv4 address of the nodes' own network; required. */
+  /** Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and advertises to the tailnet. Default: 10.200.0.1, or what network.number makes it. In a LAN, the IPv4 address or DNS name of a control plane or of a load balancer, or with kind vip an unused IPv4 address of the nodes' own network; required. */
   address?: string;
   /** With nodeNetwork lan, the kind of the address. external (you provide it), or vip (a virtual IP: the program keeps it on one control plane with a ready API server, which announces it with ARP). Default: external. */
   kind?: "external" | "vip";
@@ -193,9 +195,11 @@ export interface EndpointArgs {
 }
 
 export interface NetworkArgs {
-  /** IPv4 network of all pods. Each node gets a /24 of it. Default: 10.50.0.0/16. */
+  /** Number of this cluster among those in one tailnet; each needs its own. From 1 on, it sets the networks: with N, podCidr is 10.(50+N).0.0/16, serviceCidr 10.(112+N).0.0/16 and, in a tailnet, endpoint.address 10.200.N.1. 0: the defaults. Default: 0. */
+  number?: number;
+  /** IPv4 network of all pods. Each node gets a /24 of it. Default: 10.50.0.0/16, or what number makes it. */
   podCidr?: string;
-  /** IPv4 network of the services. Default: 10.96.0.0/12. */
+  /** IPv4 network of the services. Default: 10.96.0.0/12, or what number makes it. */
   serviceCidr?: string;
   /** How pods reach pods on other nodes. native (pod networks are routes, in a tailnet the tailnet's) or vxlan (a tunnel, much slower over a tailnet). Default: native in a tailnet, vxlan in a LAN. */
   podRouting?: "native" | "vxlan";

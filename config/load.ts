@@ -26,6 +26,8 @@ import { mirrorProblems } from "./rules/mirrors";
 import { proxyProblems } from "./rules/proxy";
 import { nodeProblems, podCidrProblems, versionProblems, warnings } from "./rules/cluster";
 import { overlapProblems } from "./rules/overlapping-networks";
+import { networksOf } from "./networks";
+import { clusterNumberProblems, clusterNumberWarnings } from "./rules/cluster-number";
 import { meantKey, parseSound } from "./parse";
 import { movedKeys, nearestKey } from "./moved-keys";
 import type { Given, Rule } from "./rules/rule";
@@ -45,7 +47,7 @@ import { proxyConfig } from "./schema/proxy";
 import { type Operator, thisMachine } from "./operator";
 import { readSecrets } from "./secrets";
 import { type ReachedHosts, reachedHosts, sshConfig, sshProblems } from "./ssh";
-import { readPolicy, routeApproval, tailnetApiProblems, tailnetWarnings } from "./rules/tailnet";
+import { readPolicy, routeApproval, tailnetApiProblems, tailnetOnlyProblems, tailnetWarnings } from "./rules/tailnet";
 
 export interface LoadedConfig {
   config: ClusterConfig;
@@ -58,6 +60,7 @@ export interface LoadedConfig {
 /** Rules between keys that are valid by themselves. */
 const rules: readonly Rule[] = [
   tailnetApiProblems,
+  tailnetOnlyProblems,
   nodeNetworkProblems,
   vipProblems,
   ec2Problems,
@@ -65,6 +68,7 @@ const rules: readonly Rule[] = [
   mirrorProblems,
   proxyProblems,
   nodeProblems,
+  clusterNumberProblems,
   overlapProblems,
   loadBalancerProblems,
   hubbleProblems,
@@ -118,6 +122,7 @@ export function loadConfig(
     warnings: [
       ...warnings(config),
       ...tailnetWarnings(values),
+      ...clusterNumberWarnings(values),
       ...hostKeyWarnings(config),
       ...versionWarnings(config),
       ...outOfSupport(config, day),
@@ -199,9 +204,6 @@ function readHostProfile(path: string | undefined, readFile: ReadFile, findings:
   return values;
 }
 
-/** In a tailnet: an address that no common private network uses. */
-const defaultEndpoint = "10.200.0.1";
-
 function clusterConfig(
   values: StackValues,
   hostProfile: HostProfile,
@@ -222,6 +224,7 @@ function clusterConfig(
     ...(Object.keys(node.kubelet).length > 0 && { kubelet: node.kubelet }),
     ...(isLan && { lan: lanSelection(node, values) }),
   }));
+  const own = networksOf(values);
   const ec2 = ec2Config(values.ec2, values.lan.cidr);
   const proxy = proxyConfig(values.proxy);
   const settings = kubernetesSettings(values);
@@ -230,13 +233,14 @@ function clusterConfig(
     nodes,
     nodeNetwork: values.nodeNetwork,
     endpoint: {
-      address: endpoint.address ?? defaultEndpoint,
+      address: own.endpoint,
       port: endpoint.port,
       ...(endpoint.kind === "vip" && { kind: endpoint.kind }),
     },
     apiServerPort: isLan && endpoint.kind !== "vip" ? endpoint.apiServerPort : endpoint.port,
-    podCidr: network.podCidr,
-    serviceCidr: network.serviceCidr,
+    ...(network.number > 0 && { networkNumber: network.number }),
+    podCidr: own.podCidr,
+    serviceCidr: own.serviceCidr,
     ...(loadBalancer.cidr !== undefined && { loadBalancer: { cidr: loadBalancer.cidr } }),
     ...(hubble.relay && { hubble: { ui: hubble.ui } }),
     podRouting: network.podRouting ?? (isLan ? "vxlan" : "native"),
@@ -259,6 +263,7 @@ function clusterConfig(
       tag: tailnet.tag,
       ...(tailnet.controlPlaneTag !== undefined && { controlPlaneTag: tailnet.controlPlaneTag }),
       mtu: tailnet.mtu,
+      ...(tailnet.udpGroForwarding && { udpGroForwarding: true }),
       api: tailnet.api.replace(/\/+$/, ""),
       ...(tailnet.oauthClientId !== undefined && { oauthClientId: tailnet.oauthClientId }),
       routeApproval: routeApproval(values),

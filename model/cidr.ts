@@ -1,4 +1,4 @@
-/** IPv4 addresses and networks as text. The program does not use IPv6. */
+/** IPv4 addresses and networks as text. The program does not use IPv6 (docs/install/dual-stack.md). */
 import ipaddr from "ipaddr.js";
 
 /** The range of a tailnet's addresses. Tailscale drops packets from there on all other interfaces (tailscale/tailscale#1381). */
@@ -12,6 +12,22 @@ export function isIPv4(text: string): boolean {
 /** Whether the text is an IPv4 network: four decimal parts, a prefix length, and no bit set after the prefix. */
 export function isNetwork(text: string): boolean {
   return networkOf(text) === text;
+}
+
+/** Why nothing takes addresses of IPv6, neither alone nor beside IPv4. */
+export const ipv4Only = "the cluster is IPv4 only (docs/install/dual-stack.md)";
+
+/** Whether a value is meant for IPv6 or for both families: an IPv6 address or network, or several values with commas or in a list. */
+export function isBeyondIPv4(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 1 || value.some(isBeyondIPv4);
+  if (typeof value !== "string") return false;
+  const parts = value.split(",");
+  // `[fd00::1]` is how a URL has it.
+  const address = value
+    .replace(/^\s*\[(.*)\]\s*$/, "$1")
+    .split("/")[0]!
+    .trim();
+  return (parts.length > 1 && parts.some((part) => /\d[.:]|::/.test(part))) || ipaddr.IPv6.isValid(address);
 }
 
 /** The network of an address with a prefix length: `10.0.2.15/24` → `10.0.2.0/24`. Undefined for other text. */

@@ -137,6 +137,8 @@ export interface ClusterConfig {
   endpoint: { address: string; port: number; kind?: "vip" };
   /** The port of each API server: the endpoint's, except behind a load balancer. */
   apiServerPort: number;
+  /** The number that the cluster's networks follow from; absent if they follow from none. */
+  networkNumber?: number;
   podCidr: string;
   serviceCidr: string;
   /** The addresses of Services of type LoadBalancer. Absent: the cluster has none. */
@@ -176,6 +178,8 @@ export interface ClusterConfig {
     controlPlaneTag?: string;
     /** MTU of tailscale0 in bytes. */
     mtu: number;
+    /** Whether the NICs of the default routes have UDP GRO forwarding. */
+    udpGroForwarding?: true;
     /** URL of the tailnet's API, without a slash at the end. */
     api: string;
     /** ID of the OAuth client. */

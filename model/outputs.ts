@@ -97,6 +97,8 @@ export interface Applied {
   release?: string;
   /** Network of the addresses of LoadBalancer services; absent if they get none. */
   loadBalancer?: string;
+  /** Whether the hosts' NICs have UDP GRO forwarding; absent if not. */
+  udpGro?: boolean;
   /** The parts of Hubble that run beside the agents, `relay ui`; absent if none does. */
   hubble?: string;
   /** Fingerprints of Kubernetes' own settings, by config key and without the content of files; absent if there are none. */

@@ -8,6 +8,7 @@ import { byTodaysKeys } from "../model/renamed-keys";
 import { givenKeys } from "../components/kubernetes/settings/components";
 import { hubbleParts } from "../components/network/cilium/hubble";
 import { ciliumValues } from "../components/network/cilium/values";
+import { hasUdpGro } from "../components/network/tailnet/udp-gro";
 import type { SeenHost } from "../components/kubernetes/version-warnings";
 import { declaredMachine, fingerprint } from "../model/machine";
 import type { Applied, AppliedNode } from "../model/outputs";
@@ -35,6 +36,7 @@ const applied: z.ZodType<Applied> = z.object({
   software: z.record(z.string(), z.string()).optional().catch(undefined),
   release: text,
   loadBalancer: text,
+  udpGro: z.boolean().optional().catch(undefined),
   hubble: text,
   kubernetesSettings: z.record(z.string(), z.string()).optional().catch(undefined),
   nodes: z.array(member).catch([]),
@@ -136,6 +138,7 @@ export function appliedBy(
     software: nodeSoftware(config),
     release: releaseOf(config),
     ...(config.loadBalancer !== undefined && { loadBalancer: config.loadBalancer.cidr }),
+    ...(hasUdpGro(config) && { udpGro: true }),
     ...(config.hubble !== undefined && { hubble: hubbleParts(config).join(" ") }),
     ...(Object.keys(kubernetesSettings).length > 0 && { kubernetesSettings }),
     nodes: config.nodes.map((node, i) => {
@@ -171,6 +174,7 @@ export function lastRun(outputs: { versions: unknown; nodes: unknown; applied: u
     ...(left?.software && { software: byTodaysKeys(left.software) }),
     ...(left?.release !== undefined && { release: left.release }),
     ...(left?.loadBalancer !== undefined && { loadBalancer: left.loadBalancer }),
+    ...(left?.udpGro !== undefined && { udpGro: left.udpGro }),
     ...(left?.hubble !== undefined && { hubble: left.hubble }),
     ...(left?.kubernetesSettings && { kubernetesSettings: left.kubernetesSettings }),
     members: (running.nodes ?? []).map((name) => ({

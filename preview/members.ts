@@ -3,6 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../model/config";
 import { listed } from "../model/messages";
 import { problemLine } from "../model/problem";
 import { allSettingsKeys, settingsProblems } from "./kubernetes-settings";
+import { numberOf } from "../model/cluster-number";
 import { fixedSettings, type LastRun, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
@@ -88,17 +89,39 @@ export function memberProblems(config: ClusterConfig, last: LastRun | undefined)
 function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): string[] {
   const wanted = withKind(fixedSettings(config));
   const before = withKind(settings);
-  return Object.keys(wanted).flatMap((key) =>
-    before[key] === undefined || before[key] === wanted[key]
-      ? []
-      : problemLine({
-          path: key,
-          got: wanted[key],
-          wrong: "cannot change in a running cluster",
-          allowed: before[key] || "no value",
-          fix: "Set that again, or recreate the cluster: pulumi destroy, then pulumi up.",
-        }),
-  );
+  const line = (path: string, got: unknown, allowed: string) =>
+    problemLine({
+      path,
+      got,
+      wrong: "cannot change in a running cluster",
+      allowed,
+      fix: "Set that again, or recreate the cluster: pulumi destroy, then pulumi up.",
+    });
+  const number = numberChange(settings, wanted);
+  return [
+    ...(number === undefined ? [] : [line("network.number", number.is, `${number.was}`)]),
+    ...Object.keys(wanted)
+      .filter(
+        (key) => number === undefined || !["network.podCidr", "network.serviceCidr", "endpoint.address"].includes(key),
+      )
+      .flatMap((key) =>
+        settings[key] === undefined || settings[key] === wanted[key]
+          ? []
+          : line(key, wanted[key], settings[key] || "no value"),
+      ),
+  ];
+}
+
+/** The number of the cluster before and now, if that is why its networks differ. */
+function numberChange(settings: Record<string, string>, wanted: Record<string, string>) {
+  const of = (all: Record<string, string>) =>
+    numberOf({
+      podCidr: all["network.podCidr"],
+      serviceCidr: all["network.serviceCidr"],
+      endpoint: all["endpoint.address"],
+    });
+  const [was, is] = [of(settings), of(wanted)];
+  return was === undefined || is === undefined || was === is ? undefined : { was, is };
 }
 
 /**

@@ -14,6 +14,7 @@ import { labelsOf, type LastRun, releaseOf } from "./last-run";
 import { poolChange, servingChange, servingWords } from "./load-balancer";
 import { type MachineChange, machineChange, removedNodes, survivors, upgradeKeys } from "./members";
 import { settingsChange, settingsKeys, timingWords } from "./kubernetes-settings";
+import { udpGroChange, udpGroWords } from "./udp-gro";
 import { nodePlans, type Plan, type Step } from "./plan";
 
 /** What one step of the order does. Steps of several hosts with the same batch become one step of the plan. */
@@ -175,14 +176,14 @@ class Change {
         return {
           kind: "prepare",
           nodes,
-          does: `${isLan ? "" : "joins the tailnet; "}gets containerd and kubelet${sources(config)}`,
+          does: `${isLan ? "" : `joins the tailnet${udpGroWords(config)}; `}gets containerd and kubelet${sources(config)}`,
         };
       case "control-plane":
         return name === controlPlanes(config.nodes)[0]!.name && survivors(config.nodes, this.last).length === 0
           ? {
               kind: "init",
               nodes,
-              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan && !isVip ? "" : `, with the endpoint ${endpoint}`}${etcd}${serves}`,
+              does: `initializes the cluster${config.restoreSnapshot === undefined ? "" : ` from ${config.restoreSnapshot}`}${isLan && !isVip ? "" : `, with the endpoint ${endpoint}`}${numberWords(config)}${etcd}${serves}`,
             }
           : {
               kind: "join",
@@ -200,8 +201,9 @@ class Change {
     const { config, last, keys } = this;
     const { name, role } = node;
     if (kind === "network") {
-      const change = servingChange(config, last, name);
-      return change && { kind, nodes: [name], ...change };
+      const [serving, nics] = [servingChange(config, last, name), udpGroChange(config, last)];
+      const does = [serving, nics].flatMap((change) => change?.does ?? []).join("; ");
+      return does === "" ? undefined : { kind, nodes: [name], ...serving, does };
     }
     if (kind !== "upgrade") return undefined;
     const renews = role === "control-plane" && keys.includes("kubernetes.certificateRenewal");
@@ -295,6 +297,12 @@ class Change {
     };
   }
 }
+
+/** The networks that the cluster has by its number, if it has one. */
+const numberWords = ({ networkNumber, podCidr, serviceCidr }: ClusterConfig) =>
+  networkNumber === undefined
+    ? ""
+    : `, with network.number ${networkNumber}: pods in ${podCidr}, services in ${serviceCidr}`;
 
 const proxyWords = ({ proxy }: Pick<ClusterConfig, "proxy">) =>
   proxy === undefined ? "without the proxy" : `with the proxy at ${proxyText(proxy)}`;

@@ -40,7 +40,9 @@ export function networkProblems(one: NodeFacts, config: ClusterConfig): string[]
       .map(
         (own) =>
           `${one.node.name}: ${own.key} ${own.network} overlaps ${address} on its interface ${name}. Choose another ` +
-          `${own.key} that no network of the hosts uses.`,
+          (config.networkNumber === undefined || own.key === "loadBalancer.cidr"
+            ? `${own.key} that no network of the hosts uses.`
+            : "network.number, whose networks no network of the hosts uses."),
       ),
   );
 }

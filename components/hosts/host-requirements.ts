@@ -79,6 +79,25 @@ function kernelRequirement(config: ClusterConfig): Requirement {
       };
 }
 
+/** Without a bundle, it is installed. */
+function ethtoolRequirement(config: ClusterConfig, node: NodeConfig): Requirement[] {
+  const user =
+    node.lan?.checksumOffload === false
+      ? "checksumOffload: false"
+      : config.nodeNetwork === "tailnet" && config.tailnet.udpGroForwarding
+        ? "tailnet.udpGroForwarding"
+        : undefined;
+  return config.bundle === undefined || user === undefined
+    ? []
+    : [
+        {
+          id: "tools",
+          test: "command -v ethtool >/dev/null",
+          problem: `the command ethtool is missing, which ${user} needs. Install the package that contains it.`,
+        },
+      ];
+}
+
 /** The requirements of this node's host, without those that the host profile skips. */
 export function requirements(node: NodeConfig, config: ClusterConfig): Requirement[] {
   const { cpus, memoryMiB } = least[node.role];
@@ -211,14 +230,7 @@ export function requirements(node: NodeConfig, config: ClusterConfig): Requireme
       test: '[ -z "$missing_tools" ]',
       problem: "these commands are missing: ${missing_tools% }. Install the packages that contain them.",
     },
-    config.bundle !== undefined && node.lan?.checksumOffload === false
-      ? {
-          id: "tools",
-          test: "command -v ethtool >/dev/null",
-          problem:
-            "the command ethtool is missing, which checksumOffload: false needs. Install the package that contains it.",
-        }
-      : undefined,
+    ...ethtoolRequirement(config, node),
     {
       id: "containerd",
       test: `[ -z "$containerd" ] || { [[ $containerd == [0-9]* ]] && version_at_least "$containerd" ${oldestContainerd}; }`,

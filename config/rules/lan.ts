@@ -1,6 +1,7 @@
 /** Rules of the node network: what a LAN requires in the config, and what requires a LAN. */
 import { isIPv4, overlap } from "../../model/cidr";
 import { type Problem, resting } from "../../model/problem";
+import { networksOf } from "../networks";
 import type { StackValues } from "../schema/stack";
 import type { NodeConfig } from "../../model/config";
 import type { Given } from "./rule";
@@ -29,7 +30,8 @@ export function nodeNetworkProblems({ values }: Given): Problem[] {
 }
 
 function lanProblems(values: StackValues): Problem[] {
-  const { endpoint, lan, network, operatorEndpoint } = values;
+  const { endpoint, lan, operatorEndpoint } = values;
+  const networks = networksOf(values);
   const found: Problem[] = [];
   if (endpoint.address === undefined) {
     const allowed =
@@ -46,10 +48,10 @@ function lanProblems(values: StackValues): Problem[] {
     found.push({ path: "operatorEndpoint", got: operatorEndpoint, wrong, allowed: "host or endpoint" });
   }
   for (const key of ["podCidr", "serviceCidr"] as const) {
-    if (lan.cidr === undefined || !overlap(network[key], lan.cidr)) continue;
+    if (lan.cidr === undefined || !overlap(networks[key], lan.cidr)) continue;
     const wrong = `overlaps lan.cidr ${lan.cidr} (the hosts' network)`;
     const fix = "Choose another network.";
-    found.push({ path: `network.${key}`, got: network[key], wrong, fix, about: ["lan.cidr"] });
+    found.push({ path: `network.${key}`, got: networks[key], wrong, fix, about: ["lan.cidr"] });
   }
   return [...found, ...workerEndpoint(values), ...twins(values)];
 }

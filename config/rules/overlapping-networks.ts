@@ -30,7 +30,7 @@ export function overlapProblems({ config, values }: Given): Problem[] {
       problems.push(clash(one, tailnetText, "Tailscale drops packets from there on other interfaces", about));
     }
     for (const other of ours.slice(i + 1).filter(({ network }) => overlap(one.network, network))) {
-      problems.push(clash(one, textOf(other), "each needs its own addresses", [other.key]));
+      problems.push(clash(one, textOf(other), "each needs its own addresses", [other.key, ...(other.about ?? [])]));
     }
     for (const host of hosts.filter(({ network }) => overlap(one.network, network) && !isTheirs)) {
       problems.push(clash(one, textOf(host), "the host would become unreachable", [host.key, ...about]));
@@ -49,6 +49,8 @@ const tailnetText = `the tailnet's range ${tailnetRange}`;
 interface KeyedNetwork {
   key: string;
   network: string;
+  /** If it follows from network.number. */
+  isDerived?: boolean;
   about?: readonly Key[];
 }
 
@@ -58,12 +60,18 @@ export function ownNetworks({ config, values }: Pick<Given, "config" | "values">
   // A lan has none by default.
   const hasEndpoint =
     isIPv4(endpoint.address) && (config.nodeNetwork === "tailnet" || values.endpoint.address !== undefined);
+  const keyed = (key: string, network: string, given: string | undefined): KeyedNetwork => ({
+    key,
+    network,
+    isDerived: given === undefined && values.network.number > 0,
+    ...(given === undefined && { about: ["network.number"] }),
+  });
   return [
     // The first of two that overlap is the one to change.
     ...(loadBalancer === undefined ? [] : [{ key: "loadBalancer.cidr", network: loadBalancer.cidr }]),
-    ...(hasEndpoint ? [{ key: "endpoint.address", network: `${endpoint.address}/32` }] : []),
-    { key: "network.podCidr", network: podCidr },
-    { key: "network.serviceCidr", network: serviceCidr },
+    ...(hasEndpoint ? [keyed("endpoint.address", `${endpoint.address}/32`, values.endpoint.address)] : []),
+    keyed("network.podCidr", podCidr, values.network.podCidr),
+    keyed("network.serviceCidr", serviceCidr, values.network.serviceCidr),
   ];
 }
 
@@ -87,7 +95,7 @@ export function clash(one: KeyedNetwork, other: string, why: string, about: read
     path: one.key,
     got: shortText(one.network),
     wrong: `overlaps ${other} (${why})`,
-    fix: `Choose another ${isIPv4(shortText(one.network)) ? "address" : "network"}.`,
+    fix: `Choose another ${one.isDerived === true ? "network.number" : isIPv4(shortText(one.network)) ? "address" : "network"}.`,
     about: [...about, ...(one.about ?? [])],
   };
 }

@@ -4,7 +4,8 @@ import { isValues, type Values } from "../../model/merge";
 import { valueText } from "../../model/messages";
 import { type Problem, resting } from "../../model/problem";
 import type { ReadFile } from "../source";
-import { defaultPodCidr } from "../schema/networks";
+import { numberedNetworks } from "../../model/cluster-number";
+import { networksOf } from "../networks";
 import { fileKeyOf, fileOf, type SecretKey } from "../schema/secrets";
 import type { StackValues } from "../schema/stack";
 import { tailscaleLoginServer } from "../schema/tailnet";
@@ -43,6 +44,13 @@ export function tailnetApiProblems({ values }: Given): Problem[] {
     [...accessProblems(values), ...approvalProblems(values), ...controlPlaneProblems(values)],
     "nodeNetwork",
   );
+}
+
+/** What only a tailnet has. */
+export function tailnetOnlyProblems({ values }: Given): Problem[] {
+  if (values.nodeNetwork !== "lan" || !values.tailnet.udpGroForwarding) return [];
+  const problem = { path: "tailnet.udpGroForwarding", got: true, wrong: "requires nodeNetwork tailnet" };
+  return [{ ...problem, fix: "Remove it.", about: ["nodeNetwork"] }];
 }
 
 function accessProblems(values: StackValues): Problem[] {
@@ -127,11 +135,11 @@ export function tailnetWarnings(values: StackValues): string[] {
       ? [`tailnet.api: ${valueText(api)} sends the API's token unencrypted over the network. Use an https:// URL.`]
       : []),
     ...(values.endpoint.address !== undefined &&
-    values.network.podCidr === defaultPodCidr &&
+    networksOf(values).podCidr === numberedNetworks(0).podCidr &&
     values.network.podRouting !== "vxlan"
       ? [
           "network.podCidr: it has its default value, but endpoint.address does not. Each cluster in a tailnet needs its own " +
-            "podCidr, which its nodes advertise to all devices. If this tailnet has another cluster, choose another podCidr.",
+            "podCidr, which its nodes advertise to all devices. If this tailnet has another cluster, choose another podCidr, or set network.number.",
         ]
       : []),
   ];

@@ -5,7 +5,7 @@
  * Pulumi.yaml's config block, docs/reference/config.md and the types in config/args.ts from them.
  */
 import { z } from "zod";
-import { isNetwork, networkOf } from "../../model/cidr";
+import { ipv4Only, isBeyondIPv4, isIPv4, isNetwork, networkOf } from "../../model/cidr";
 import { isValues } from "../../model/merge";
 
 /** Optional properties of a key. */
@@ -88,14 +88,30 @@ export function yesOrNo() {
   return z.preprocess((v) => (v === "true" ? true : v === "false" ? false : v), z.boolean({ error: "true or false" }));
 }
 
+/** The error of a key that takes one address or network of IPv4: what is allowed, and for a value of IPv6 or of both families why. */
+const errorOfIPv4 = (allowed: string) => (issue: { input?: unknown }) =>
+  isBeyondIPv4(issue.input) ? `${allowed}, alone, because ${ipv4Only}` : allowed;
+
+/** An IPv4 address. */
+export function ipv4Address(allowed: string) {
+  return ipv4Text(isIPv4, allowed);
+}
+
+/** A text for which `is` is true, which may be an IPv4 address. */
+export function ipv4Text(is: (text: string) => boolean, allowed: string) {
+  const error = errorOfIPv4(allowed);
+  return z.string({ error }).refine(is, { error });
+}
+
 /** An IPv4 network with no host bits and a prefix length within bounds. */
 export function network(minPrefix: number, maxPrefix: number, example: string) {
   const allowed = `an IPv4 network with a prefix length from /${minPrefix} to /${maxPrefix} such as ${example}`;
-  return z.string({ error: allowed }).superRefine((value, ctx) => {
+  const error = errorOfIPv4(allowed);
+  return z.string({ error }).superRefine((value, ctx) => {
     const prefix = Number(value.split("/")[1]);
     if (!isNetwork(value) || prefix < minPrefix || prefix > maxPrefix) {
       const meant = networkOf(value);
-      ctx.addIssue(meant && meant !== value ? `${allowed}; this one would be ${meant}` : allowed);
+      ctx.addIssue(meant && meant !== value ? `${allowed}; this one would be ${meant}` : error({ input: value }));
     }
   });
 }

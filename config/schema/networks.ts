@@ -1,10 +1,9 @@
 /** The groups `lan`, `endpoint`, `network` and `loadBalancer` of a stack's config. */
-import { z } from "zod";
-import { choice, group, key, network, port, yesOrNo } from "./fields";
+import { largestNumber, numberedNetworks } from "../../model/cluster-number";
+import { choice, group, ipv4Text, key, network, port, wholeNumber, yesOrNo } from "./fields";
 import { interfacePattern, isHostAddress } from "./node";
 
-export const defaultPodCidr = "10.50.0.0/16";
-const defaultServiceCidr = "10.96.0.0/12";
+const { podCidr: defaultPodCidr, serviceCidr: defaultServiceCidr } = numberedNetworks(0);
 
 /** An example of loadBalancer.cidr that overlaps no default network. */
 const exampleLoadBalancerCidr = "10.201.0.0/24";
@@ -33,13 +32,10 @@ export const endpointSchema = key(
     {
       // Only a LAN allows a name; see config/rules/lan.ts.
       address: key(
-        z
-          .string({ error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
-          .refine(isHostAddress, { error: "an IPv4 address such as 10.200.0.1, in a lan also a DNS name" })
-          .optional(),
+        ipv4Text(isHostAddress, "an IPv4 address such as 10.200.0.1, in a lan also a DNS name").optional(),
         "Address of the API. In a tailnet, an unused IPv4 address that the program puts on the loopback of every control plane and " +
-          "advertises to the tailnet. Default: 10.200.0.1. In a LAN, the IPv4 address or DNS name of a control plane or of a load " +
-          "balancer, or with kind vip an unused IPv4 address of the nodes' own network; required.",
+          "advertises to the tailnet. Default: 10.200.0.1, or what network.number makes it. In a LAN, the IPv4 address or DNS name of a " +
+          "control plane or of a load balancer, or with kind vip an unused IPv4 address of the nodes' own network; required.",
       ),
       kind: key(
         choice(["external", "vip"]).optional(),
@@ -69,16 +65,21 @@ export const endpointSchema = key(
 export const networkSchema = key(
   group(
     {
+      number: key(
+        wholeNumber(0, largestNumber).default(0),
+        "Number of this cluster among those in one tailnet; each needs its own. From 1 on, it sets the networks: with N, podCidr is " +
+          "10.(50+N).0.0/16, serviceCidr 10.(112+N).0.0/16 and, in a tailnet, endpoint.address 10.200.N.1. 0: the defaults.",
+      ),
       // Prefix lengths that kubeadm accepts (cmd/kubeadm/app/apis/kubeadm/validation). From /8 to /24 for kube-controller-manager's
       // /24 per node: PodSubnetNodeMaskMaxDiff = 16.
       podCidr: key(
-        network(8, 24, defaultPodCidr).default(defaultPodCidr),
-        "IPv4 network of all pods. Each node gets a /24 of it.",
+        network(8, 24, defaultPodCidr).optional(),
+        `IPv4 network of all pods. Each node gets a /24 of it. Default: ${defaultPodCidr}, or what number makes it.`,
       ),
       // MaximumBitsForServiceSubnet = 20, MinimumAddressesInServiceSubnet = 10.
       serviceCidr: key(
-        network(12, 28, defaultServiceCidr).default(defaultServiceCidr),
-        "IPv4 network of the services.",
+        network(12, 28, defaultServiceCidr).optional(),
+        `IPv4 network of the services. Default: ${defaultServiceCidr}, or what number makes it.`,
       ),
       podRouting: key(
         choice(["native", "vxlan"]).optional(),
@@ -90,7 +91,7 @@ export const networkSchema = key(
     `{ podCidr: ${defaultPodCidr} }`,
   ),
   "Networks of pods and services.",
-  { title: "NetworkArgs", examples: [{ podCidr: "10.51.0.0/16", serviceCidr: "10.97.0.0/16" }] },
+  { title: "NetworkArgs", examples: [{ number: 1 }, { podCidr: "10.61.0.0/16", serviceCidr: "10.97.0.0/16" }] },
 );
 
 export const loadBalancerSchema = key(

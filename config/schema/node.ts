@@ -5,7 +5,7 @@ import { isInterfacePattern } from "../../components/hosts/interfaces";
 import { isValues } from "../../model/merge";
 import { isAdministrators, mayKubeletSet } from "../../model/nodes";
 import { ec2HostSchema } from "./ec2";
-import { checkedText, choice, file, key, list, object, port, text, yesOrNo } from "./fields";
+import { checkedText, choice, file, ipv4Address, key, list, object, port, text, yesOrNo } from "./fields";
 import { kubeletFields } from "./kubernetes-settings";
 
 export const dnsLabel = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -139,7 +139,7 @@ const nodeSchema = object("an object with name, role and host", {
   ),
   kubelet: key(kubeletFields(), "Fields of KubeletConfiguration for this node alone, merged over kubernetes.kubelet."),
   nodeIp: key(
-    checkedText(isIPv4, "an IPv4 address that the host has, such as 192.168.1.11").optional(),
+    ipv4Address("an IPv4 address that the host has, such as 192.168.1.11").optional(),
     "With nodeNetwork lan, the node IP itself, instead of lan.cidr and lan.interface.",
   ),
   nodeInterface: key(

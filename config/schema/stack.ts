@@ -55,10 +55,12 @@ const sshSchema = key(
   { title: "SshArgs", examples: [{ user: "admin", port: 2222, privateKeyFile: "~/.ssh/id_ed25519" }] },
 );
 
+export const defaultClusterName = "tailkube";
+
 /** In the order of the reference. */
 export const stackSchema = z.object({
   clusterName: key(
-    text(dnsLabel, "a DNS label: up to 63 characters of a-z, 0-9 and '-'").default("tailkube"),
+    text(dnsLabel, "a DNS label: up to 63 characters of a-z, 0-9 and '-'").default(defaultClusterName),
     "Name of the cluster in kubeconfigs.",
   ),
   nodes: nodesSchema,

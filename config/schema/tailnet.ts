@@ -1,5 +1,5 @@
 /** The `tailnet` group of a stack's config. */
-import { choice, file, group, key, release, text, wholeNumber } from "./fields";
+import { choice, file, group, key, release, text, wholeNumber, yesOrNo } from "./fields";
 
 /** Tailscale's own coordination server. */
 export const tailscaleLoginServer = "https://controlplane.tailscale.com";
@@ -31,6 +31,11 @@ export const tailnetSchema = key(
       mtu: key(
         wholeNumber(smallestTailnetMtu, 65535, "bytes").default(smallestTailnetMtu),
         "MTU of tailscale0 in bytes, at least 1280.",
+      ),
+      udpGroForwarding: key(
+        yesOrNo().default(false),
+        "Whether the NICs of the hosts' default routes forward UDP in batches (rx-udp-gro-forwarding), as Tailscale recommends for subnet " +
+          "routers. Only Linux 6.2 and newer make use of it.",
       ),
       authKeyFile: secretFile("the tailnet's auth key"),
       controlPlaneAuthKeyFile: secretFile("the control planes' auth key"),

@@ -172,7 +172,7 @@ join_cluster() {
     withdraw_endpoint
     wait_for 120 "no API server answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT from this host. $TK_ENDPOINT_ADVICE If every control plane is lost, see docs/operate/disaster.md" endpoint_ready
     ask 60 "whether the API server at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT is this cluster's" endpoint_owner
-    [ "$ANSWER" = cluster ] || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another endpoint.address and another network.podCidr for this stack (both are advertised to all devices of a tailnet), or destroy the other cluster"
+    [ "$ANSWER" = cluster ] || fail "another cluster answers at the endpoint $TK_ENDPOINT:$TK_ENDPOINT_PORT: its certificate is not from this stack's authority. Choose another network.number, or another endpoint.address and network.podCidr, for this stack (both are advertised to all devices of a tailnet), or destroy the other cluster"
     use_minted_credentials
     ask 60 "which version of Kubernetes the cluster runs (ConfigMap kube-system/kubeadm-config), to the API" cluster_version kubectl_cluster
     [ "$ANSWER" = "$TK_KUBERNETES_VERSION" ] || fail "the cluster runs Kubernetes $ANSWER, and $TK_KUBERNETES_VERSION cannot join it. Upgrade first, and add or replace control planes after"

@@ -3,7 +3,7 @@
 # Stage tailnet: a device of the tailnet, with the units that other stages lean on.
 
 apply() {
-    local address name
+    local address name known
     remember_kernel
     guard_network apply
     calm_network_managers
@@ -18,11 +18,11 @@ apply() {
     address=$ANSWER
     install_tailnet_units "$address"
     set_load_balancer
+    set_udp_gro
     ask_status
     name=$(self DNSName)
-    if [ -e "$TK_STATE/logged-in" ]; then
-        result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}" login ours
-    else
-        result address "$address" deviceId "$(self ID)" deviceName "${name%%.*}" login found approvedRoutes "$(approved_routes)"
-    fi
+    known=(address "$address" deviceId "$(self ID)" deviceName "${name%%.*}")
+    if [ -e "$TK_STATE/logged-in" ]; then known+=(login ours); else known+=(login found approvedRoutes "$(approved_routes)"); fi
+    [ -z "$UDP_GRO_MISSING" ] || known+=(withoutUdpGro "$UDP_GRO_MISSING")
+    result "${known[@]}"
 }

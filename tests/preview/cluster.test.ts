@@ -37,9 +37,11 @@ const balancerVariables = [
   ...["TK_LOAD_BALANCER", "TK_LOAD_BALANCER_ALONE", "TK_LOAD_BALANCER_NODES", "TK_LOAD_BALANCER_DEVICES"],
   ...["TK_LOAD_BALANCER_SERVING", "TK_HOST_LOAD_BALANCER", "TK_KUBELET_HEALTH", "TK_CILIUM_HEALTH"],
 ];
-/** With an option alone, whose own test looks at them: proxy.test.ts, hubble.test.ts. */
-const ofVip = ["TK_ENDPOINT_KIND", "TK_VIP"];
-const ofOptions = ["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE", ...ofVip];
+/** With an option alone, whose own test looks at them: proxy.test.ts, hubble.test.ts, lan.test.ts, udp-gro.test.ts. */
+const ofOptions = [
+  ...["TK_PROXY", "TK_PROXY_OPEN", "TK_PROXY_AUTHORIZATION", "TK_HUBBLE", "TK_ENDPOINT_KIND", "TK_VIP"],
+  ...["TK_UDP_GRO", "TK_HOST_UDP_GRO"],
+];
 const stdinOf = ({ inputs }: Registered) => inputs.stdin as string;
 const planes = ["cp1", "cp2", "cp3"];
 /** Stages that run on the first control plane for the whole cluster. */

@@ -161,6 +161,8 @@ export interface RunArgs {
   encryption?: Record<string, string>;
   /** What a control plane has measured to others, by node; nothing for those that are not named. */
   roundTrips?: Record<string, string>;
+  /** What else a script answers, by the name of its resource. */
+  answers?: Record<string, Record<string, string>>;
   /** What a worker's host keeps for its token, by node; `nonceOf` for those that are not named. */
   nonces?: Record<string, string>;
   /** What the last run has left in the cluster's memory. */
@@ -264,6 +266,7 @@ export async function runProgram({
   nonces = {},
   approved = {},
   roundTrips = {},
+  answers = {},
   preview = false,
   last = {},
   stackOutputs = {},
@@ -316,7 +319,7 @@ export async function runProgram({
           const stdout =
             create === undefined
               ? ""
-              : `${JSON.stringify(answer(own, position, stdin, { config, facts, encryption, addresses, nonces, approved, roundTrips }))}\n`;
+              : `${JSON.stringify({ ...answer(own, position, stdin, { config, facts, encryption, addresses, nonces, approved, roundTrips }), ...answers[name] })}\n`;
           // What an engine does for additionalSecretOutputs, the mocks' monitor leaves to us.
           const resource = resources.find((r) => r.name === name && r.type === type)!;
           resource.outputs = { ...resource.inputs, stdout, stderr: "" };

@@ -247,13 +247,13 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "an endpoint among the pods",
     changes: { endpoint: { address: "10.50.0.1" } },
-    about: ["network.podCidr"],
+    about: ["network.podCidr", "network.number"],
     line: 'endpoint.address: "10.50.0.1" overlaps network.podCidr 10.50.0.0/16 (each needs its own addresses). Choose another address.',
   },
   {
     what: "an endpoint among the services",
     changes: { endpoint: { address: "10.96.0.1" } },
-    about: ["network.serviceCidr"],
+    about: ["network.serviceCidr", "network.number"],
     line: 'endpoint.address: "10.96.0.1" overlaps network.serviceCidr 10.96.0.0/12 (each needs its own addresses). Choose another address.',
   },
   {
@@ -292,7 +292,7 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "pods among the services",
     changes: { network: { podCidr: "10.100.0.0/16" } },
-    about: ["network.serviceCidr"],
+    about: ["network.serviceCidr", "network.number"],
     line: 'network.podCidr: "10.100.0.0/16" overlaps network.serviceCidr 10.96.0.0/12 (each needs its own addresses). Choose another network.',
   },
   {
@@ -484,7 +484,7 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "Cilium with IPv6",
     changes: cilium({ ipv6: { enabled: true } }),
-    line: "cilium.values.ipv6.enabled: true is invalid. Allowed: false, because the cluster is IPv4 only. Remove it.",
+    line: "cilium.values.ipv6.enabled: true is invalid. Allowed: false, because the cluster is IPv4 only (docs/install/dual-stack.md). Remove it.",
   },
   {
     what: "an egress gateway",
@@ -521,6 +521,73 @@ export const wrongConfigs: WrongConfig[] = [
     what: "no addresses for load balancers in Cilium",
     changes: { loadBalancer: { cidr: "10.201.0.0/24" }, ...cilium({ enableLBIPAM: false }) },
     line: "cilium.values.enableLBIPAM: false is invalid. Allowed: true, with loadBalancer.cidr: without it Cilium gives services no addresses. Remove it.",
+  },
+  {
+    what: "pods of both families",
+    changes: { network: { podCidr: "10.50.0.0/16,fd00:50::/56" } },
+    line: 'network.podCidr: "10.50.0.0/16,fd00:50::/56" is invalid. Allowed: an IPv4 network with a prefix length from /8 to /24 such as 10.50.0.0/16, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "services of both families, as a list",
+    changes: { network: { serviceCidr: ["10.96.0.0/12", "fd00:96::/112"] } },
+    line: 'network.serviceCidr: ["10.96.0.0/12","fd00:96::/112"] is invalid. Allowed: an IPv4 network with a prefix length from /12 to /28 such as 10.96.0.0/12, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "load balancers of IPv6",
+    changes: { loadBalancer: { cidr: "fd00:201::/112" } },
+    line: 'loadBalancer.cidr: "fd00:201::/112" is invalid. Allowed: an IPv4 network with a prefix length from /16 to /30 such as 10.201.0.0/24, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "an endpoint of IPv6",
+    changes: { endpoint: { address: "fd7a:115c:a1e0::1" } },
+    line: 'endpoint.address: "fd7a:115c:a1e0::1" is invalid. Allowed: an IPv4 address such as 10.200.0.1, in a lan also a DNS name, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "a lan of IPv6",
+    changes: { ...lan, lan: { cidr: "fd00:1::/64" } },
+    line: 'lan.cidr: "fd00:1::/64" is invalid. Allowed: an IPv4 network with a prefix length from /1 to /30 such as 192.168.1.0/24, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "a node with two addresses",
+    changes: { ...lan, lan: { cidr: "192.168.1.0/24" }, ...node(0, { nodeIp: "192.168.1.11,fd00:1::11" }) },
+    line: 'nodes[0].nodeIp: "192.168.1.11,fd00:1::11" is invalid. Allowed: an IPv4 address that the host has, such as 192.168.1.11, alone, because the cluster is IPv4 only (docs/install/dual-stack.md). Correct it in the stack\'s config.',
+  },
+  {
+    what: "pods of another number than the cluster's",
+    changes: { network: { number: 2, podCidr: "10.53.0.0/16" } },
+    line: 'network.podCidr: "10.53.0.0/16" contradicts network.number 2, which makes it 10.52.0.0/16. Remove one of the two.',
+  },
+  {
+    what: "services of another number than the cluster's",
+    changes: { network: { number: 2, serviceCidr: "10.96.0.0/12" } },
+    line: 'network.serviceCidr: "10.96.0.0/12" contradicts network.number 2, which makes it 10.114.0.0/16. Remove one of the two.',
+  },
+  {
+    what: "an endpoint of another number than the cluster's",
+    changes: { network: { number: 2 }, endpoint: { address: "10.200.0.1" } },
+    about: ["nodeNetwork"],
+    line: 'endpoint.address: "10.200.0.1" contradicts network.number 2, which makes it 10.200.2.1. Remove one of the two.',
+  },
+  {
+    what: "a number without networks",
+    changes: { network: { number: 16 } },
+    line: "network.number: 16 is invalid. Allowed: a whole number from 0 to 15. Correct it in the stack's config.",
+  },
+  {
+    what: "a host among the pods of the cluster's number",
+    changes: { network: { number: 2 }, ...host(0, { address: "10.52.7.7" }) },
+    about: ["network.podCidr"],
+    line: 'network.podCidr: "10.52.0.0/16" overlaps nodes[0].host.address 10.52.7.7 (the host would become unreachable). Choose another network.number.',
+  },
+  {
+    what: "UDP GRO forwarding in a lan",
+    changes: { ...lan, lan: { cidr: "192.0.2.0/24" }, tailnet: { udpGroForwarding: true } },
+    line: "tailnet.udpGroForwarding: true requires nodeNetwork tailnet. Remove it.",
+  },
+  {
+    what: "UDP GRO forwarding by another word",
+    changes: { tailnet: { udpGroForwarding: "on" } },
+    line: 'tailnet.udpGroForwarding: "on" is invalid. Allowed: true or false. Correct it in the stack\'s config.',
   },
   {
     what: "Hubble's UI without its relay",
@@ -590,19 +657,19 @@ export const wrongConfigs: WrongConfig[] = [
   {
     what: "load balancers among the pods",
     changes: { loadBalancer: { cidr: "10.50.7.0/24" } },
-    about: ["network.podCidr"],
+    about: ["network.podCidr", "network.number"],
     line: 'loadBalancer.cidr: "10.50.7.0/24" overlaps network.podCidr 10.50.0.0/16 (each needs its own addresses). Choose another network.',
   },
   {
     what: "load balancers among the services",
     changes: { loadBalancer: { cidr: "10.97.0.0/24" } },
-    about: ["network.serviceCidr"],
+    about: ["network.serviceCidr", "network.number"],
     line: 'loadBalancer.cidr: "10.97.0.0/24" overlaps network.serviceCidr 10.96.0.0/12 (each needs its own addresses). Choose another network.',
   },
   {
     what: "load balancers at the endpoint",
     changes: { loadBalancer: { cidr: "10.200.0.0/24" } },
-    about: ["endpoint.address", "nodeNetwork"],
+    about: ["endpoint.address", "nodeNetwork", "network.number"],
     line: 'loadBalancer.cidr: "10.200.0.0/24" overlaps endpoint.address 10.200.0.1 (each needs its own addresses). Choose another network.',
   },
   {

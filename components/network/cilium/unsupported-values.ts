@@ -1,4 +1,5 @@
 /** Values of the Cilium chart that do not work together with the pinned ones. */
+import { ipv4Only } from "../../../model/cidr";
 import type { Problem } from "../../../model/problem";
 import type { ClusterConfig } from "../../../model/config";
 import { minorOf } from "../../../model/versions";
@@ -32,9 +33,9 @@ function unsupported(config: UnsupportedArgs): Unsupported[] {
     {
       path: ["ipv4", "enabled"],
       is: (v) => String(v) === "false",
-      allowed: "true, because the cluster is IPv4 only",
+      allowed: `true, because ${ipv4Only}`,
     },
-    { path: ["ipv6", "enabled"], is: isOn, allowed: "false, because the cluster is IPv4 only" },
+    { path: ["ipv6", "enabled"], is: isOn, allowed: `false, because ${ipv4Only}` },
     { path: ["egressGateway", "enabled"], is: isOn, allowed: noBpfMasquerade },
     { path: ["ipMasqAgent", "enabled"], is: isOn, allowed: noBpfMasquerade },
     ...["eni", "azure", "gke", "alibabacloud"].map((cloud) => ({

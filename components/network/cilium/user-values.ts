@@ -1,5 +1,6 @@
 /** Settings that `extraConfig`, `extraArgs` and `extraEnv` pass to Cilium's agents directly, bypassing the chart's values. */
 import { aboutOf, dependentOf, type GivenValues, lookUp, pins, tailnetUnderlay } from "./values";
+import { ipv4Only } from "../../../model/cidr";
 import type { Problem } from "../../../model/problem";
 import { isValues, type Values } from "../../../model/merge";
 
@@ -22,8 +23,8 @@ const settings: Readonly<Record<string, readonly string[]>> = {
 };
 /** Settings that never work, whatever the routing. */
 const never: Readonly<Record<string, string>> = {
-  "enable-ipv4": "the cluster is IPv4 only",
-  "enable-ipv6": "the cluster is IPv4 only",
+  "enable-ipv4": ipv4Only,
+  "enable-ipv6": ipv4Only,
   "enable-egress-gateway": "an egress gateway needs bpf.masquerade, which cannot be on",
   "enable-ipv4-egress-gateway": "an egress gateway needs bpf.masquerade, which cannot be on",
   "enable-ip-masq-agent": "the masquerading agent needs bpf.masquerade, which cannot be on",

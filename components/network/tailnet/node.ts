@@ -8,6 +8,7 @@ import { ipv4Result } from "../../hosts/remote-script";
 import type { ScriptTarget } from "../../hosts/script-target";
 import { packageVariables } from "../../hosts/packages";
 import { proxyVariables, tailscaledProxyVariables } from "../../hosts/proxy";
+import { udpGroVariables } from "./udp-gro";
 
 export interface JoinTailnetArgs {
   host: ScriptTarget;
@@ -58,6 +59,7 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
         TK_HOST_WAIT_ADDRESS: scriptText("installed/wait-address.sh"),
         TK_HOST_CILIUM: scriptText("installed/cilium.sh"),
         ...loadBalancerVariables(config, args.node),
+        ...udpGroVariables(config),
       },
       timeoutSeconds: 600,
     },
@@ -65,11 +67,18 @@ export function joinTailnet(name: string, args: JoinTailnetArgs, opts: pulumi.Cu
     { ...opts, deleteBeforeReplace: true },
   );
   script.result.apply((r) => {
+    // Only a matter of speed.
+    for (const line of (r.withoutUdpGro ?? "").split("\n").filter(Boolean)) {
+      void pulumi.log.warn(
+        `${host.name}: tailnet.udpGroForwarding has no effect, or only in part: ${line}. Nothing in the cluster depends on it.`,
+        script,
+      );
+    }
     // An existing login keeps its name.
     if (r.login !== "found" && r.deviceName !== host.name) {
       void pulumi.log.warn(
-        `${host.name} is called ${r.deviceName} in the tailnet, because a stale device has its name. Delete that device in ` +
-          "the tailnet's console. Nothing in the cluster depends on the name.",
+        `${host.name} is called ${r.deviceName} in the tailnet, because another device has its name. If that is a former machine of this ` +
+          "node, delete it in the tailnet's console; if it is a node of another cluster, leave it. Nothing in the cluster depends on the name.",
         script,
       );
     }

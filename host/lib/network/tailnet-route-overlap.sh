@@ -103,5 +103,5 @@ check_route_overlap() {
     [ -n "$found" ] || return 0
     if [ "$(wc -l <<<"$found")" -gt 3 ]; then more="; and $(($(wc -l <<<"$found") - 3)) more"; fi
     found=$(first_three <<<"$found")
-    fail "another device of the tailnet has a route to this cluster's networks: $found$more. Nothing was founded or advertised. Each cluster in a tailnet needs an endpoint.address and a network.podCidr that no other device advertises: change tailkube:endpoint.address or tailkube:network.podCidr, or take the route from that device, and run again"
+    fail "another device of the tailnet has a route to this cluster's networks: $found$more. Nothing was founded or advertised. Each cluster in a tailnet needs an endpoint.address and a network.podCidr that no other device advertises: set another tailkube:network.number, which makes both, or change tailkube:endpoint.address or tailkube:network.podCidr, or take the route from that device, and run again"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/network/policy-rules lib/network/tailnet-and-lan lib/network/tailnet-login lib/network/load-balancer-route
+# requires: lib/network/policy-rules lib/network/tailnet-and-lan lib/network/tailnet-login lib/network/load-balancer-route lib/network/udp-gro
 # What keeps a tailnet working on a host: units for routes, policy rules and Cilium; and how all of it is removed.
 # Given: TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of host/installed/*), and
 # what tailnet-and-lan.sh needs.
@@ -108,6 +108,7 @@ remove_tailnet() {
     unit_stop tailkube-load-balancer.service
     unit_stop tailkube-address.service
     unit_stop tailkube-cilium.service
+    if owned "$TK_LIB/udp-gro" && [ -e "$TK_LIB/udp-gro" ]; then undo_udp_gro; fi
     leave_tailnet
     if [ -e "$TK_ETC/masquerade.nft" ]; then
         until_none 10 "nft cannot delete it" "which tables nftables has (nft list tables)" masquerade_tables nft_delete

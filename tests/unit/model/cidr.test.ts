@@ -1,6 +1,15 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { contains, hostNetwork, isIPv4, isNetwork, networkOf, overlap, subnetCount } from "../../../model/cidr";
+import {
+  contains,
+  hostNetwork,
+  isBeyondIPv4,
+  isIPv4,
+  isNetwork,
+  networkOf,
+  overlap,
+  subnetCount,
+} from "../../../model/cidr";
 
 const octet = fc.integer({ min: 0, max: 255 });
 const address = fc.tuple(octet, octet, octet, octet).map((parts) => parts.join("."));
@@ -60,6 +69,37 @@ describe("cidr", () => {
       expect(() => hostNetwork(wrong)).to.throw("is not an IPv4 address");
     });
   }
+
+  it("knows what is meant for IPv6 or for both families, and nothing else", () => {
+    const meant = [
+      ...["fd7a:115c:a1e0::1", "::1", "::/0", "fd00:50::/56", "[fd00::1]", "fe80::1", "::ffff:10.0.0.1"],
+      ...[
+        "10.50.0.0/16,fd00:50::/56",
+        "fd00:50::/56, 10.50.0.0/16",
+        "10.0.0.1,10.0.0.2",
+        "10.50.0.0/16,",
+        "10.0.0.1,x",
+      ],
+    ];
+    for (const text of meant) expect(isBeyondIPv4(text), text).to.equal(true);
+    expect(isBeyondIPv4(["10.50.0.0/16", "fd00:50::/56"])).to.equal(true);
+    expect(isBeyondIPv4(["fd00:50::/56"])).to.equal(true);
+    for (const other of [
+      "",
+      "x",
+      "10.0.0.1",
+      "10.0.0.0/33",
+      "10.0.0.1:22",
+      "k8s.example.com:6443",
+      "a,b",
+      "::x",
+      "tag:k8s",
+    ]) {
+      expect(isBeyondIPv4(other), other).to.equal(false);
+    }
+    for (const other of [undefined, 7, true, {}, [], ["10.50.0.0/16"]]) expect(isBeyondIPv4(other)).to.equal(false);
+    fc.assert(fc.property(network, (one) => !isBeyondIPv4(one) && !isBeyondIPv4(one.split("/")[0])));
+  });
 
   it("does not take a network with host bits for one", () => {
     expect(isNetwork("10.0.2.15/24")).to.equal(false);

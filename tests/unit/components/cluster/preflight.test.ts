@@ -115,6 +115,14 @@ describe("networkProblems", () => {
     });
   }
 
+  it("advises another number where the networks follow from one", () => {
+    const facts = goodFacts(eth1("10.52.3.4/24"));
+    expect(networkProblems({ node: cp1, facts }, configOf({ network: { number: 2 } }))).to.deep.equal([
+      "cp1: network.podCidr 10.52.0.0/16 overlaps 10.52.3.4/24 on its interface eth1. Choose another network.number, whose networks no " +
+        "network of the hosts uses.",
+    ]);
+  });
+
   const bad: [string, Partial<HostFacts>, string][] = [
     [
       "a network within the pods'",

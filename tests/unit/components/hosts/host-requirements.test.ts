@@ -349,6 +349,25 @@ describe("requirements, as the facts script tests them", () => {
     expect(idsOf(w1)).to.deep.equal(requirementIds.filter((id) => id !== "etcd-data"));
   });
 
+  it("have ethtool among the tools that a host with a bundle brings, if something needs it", () => {
+    const lan = {
+      nodeNetwork: "lan",
+      lan: { cidr: "192.0.2.0/24", checksumOffload: false },
+      endpoint: { address: "192.0.2.11" },
+      tailnetAuthKey: undefined,
+    };
+    const users = (changes: Record<string, unknown>) => {
+      const on = configOf(changes);
+      return requirements(on.nodes[0]!, on).flatMap(({ id, test, problem }) =>
+        /ethtool/.test(test) ? `${id}: ${/which (.*) needs/.exec(problem)![1]}` : [],
+      );
+    };
+    const gro = { tailnet: { udpGroForwarding: true } };
+    expect(users({ bundle: "/opt/bundle", ...lan })).to.deep.equal(["tools: checksumOffload: false"]);
+    expect(users({ bundle: "/opt/bundle", ...gro })).to.deep.equal(["tools: tailnet.udpGroForwarding"]);
+    for (const changes of [{ bundle: "/opt/bundle" }, lan, gro]) expect(users(changes)).to.deep.equal([]);
+  });
+
   it("tell all problems of a host at once, in their own order", () => {
     expect(problems(cp1, { swap: "true", tun: "false", memory_mib: "900" })).to.deep.equal([
       "/dev/net/tun is missing, which Tailscale needs. Load the module tun, or pass the device into the container.",

@@ -224,7 +224,7 @@ describe("bypasses", () => {
     expect(bypasses(configOf(), values, "values")).to.deep.equal([
       "values.extraConfig.mtu: mtu bypasses MTU, which the cluster's network depends on. Change tailnet.mtu instead.",
       "values.extraConfig.ipam: ipam bypasses ipam.mode, which the cluster's network depends on. Remove it.",
-      "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, because the cluster is IPv4 only. Remove it.",
+      "values.extraConfig.enable-ipv6: enable-ipv6 is not allowed here, because the cluster is IPv4 only (docs/install/dual-stack.md). Remove it.",
       "values.extraArgs[0]: devices bypasses devices, which the cluster's network depends on. Remove it.",
       "values.extraArgs[2]: auto-direct-node-routes bypasses autoDirectNodeRoutes, which the cluster's network depends on. Remove it.",
       "values.extraEnv[0]: routing-mode bypasses routingMode, which the cluster's network depends on. Change network.podRouting instead.",
