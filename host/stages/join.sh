@@ -34,7 +34,9 @@ deny_membership() {
 }
 is_forgotten() {
     local mark
-    mark=$(kubectl_discovery get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}' 2>/dev/null) && [ "$mark" != "$TK_MARK" ]
+    mark=$(kubectl_discovery get node "$TK_NODE" --ignore-not-found -o 'jsonpath={.metadata.annotations.tailkube\.dev/joined}') ||
+        unanswered "which membership ID the Node $TK_NODE has, to the API with this worker's token" || return
+    [ "$mark" != "$TK_MARK" ]
 }
 
 # own_membership_id: prints the membership ID that this host's Node carries; nothing if it has none, and if the cluster does not know the kubelet that an

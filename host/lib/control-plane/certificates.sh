@@ -41,15 +41,15 @@ container_process() {
     awk -v id="$1" '$1 == id && $3 == "RUNNING" {print $2}' <<<"$tasks"
 }
 
-# find_running NAME: for polls: RUNNING is that container's ID, nothing if none runs; fails if containerd does not answer.
-find_running() { RUNNING=$(running_container "$1") || unanswered "which container of $1 runs, to containerd"; }
+# find_running NAME: for polls: CONTAINER is that container's ID, nothing if none runs; fails if containerd does not answer.
+find_running() { CONTAINER=$(running_container "$1") || unanswered "which container of $1 runs, to containerd"; }
 
-restarted() { find_running "$1" && [ -n "$RUNNING" ] && [ "$RUNNING" != "$2" ]; }
+restarted() { find_running "$1" && [ -n "$CONTAINER" ] && [ "$CONTAINER" != "$2" ]; }
 
 # kill_container NAME ID: it has the signal, or has ended.
 kill_container() {
     ctr -n k8s.io tasks kill --signal SIGTERM "$2" && return
-    find_running "$1" && [ "$RUNNING" != "$2" ]
+    find_running "$1" && [ "$CONTAINER" != "$2" ]
 }
 
 # restart_static_pod NAME: the kubelet starts an ended container again. Its manifest stays in place all the while: one that

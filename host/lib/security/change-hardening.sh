@@ -92,7 +92,7 @@ put_former_back() {
     done
     poll 240 api_ready "$TK_NODE_IP" && poll 120 etcd_healthy
 }
-runs_by_manifest() { find_running "$1" && [ -n "$RUNNING" ]; }
+runs_by_manifest() { find_running "$1" && [ -n "$CONTAINER" ]; }
 
 # end_settings_change: however the stage ends. Says why, in one line, and what has become of the node.
 end_settings_change() {
@@ -116,8 +116,8 @@ end_settings_change() {
 stays_up() {
     local container
     find_running "$1" || return
-    container=$RUNNING
-    [ -n "$container" ] && sleep 10 && find_running "$1" && [ "$RUNNING" = "$container" ]
+    container=$CONTAINER
+    [ -n "$container" ] && sleep 10 && find_running "$1" && [ "$CONTAINER" = "$container" ]
 }
 is_well() { if [ "$1" = kube-apiserver ]; then api_ready "$TK_NODE_IP"; else stays_up "$1"; fi; }
 came_back() { restarted "$1" "$2" && is_well "$1"; }

@@ -83,7 +83,7 @@ function wrongs(scenario: Scenario, good: Run, run: Run, fault: Fault): string[]
     if (differing.length > 0) found.push(`ends well, but not as without the fault: ${differing.join("; ")}`);
     return found;
   }
-  // Of timeout itself, which the harness has to end a run by.
+  // Of a run that the harness has ended.
   if (run.status === undefined || run.status === 137) found.push("is not bounded in time");
   const message = messageOf(scenario, run, saidOf(fault));
   if (message === undefined || /failed unexpectedly/.test(message))
@@ -246,6 +246,12 @@ describe("The Nth call of a stage fails", function () {
     expect({ status, stderr }, JSON.stringify(calls.slice(-3))).to.deep.equal({ status: 0, stderr: "" });
     return calls;
   };
+
+  it("ends a run that would wait without a bound", async () => {
+    const cluster = madeIn(roots[0]!, scenarios[0]!);
+    const run = await server.stage(cluster, "while :; do sleep 1; done\n", "apply");
+    expect(run.status).to.equal(undefined);
+  });
 
   for (const scenario of scenarios) {
     it(`${scenario.stage}: ${scenario.title}`, async () => {

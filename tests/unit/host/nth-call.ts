@@ -129,7 +129,8 @@ ${present.map((name) => `${name}() { tk_fake ${name} "$@"; }`).join("\n")}
 sync() { :; }
 dirname() { local tk_path=\${!#} && tk_path=\${tk_path%/*} && printf '%s\\n' "\${tk_path:-/}"; }
 mkdir() { [ "$#:\$1" = 2:-p ] && [ -d "$2" ] || command mkdir "$@"; }
-# Pauses pass ten times as fast, and what a call has taken passes with the next pause. A real second is as good as none.
+# Pauses pass ten times as fast, and what a call has taken passes with the next pause. A real second is as good as none. A run whose
+# clock has passed the bound would never end, and is ended.
 sleep() {
     local tk_seconds=\${1%%[!0-9]*} tk_more
     SECONDS=$((SECONDS + (tk_seconds > 0 ? tk_seconds * 10 : 5)))
@@ -137,6 +138,7 @@ sleep() {
         while read -r tk_more; do SECONDS=$((SECONDS + tk_more)); done </run/clock
         : >/run/clock
     fi
+    [ "$SECONDS" -lt ${clockBound} ] || tk_fake ${tooLate}
 }
 `;
 
@@ -170,6 +172,13 @@ const folders = [
   "usr/libexec",
 ];
 
+/** What a run says whose clock has passed the bound. */
+const tooLate = "too-late";
+/** Seconds of a run's own clock after which it is not bounded in time: more than all waits of any stage together. */
+const clockBound = 7200;
+/** Seconds of the machine's, for a run that hangs without a pause: on a machine that others use, a run takes minutes. */
+const realBound = 1800;
+
 /** Mounts the machine's programs below the root and enters it, without any right over the machine. */
 const enter = (root: string) => `
 set -e
@@ -188,7 +197,7 @@ mount -t proc proc ${root}/proc 2>/dev/null || mount --rbind /proc ${root}/proc
 mount --bind ${root}/run/sys ${root}/proc/sys
 for file in null zero urandom; do mount --bind /dev/$file ${root}/dev/$file; done
 exec chroot ${root} setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill \\
-    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL 150 bash -c "$3" bash "$1"
+    env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin BASH_ENV=/run/fakes timeout --signal=KILL ${realBound} bash -c "$3" bash "$1"
 `;
 
 const kernelSettings = [
@@ -290,6 +299,10 @@ export class FakeServer {
     const broken: string[] = [];
     this.runs.set(id, (argv, stdin) => {
       const command = argv[0]!;
+      if (command === tooLate) {
+        child.kill("SIGKILL");
+        return { status: 137, stdout: "", stderr: "", seconds: 0 };
+      }
       const said = plain(argv.join(" ").replace(/\n/g, "\\n"));
       const occurrence = (seen.get(said) ?? 0) + 1;
       seen.set(said, occurrence);
@@ -322,24 +335,23 @@ export class FakeServer {
     const textFile = `${cluster.root}.stage`;
     write(textFile, text);
     const stdin = openSync(textFile, "r");
-    const { status, stdout, stderr } = await finished(
-      spawn(
-        namespaces[0]!,
-        [
-          ...namespaces.slice(1),
-          "bash",
-          "-c",
-          enter(cluster.root),
-          "enter",
-          verb,
-          [...cluster.host.missing].join(" "),
-          confirm ? confirmed : 'exec bash -s -- "$1"',
-        ],
-        {
-          stdio: [stdin, "pipe", "pipe"],
-        },
-      ),
-    ).finally(() => closeSync(stdin));
+    const child = spawn(
+      namespaces[0]!,
+      [
+        ...namespaces.slice(1),
+        "bash",
+        "-c",
+        enter(cluster.root),
+        "enter",
+        verb,
+        [...cluster.host.missing].join(" "),
+        confirm ? confirmed : 'exec bash -s -- "$1"',
+      ],
+      {
+        stdio: [stdin, "pipe", "pipe"],
+      },
+    );
+    const { status, stdout, stderr } = await finished(child).finally(() => closeSync(stdin));
     this.runs.delete(id);
     this.runs.delete(`quiet-${id}`);
     if (broken.length > 0) throw new Error(`the fakes lack an answer: ${broken.join("; ")}`);
