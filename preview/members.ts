@@ -105,9 +105,9 @@ function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): str
         (key) => number === undefined || !["network.podCidr", "network.serviceCidr", "endpoint.address"].includes(key),
       )
       .flatMap((key) =>
-        settings[key] === undefined || settings[key] === wanted[key]
+        before[key] === undefined || before[key] === wanted[key]
           ? []
-          : line(key, wanted[key], settings[key] || "no value"),
+          : line(key, wanted[key], before[key] || "no value"),
       ),
   ];
 }
