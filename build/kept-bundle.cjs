@@ -78,6 +78,8 @@ function keep(kept, { files, text }) {
     mkdirSync(cache, { recursive: true });
     writeFileSync(draft, `// ${JSON.stringify({ signature: signature(files, text), files })}\n${text}`);
     renameSync(draft, kept);
+    // What another program has packed (components/hosts/packing.ts).
+    rmSync(join(cache, "packed.json"), { force: true });
   } catch {
     if (existsSync(draft)) rmSync(draft);
   }

@@ -4,6 +4,7 @@
  *   node build/package.mjs [FOLDER]   default: dist/, which is emptied before
  */
 import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -71,6 +72,15 @@ function types() {
   }
 }
 
+/** Writes packed.json: what of the hosts' scripts would otherwise be packed in each run (components/hosts/packing.ts). */
+function packScripts() {
+  const file = join(target, "packing.cjs");
+  build({ entryPoints: ["components/hosts/packed-stage.ts"], outdir: undefined, outfile: file });
+  const { packAll, packedFile } = createRequire(import.meta.url)(file);
+  writeFileSync(join(target, "packed.json"), packedFile(packAll()));
+  rmSync(file);
+}
+
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 writeFileSync(join(target, "THIRD-PARTY-LICENSES"), licenses(bundle()).join(`\n${"-".repeat(80)}\n\n`));
@@ -79,6 +89,7 @@ types();
 for (const name of ["host", "README.md", "CHANGELOG.md", "LICENSE"]) {
   cpSync(join(root, name), join(target, name), { recursive: true });
 }
+packScripts();
 
 const { name, version, description, license, engines, repository, dependencies } = project;
 const manifest = {

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig, SshHostConfig } from "../../model/config";
 import { controlPlanes, workers } from "../../model/nodes";
 import { scriptText } from "./script-text";
-import { renderStdin } from "./stages";
+import { packedStdin } from "./packed-stage";
 import { operatorCommand } from "./operator-command";
 import type { OpenSshAccess } from "./script-target";
 
@@ -44,7 +44,7 @@ const undoSeconds = 300;
 export class HostCleanup extends local.Command {
   constructor(name: string, args: HostCleanupArgs, opts?: pulumi.CustomResourceOptions) {
     const { node, host, config } = args;
-    const script = renderStdin({
+    const script = packedStdin({
       node: node.name,
       stage: "cleanup",
       variables: {

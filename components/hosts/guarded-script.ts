@@ -3,7 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { scriptText } from "./script-text";
 import { noteStep } from "./done";
 import { operatorCommand, operatorTarget } from "./operator-command";
-import { renderStdin, type Stage } from "./stages";
+import { packedStdin } from "./packed-stage";
+import type { Stage } from "./stages";
 import { parseResult } from "./remote-script";
 import type { ScriptTarget } from "./script-target";
 
@@ -29,7 +30,7 @@ export class GuardedScript extends local.Command {
   constructor(name: string, args: GuardedScriptArgs, opts: pulumi.CustomResourceOptions) {
     const { host, stage, timeoutSeconds } = args;
     const script = pulumi.output(args.variables).apply((variables) =>
-      renderStdin({
+      packedStdin({
         node: host.name,
         stage,
         variables: { ...variables, TK_HOST_GUARD: scriptText("installed/guard.sh") },

@@ -5,7 +5,8 @@ import { noteStep } from "./done";
 import { operatorCommand, operatorTarget } from "./operator-command";
 import { asRoot } from "./operator-script";
 import type { ScriptTarget } from "./script-target";
-import { renderStdin, type Stage } from "./stages";
+import { packedStdin } from "./packed-stage";
+import type { Stage } from "./stages";
 import { userError } from "../../model/report";
 
 export interface RemoteScriptArgs {
@@ -56,7 +57,7 @@ function common(
   const outlasts = hasUpdate || opts.ignoreChanges?.includes("triggers") === true;
   const stdin = pulumi
     .output(variables ?? {})
-    .apply((all) => renderStdin({ node: host.name, stage, variables: { ...all }, timeoutSeconds }));
+    .apply((all) => packedStdin({ node: host.name, stage, variables: { ...all }, timeoutSeconds }));
   const commands = (command: string) => ({
     create: hasUpdate ? pulumi.output(args.updateOnly).apply((only) => (only ? undefined! : command)) : command,
     update: hasUpdate ? command : undefined,

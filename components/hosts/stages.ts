@@ -71,11 +71,15 @@ export interface StageScript {
  */
 const lockSeconds = (timeoutSeconds: number) => Math.min(600, Math.floor(timeoutSeconds / 2));
 
-/** The lines that give a stage its variables. Throws on a name that is not TK_[A-Z0-9_]+. */
-function assignmentsOf({ node, stage, variables }: Omit<StageScript, "timeoutSeconds">, lockWait: number): string[] {
-  const lock = { TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${lockWait}` };
-  return assignments(stage, { TK_NODE: node, TK_STAGE: stage, ...lock, ...variables });
-}
+const lockVariables = (stage: Stage, seconds: number) => ({ TK_LOCK: stageLock(stage), TK_LOCK_SECONDS: `${seconds}` });
+
+/** All variables that a stage gets. */
+export const stageVariables = ({ node, stage, variables, timeoutSeconds }: StageScript): Record<string, string> => ({
+  TK_NODE: node,
+  TK_STAGE: stage,
+  ...lockVariables(stage, lockSeconds(timeoutSeconds)),
+  ...variables,
+});
 
 /** The lines that give a script its variables. Throws on a name that is not TK_[A-Z0-9_]+. */
 export function assignments(script: string, variables: Readonly<Record<string, string>>): string[] {
@@ -87,25 +91,24 @@ export function assignments(script: string, variables: Readonly<Record<string, s
   });
 }
 
+/** A stage's files as one text. */
+export const stageText = (stage: Stage): string => stageFiles(stage).map(scriptText).join("\n");
+
 /**
  * The text for `bash -s -- apply|remove`. Only definitions come before its last line, so that a text that arrives cut short
- * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+.
+ * does nothing. Throws on a variable name that is not TK_[A-Z0-9_]+. It is sent packed (packed-stage.ts).
  */
-export function renderStdin({ node, stage, variables, timeoutSeconds }: StageScript): string {
-  const assignments = assignmentsOf({ node, stage, variables }, lockSeconds(timeoutSeconds));
-  return [...assignments, ...stageFiles(stage).map(scriptText), 'main "$1" </dev/null', ""].join("\n");
+export function renderStdin(script: StageScript): string {
+  const { stage } = script;
+  return [...assignments(stage, stageVariables(script)), stageText(stage), 'main "$1" </dev/null', ""].join("\n");
 }
 
 /**
- * A stage as a command that stays on a host: a file of host/installed, whose last line calls main, behind the stage's files. It is
- * readable by everyone, so the variables must not contain secrets.
+ * A stage as a command that stays on hosts: a file of host/installed, whose last line calls main, behind the stage's files. It is
+ * readable by everyone, so the variables must not contain secrets. A line with TK_NODE has to follow its first one on each host.
  */
-export function stageCommand(
-  file: string,
-  stage: Stage,
-  node: string,
-  variables: Readonly<Record<string, string>>,
-): string {
+export function stageCommand(file: string, stage: Stage, variables: Readonly<Record<string, string>>): string {
   const [shebang, ...lines] = installedScript(file, stageFiles(stage)).split("\n");
-  return [shebang, ...assignmentsOf({ node, stage, variables }, 60), ...lines].join("\n");
+  const given = { TK_STAGE: stage, ...lockVariables(stage, 60), ...variables };
+  return [shebang, ...assignments(stage, given), ...lines].join("\n");
 }

@@ -60,7 +60,7 @@ export function joinControlPlane(
         TK_KUBERNETES_VERSION: config.kubernetesVersion,
         TK_HOST_ENDPOINT: config.endpoint.kind === "vip" ? vipWatchScript() : endpointWatchScript(),
         TK_HOST_ETCD: scriptText("installed/etcd.sh"),
-        TK_HOST_CHECKS: checksCommand(member.node.name),
+        TK_HOST_CHECKS: checksCommand(),
         TK_HOST_APPROVE: config.security.kubeletServingCertificates ? approverScript() : "",
         ...controlPlaneSecurityVariables(config, member.node, authorities),
         ...kubeletSettingsVariables(config, member.node),

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # requires: lib/messages
-# What every stage has. RemoteScript sends, on stdin: the variables, this file, the files of the stage, and one last line that
-# calls main. Nothing runs before that line, so a connection that breaks while sending changes nothing.
+# What every stage has. RemoteScript sends, on stdin: the variables, this file, the files of the stage, all packed (unpack.sh), and one
+# last line that calls main. Nothing runs before that line, so a connection that breaks while sending changes nothing.
 #
 # Given by RemoteScript: TK_NODE (node name), TK_STAGE (stage name), TK_LOCK, TK_LOCK_SECONDS (lock_host's). Our state on a host:
 #   /etc/tailkube          settings that our units read

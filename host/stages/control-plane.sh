@@ -353,8 +353,8 @@ apply() {
     own_etcd_data
     install_endpoint
     install_etcd_command
-    # The operator's other command, checks.
-    install_text "$TK_LIB/checks" 0755 "$TK_HOST_CHECKS" || true
+    # The operator's other command, checks, with the node's name after its first line.
+    install_text "$TK_LIB/checks" 0755 "${TK_HOST_CHECKS%%$'\n'*}"$'\n'"TK_NODE='$TK_NODE'"$'\n'"${TK_HOST_CHECKS#*$'\n'}" || true
     install_approver
     state=$(encryption_state)
     kubeconfig=$(cat /etc/kubernetes/admin.conf)

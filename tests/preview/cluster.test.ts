@@ -199,6 +199,18 @@ describe("three control planes and a worker", () => {
       }
     });
 
+    it("travels packed: no file and no script to install is sent as it is, but short ones", () => {
+      for (const { name, sentStdin } of scripts(run)) {
+        expect(sentStdin, name).to.match(
+          /^unpack (TK_HOST_[A-Z_]+ |TK_PROBE )*TK_PACKED; eval "\$TK_PACKED"; main "\$1" <\/dev\/null$/m,
+        );
+        const assigned = [...sentStdin!.matchAll(/^TK_[A-Z0-9_]+='((?:[^']|'\\'')*)'$/gm)].map(([, value]) => value!);
+        const plain = assigned.filter((value) => value.startsWith("#!/bin/bash") && value.length > 2000);
+        expect(plain, name).to.deep.equal([]);
+        expect(sentStdin, name).to.not.match(/^# shellcheck shell=bash$/m);
+      }
+    });
+
     it("is bash", () => {
       for (const stage of new Set(scripts(run).map(stageOf))) {
         const script = scripts(run).find((one) => stageOf(one) === stage)!;

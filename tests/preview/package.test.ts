@@ -4,6 +4,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, wr
 import { join } from "node:path";
 import { expect } from "chai";
 import { keyPair } from "../unit/components/hosts/ec2/fixtures";
+import { packAll } from "../../components/hosts/packed-stage";
+import { readPacked } from "../../components/hosts/packing";
 import { installPackage } from "../packed";
 import { removeTemporaryFolders, temporaryFolder } from "../unit/host/bash";
 import { authKey, privateKey } from "../unit/config/fixtures";
@@ -78,6 +80,12 @@ describe("the package", function () {
     expect(resources.filter((one) => one.startsWith("command:")).length).to.be.above(8);
     expect(resources).to.include("tailkube:cluster:Cluster home");
     expect(resources.filter((one) => one.startsWith("pulumi:providers:kubernetes")).length).to.equal(2);
+  });
+
+  it("has the hosts' scripts packed as the program packs them", () => {
+    const packed = readPacked([join(project, "node_modules/tailkube/packed.json")]);
+    expect(Object.keys(packed).length).to.be.above(20);
+    expect(packed).to.deep.equal(packAll());
   });
 
   it("names the package that a cluster needs and the project has not", () => {

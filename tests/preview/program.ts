@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import * as pulumi from "@pulumi/pulumi";
 import { expect } from "chai";
 import * as sdkState from "@pulumi/pulumi/runtime/state";
 import { specialSecretSig, specialSigKey } from "@pulumi/pulumi/runtime/rpc";
 import { stringify } from "yaml";
 import type { HostFacts } from "../../components/hosts/facts";
+import { shellQuote } from "../../components/hosts/script-text";
 import { secretKeys as secretConfigKeys } from "../../config/schema/secrets";
 import { goodFacts, minimal, sourceOf } from "../unit/config/fixtures";
 import { withStateMigrations } from "./state-migrations";
@@ -20,8 +22,10 @@ export interface Registered {
   /** Former URNs. */
   aliases: string[];
   custom: boolean;
-  /** Inputs in plain; an unknown one is `unknown`. */
+  /** Inputs in plain, and a stage's stdin unpacked; an unknown one is `unknown`. */
   inputs: Record<string, unknown>;
+  /** A script's stdin as it is sent. */
+  sentStdin: string | undefined;
   /** Top-level inputs that are secret, or hold a secret. */
   secretInputs: string[];
   /** Outputs in plain, as far as the mocks make any or the component registers them. */
@@ -250,11 +254,38 @@ function lookUp(token: string, inputs: Record<string, unknown>): Record<string, 
 /** The nodes' addresses on EC2, by their order in the config. */
 export const publicAddress = (position: number) => `203.0.113.${position + 1}`;
 
+const unpackedTexts = new Map<string, string>();
+
+/** A stage's stdin as `renderStdin` makes it, but for comments: what comes packed is unpacked. */
+export function unpacked(stdin: string): string {
+  const call = /^unpack ((?:TK_[A-Z0-9_]+ )*TK_PACKED); eval "\$TK_PACKED"; (main "\$1" <\/dev\/null\n)$/m.exec(stdin);
+  if (call === null) return stdin;
+  const text = (packed: string) => {
+    const found = unpackedTexts.get(packed) ?? gunzipSync(Buffer.from(packed, "base64")).toString();
+    unpackedTexts.set(packed, found);
+    return found;
+  };
+  const names = call[1]!.split(" ");
+  const end = stdin.indexOf("\nTK_PACKED=");
+  const variables = stdin
+    .slice(0, end)
+    .replace(/^(TK_[A-Z0-9_]+)='([A-Za-z0-9+/=]+)'$/gm, (line, name: string, value: string) =>
+      names.includes(name) ? `${name}=${shellQuote(text(value))}` : line,
+    );
+  const files = /^\nTK_PACKED='([A-Za-z0-9+/=]+)'\n/.exec(stdin.slice(end))![1]!;
+  return `${variables}\n${text(files)}\n${call[2]}`;
+}
+
 /** The TK_… variables that a stage's stdin sets. */
 export function variablesOf(stdin: string): Record<string, string> {
-  const head = stdin.slice(0, stdin.indexOf("\n# shellcheck shell=bash\n"));
-  const found = [...`${head}\n`.matchAll(/^(TK_[A-Z0-9_]+)='((?:[^']|'\\'')*)'$/gm)];
-  return Object.fromEntries(found.map(([, name, value]) => [name!, value!.replaceAll("'\\''", "'")]));
+  const text = unpacked(stdin);
+  const assignment = /(TK_[A-Z0-9_]+)='((?:[^']|'\\'')*)'\n/y;
+  assignment.lastIndex = /^TK_/m.exec(text)?.index ?? text.length;
+  const found: Record<string, string> = {};
+  for (let line = assignment.exec(text); line !== null; line = assignment.exec(text)) {
+    found[line[1]!] = line[2]!.replaceAll("'\\''", "'");
+  }
+  return found;
 }
 
 /** Runs the whole program, index.ts or another one, against an engine that notes what it is asked for. */
@@ -428,13 +459,15 @@ export function recordRegistrations(registered: Registered[]): void {
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = (request, callback) => {
     const inputs = request.getObject().toJavaScript();
+    const all = plain(inputs) as Record<string, unknown>;
     registered.push({
       type: request.getType(),
       name: request.getName(),
       parent: request.getParent(),
       aliases: request.getAliasesList().map((alias) => alias.getUrn()),
       custom: request.getCustom(),
-      inputs: plain(inputs) as Record<string, unknown>,
+      inputs: typeof all.stdin === "string" ? { ...all, stdin: unpacked(all.stdin) } : all,
+      sentStdin: all.stdin as string | undefined,
       secretInputs: secretKeys(inputs),
       outputs: {},
       secretOutputs: [],

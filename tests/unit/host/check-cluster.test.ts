@@ -162,8 +162,8 @@ function stage(nodes: number, faults: Faults = {}, root = temporaryFolder()) {
 
 /** The command, on a control plane of a cluster whose last `up` has run in `root`. */
 function command(root: string, nodes: number, faults: Faults, ...args: string[]) {
-  const [shebang, ...lines] = checksCommand("n1").split("\n");
-  return run(root, [shebang, world(root, nodes, faults), ...lines].join("\n"), args);
+  const [shebang, ...lines] = checksCommand().split("\n");
+  return run(root, [shebang, "TK_NODE='n1'", world(root, nodes, faults), ...lines].join("\n"), args);
 }
 
 /** How long each probe took, in seconds: its wait, and its slowest target. */

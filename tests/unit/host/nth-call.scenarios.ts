@@ -109,7 +109,7 @@ export const variables: Readonly<Record<string, string>> = {
   TK_TOKENS: "w1=aaaaa1.0123456789abcdef w2=aaaaa2.0123456789abcdef",
   TK_HOST_ENDPOINT: endpointWatchScript(),
   TK_HOST_ETCD: scriptText("installed/etcd.sh"),
-  TK_HOST_CHECKS: checksCommand("cp1"),
+  TK_HOST_CHECKS: checksCommand(),
   TK_HOST_ROUTES: scriptText("installed/routes.sh"),
   TK_HOST_GUARD: scriptText("installed/guard.sh"),
   TK_HOST_NETWORK: networkScript(),

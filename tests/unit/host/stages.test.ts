@@ -1223,7 +1223,7 @@ describe("stages control-plane and join", () => {
     TK_JOIN_DOCUMENT: "kind: Join",
     TK_HOST_ENDPOINT: "#!/bin/bash",
     TK_HOST_ETCD: "#!/bin/bash",
-    TK_HOST_CHECKS: "#!/bin/bash",
+    TK_HOST_CHECKS: "#!/bin/bash\n",
     TK_HOST_APPROVE: "#!/bin/bash",
     TK_ENCRYPTION_KEY: "key-1",
     TK_ENCRYPTION: "encrypts: a-key",

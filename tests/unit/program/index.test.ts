@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
 
 const root = join(__dirname, "../../..");
@@ -55,8 +56,11 @@ describe("program/index.js", function () {
 
   it("makes it again after a change of a source", () => {
     change("model/messages.ts", "in the stack's config:", "in this stack's config:");
+    const packed = join(dirname(kept), "packed.json");
+    writeFileSync(packed, "packed by the former program");
     expect(run()).to.contain("in this stack's config:");
     expect(readFileSync(kept, "utf8")).to.contain("in this stack's config:");
+    expect(existsSync(packed)).to.equal(false);
   });
 
   it("makes it again after a change of a package's version", () => {
