@@ -5,17 +5,25 @@
 import { bareCode } from "./bare-code";
 import { checksCommand } from "./checks-command";
 import { keepPacked, pack, type Packed, packedFile, readPacked, sha256 } from "./packing";
-import { approverScript, balancerWatchScript, endpointWatchScript, networkScript, scriptText } from "./script-text";
+import {
+  approverScript,
+  balancerWatchScript,
+  endpointWatchScript,
+  networkScript,
+  scriptText,
+  vipWatchScript,
+} from "./script-text";
 import { assignments, type Stage, stages, stageText, type StageScript, stageVariables } from "./stages";
 
 /** The scripts that stages get in variables and install, with their comments. Those that are left out are short. */
 const installed = () => [
   networkScript(),
   endpointWatchScript(),
+  vipWatchScript(),
   balancerWatchScript(),
   approverScript(),
   checksCommand(),
-  ...["guard", "routes", "etcd", "probe", "offload"].map((name) => scriptText(`installed/${name}.sh`)),
+  ...["guard", "routes", "etcd", "probe", "offload", "udp-gro"].map((name) => scriptText(`installed/${name}.sh`)),
 ];
 
 /** A text of host/, which never holds a secret, and what makes the text that is packed. */

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# requires: lib/network/policy-rules lib/network/tailnet-and-lan lib/network/tailnet-login lib/network/load-balancer-route lib/network/udp-gro
+# requires: lib/network/policy-rules lib/network/tailnet-and-lan lib/network/tailnet-login lib/network/load-balancer-route lib/network/udp-gro-unit
 # What keeps a tailnet working on a host: units for routes, policy rules and Cilium; and how all of it is removed.
 # Given: TK_HOST_ROUTES, TK_HOST_NETWORK, TK_HOST_WAIT_ADDRESS, TK_HOST_CILIUM (texts of host/installed/*), and
 # what tailnet-and-lan.sh needs.
