@@ -56,7 +56,8 @@ case $1 in
     [ -e "$3" ] || { echo "ethtool: bad command line argument(s)" >&2; exit 1; }
     [[ $(<"$3") != *fixed* ]] || { echo "Could not change any device features" >&2; exit 1; }
     [ ! -e ${root}/stuck ] || { echo "netlink error: Operation not supported" >&2; exit 1; }
-    echo "$4" >"$3" ;;
+    # At once, as the kernel does it: another one may read it in this moment.
+    echo "$4" >"${root}/new.$$" && mv -f "${root}/new.$$" "$3" ;;
 esac
 `,
     0o755,
@@ -115,8 +116,8 @@ describe("installed/udp-gro.sh", () => {
     write(
       `${root}/bin/ethtool`,
       readFileSync(`${root}/bin/ethtool`, "utf8").replace(
-        'echo "$4" >"$3"',
-        `echo "$4" >"$3"; kill -KILL $(<${root}/pid)`,
+        'new.$$" "$3"',
+        (change) => `${change}; kill -KILL $(<${root}/pid)`,
       ),
       0o755,
     );
