@@ -188,6 +188,12 @@ export const effects: readonly Effect[] = [
   { key: "endpoint.address", value: "10.201.0.1" },
   { key: "endpoint.port", value: 8443 },
   { key: "endpoint.apiServerPort", ...inLan, value: 7443 },
+  {
+    key: "endpoint.kind",
+    facts: lanFacts,
+    base: { ...lan, endpoint: { address: "172.31.77.10" } },
+    value: "vip",
+  },
   { key: "network.number", value: 1 },
   { key: "network.podCidr", value: "10.51.0.0/16" },
   { key: "network.serviceCidr", value: "10.97.0.0/16" },
