@@ -232,6 +232,14 @@ const othersRefuse: Scenario["instead"] = [
     why: "no host may have the endpoint yet: every other declared control plane has to refuse at its own address",
   },
 ];
+/** Where a cluster that is there is found. */
+const oneIsThere: Scenario["instead"] = [
+  {
+    of: /^curl -sv .* https:\/\/10\.200\.0\.1:6443\/readyz$/,
+    asks: /^curl -sv .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/,
+    why: "an API server of the cluster that answers at its own address is there to join",
+  },
+];
 /** In an upgrade that goes on. */
 const othersSuffice: Scenario["instead"] = [
   {
@@ -906,6 +914,7 @@ export const scenarios: readonly Scenario[] = [
     verb: "apply",
     node: cp1,
     variables: { TK_RESTORE: "/root/snapshot.db" },
+    instead: oneIsThere,
     before: (c) => {
       cluster(c);
       c.find("Node", "cp1")!.metadata.annotations = { "tailkube.dev/joined": "stack/cp1/machine-0" };
