@@ -5,23 +5,22 @@ import type { StackValues } from "./schema/stack";
 type Values = Pick<StackValues, "network" | "endpoint">;
 
 /** Each network, whether set or derived; `endpoint` may be a name in a LAN. */
-export function networksOf({ network, endpoint }: Values): NumberedNetworks {
-  const derived = numberedNetworks(network.number);
+export function networksOf(values: Values): NumberedNetworks {
+  const given = givenNetworks(values);
+  const derived = numberedNetworks(values.network.number);
   return {
-    podCidr: network.podCidr ?? derived.podCidr,
-    serviceCidr: network.serviceCidr ?? derived.serviceCidr,
-    endpoint: endpoint.address ?? derived.endpoint,
+    podCidr: given.podCidr ?? derived.podCidr,
+    serviceCidr: given.serviceCidr ?? derived.serviceCidr,
+    endpoint: given.endpoint ?? derived.endpoint,
   };
 }
 
-/** The config key of each network and what the user has set there. */
-export function givenNetworks({
+/** What the user has set of them. */
+export const givenNetworks = ({
   network,
   endpoint,
-}: Values): [key: keyof NumberedNetworks, path: string, got?: string][] {
-  return [
-    ["podCidr", "network.podCidr", network.podCidr],
-    ["serviceCidr", "network.serviceCidr", network.serviceCidr],
-    ["endpoint", "endpoint.address", endpoint.address],
-  ];
-}
+}: Values): { [K in keyof NumberedNetworks]: string | undefined } => ({
+  podCidr: network.podCidr,
+  serviceCidr: network.serviceCidr,
+  endpoint: endpoint.address,
+});

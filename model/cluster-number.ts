@@ -7,6 +7,13 @@ export interface NumberedNetworks {
   endpoint: string;
 }
 
+/** The config keys that set them. */
+export const networkKeys = {
+  podCidr: "network.podCidr",
+  serviceCidr: "network.serviceCidr",
+  endpoint: "endpoint.address",
+} as const satisfies Record<keyof NumberedNetworks, string>;
+
 /** A cluster without a number is 0, which has had these networks from the start. */
 const first: NumberedNetworks = { podCidr: "10.50.0.0/16", serviceCidr: "10.96.0.0/12", endpoint: "10.200.0.1" };
 

@@ -3,7 +3,7 @@ import type { ClusterConfig, NodeConfig } from "../model/config";
 import { listed } from "../model/messages";
 import { problemLine } from "../model/problem";
 import { allSettingsKeys, settingsProblems } from "./kubernetes-settings";
-import { numberOf } from "../model/cluster-number";
+import { networkKeys, numberOf } from "../model/cluster-number";
 import { fixedSettings, type LastRun, nodeSoftware } from "./last-run";
 import { declaredMachine, isMade, machineName } from "../model/machine";
 import { controlPlanes } from "../model/nodes";
@@ -86,6 +86,9 @@ export function memberProblems(config: ClusterConfig, last: LastRun | undefined)
   ];
 }
 
+/** What follows from the cluster's number, if it has one. */
+const ofNumber: readonly string[] = Object.values(networkKeys);
+
 function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): string[] {
   const wanted = withKind(fixedSettings(config));
   const before = withKind(settings);
@@ -101,9 +104,7 @@ function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): str
   return [
     ...(number === undefined ? [] : [line("network.number", number.is, `${number.was}`)]),
     ...Object.keys(wanted)
-      .filter(
-        (key) => number === undefined || !["network.podCidr", "network.serviceCidr", "endpoint.address"].includes(key),
-      )
+      .filter((key) => number === undefined || !ofNumber.includes(key))
       .flatMap((key) =>
         before[key] === undefined || before[key] === wanted[key]
           ? []
@@ -116,9 +117,9 @@ function settingProblems(config: ClusterConfig, { settings = {} }: LastRun): str
 function numberChange(settings: Record<string, string>, wanted: Record<string, string>) {
   const of = (all: Record<string, string>) =>
     numberOf({
-      podCidr: all["network.podCidr"],
-      serviceCidr: all["network.serviceCidr"],
-      endpoint: all["endpoint.address"],
+      podCidr: all[networkKeys.podCidr],
+      serviceCidr: all[networkKeys.serviceCidr],
+      endpoint: all[networkKeys.endpoint],
     });
   const [was, is] = [of(settings), of(wanted)];
   return was === undefined || is === undefined || was === is ? undefined : { was, is };

@@ -1,5 +1,5 @@
 /** Rules of network.number: what contradicts it, and what it does not make different. */
-import { numberedNetworks } from "../../model/cluster-number";
+import { networkKeys, numberedNetworks, type NumberedNetworks } from "../../model/cluster-number";
 import type { Problem } from "../../model/problem";
 import { givenNetworks } from "../networks";
 import { defaultClusterName, type StackValues } from "../schema/stack";
@@ -10,18 +10,20 @@ export function clusterNumberProblems({ values }: Given): Problem[] {
   const { number } = values.network;
   if (number === 0) return [];
   const derived = numberedNetworks(number);
-  return givenNetworks(values).flatMap(([key, path, got]) =>
+  const given = givenNetworks(values);
+  return (Object.keys(networkKeys) as (keyof NumberedNetworks)[]).flatMap((key) => {
+    const got = given[key];
     // In a LAN, the user provides the endpoint.
-    got === undefined || got === derived[key] || (key === "endpoint" && values.nodeNetwork === "lan")
+    return got === undefined || got === derived[key] || (key === "endpoint" && values.nodeNetwork === "lan")
       ? []
       : {
-          path,
+          path: networkKeys[key],
           got,
           wrong: `contradicts network.number ${number}, which makes it ${derived[key]}`,
           fix: "Remove one of the two.",
           about: ["network.number", ...(key === "endpoint" ? ["nodeNetwork"] : [])],
-        },
-  );
+        };
+  });
 }
 
 /** A line for each thing that clusters of one tailnet should not share, and that the number leaves as it is. */

@@ -9,8 +9,8 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 # Seconds between two looks.
 interval=30
-# What the NICs were before, a file for each by its index, which a NIC that is plugged in again has anew: gone with a reboot, as the
-# settings themselves.
+# What the NICs were before, a file for each by its index, of which a NIC that is plugged in again gets another. Gone with a reboot, as
+# the settings themselves.
 before=/run/tailkube-udp-gro
 interfaces=/sys/class/net
 # In this order, for a NIC that has both on prefers the second.

@@ -83,7 +83,7 @@ set_address() {
     ip address replace "$TAILKUBE_ENDPOINT/32" dev "$device" valid_lft "$1" preferred_lft 0
 }
 
-# keep_behind: a network manager that makes the node's address anew puts it behind.
+# keep_behind: a network manager that sets the node's address again puts it behind the endpoint's.
 keep_behind() {
     local first
     first=$(ip -o -4 address show dev "$device" 2>/dev/null | awk -v own="$TAILKUBE_ADDRESS" -v endpoint="$TAILKUBE_ENDPOINT" \
@@ -171,8 +171,8 @@ lease_body() {
         "$lease_name" "${2:+,\"uid\":\"$uid\",\"resourceVersion\":\"$2\"}" "$1" $((lease_duration / 1000)) "$time" "$transitions"
 }
 
-# read_lease SERVER: what it says now. Where there is none, one is made that nobody holds and that has to run out: its holder may have
-# had the address a moment ago.
+# read_lease SERVER: what it says now. Where there is none, one is made without a holder, which has to run out: its former
+# holder may have had the address a moment ago.
 read_lease() {
     request "$1" GET "$leases/$lease_name"
     if [ "$code" = 404 ]; then

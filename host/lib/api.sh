@@ -21,7 +21,7 @@ api_ready() {
 }
 endpoint_ready() { api_ready "$TK_ENDPOINT" "$TK_ENDPOINT_PORT"; }
 
-# has_vip: whether the endpoint is an address of which the control planes of a lan have a lease.
+# has_vip: whether the endpoint is an address that one control plane of a lan has at a time, by a lease.
 has_vip() { [ "${TK_ENDPOINT_KIND:-}" = vip ]; }
 
 # A kubeconfig with the administrator's rights; a joining control plane uses another one until it is in.

@@ -1,49 +1,28 @@
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
+import { onStranger, strangerJoins } from "../lab/stranger";
+import { advertised } from "../lab/tailnet";
 import { controlPlanes } from "./cluster";
 import { engine, engineOk, refreshKubeconfig, useOwnStack } from "./stack";
 
-/** A machine in the tailnet that is no node of the cluster, as a node of another cluster would be. */
-const stranger = "w2";
 /** Within the pod CIDR of the lab's stack, 10.50.0.0/16, and therefore approved by the lab's tailnet. */
 const route = "10.50.7.0/24";
-
-/** Runs bash on a host; throws with what it said if it fails. */
-function on(host: string, script: string, input = ""): string {
-  return execFileSync(join(lab.root, "lab/hosts/hosts"), ["exec", host, "bash", "-c", `set -e\n${script}`], {
-    cwd: lab.root,
-    encoding: "utf8",
-    input,
-    timeout: 300_000,
-  });
-}
-
-/** What tailscaled on a host advertises. */
-function advertised(host: lab.HostName): string[] {
-  const prefs = JSON.parse(on(host, "tailscale debug prefs")) as { AdvertiseRoutes: string[] | null };
-  return prefs.AdvertiseRoutes ?? [];
-}
 
 const carries = (name: string) =>
   lab.devices().flatMap((device) => (device.name === name ? (device.primaryRoutes ?? []) : []));
 
 /** What of a cluster is on a host. */
-function ofCluster(host: lab.HostName): string[] {
-  const paths = [
+const ofCluster = (host: lab.HostName) =>
+  lab.existing(
+    host,
     "/etc/kubernetes/manifests/etcd.yaml",
     "/etc/kubernetes/admin.conf",
     "/etc/kubernetes/kubelet.conf",
     "/var/lib/etcd/member",
     "/var/lib/tailkube/joined",
     "/var/lib/tailkube/attempt",
-  ];
-  return on(host, `for path in ${paths.join(" ")}; do [ ! -e "$path" ] || echo "$path"; done`)
-    .split("\n")
-    .filter(Boolean);
-}
+  );
 
 describe("another device of the tailnet that advertises a part of the pod network", function () {
   inSteps();
@@ -53,16 +32,7 @@ describe("another device of the tailnet that advertises a part of the pod networ
   it("is there before the cluster", async () => {
     useOwnStack();
     await lab.bareHosts();
-    await lab.run("lab/hosts/hosts", ["up", stranger], 300);
-    on(stranger, "umask 077; cat >/run/key", lab.read("tailnet/authkey").trim());
-    on(
-      stranger,
-      `cp /opt/tailkube-bundle/bin/tailscale* /usr/local/bin/
-      systemd-run --unit=stranger /usr/local/bin/tailscaled --state=/var/lib/stranger.state --socket=/run/tailscale/tailscaled.sock
-      sysctl -qw net.ipv4.ip_forward=1
-      sleep 3
-      tailscale up --auth-key=file:/run/key --login-server=http://172.31.77.1:3340 --hostname=stranger --accept-dns=false --advertise-routes=${route}`,
-    );
+    await strangerJoins(route);
     await lab.until("the stranger carries its route", () => carries("stranger").includes(route), 60);
   });
 
@@ -84,21 +54,21 @@ describe("another device of the tailnet that advertises a part of the pod networ
   });
 
   it("lets the cluster come up once it has left, and takes nothing back from it later", async () => {
-    on(stranger, "tailscale set --advertise-routes=");
+    onStranger("tailscale set --advertise-routes=");
     await lab.until("the route is nobody's", () => carries("stranger").length === 0, 60);
     await engineOk(["up"], 900);
     refreshKubeconfig();
     await lab.until("four Ready nodes", () => lab.readyNodes().length === lab.hosts.length, 120);
-    const before = lab.hosts.map((host) => [host, advertised(host).sort()]);
+    const before = lab.hosts.map((host) => [host, advertised(host)]);
     for (const host of controlPlanes) expect(advertised(host), host).to.include("10.200.0.1/32");
 
     // A living cluster goes on beside the same device, and another run finds nothing to do.
-    on(stranger, `tailscale set --advertise-routes=${route}`);
+    onStranger(`tailscale set --advertise-routes=${route}`);
     await lab.until("the stranger carries its route again", () => carries("stranger").includes(route), 60);
     const logins = lab.hosts.map(lab.logins);
     await engineOk(["up"], 300);
     expect(lab.hosts.map(lab.logins), "logins by SSH").to.deep.equal(logins);
-    expect(lab.hosts.map((host) => [host, advertised(host).sort()])).to.deep.equal(before);
+    expect(lab.hosts.map((host) => [host, advertised(host)])).to.deep.equal(before);
     console.log(`      checks with the stranger there: ${lab.repeatChecks().trim()}`);
   });
 });

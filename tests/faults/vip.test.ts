@@ -2,7 +2,6 @@
  * The endpoint of a lan as a virtual IP (`endpoint.kind: vip`): three control planes and a worker without a tailnet. Every fault is seen by
  * a client on the same network, and by all answers to ARP there. The tests build on each other.
  */
-import { spawn } from "node:child_process";
 import { expect } from "chai";
 import * as lab from "../lab/lab";
 import { inSteps } from "../lab/steps";
@@ -33,23 +32,8 @@ async function holder(): Promise<ControlPlane> {
   return found[0]!;
 }
 
-/** The longest time in milliseconds without an answer of an API server at the address, asked ten times a second for that long. */
-function outage(seconds: number): Promise<number> {
-  const script = `last=$(date +%s%3N) worst=0 end=$((SECONDS + ${seconds}))
-    note() { now=$(date +%s%3N); [ $((now - last)) -le "$worst" ] || worst=$((now - last)); }
-    while [ "$SECONDS" -lt "$end" ]; do
-      if [ "$(curl -sk --max-time 0.5 --noproxy '*' https://${address}:6443/readyz)" = ok ]; then note; last=$now; fi
-      sleep 0.1
-    done
-    note; echo "$worst"`;
-  return new Promise((resolve, reject) => {
-    const child = spawn("bash", ["-c", script], { stdio: ["ignore", "pipe", "inherit"] });
-    let text = "";
-    child.stdout.on("data", (data: Buffer) => (text += data.toString()));
-    child.on("error", reject);
-    child.on("close", () => resolve(Number(text)));
-  });
-}
+/** The longest time in milliseconds without an answer of an API server at the address. */
+const outage = (seconds: number) => lab.longestOutage("the machine", seconds, { endpoint: address, patience: 0.5 });
 
 /** The seconds without an answer that a fault causes, while no two hosts answer ARP. The fault is undone at the end. */
 async function during(seconds: number, cause: () => Fault): Promise<number> {

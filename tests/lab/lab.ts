@@ -211,13 +211,19 @@ export function writeOnHost(host: HostName, path: string, content: Buffer): void
 }
 
 /**
- * The longest time, in milliseconds, that the API did not answer at the endpoint as seen from a host, while it was asked
- * without a pause for that many seconds.
+ * The longest time, in milliseconds, that the API did not answer at the endpoint as seen from a host, or from the machine itself, while
+ * it was asked without a pause for that many seconds.
+ *
+ * @param patience seconds for an answer.
  */
-export function longestOutage(host: HostName, seconds: number): Promise<number> {
+export function longestOutage(
+  from: HostName | "the machine",
+  seconds: number,
+  { endpoint = "10.200.0.1", patience = 1 } = {},
+): Promise<number> {
   const script = `last=$(date +%s%3N) worst=0 end=$((SECONDS + ${seconds}))
     while [ "$SECONDS" -lt "$end" ]; do
-      answer=$(curl -sk --max-time 1 https://10.200.0.1:6443/readyz)
+      answer=$(curl -sk --max-time ${patience} --noproxy '*' https://${endpoint}:6443/readyz)
       now=$(date +%s%3N)
       [ $((now - last)) -le "$worst" ] || worst=$((now - last))
       [ "$answer" != ok ] || last=$now
@@ -225,14 +231,15 @@ export function longestOutage(host: HostName, seconds: number): Promise<number> 
     done
     echo "$worst"`;
   return new Promise((resolve, reject) => {
-    const child = spawn(join(root, "lab/hosts/hosts"), ["exec", host, "bash", "-c", script], {
+    const [command, ...words] = from === "the machine" ? ["env"] : [join(root, "lab/hosts/hosts"), "exec", from];
+    const child = spawn(command, [...words, "bash", "-c", script], {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
     });
     let text = "";
     child.stdout.on("data", (data: Buffer) => (text += data.toString()));
     child.on("error", reject);
-    child.on("exit", () => (/^\d+\s*$/.test(text) ? resolve(Number(text)) : reject(new Error(`${host} said ${text}`))));
+    child.on("exit", () => (/^\d+\s*$/.test(text) ? resolve(Number(text)) : reject(new Error(`${from} said ${text}`))));
   });
 }
 

@@ -1,6 +1,4 @@
 /** A device in the tailnet of the lab that is no node of the cluster, and what the cluster's nodes must reach whatever it does. */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { expect } from "chai";
 import * as lab from "./lab";
 import { approveAsAlways, deviceOf } from "./tailnet";
@@ -12,15 +10,13 @@ export function podCidrOf(node: string): string {
 }
 
 /** A machine in the tailnet that is no node of the cluster. */
-const stranger = "w2";
-const onStranger = (script: string) => lab.output("lab/hosts/hosts", ["exec", stranger, "bash", "-c", script]);
+const stranger = "w2" as lab.HostName;
+export const onStranger = (script: string) => lab.output("lab/hosts/hosts", ["exec", stranger, "bash", "-c", script]);
 
 /** It joins, by the key and with the tag of a worker, and advertises these routes. */
 export async function strangerJoins(...routes: string[]): Promise<void> {
   await lab.run("lab/hosts/hosts", ["up", stranger], 300);
-  execFileSync(join(lab.root, "lab/hosts/hosts"), ["exec", stranger, "bash", "-c", "umask 077; cat >/run/key"], {
-    input: lab.read("tailnet/authkey").trim(),
-  });
+  lab.writeOnHost(stranger, "/run/key", Buffer.from(lab.read("tailnet/authkey").trim()));
   onStranger(`cp /opt/tailkube-bundle/bin/tailscale* /usr/local/bin/
     systemd-run --unit=stranger /usr/local/bin/tailscaled --state=/var/lib/stranger.state --socket=/run/tailscale/tailscaled.sock`);
   onStranger(

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The rule by which no two control planes have the endpoint's address at once, as part of installed/vip-watch.sh. It decides; the
+# The rule that keeps the endpoint's address from two control planes at once, as part of installed/vip-watch.sh. It decides; the
 # watch asks and acts.
 #
 # The record is a Lease in the API (kube-system/tailkube-endpoint). Each control plane reads and writes it through its own API server

@@ -50,7 +50,7 @@ endpoint_devices() {
 # shellcheck disable=SC2317  # of until_none
 remove_endpoint_address() { ip address del "$TK_ENDPOINT/32" dev "$1"; }
 
-# has_endpoint: whether this host has the address, or, with a lease of which another control plane is the holder, reaches it.
+# has_endpoint: whether this host has the address, or, where another control plane may hold the lease, reaches it.
 has_endpoint() {
     local devices
     if has_vip && [ ! -e "$FOUNDING" ]; then

@@ -1,4 +1,4 @@
-/** The rule by which no two control planes of a lan have the endpoint's address at once. */
+/** The rule that keeps the endpoint's address from two control planes of a lan at once. */
 import { expect } from "chai";
 import fc from "fast-check";
 import { duration, type Held, overlap, type Round, Rule, type Schedule, simulate } from "./lease-model";

@@ -26,7 +26,7 @@ export interface Round {
 export interface Schedule {
   /** Of each host: the speed of its clock, and its rounds, from the first again after the last. */
   hosts: { speed: number; offset: number; rounds: Round[] }[];
-  /** When somebody deletes the Lease. */
+  /** When the Lease is deleted. */
   deletions: number[];
   partitions: { host: number; from: number; for: number }[];
 }
@@ -113,7 +113,7 @@ class World {
     this.time = to;
   }
 
-  /** Where there is no Lease, the watch makes one that nobody holds. */
+  /** Where there is no Lease, the watch makes one without a holder. */
   read() {
     this.lease ??= { version: ++this.version, holder: "-" };
     return { ...this.lease };

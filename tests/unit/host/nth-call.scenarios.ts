@@ -224,22 +224,20 @@ const returnsTheEndpoint: [RegExp, string] = [
 const anotherAnswers: [RegExp, string][] = [
   [/^curl .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/, "one of the other control planes has to answer"],
 ];
+/** A silent endpoint, in place of which the other control planes are asked at their own addresses. */
+const othersAreAsked = (why: string): Scenario["instead"] => [
+  {
+    of: /^curl -sv .* https:\/\/10\.200\.0\.1:6443\/readyz$/,
+    asks: /^curl -sv .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/,
+    why,
+  },
+];
 /** Where the cluster is founded. */
-const othersRefuse: Scenario["instead"] = [
-  {
-    of: /^curl -sv .* https:\/\/10\.200\.0\.1:6443\/readyz$/,
-    asks: /^curl -sv .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/,
-    why: "no host may have the endpoint yet: every other declared control plane has to refuse at its own address",
-  },
-];
+const othersRefuse = othersAreAsked(
+  "no host may have the endpoint yet: every other declared control plane has to refuse at its own address",
+);
 /** Where a cluster that is there is found. */
-const oneIsThere: Scenario["instead"] = [
-  {
-    of: /^curl -sv .* https:\/\/10\.200\.0\.1:6443\/readyz$/,
-    asks: /^curl -sv .* https:\/\/100\.64\.0\.[23]:6443\/readyz$/,
-    why: "an API server of the cluster that answers at its own address is there to join",
-  },
-];
+const oneIsThere = othersAreAsked("an API server of the cluster that answers at its own address is there to join");
 /** In an upgrade that goes on. */
 const othersSuffice: Scenario["instead"] = [
   {

@@ -142,7 +142,7 @@ function watched(looks: readonly Look[], world: World = {}) {
     root,
     said: finished.stdout.trim().split("\n"),
     errors: finished.stderr,
-    /** What was done: `.` for each look, `+ SECONDS` and `-` for the address, and who is written into the lease by which API server. */
+    /** What was done: `.` for each look, `+ SECONDS` and `-` for the address, and the holder that is written into the lease, with the API server that wrote it. */
     log: lines(`${root}/log`).join(" "),
     lease: { version: Number(version), holder },
     frames: readFileSync(`${root}/frames`),
@@ -169,7 +169,7 @@ describe("installed/vip-watch.sh", () => {
     expect(lease.holder).to.equal("");
   });
 
-  it("makes a lease where there is none, which nobody holds, and waits until it has run out", () => {
+  it("makes a lease without a holder where there is none, and waits until it has run out", () => {
     const { log, lease } = watched(times(16, "ok"));
     expect(log).to.match(new RegExp(`^own - (\\. ){10}own ${own} \\+ 3 `));
     expect(lease.version).to.be.greaterThan(2);
@@ -187,7 +187,7 @@ describe("installed/vip-watch.sh", () => {
     expect(log).to.match(new RegExp(`^(\\. ){8}own ${own} \\+ 3 `));
   });
 
-  it("of two that want it, the slower one is told so, and says nothing", () => {
+  it("the slower of two that ask for it gets an error from the API, and logs nothing", () => {
     // Between its question and its write.
     const change: [RegExp, string] = [/^take\(\) \{$/m, "take() {\n    hold 8 cp2_1"];
     const { said, log } = watched(times(6, "ok"), { ...free, change });
@@ -218,7 +218,7 @@ describe("installed/vip-watch.sh", () => {
     expect(log.slice(log.lastIndexOf(`own ${own}`))).to.not.match(/[+-]/);
   });
 
-  it("another holder, whoever wrote it: the address goes at once", () => {
+  it("another holder, written by any host: the address goes at once", () => {
     const { said, log, lease } = watched(times(12, "ok"), { ...free, meanwhile: { 8: "hold 90 cp3_9" } });
     expect(said).to.include("endpoint down: another control plane holds the lease: cp3_9");
     expect(log).to.match(/ - (\. )+\.$/);
@@ -274,7 +274,7 @@ describe("installed/vip-watch.sh", () => {
     expect(frame("01")).to.have.lengthOf(120);
   });
 
-  it("puts the address behind the node's own where a network manager has made that anew", () => {
+  it("puts the address behind the node's own where a network manager has set that again", () => {
     const order = "printf '2: eth1    inet 172.31.77.10/32\\n2: eth1    inet 172.31.77.11/24\\n' >order";
     const { log } = watched(times(9, "ok"), { ...free, meanwhile: { 3: order } });
     expect(log).to.include("- + ");

@@ -54,7 +54,7 @@ describe("lib/control-plane/endpoint.sh in a lan", () => {
   }
   const founding = (root: string) => existsSync(`${root}/run/tailkube/founding`);
 
-  it("an endpoint of somebody else's is none of its business", () => {
+  it("leaves an endpoint alone that the user provides", () => {
     for (const call of ["install_endpoint", "withdraw_endpoint"]) expect(run(call, { kind: "" }).log).to.deep.equal([]);
   });
 
@@ -77,7 +77,7 @@ describe("lib/control-plane/endpoint.sh in a lan", () => {
     );
   });
 
-  it("a control plane of a running cluster gets no more than a lease, and any of them may have the address", () => {
+  it("a control plane of a running cluster gets only a lease, and any of them may have the address", () => {
     const { root, finished, log } = run("install_endpoint", { joined: true });
     expect(finished).to.include({ status: 0, stderr: "" });
     expect(log).to.deep.equal(["start tailkube-endpoint.service ", "asked"]);
@@ -134,7 +134,7 @@ describe("stages/facts.sh with a virtual IP", () => {
     expect(macAt([""])).to.equal("");
   });
 
-  it("asks nobody where the host itself has it", () => {
+  it("does not ask where the host itself has it", () => {
     expect(macAt([neighbour("REACHABLE")], "2: eth1 inet 172.31.77.10/32")).to.equal("");
   });
 });
@@ -168,7 +168,7 @@ describe("lib/checks/vip.sh", () => {
     return bashOk(text).trim();
   }
 
-  it("is content with one control plane that has both, and with an endpoint of somebody else's", () => {
+  it("is content with one control plane that has both, and with an endpoint that the user provides", () => {
     expect(said()).to.equal("");
     expect(said({ holder: "cp2_7", mine: false, macs: { "172.31.77.10": "02:00", "172.31.77.12": "02:00" } })).to.equal(
       "",

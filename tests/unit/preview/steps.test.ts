@@ -291,7 +291,7 @@ describe("changes that no run can make", () => {
     }
   });
 
-  it("are those of who provides a lan's endpoint, also after a run of a program that knew one kind", () => {
+  it("are those of endpoint.kind in a lan, also after a run of a program that knew one kind", () => {
     const lan = { nodeNetwork: "lan", lan: { cidr: "192.0.2.0/24" }, tailnetAuthKey: undefined };
     const external = { ...lan, endpoint: { address: "192.0.2.10" } };
     const vip = { ...lan, endpoint: { address: "192.0.2.10", kind: "vip" } };

@@ -2,12 +2,12 @@ import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { expect } from "chai";
-import fc from "fast-check";
 import { checksCommand } from "../../../../components/hosts/checks-command";
 import { packAll, packedStdin } from "../../../../components/hosts/packed-stage";
 import { networkScript, scriptText } from "../../../../components/hosts/script-text";
 import { renderStdin, stages, type StageScript } from "../../../../components/hosts/stages";
 import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "../../host/bash";
+import { expectNothingCutShort } from "./cut-short";
 
 const secret = "it's\na 'secret'";
 /** Scripts to install, and what is no text of host/. */
@@ -91,18 +91,7 @@ describe("a packed stage", function () {
       TK_ENDED: ended,
     });
     const last = text.lastIndexOf("\nunpack ") + 1;
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: last }), (length) => {
-        bash(text.slice(0, length), "apply");
-        expect(existsSync(started)).to.equal(false);
-      }),
-      { numRuns: 12, examples: [[0], [last]] },
-    );
-    // Within the last line: all of it or none.
-    for (let length = last + 1; length < text.length; length += 7) {
-      bash(text.slice(0, length), "apply");
-      expect(existsSync(ended), text.slice(last, length)).to.equal(existsSync(started));
-    }
+    expectNothingCutShort({ text, last, started, ended, numRuns: 12, step: 7 });
   });
 
   it("evaluates nothing of a text that is not whole, and says so in one line", () => {

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { scriptText, shellQuote } from "../../../../components/hosts/script-text";
 import { renderStdin, stageFiles, stages, withRequired } from "../../../../components/hosts/stages";
 import { bash, bashOk, removeTemporaryFolders, temporaryFolder } from "../../host/bash";
+import { expectNothingCutShort } from "./cut-short";
 
 /** Every script below host/, such as `lib/base.sh`. */
 const hostFiles = () =>
@@ -189,19 +190,7 @@ describe("renderStdin", () => {
       TK_ENDED: ended,
       TK_SECRET: "it's\na 'secret'",
     });
-    const beforeCall = text.length - lastLine.length;
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: beforeCall }), (length) => {
-        bash(text.slice(0, length), "apply");
-        expect(existsSync(started)).to.equal(false);
-      }),
-      { numRuns: 25, examples: [[0], [beforeCall]] },
-    );
-    // Within the call itself: all of it or none.
-    for (let length = beforeCall + 1; length < text.length; length += 3) {
-      bash(text.slice(0, length), "apply");
-      expect(existsSync(ended), text.slice(beforeCall, length)).to.equal(existsSync(started));
-    }
+    expectNothingCutShort({ text, last: text.length - lastLine.length, started, ended, numRuns: 25, step: 3 });
   });
 
   it("keeps a stage's commands from reading the script itself", () => {
